@@ -1,0 +1,50 @@
+"""How a bad space is reported: all problems at once, a line each, with the value, the rule and the likely fix."""
+
+import difflib
+from collections.abc import Iterable
+
+_LONGEST_VALUE = 60
+_KINDS = {bool: "a yes/no value", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
+
+
+class SpaceError(ValueError):
+    """A space, or a request for one, that cannot be used.
+
+    Attributes:
+        problems: everything that is wrong, one message each; `str` joins them one a line.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems: list[str] = list(problems)
+        super().__init__(self.problems)  # the constructor's own argument: the error crosses process borders by pickle
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that `word` was probably meant to be, if any is near."""
+    by_lower = {name.lower(): name for name in known}
+    matches = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'name'?`, or nothing where no known name is near."""
+    name = closest(word, known)
+    return f"; did you mean {name!r}?" if name is not None else ""
+
+
+def show(value: object) -> str:
+    """The value with its kind, for a message: `'abc' is text`, `true is a yes/no value`."""
+    if value is None:
+        return "nothing is given"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    if len(text) > _LONGEST_VALUE:
+        text = text[: _LONGEST_VALUE - 3] + "..."
+    return f"{text} is {_KINDS.get(type(value), 'of an unknown kind')}"
+
+
+def listing(names: Iterable[object]) -> str:
+    """Names as they stand in a message: `a, b, c`, or `none`."""
+    return ", ".join(str(name) for name in names) or "none"
