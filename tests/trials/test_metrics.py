@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from sklearn import metrics as sk
+
+from trials.tasks.metrics import METRICS, compute, value_of_one_example
+
+
+def drawn(classes: str, n: int = 200) -> tuple[list[str], list[str]]:
+    source = random.Random(0)
+    targets = [source.choice(classes) for _ in range(n)]
+    return [t if source.random() < 0.7 else source.choice(classes) for t in targets], targets
+
+
+def test_each_metric_agrees_with_scikit_learn() -> None:
+    predictions, targets = drawn("01")
+    found = compute(list(METRICS), predictions, targets)
+    numbers, wanted = [int(p) for p in predictions], [int(t) for t in targets]
+    assert found["accuracy"] == pytest.approx(100 * sk.accuracy_score(wanted, numbers))
+    assert found["matthews_correlation"] == pytest.approx(100 * sk.matthews_corrcoef(wanted, numbers))
+    assert found["f1"] == pytest.approx(100 * sk.f1_score(wanted, numbers))
+    assert found["f1_macro"] == pytest.approx(100 * sk.f1_score(wanted, numbers, average="macro"))
+
+
+def test_by_hand() -> None:
+    predictions, targets = ["1", "1", "0", "0", "1"], ["1", "0", "0", "1", "1"]
+    found = compute(list(METRICS), predictions, targets)
+    # TP 2, FP 1, FN 1, TN 1
+    assert found["accuracy"] == pytest.approx(60.0)
+    assert found["f1"] == pytest.approx(100 * 4 / 6)
+    assert found["f1_macro"] == pytest.approx(100 * (4 / 6 + 2 / 4) / 2)
+    assert found["matthews_correlation"] == pytest.approx(100 * (2 * 1 - 1 * 1) / (3 * 3 * 2 * 2) ** 0.5)
+
+
+def test_white_space_does_not_count() -> None:
+    assert compute(["accuracy"], [" 1", "0\n"], ["1", "0 "])["accuracy"] == 100.0
+
+
+def test_an_answer_that_is_no_label_is_wrong_in_binary_f1_whatever_its_target() -> None:
+    # "x" on a 1 counts as 0 (a miss), "" on a 0 counts as 1 (a false alarm): TP 1, FP 1, FN 1.
+    assert METRICS["f1"](["1", "x", "", "0"], ["1", "1", "0", "0"]) == pytest.approx(50.0)
+
+
+def test_an_answer_that_is_no_label_helps_no_class_of_macro_f1() -> None:
+    # Class 0: TP 1, FN 1 -> 2/3. Class 1: TP 2 -> 1. "x" is no third class of F1 0.
+    assert METRICS["f1_macro"](["0", "x", "1", "1"], ["0", "0", "1", "1"]) == pytest.approx(100 * (2 / 3 + 1) / 2)
+
+
+def test_constant_answers_have_matthews_correlation_zero() -> None:
+    assert METRICS["matthews_correlation"](["1"] * 4, ["1", "0", "1", "1"]) == 0.0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_lists_of_unequal_length_and_empty_lists_are_refused(metric: str) -> None:
+    with pytest.raises(ValueError, match="2 predictions for 1"):
+        METRICS[metric](["1", "0"], ["1"])
+    with pytest.raises(ValueError, match="at least one"):
+        METRICS[metric]([], [])
+
+
+def test_binary_f1_refuses_other_labels() -> None:
+    with pytest.raises(ValueError, match="binary"):
+        METRICS["f1"](["2"], ["2"])
+
+
+def test_one_example_of_accuracy_is_its_share() -> None:
+    assert value_of_one_example("accuracy", ["1"] * 139, ["0"] * 139) == pytest.approx(100 / 139)
+
+
+@pytest.mark.parametrize("metric", ["matthews_correlation", "f1", "f1_macro"])
+def test_no_single_example_costs_more_than_the_value_of_one(metric: str) -> None:
+    predictions, targets = drawn("01", 60)
+    score = METRICS[metric](predictions, targets)
+    flip = {"0": "1", "1": "0"}
+    falls = [
+        score - METRICS[metric]([*predictions[:i], flip[p], *predictions[i + 1 :]], targets)
+        for i, p in enumerate(predictions)
+        if p == targets[i]
+    ]
+    assert value_of_one_example(metric, predictions, targets) == pytest.approx(max(falls))
+    assert max(falls) > 0
+
+
+def test_the_value_of_one_example_where_nothing_is_right() -> None:
+    # From perfect predictions, 3 ones and 1 zero: F1 falls most where the zero is lost (6/7), or a one is (4/5).
+    assert value_of_one_example("f1", ["0", "0", "0", "1"], ["1", "1", "1", "0"]) == pytest.approx(100 * (1 - 4 / 5))
+
+
+def test_the_value_of_one_example_where_all_targets_are_equal() -> None:
+    assert value_of_one_example("f1_macro", ["2", "2"], ["2", "2"]) == pytest.approx(100 * (1 - 2 / 3))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_data import REPOSITORY, made_task
+
+from trials.errors import TaskError
+from trials.tasks import TASKS, get_task, task_names
+from trials.tasks.base import label_key, template_columns
+from trials.tasks.metrics import METRICS
+
+
+def test_the_registry_loads_no_library_that_takes_time() -> None:
+    heavy = "{'torch', 'transformers', 'datasets', 'pyarrow', 'pandas', 'sklearn'}"
+    code = f"import sys, trials.tasks; print(sorted({heavy} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_names_and_aliases_lead_to_one_task_each() -> None:
+    assert set(task_names()) >= {"rte", "cola", "sst2", "superglue-boolq", "debsec", "debmatch"}
+    assert get_task("boolq") is get_task("superglue-boolq")
+    names = [name for task in TASKS.values() for name in (task.name, *task.aliases)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_a_registered_task_is_whole(name: str) -> None:
+    task = TASKS[name]
+    assert task.columns
+    assert set(task.metrics) <= set(METRICS)
+    assert task.selection_metric == task.metrics[0]
+    assert task.embedded or (task.hub and task.folder)
+    assert all(target.isdigit() for target in task.targets)
+    assert pickle.loads(pickle.dumps(task)) == task
+    assert hash(task) == hash(pickle.loads(pickle.dumps(task)))
+
+
+def test_a_misspelt_name_gets_a_hint_and_the_list() -> None:
+    with pytest.raises(TaskError) as caught:
+        get_task("boollq")
+    assert "did you mean 'boolq'?" in str(caught.value)
+    assert "debsec" in str(caught.value)
+
+
+def test_a_missing_task_file_is_no_unknown_task(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("")
+    with pytest.raises(TaskError, match=r"no such task file .did you mean 'mine.yaml'"):
+        get_task(tmp_path / "mien.yaml")
+
+
+def test_the_template_is_filled_in_as_published() -> None:
+    assert get_task("rte").render({"sentence1": "It rains.", "sentence2": "{Wet}"}) == (
+        "sentence1: It rains. sentence2: {Wet}"
+    )
+    assert template_columns("{{literal}} {b} {a} {b}") == ("b", "a")
+
+
+@pytest.mark.parametrize("template", ["{}", "{0}", "{text.upper}", "{text[0]}", "{text!r}", "{text:>5}", "{text"])
+def test_a_template_takes_plain_columns_only(template: str) -> None:
+    with pytest.raises(ValueError):
+        template_columns(template)
+
+
+def test_the_published_splits_that_each_rule_reads() -> None:
+    assert made_task(split="as_given").raw_splits == ("train", "validation", "test")
+    assert made_task(split="small").raw_splits == ("train", "validation")
+    assert made_task(split="large").raw_splits == ("train", "validation")
+    assert made_task(split="large", files={}).raw_splits == ("train", "test")
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [(1, "1"), (1.0, "1"), (0.5, "0.5"), ("1", "1"), (True, "true"), ("False", "false"), (-1, "-1"), ("Yes", "Yes")],
+)
+def test_one_spelling_for_a_label(value: object, key: str) -> None:
+    assert label_key(value) == key

@@ -1,0 +1,156 @@
+"""From a task to its tokenised rows: found, checked, split, tokenised, saved; once for a backbone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from trials.data.cache import cached, default_cache_dir
+from trials.data.prepared import PreparedTask
+from trials.data.rows import SPLIT_SEED, Rows, load_rows
+from trials.data.sources import Source, find_source
+from trials.data.tokens import (
+    SEPARATOR,
+    Architecture,
+    check_architecture,
+    encode_labels,
+    encode_source,
+    encode_sources,
+    tokenizer_fingerprint,
+)
+from trials.errors import DataError, UserError
+from trials.tasks.base import Task, label_key
+
+# Raise it when the same inputs would give other files.
+FORMAT = 1
+_TOKENISED_AT_ONCE = 1_000
+
+
+def prepare(
+    task: Task,
+    tokenizer: Any,
+    *,
+    architecture: Architecture,
+    data_dir: Path | None = None,
+    max_source_length: int | None = None,
+    cache_dir: Path | None = None,
+) -> PreparedTask:
+    """The tokenised rows of a task. Many processes may call it at once: one tokenises, the others wait and read.
+
+    Args:
+        task: see `trials.tasks`.
+        tokenizer: a transformers tokenizer.
+        architecture: decides the layout of source and target (see `trials.data.tokens`).
+        data_dir: where benchmarks lie in the hub's layout; None asks the hub. Embedded and own tasks bring their rows.
+        max_source_length: tokens; None takes the task's.
+        cache_dir: None takes $ADEPT_CACHE, else $XDG_CACHE_HOME/adept-search, else ~/.cache/adept-search.
+
+    Raises:
+        DataError: rows are missing, unreadable or wrong; all problems of all splits at once.
+        UserError: the cache cannot be written, or the length leaves no room for text.
+        BackboneError: the tokenizer has no end-of-sequence token.
+    """
+    check_architecture(architecture)
+    length = task.max_source_length if max_source_length is None else max_source_length
+    source = find_source(task, data_dir)
+    fingerprint = _fingerprint(task, source, tokenizer, architecture, length)
+    cache = Path(cache_dir or default_cache_dir()).expanduser().absolute()
+
+    def build(folder: Path) -> dict[str, Any]:
+        return _build(folder, task, source, tokenizer, architecture, length)
+
+    folder, facts = cached(cache, f"{task.name}-{fingerprint}", build)
+    return PreparedTask(
+        task=task,
+        architecture=architecture,
+        max_source_length=length,
+        fingerprint=fingerprint,
+        folder=folder,
+        origin=source.origin,
+        sizes=facts["sizes"],
+        max_target_length=max(len(ids) for ids in facts["label_token_ids"].values()),
+        label_token_ids=facts["label_token_ids"],
+        label_counts=facts["label_counts"],
+    )
+
+
+def _fingerprint(task: Task, source: Source, tokenizer: Any, architecture: Architecture, length: int) -> str:
+    try:
+        digests = {split: [part.digest() for part in parts] for split, parts in source.parts.items()}
+    except OSError as error:
+        load_rows(task, source)  # says which files, and what else is wrong
+        raise DataError(f"task '{task.name}': its rows cannot be read ({error})") from error
+    decides = {
+        "format": FORMAT,
+        "rows": digests,
+        "template": task.template,
+        "label_column": task.label_column,
+        "labels": {label_key(value): text for value, text in task.labels.items()},
+        "split": [task.split, SPLIT_SEED, task.sizes],
+        "tokenizer": tokenizer_fingerprint(tokenizer),
+        "architecture": [architecture, SEPARATOR],
+        "max_source_length": length,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _build(
+    folder: Path, task: Task, source: Source, tokenizer: Any, architecture: Architecture, length: int
+) -> dict[str, Any]:
+    """Tokenises into `folder`, one `datasets` folder a split; returns what `prepare` needs beside the rows."""
+    labels: dict[str, list[int]] = {}
+    rows: dict[str, Rows] = {}
+    errors: list[UserError] = []
+    try:
+        encode_source("", tokenizer, architecture, length)  # says whether the length leaves room
+        labels = encode_labels(task.targets, tokenizer, architecture)
+    except UserError as error:
+        errors.append(error)
+    try:
+        rows = load_rows(task, source)
+    except UserError as error:
+        errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise DataError([problem for error in errors for problem in error.problems])
+    for split, chosen in rows.items():
+        _save(folder / split, chosen, labels, tokenizer, architecture, length)
+    counts = {split: {text: chosen.targets.count(text) for text in labels} for split, chosen in rows.items()}
+    sizes = {split: len(chosen) for split, chosen in rows.items()}
+    return {"sizes": sizes, "label_token_ids": labels, "label_counts": counts}
+
+
+def _save(
+    folder: Path, rows: Rows, labels: dict[str, list[int]], tokenizer: Any, architecture: Architecture, length: int
+) -> None:
+    import datasets
+    import pyarrow as pa
+
+    ids = pa.list_(pa.int32())
+    sources = pa.chunked_array(
+        [
+            pa.array(
+                encode_sources(rows.sources[i : i + _TOKENISED_AT_ONCE], tokenizer, architecture, length), type=ids
+            )
+            for i in range(0, len(rows), _TOKENISED_AT_ONCE)
+        ]
+    )
+    numbers = datasets.List(datasets.Value("int32"))
+    saved = datasets.Dataset.from_dict(
+        {
+            "input_ids": sources,
+            "target_ids": pa.array([labels[text] for text in rows.targets], type=ids),
+            "target": pa.array(rows.targets),
+        },
+        features=datasets.Features({"input_ids": numbers, "target_ids": numbers, "target": datasets.Value("string")}),
+    )
+    quiet = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        saved.save_to_disk(folder, num_shards=1)
+    finally:
+        if not quiet:
+            datasets.enable_progress_bars()

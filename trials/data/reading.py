@@ -1,0 +1,138 @@
+"""One file of rows (Parquet, CSV or JSON Lines) into an Arrow table, or every reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+from trials.errors import DataError, did_you_mean
+
+FORMATS: dict[str, str] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+_LFS_POINTER = b"version https://git-lfs"
+_BLOCK = 1 << 20
+_LARGEST_BLOCK = (1 << 31) - 1
+
+
+def read_table(path: Path, text_columns: Sequence[str], label_column: str) -> pa.Table:
+    """The named columns of a file, in that order.
+
+    CSV and TSV give every column as text (an empty cell is null, `""` is empty text), so that a label is spelled as it
+    stands in the file; JSON Lines and Parquet keep their types.
+
+    Raises:
+        DataError: no such file, unknown format, malformed, truncated, not UTF-8, or a column is missing.
+    """
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise DataError(f"{path}: unknown format '{path.suffix}'; one of {', '.join(FORMATS)} is read")
+    _check_file(path)
+    columns = list(dict.fromkeys([*text_columns, label_column]))
+    try:
+        if form == "parquet":
+            return _select(path, pa.parquet.ParquetFile(path), columns)
+        if form == "jsonl":
+            return _select(path, _read_jsonl(path, text_columns), columns)
+        return _select(path, _read_csv(path, columns, "\t" if form == "tsv" else ","), columns)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(_explain(path, form, error)) from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        folder = path.parent
+        near = did_you_mean(path.name, (p.name for p in folder.iterdir())) if folder.is_dir() else " (nor its folder)"
+        raise DataError(f"{path}: no such file{near}")
+    if not path.is_file():
+        raise DataError(f"{path}: not a file but a folder; name the file of rows in it")
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_POINTER))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    if not start:
+        raise DataError(f"{path}: the file is empty (0 bytes); copy or download it again")
+    if start == _LFS_POINTER:
+        raise DataError(f"{path}: a Git LFS pointer, not the data itself; run `git lfs pull` in its repository")
+
+
+def _read_csv(path: Path, columns: list[str], delimiter: str) -> pa.Table:
+    return pa.csv.read_csv(
+        path,
+        # One thread: only then do the parser's messages name the row. The block holds the longest row.
+        read_options=pa.csv.ReadOptions(use_threads=False, block_size=_block_size(path)),
+        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=pa.csv.ConvertOptions(
+            column_types={name: pa.string() for name in columns},
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _read_jsonl(path: Path, text_columns: Sequence[str]) -> pa.Table:
+    # The schema keeps texts that look like dates from being read as dates.
+    schema = pa.schema({name: pa.string() for name in text_columns})
+    table = pa.json.read_json(
+        path,
+        read_options=pa.json.ReadOptions(use_threads=False, block_size=_block_size(path)),
+        parse_options=pa.json.ParseOptions(explicit_schema=schema),
+    )
+    # A column of the schema is made up of nulls where the file has none of that name.
+    absent = [name for name in text_columns if table.num_rows and table.column(name).null_count == table.num_rows]
+    return table.drop_columns(absent)
+
+
+def _block_size(path: Path) -> int:
+    return min(max(path.stat().st_size + 1, _BLOCK), _LARGEST_BLOCK)
+
+
+def _select(path: Path, source: pa.Table | pa.parquet.ParquetFile, columns: list[str]) -> pa.Table:
+    present = source.schema_arrow.names if isinstance(source, pa.parquet.ParquetFile) else source.schema.names
+    if len(present) == 1 and len(columns) > 1 and any(mark in present[0] for mark in ";\t|"):
+        raise DataError(
+            f"{path}: one column only, {present[0]!r}; columns are separated by commas in .csv, by tabs in .tsv"
+        )
+    problems = [_missing(path, name, present) for name in columns if name not in present]
+    problems += [f"{path}: two columns are called '{name}'; rename one" for name in columns if present.count(name) > 1]
+    if problems:
+        raise DataError(problems)
+    if isinstance(source, pa.parquet.ParquetFile):
+        return source.read(columns=columns).select(columns)
+    return source.select(columns)
+
+
+def _missing(path: Path, name: str, present: list[str]) -> str:
+    has = ", ".join(repr(column) for column in present) or "none"
+    return f"{path}: no column '{name}'{did_you_mean(name, present)}; its columns are {has}"
+
+
+def _explain(path: Path, form: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    shown = text if len(text) <= 200 else f"{text[:200]}..."
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in text or "encoding" in text:
+        return f"{path}: not UTF-8 ({shown}); convert it, e.g. `iconv -f LATIN1 -t UTF-8`"
+    if form == "parquet":
+        return (
+            f"{path}: truncated, damaged or not a Parquet file ({path.stat().st_size:,} bytes; {shown}); "
+            "copy or download it again"
+        )
+    if form == "jsonl":
+        return f"{path}: not JSON Lines ({shown}; the first row is 0); write one JSON object a line, one type a column"
+    return (
+        f"{path}: not a table ({shown}; row 1 is the header); put quotes around texts that hold the separator, "
+        "a quote or a line break"
+    )
