@@ -1,0 +1,39 @@
+"""Trials of many shapes, for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trials.backbones import Backbone
+from trials.config import TrialConfig
+from trials.methods import make_method
+from trials.trial import Trial
+
+ADEPT = {"prompt_lr": 0.1, "mlp_lr": 0.01, "prompt_length": 5, "bottleneck": 3}
+DEPT = {"prompt_lr": 0.1, "lowrank_lr": 0.01, "prompt_length": 4, "rank": 2}
+PT = {"prompt_lr": 0.1, "prompt_length": 7}
+
+MIXED = [
+    ("adept", ADEPT),
+    ("adept", {**ADEPT, "prompt_length": 11, "bottleneck": 9, "mlp_lr": 0.001}),
+    ("pt", PT),
+    ("dept", DEPT),
+    ("adept", {**ADEPT, "prompt_length": 1, "bottleneck": 1, "prompt_lr": 0.3}),
+    ("pt", {**PT, "prompt_init": "uniform", "prompt_length": 20}),
+]
+
+
+def config(method: str = "adept", hyperparameters: dict[str, Any] | None = None, **changes: Any) -> TrialConfig:
+    values = {"steps": 40, "eval_every": 10, "batch_size": 8, "warmup_steps": 4, **changes}
+    default = {"adept": ADEPT, "dept": DEPT, "pt": PT}[method]
+    return TrialConfig(method, hyperparameters or default, **values)
+
+
+def trial(backbone: Backbone, made_of: TrialConfig) -> Trial:
+    return Trial(made_of, make_method(made_of, backbone.surroundings(16)))
+
+
+def mixed(backbone: Backbone, count: int, **changes: Any) -> list[Trial]:
+    """``count`` trials of all methods, with prompts and bottlenecks of different sizes and different seeds."""
+    chosen = [MIXED[i % len(MIXED)] for i in range(count)]
+    return [trial(backbone, config(m, dict(h), seed=i, **changes)) for i, (m, h) in enumerate(chosen)]

@@ -1,0 +1,84 @@
+"""Schedule, optimizer, order of the data, best checkpoint."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from making import config, trial
+from transformers import get_linear_schedule_with_warmup
+
+from trials.backbones import Backbone
+from trials.randomness import batch_rows, stream
+from trials.trial import rate_factor
+
+
+@pytest.mark.parametrize(("warmup", "total"), [(500, 30_000), (0, 10), (30, 300)])
+def test_the_schedule_is_that_of_the_released_code(warmup: int, total: int) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    theirs = get_linear_schedule_with_warmup(optimizer, warmup, total)
+    for update in range(min(total, 700)):
+        assert 0.3 * rate_factor(update, warmup, total) == pytest.approx(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    assert rate_factor(total, warmup, total) == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "betas", "decay"), [("released_code", (0.9, 0.999), 0.0), ("paper", (0.9, 0.98), 0.01)]
+)
+def test_the_recipe_reaches_the_optimizer(t5: Backbone, recipe: str, betas: tuple[float, float], decay: float) -> None:
+    for group in trial(t5, config(recipe=recipe)).optimizer.param_groups:
+        assert (group["betas"], group["weight_decay"], group["eps"]) == (betas, decay, 1e-6)
+
+
+def test_each_group_has_its_own_rate_and_both_are_clipped_together(t5: Backbone) -> None:
+    t = trial(t5, config(warmup_steps=0))
+    for parameter in t.method.parameters():
+        parameter.grad = torch.full_like(parameter, 100.0)
+    norms: list[float] = []
+    t.optimizer.register_step_pre_hook(
+        lambda *_: norms.append(math.sqrt(sum(float((p.grad**2).sum()) for p in t.method.parameters())))
+    )
+    t.update(torch.tensor(1.0))
+    assert norms == [pytest.approx(1.0, rel=1e-3)]
+    assert {g["name"]: g["lr"] for g in t.optimizer.param_groups} == {"prompt": 0.1, "mlp": 0.01}
+
+
+def test_each_pass_visits_every_row_once_in_its_own_order() -> None:
+    size, batch = 70, 16
+    passes = [[batch_rows(1, epoch * 5 + i, size, batch) for i in range(5)] for epoch in range(2)]
+    for batches in passes:
+        assert [len(b) for b in batches] == [16, 16, 16, 16, 6]
+        assert sorted(row for rows in batches for row in rows) == list(range(size))
+    assert passes[0] != passes[1]
+    assert batch_rows(2, 0, size, batch) != passes[0][0]
+
+
+def test_streams_are_apart_and_repeatable() -> None:
+    def draw(*key: object) -> list[float]:
+        return torch.rand(4, generator=stream(*key)).tolist()  # type: ignore[arg-type]
+
+    assert draw(1, "dropout", 3) == draw(1, "dropout", 3)
+    assert (
+        len({tuple(draw(*k)) for k in [(1, "dropout", 3), (1, "dropout", 4), (1, "order", 3), (2, "dropout", 3)]}) == 4
+    )
+
+
+def test_the_first_strictly_best_checkpoint_is_kept(t5: Backbone) -> None:
+    t = trial(t5, config())
+    kept = []
+    for step, value in enumerate([50.0, 60.0, 60.0, 55.0], start=1):
+        t.step = step
+        t.method.prompt.data.fill_(step)
+        report = t.report({"accuracy": value}, "accuracy")
+        kept.append((report.best_score, report.best_step, float(t.best.state["prompt"][0, 0])))
+    assert kept == [(50.0, 1, 1.0), (60.0, 2, 2.0), (60.0, 2, 2.0), (60.0, 2, 2.0)]
+
+
+def test_a_score_of_zero_counts_as_a_score(t5: Backbone) -> None:
+    """CoLA's winner stands at 0.0 for thousands of steps: that is a first best, not none."""
+    t = trial(t5, config())
+    t.step = 10
+    assert t.report({"matthews_correlation": 0.0}, "matthews_correlation").best_step == 10

@@ -1,0 +1,233 @@
+"""What a backbone is, read without loading it: name, architecture, sizes. Importing this needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trials.config import Architecture
+from trials.errors import BackboneError, did_you_mean
+
+EMBEDDED = Path(__file__).parent / "embedded"
+DEFAULT = "t5-nano"
+HASHED = 64 << 20  # bytes of each weight file that go into its fingerprint, with its size
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A backbone's description.
+
+    Attributes:
+        name: short, for tables and file names: ``t5-nano``, ``t5-base``, the last part of a folder or hub id.
+        location: what transformers loads: a folder or a hub id.
+        width: of the input embeddings, d.
+        layers: of encoder and decoder; a decoder-only model has no encoder.
+        inner: heads times head width. ff: feed-forward width (of a gated one, counted for two matrices).
+        revision: fingerprint of the weights of a folder; ``main`` for the hub until it is loaded.
+    """
+
+    name: str
+    location: str
+    architecture: Architecture
+    width: int
+    layers: tuple[int, int]
+    inner: int
+    ff: int
+    vocabulary: int
+    revision: str = "main"
+    pad_token_id: int = 0
+    eos_token_id: int = 1
+
+    def layer_weights(self) -> tuple[int, int]:
+        """Weights that a source token and a target token multiply with, embeddings and head apart."""
+        one = 4 * self.width * self.inner + 2 * self.width * self.ff
+        cross = 4 * self.width * self.inner if self.layers[0] else 0
+        decoder = self.layers[1] * (one + cross)
+        return (self.layers[0] * one, decoder) if self.layers[0] else (decoder, decoder)
+
+    def step_flops(self, rows: int, source: float, target: int = 2) -> float:
+        """Floating-point operations of one training update with frozen weights.
+
+        Two a weight forward, two for the gradient of the activations, none for the weights'.
+
+        Args:
+            rows: of the batch. source: prompt and source tokens in a row. target: answer tokens in a row.
+        """
+        encoder, decoder = self.layer_weights()
+        attention = 4 * self.inner * source**2 * (self.layers[0] or self.layers[1])
+        head = target * self.width * self.vocabulary
+        if not self.layers[0]:
+            return 4 * rows * ((source + target) * decoder + head) + 2 * rows * attention
+        return 4 * rows * (source * encoder + target * decoder + head) + 2 * rows * attention
+
+
+@cache
+def published() -> dict[str, Facts]:
+    """The paper's backbones by their short names."""
+    table = yaml.safe_load((Path(__file__).parent / "backbones.yaml").read_text())
+    return {
+        name: Facts(name=name, location=row.pop("hub"), layers=tuple(row.pop("layers")), **row)
+        for name, row in table.items()
+    }
+
+
+def backbone_names() -> list[str]:
+    """Names that need neither a folder nor a hub id."""
+    return [DEFAULT, *published()]
+
+
+def describe(name: str) -> Facts:
+    """Facts about a backbone given as a known name, a folder or a hub id.
+
+    A folder is checked for config, tokenizer and weights; a hub id that is not a known name needs the network or the
+    local cache of the hub.
+
+    Raises:
+        BackboneError: naming what is missing and what to give instead.
+    """
+    if name == DEFAULT:
+        return from_folder(EMBEDDED / DEFAULT, DEFAULT)
+    if name in published():
+        return published()[name]
+    known = next((f for f in published().values() if f.location == name), None)
+    if known:
+        return known
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return from_folder(folder, folder.resolve().name)
+    if "/" not in name or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        rule = f"it is neither a known backbone ({', '.join(backbone_names())}), an existing folder, nor a hub id"
+        raise BackboneError([f"--backbone {name!r}: {rule}{did_you_mean(name, backbone_names())}"])
+    return from_hub(name)
+
+
+def from_folder(folder: Path, name: str) -> Facts:
+    """Facts about a model saved in a folder, after checking that everything is there."""
+    problems = []
+    config: dict[str, Any] = {}
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except FileNotFoundError:
+        problems.append(f"--backbone {folder}: no config.json; give a folder written by save_pretrained")
+    except ValueError as error:
+        problems.append(f"--backbone {folder}: config.json is not JSON ({error})")
+    if not any((folder / f).exists() for f in ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json")):
+        problems.append(
+            f"--backbone {folder}: no tokenizer (tokenizer.json or spiece.model); save it there with "
+            "tokenizer.save_pretrained"
+        )
+    problems += missing_weights(folder)
+    if problems:
+        raise BackboneError(problems)
+    return replace(from_config(config, name, str(folder)), revision=weights_fingerprint(folder))
+
+
+def missing_weights(folder: Path) -> list[str]:
+    """What is wrong with a folder's weights, in words; an empty list where nothing is."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        gone = [s for s in shards if not (folder / s).exists()]
+        return [f"--backbone {folder}: weight files missing: {', '.join(gone)}"] if gone else []
+    file = folder / "model.safetensors"
+    if not file.exists():
+        return [
+            f"--backbone {folder}: no weights (model.safetensors, or model.safetensors.index.json with its shards); "
+            "convert older formats with save_pretrained"
+        ]
+    with file.open("rb") as stream:
+        header = int.from_bytes(stream.read(8), "little")
+        whole = 8 + header
+        if whole <= file.stat().st_size:
+            entries = json.loads(stream.read(header))
+            whole += max((e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__"), default=0)
+    if whole != file.stat().st_size:
+        return [f"--backbone {folder}: model.safetensors is truncated or damaged ({file.stat().st_size:,} bytes)"]
+    return []
+
+
+def from_hub(model: str) -> Facts:
+    """Facts about a model of the hub, from its config there or in the local cache."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(model).to_dict()
+    except (OSError, ValueError) as error:
+        raise BackboneError(
+            [
+                f"--backbone {model!r}: its config could not be read from the hub ({str(error).splitlines()[0]}); "
+                "check the id and the network, or give a folder"
+            ]
+        ) from error
+    return from_config(config, model.split("/")[-1], model)
+
+
+def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
+    """Facts from a transformers config."""
+
+    def first(*keys: str, default: Any = None) -> Any:
+        return next((config[k] for k in keys if config.get(k) is not None), default)
+
+    width = first("d_model", "hidden_size", "n_embd")
+    vocabulary = first("vocab_size")
+    if not width or not vocabulary:
+        raise BackboneError([f"--backbone {name}: model type {config.get('model_type')!r} is not a language model"])
+    both = bool(config.get("is_encoder_decoder"))
+    if both and config.get("model_type") not in {"t5", "mt5", "umt5"}:
+        kind = config.get("model_type")
+        raise BackboneError(
+            [f"--backbone {name}: encoder-decoder models other than T5's are not known here ({kind!r})"]
+        )
+    layers = int(first("num_layers", "num_hidden_layers", "n_layer", default=1))
+    inner = first("num_heads", default=0) * first("d_kv", default=0) or width
+    ff = int(first("d_ff", "intermediate_size", "n_inner", default=4 * width))
+    gated = bool(config.get("is_gated_act")) or config.get("hidden_act") == "silu"
+    eos = first("eos_token_id", default=1)
+    eos = eos[0] if isinstance(eos, list) else eos
+    return Facts(
+        name=name,
+        location=location,
+        architecture="encoder-decoder" if both else "decoder-only",
+        width=int(width),
+        layers=(layers, int(first("num_decoder_layers", default=layers))) if both else (0, layers),
+        inner=int(inner),
+        ff=ff * 3 // 2 if gated else ff,
+        vocabulary=int(vocabulary),
+        pad_token_id=int(first("pad_token_id", default=eos)),
+        eos_token_id=int(eos),
+    )
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """Sixteen hex digits of a folder's weights: each file's size and its first 64 MiB."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(f"{file.name} {file.stat().st_size}".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(HASHED))
+    return digest.hexdigest()[:16]
+
+
+def load_tokenizer(facts: Facts) -> Any:
+    """The backbone's tokenizer (transformers' fast one).
+
+    Raises:
+        BackboneError: there is none, or the hub cannot be reached.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(facts.location)
+    except (OSError, ValueError) as error:
+        raise BackboneError(
+            [
+                f"--backbone {facts.name}: its tokenizer could not be loaded from {facts.location} "
+                f"({str(error).splitlines()[0]}); check the network, or give a folder that holds it"
+            ]
+        ) from error

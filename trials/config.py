@@ -1,0 +1,109 @@
+"""What one trial is: a configuration, a seed, a recipe and a budget. Facts only: nothing here needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Value = float | int | str
+Architecture = Literal["encoder-decoder", "decoder-only"]
+PromptInit = Literal["text", "vocabulary", "uniform"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The training constants that the paper and its released code disagree on.
+
+    Attributes:
+        betas, eps, weight_decay: AdamW's constants.
+        offset_dropout: probability on the offset network's pre-activation, 0 for none.
+        prompt_init: where prompt rows start unless a configuration says otherwise.
+        down_init: scale of W_down: ``fan_out`` draws from U(-1/sqrt(r), 1/sqrt(r)), what ``kaiming_uniform_`` does to
+            a (d, r) matrix; ``fan_in`` from U(-1/sqrt(d), 1/sqrt(d)), what ``nn.Linear(d, r)`` would do.
+    """
+
+    name: str
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+    offset_dropout: float
+    prompt_init: PromptInit
+    down_init: Literal["fan_out", "fan_in"]
+    max_grad_norm: float = 1.0
+
+
+RECIPES: dict[str, Recipe] = {
+    # What the public repository does when it runs (AdamW built with a learning rate alone, text prompt, dropout before
+    # the ReLU). The published numbers most likely came from it, so it is the default.
+    "released_code": Recipe("released_code", (0.9, 0.999), 1e-6, 0.0, 0.1, "text", "fan_out"),
+    # What the paper says (Tables 17 to 19; equation 3 has no dropout). It is silent on the start of ADePT's prompt and
+    # of W_down: vocabulary rows as for its PT baseline, and the default of a linear layer.
+    "paper": Recipe("paper", (0.9, 0.98), 1e-6, 0.01, 0.0, "vocabulary", "fan_in"),
+}
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """One point of a search space with a seed, trained up to a budget.
+
+    Attributes:
+        method: ``adept``, ``dept`` or ``pt``.
+        hyperparameters: the configuration, e.g. ``{"prompt_lr": 0.3, "mlp_lr": 1e-4, "prompt_length": 60, ...}``.
+        seed: moves data order, dropout and initialisation; never the data split.
+        steps: the budget in optimizer updates; the learning rate decays to zero over all of it, wherever a scheduler
+            may stop the trial.
+        eval_every: updates between two reports.
+        warmup_steps: updates of linear warm-up.
+    """
+
+    method: str
+    hyperparameters: dict[str, Value]
+    steps: int
+    eval_every: int
+    seed: int = 42
+    recipe: str = "released_code"
+    batch_size: int = 32
+    warmup_steps: int = 500
+
+    @property
+    def constants(self) -> Recipe:
+        """The recipe's constants."""
+        return RECIPES[self.recipe]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types; ``TrialConfig(**d)`` is the way back."""
+        return asdict(self)
+
+
+@dataclass
+class Report:
+    """One evaluation of a trial: what a scheduler decides on.
+
+    Scores are percentages (0 to 100, greater is better); seconds count since the report before.
+    """
+
+    step: int
+    score: float
+    best_score: float
+    best_step: int
+    train_loss: float
+    validation: dict[str, float] = field(default_factory=dict)
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    train_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    status: Literal["running", "finished", "diverged"] = "running"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat, as schedulers and metric stores want it: ``validation/accuracy``, ``learning_rate/prompt``, ..."""
+        return {
+            "step": self.step,
+            "score": self.score,
+            "best_score": self.best_score,
+            "best_step": self.best_step,
+            "train/loss": self.train_loss,
+            **{f"validation/{name}": value for name, value in self.validation.items()},
+            **{f"learning_rate/{group}": value for group, value in self.learning_rates.items()},
+            "seconds/train": self.train_seconds,
+            "seconds/evaluation": self.evaluation_seconds,
+            "status": self.status,
+        }

@@ -1,0 +1,52 @@
+"""ADePT: a short soft prompt and a network that shifts every token embedding (ICLR 2025, equations 3 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from trials.config import Recipe, Value
+from trials.methods.base import Method, Surroundings, dropped, initial_prompt, uniform
+
+
+class Adept(Method):
+    """E' = E + ReLU(E W_down + b1) W_up + b2, input [P ; E'], where E are the backbone's own embedding rows.
+
+    W_up, b1 and b2 start at zero, so the offset is exactly zero before the first update. The recipe decides whether
+    the pre-activation is dropped with probability 0.1 in training (the released code, not the paper's equation).
+
+    Hyperparameters: prompt_lr, mlp_lr, prompt_length m, bottleneck r, optionally prompt_init.
+    Parameters: m d + 2 r d + r + d.
+    """
+
+    GROUPS: ClassVar = {"prompt": "prompt_lr", "mlp": "mlp_lr"}
+
+    def __init__(
+        self,
+        hyperparameters: Mapping[str, Value],
+        recipe: Recipe,
+        around: Surroundings,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(hyperparameters, recipe)
+        d, r = around.width, int(hyperparameters["bottleneck"])
+        init = str(hyperparameters.get("prompt_init", recipe.prompt_init))
+        self.prompt = initial_prompt(int(hyperparameters["prompt_length"]), init, around, generator)  # P: (m, d)
+        self.down = uniform((d, r), (r if recipe.down_init == "fan_out" else d) ** -0.5, generator)  # W_down: (d, r)
+        self.down_bias = nn.Parameter(torch.zeros(r))  # b1: (r,)
+        self.up = nn.Parameter(torch.zeros(r, d))  # W_up: (r, d)
+        self.up_bias = nn.Parameter(torch.zeros(d))  # b2: (d,)
+
+    def offset(
+        self, embeddings: Tensor, positions: Tensor | None = None, dropout: torch.Generator | None = None
+    ) -> Tensor:
+        """See `Method.offset`. The same network serves every token, so positions do not matter."""
+        hidden = dropped(embeddings @ self.down + self.down_bias, self.recipe.offset_dropout, dropout)
+        return embeddings + torch.relu(hidden) @ self.up + self.up_bias
+
+    def group_of(self, parameter: str) -> str:
+        """The prompt has its own learning rate, the network another."""
+        return "prompt" if parameter == "prompt" else "mlp"

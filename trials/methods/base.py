@@ -1,0 +1,145 @@
+"""What every method shares: a soft prompt in front, and perhaps an offset on each token embedding.
+
+A method is one trial's trainable part. It never sees the backbone itself, only the rows of its embedding table, so many
+of them can stand side by side in front of one frozen model.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from trials.config import Recipe, Value
+
+INIT_TEXT = "Classify this text is postive or not:"
+"""The released code's prompt text for every task, with its typo."""
+
+TOP_VOCABULARY = 5000
+"""Prompt rows are sampled from this many first rows of the vocabulary (ATTEMPT, ``init_prefix_weights``)."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a method may look at when it is made.
+
+    Attributes:
+        embedding: the backbone's input embedding table, shape (vocabulary, d).
+        init_text_ids: token ids of `INIT_TEXT`, with the end-of-sequence token where the tokenizer adds one.
+        max_source_length: the longest source in tokens; DePT has one offset row for each.
+    """
+
+    embedding: Tensor
+    init_text_ids: list[int]
+    max_source_length: int
+
+    @property
+    def width(self) -> int:
+        """The embedding width d."""
+        return self.embedding.shape[1]
+
+
+class Method(nn.Module, ABC):
+    """One trial's trainable parameters, float32, shapes fixed by its configuration.
+
+    Subclasses say in `GROUPS` which learning rate drives which parameters.
+    """
+
+    GROUPS: ClassVar[Mapping[str, str]]
+    """Parameter group -> the hyperparameter that holds its peak learning rate, e.g. ``{"prompt": "prompt_lr"}``."""
+
+    prompt: nn.Parameter
+
+    def __init__(self, hyperparameters: Mapping[str, Value], recipe: Recipe) -> None:
+        super().__init__()
+        self.hyperparameters = dict(hyperparameters)
+        self.recipe = recipe
+
+    @property
+    def prompt_length(self) -> int:
+        """The number m of prompt rows."""
+        return self.prompt.shape[0]
+
+    @property
+    def width(self) -> int:
+        """The embedding width d."""
+        return self.prompt.shape[1]
+
+    @abstractmethod
+    def offset(
+        self, embeddings: Tensor, positions: Tensor | None = None, dropout: torch.Generator | None = None
+    ) -> Tensor:
+        """Token embeddings with this method's offset added.
+
+        Args:
+            embeddings: the backbone's rows for the tokens, shape (rows, length, d).
+            positions: each token's place in its source, shape (rows, length); None where they count from 0.
+                Only methods that depend on positions look at it.
+            dropout: the generator of this step's dropout masks; None in evaluation, where nothing is dropped.
+
+        Returns:
+            Shape (rows, length, d).
+        """
+
+    @abstractmethod
+    def group_of(self, parameter: str) -> str:
+        """The group in `GROUPS` that a parameter's name belongs to."""
+
+    def inputs(self, embeddings: Tensor, dropout: torch.Generator | None = None) -> Tensor:
+        """The prompt and the shifted tokens (equation 4: [P ; E']), shape (rows, m + length, d)."""
+        prompt = self.prompt.expand(len(embeddings), -1, -1)
+        return torch.cat([prompt, self.offset(embeddings, dropout=dropout)], dim=1)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of each learning-rate group, in the order of `GROUPS`."""
+        groups: dict[str, list[nn.Parameter]] = {group: [] for group in self.GROUPS}
+        for name, parameter in self.named_parameters():
+            groups[self.group_of(name)].append(parameter)
+        return groups
+
+    def peak_rates(self) -> dict[str, float]:
+        """The peak learning rate of each group."""
+        return {group: float(self.hyperparameters[key]) for group, key in self.GROUPS.items()}
+
+    def parameter_count(self) -> int:
+        """How many numbers are trained."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def initial_prompt(rows: int, init: str, around: Surroundings, generator: torch.Generator) -> nn.Parameter:
+    """A prompt of ``rows`` rows, shape (rows, d).
+
+    ``text``: the embeddings of `INIT_TEXT`, repeated and cut to length (the released code's default).
+    ``vocabulary``: different rows drawn from the most frequent `TOP_VOCABULARY` (ATTEMPT; the paper's PT baseline).
+    ``uniform``: U(-0.5, 0.5) (compacter's and ATTEMPT's random start).
+    """
+    if init == "text":
+        ids = torch.tensor(around.init_text_ids).repeat(-(-max(rows, 1) // len(around.init_text_ids)))[:rows]
+        start = around.embedding[ids.to(around.embedding.device)]
+    elif init == "vocabulary":
+        top = min(TOP_VOCABULARY, len(around.embedding))
+        if rows > top:
+            raise ValueError(f"prompt_length {rows} is larger than the {top} vocabulary rows to draw from")
+        start = around.embedding[torch.randperm(top, generator=generator)[:rows].to(around.embedding.device)]
+    elif init == "uniform":
+        start = torch.rand(rows, around.width, generator=generator) - 0.5
+    else:
+        raise ValueError(f"prompt_init {init!r} is not one of: text, vocabulary, uniform")
+    return nn.Parameter(start.detach().clone().float())
+
+
+def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> nn.Parameter:
+    """A parameter drawn from U(-bound, bound)."""
+    return nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * bound)
+
+
+def dropped(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
+    """Inverted dropout with masks from ``generator``; the identity where it is None or p is 0."""
+    if generator is None or p == 0:
+        return x
+    keep = torch.empty(x.shape, device=generator.device, dtype=x.dtype).bernoulli_(1 - p, generator=generator)
+    return x * keep.to(x.device) / (1 - p)

@@ -1,0 +1,57 @@
+"""DePT: a short soft prompt and a low-rank offset for each position of the source (ShiZhengyan/DePT)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from trials.config import Recipe, Value
+from trials.methods.base import Method, Surroundings, initial_prompt, uniform
+
+ALPHA = 8
+"""The original's ``lora_alpha``; the offset is scaled by ALPHA / sqrt(r)."""
+
+
+class Dept(Method):
+    """E'[t] = E[t] + (8 / sqrt(r)) A[t] B for the t-th token of the source, input [P ; E'].
+
+    A has a row for each of ``max_source_length`` positions. The original pads every batch to that length, because it
+    adds the whole of A B. Sources are padded on the right and padding is masked, so the rows beyond a batch's longest
+    source neither change an output nor get a gradient: the first rows of A B are added instead (a test compares both).
+    In a decoder-only model the answer's tokens take the positions after the source, or the last one beyond the end.
+
+    Hyperparameters: prompt_lr, lowrank_lr, prompt_length m, rank r, optionally prompt_init.
+    Parameters: m d + r (max_source_length + d).
+    """
+
+    GROUPS: ClassVar = {"prompt": "prompt_lr", "lowrank": "lowrank_lr"}
+
+    def __init__(
+        self,
+        hyperparameters: Mapping[str, Value],
+        recipe: Recipe,
+        around: Surroundings,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(hyperparameters, recipe)
+        d, r = around.width, int(hyperparameters["rank"])
+        init = str(hyperparameters.get("prompt_init", recipe.prompt_init))
+        self.prompt = initial_prompt(int(hyperparameters["prompt_length"]), init, around, generator)  # P: (m, d)
+        self.positions = uniform((around.max_source_length, r), r**-0.5, generator)  # A: (max_source_length, r)
+        self.shared = nn.Parameter(torch.zeros(r, d))  # B: (r, d)
+        self.scale = ALPHA / r**0.5
+
+    def offset(
+        self, embeddings: Tensor, positions: Tensor | None = None, dropout: torch.Generator | None = None
+    ) -> Tensor:
+        """See `Method.offset`; token t of the source gets row t of A B."""
+        places = torch.arange(embeddings.shape[1], device=embeddings.device) if positions is None else positions
+        rows = self.positions[places.clamp(max=len(self.positions) - 1)]
+        return embeddings + self.scale * (rows @ self.shared)
+
+    def group_of(self, parameter: str) -> str:
+        """The prompt has its own learning rate, the two factors another."""
+        return "prompt" if parameter == "prompt" else "lowrank"

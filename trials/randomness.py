@@ -1,0 +1,35 @@
+"""Every random number of a trial is a function of (seed, purpose, step).
+
+No generator lives from one step to the next. A trial therefore draws the same numbers alone, beside any neighbours,
+and after a restart at any step, with no generator state to save.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+def stream(seed: int, purpose: str, step: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh generator for one purpose (``order``, ``initialisation``, ``dropout``) of a trial at one step."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()
+    generator = torch.Generator(device=device)
+    generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return generator
+
+
+def epoch_order(seed: int, epoch: int, size: int) -> torch.Tensor:
+    """The order of the training rows in one pass, shape (size,)."""
+    return torch.randperm(size, generator=stream(seed, "order", epoch))
+
+
+def batch_rows(seed: int, step: int, size: int, batch_size: int) -> list[int]:
+    """Row numbers of the batch of update ``step`` (from 0).
+
+    Each pass over the data has its own order; its last batch holds what is left, as the Hugging Face Trainer does.
+    """
+    per_epoch = -(-size // batch_size)
+    epoch, place = divmod(step, per_epoch)
+    order = epoch_order(seed, epoch, size)
+    return order[place * batch_size : (place + 1) * batch_size].tolist()

@@ -1,0 +1,146 @@
+"""A trial in training: its method, optimizer, place in the data and best checkpoint so far."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from trials.config import Report, TrialConfig
+from trials.methods import Method
+from trials.randomness import batch_rows, stream
+
+
+class Split(Protocol):
+    """Tokenised rows of one split (see `trials.data.Split`)."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Any) -> tuple[list[Any], list[Any], list[str]]:
+        """Source ids, target ids and target texts of some rows."""
+
+
+def rate_factor(update: int, warmup: int, total: int) -> float:
+    """The share of the peak learning rate at an update (from 0): linear warm-up, then linear decay to 0 at ``total``.
+
+    As ``get_linear_schedule_with_warmup`` in the released code: the first update is at rate 0.
+    """
+    if update < warmup:
+        return update / max(1, warmup)
+    return max(0.0, (total - update) / max(1, total - warmup))
+
+
+@dataclass
+class Best:
+    """The first checkpoint with the best selection score so far.
+
+    Attributes:
+        score: of the validation split, in percent; minus infinity before the first report.
+        step: the update it was taken after.
+        state: the method's parameters then.
+    """
+
+    score: float = -math.inf
+    step: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Trial:
+    """One configuration with one seed. Many of them are trained together by a `trials.stack.Stack`.
+
+    What is drawn at random depends on (seed, step) alone, so a restart needs no generator's state, and the position
+    in the data is the step.
+    """
+
+    def __init__(self, config: TrialConfig, method: Method) -> None:
+        self.config = config
+        self.method = method
+        recipe = config.constants
+        groups = method.parameter_groups()
+        self.peaks = {group: rate for group, rate in method.peak_rates().items() if groups[group]}
+        self.optimizer = torch.optim.AdamW(
+            [{"params": groups[group], "lr": 0.0, "name": group} for group in self.peaks],
+            betas=recipe.betas,
+            eps=recipe.eps,
+            weight_decay=recipe.weight_decay,
+        )
+        self.step = 0
+        self.best = Best()
+        self.last_score = math.nan
+        self.loss_sum = torch.zeros((), device=method.prompt.device)
+        self.loss_count = 0
+        self.train_seconds = 0.0
+
+    def learning_rates(self) -> dict[str, float]:
+        """The rate of the next update, by group."""
+        factor = rate_factor(self.step, self.config.warmup_steps, self.config.steps)
+        return {group: peak * factor for group, peak in self.peaks.items()}
+
+    def next_rows(self, size: int) -> list[int]:
+        """Row numbers of the next batch out of ``size`` training rows."""
+        return batch_rows(self.config.seed, self.step, size, self.config.batch_size)
+
+    def dropout(self, device: torch.device) -> torch.Generator:
+        """The generator of the next update's masks."""
+        return stream(self.config.seed, "dropout", self.step, device)
+
+    def update(self, loss: Tensor) -> None:
+        """One optimizer step on gradients that are there already: clip over all groups together, then AdamW.
+
+        Args:
+            loss: of this update, a scalar, for the record only.
+        """
+        for group, rate in zip(self.optimizer.param_groups, self.learning_rates().values(), strict=True):
+            group["lr"] = rate
+        torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.config.constants.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss_sum += loss.detach()
+        self.loss_count += 1
+        self.step += 1
+
+    @property
+    def due(self) -> bool:
+        """Whether the next thing to do is a report."""
+        return self.step >= self.config.steps or (self.step % self.config.eval_every == 0 and self.loss_count > 0)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss since the last report, or a parameter, is not finite. Waits for the device."""
+        finite = torch.isfinite(self.loss_sum) & torch.stack(
+            [torch.isfinite(p).all() for p in self.method.parameters()]
+        ).all().to(self.loss_sum.device)
+        return not bool(finite)
+
+    def report(self, metrics: dict[str, float] | None, selection: str, evaluation_seconds: float = 0.0) -> Report:
+        """Close the stretch since the last report.
+
+        Args:
+            metrics: validation metrics in percent; None where the trial diverged and was not evaluated.
+            selection: the metric that chooses the best checkpoint (first strictly best).
+        """
+        if metrics is not None:
+            self.last_score = metrics[selection]
+            if self.last_score > self.best.score:
+                state = {k: v.detach().clone() for k, v in self.method.state_dict().items()}
+                self.best = Best(self.last_score, self.step, state)
+        status = "diverged" if metrics is None else "finished" if self.step >= self.config.steps else "running"
+        report = Report(
+            step=self.step,
+            score=self.last_score,
+            best_score=self.best.score if self.best.state else math.nan,
+            best_step=self.best.step,
+            train_loss=float(self.loss_sum) / max(1, self.loss_count),
+            validation=metrics or {},
+            learning_rates=self.learning_rates(),
+            train_seconds=self.train_seconds,
+            evaluation_seconds=evaluation_seconds,
+            status=status,  # type: ignore[arg-type]
+        )
+        self.loss_sum = torch.zeros_like(self.loss_sum)
+        self.loss_count = 0
+        self.train_seconds = 0.0
+        return report
