@@ -1,0 +1,60 @@
+"""Imports run one way: orchestrator -> trials, search_spaces -> nothing of ours; and facts stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = {"orchestrator", "trials", "search_spaces"}
+ALLOWED = {
+    "orchestrator": OURS,
+    "trials": {"trials"},
+    "search_spaces": {"search_spaces"},
+    "pretraining": {"pretraining", "trials"},
+}
+FOREIGN = {"trials": {"ray", "mlflow", "optuna"}, "search_spaces": {"ray", "mlflow", "optuna", "torch", "transformers"}}
+
+
+def imported(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", list(ALLOWED))
+def test_imports_run_one_way(package: str) -> None:
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for file in files:
+        names = imported(file)
+        assert names & OURS <= ALLOWED[package], file
+        assert not names & FOREIGN.get(package, set()), file
+
+
+def test_no_tensor_is_touched_by_the_orchestrator() -> None:
+    """Torch may be imported inside a function that runs in an engine's process, never when a module is loaded."""
+    for file in (ROOT / "orchestrator").rglob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                assert not any(n.split(".")[0] in {"torch", "transformers"} for n in names), file
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import trials.tasks, trials.config, trials.backbone_facts", "import search_spaces", "import orchestrator.cli"],
+)
+def test_facts_load_neither_torch_nor_ray(statement: str) -> None:
+    heavy = ["torch", "transformers", "mlflow", "ray"]
+    code = f"import sys; {statement}; print([m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,148 @@
+"""Engines: reports, neighbours, checkpoints at any report, divergence, adapters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from conftest import Rows
+from making import config
+
+from trials.adapters import load_adapter
+from trials.backbones import Backbone
+from trials.config import Report, TrialConfig
+from trials.engine import Engine
+from trials.errors import UserError
+from trials.tasks.base import Task
+
+
+def data(rows: Rows) -> Any:
+    labels = {i: str(i) for i in range(4)}
+    task = Task(name="made-up", title="made up", template="{text}", labels=labels, metrics=("accuracy", "f1_macro"))
+    return SimpleNamespace(
+        task=task, split=lambda name: rows, max_source_length=16, max_target_length=2, fingerprint="0" * 16
+    )
+
+
+def engine(backbone: Backbone, rows: Rows) -> Engine:
+    return Engine(backbone, data(rows))
+
+
+def run(e: Engine, trial_id: str = "a") -> list[Report]:
+    reports = [e.next_report(trial_id)]
+    while reports[-1].status == "running":
+        reports.append(e.next_report(trial_id))
+    return reports
+
+
+def numbers(reports: list[Report]) -> list[tuple[float, ...]]:
+    return [(r.step, r.score, r.best_score, r.best_step, r.train_loss, *r.learning_rates.values()) for r in reports]
+
+
+def test_reports_come_every_n_steps_up_to_the_budget(backbone: Backbone, rows: Rows) -> None:
+    e = engine(backbone, rows)
+    e.start("a", config(steps=25, eval_every=10))
+    reports = run(e)
+    assert [r.step for r in reports] == [10, 20, 25]
+    assert [r.status for r in reports] == ["running", "running", "finished"]
+    assert set(reports[0].as_dict()) >= {
+        "score",
+        "best_score",
+        "train/loss",
+        "validation/f1_macro",
+        "learning_rate/mlp",
+    }
+    assert reports[-1].learning_rates == {"prompt": 0.0, "mlp": 0.0}
+
+
+@pytest.mark.parametrize("method", ["adept", "dept", "pt"])
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_trial_resumed_at_any_report_gives_the_same_numbers(
+    backbone: Backbone, rows: Rows, tmp_path: Path, method: str, stop_after: int
+) -> None:
+    whole = engine(backbone, rows)
+    whole.start("a", config(method))
+    expected = run(whole)
+
+    first = engine(backbone, rows)
+    first.start("a", config(method))
+    got = [first.next_report("a") for _ in range(stop_after)]
+    first.save("a", tmp_path)
+    second = engine(backbone, rows)
+    second.start("a", config(method), tmp_path)
+    got += run(second)
+    assert numbers(got) == numbers(expected)
+    for a, b in zip(whole.slots["a"].method.parameters(), second.slots["a"].method.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert whole.slots["a"].best.state.keys() == second.slots["a"].best.state.keys()
+
+
+def test_a_checkpoint_of_another_trial_is_refused(t5: Backbone, rows: Rows, tmp_path: Path) -> None:
+    e = engine(t5, rows)
+    e.start("a", config())
+    e.next_report("a")
+    e.save("a", tmp_path)
+    with pytest.raises(UserError, match="another trial"):
+        e.start("b", config(seed=1), tmp_path)
+
+
+def test_neighbours_report_for_themselves_and_wait_for_decisions(t5: Backbone, rows: Rows) -> None:
+    e = engine(t5, rows)
+    e.start("a", config(steps=30))
+    e.start("b", config("pt", steps=30, seed=2))
+    e.next_report("a")
+    assert e.slots["b"].step == 10 and len(e.waiting["b"]) == 1
+    e.next_report("a")
+    assert e.slots["b"].step == 10  # its report has not been fetched: nobody has said that it may go on
+    assert e.next_report("b").step == 10
+    e.stop("a")
+    assert [r.step for r in run(e, "b")] == [20, 30]
+
+
+def test_a_diverged_trial_ends_at_once_and_keeps_its_last_score(t5: Backbone, rows: Rows) -> None:
+    e = engine(t5, rows)
+    e.start("a", config())
+    first = e.next_report("a")
+    e.slots["a"].method.prompt.data.fill_(float("inf"))
+    report = e.next_report("a")
+    assert (report.status, report.step) == ("diverged", 11)
+    assert report.score == first.score and report.best_score == first.best_score
+
+
+def test_an_adapter_holds_the_best_checkpoint_and_little_else(
+    t5_folder: str, t5: Backbone, rows: Rows, tmp_path: Path
+) -> None:
+    e = engine(t5, rows)
+    e.start("a", config())
+    run(e)
+    e.save("a", tmp_path)
+    folder = tmp_path / "adapter"
+    assert sorted(f.name for f in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert sum(f.stat().st_size for f in folder.iterdir()) < 20_000
+    adapter = load_adapter(folder)
+    best = e.slots["a"].best
+    for name, tensor in adapter.method.state_dict().items():
+        assert torch.equal(tensor, best.state[name])
+    assert adapter.description["step"] == best.step
+    answers = adapter.predict(["arcade game", {"text": "mail server"}])
+    assert len(answers) == 2 and answers == load_adapter(folder, t5).predict(["arcade game", "mail server"])
+
+
+def test_an_adapter_says_what_does_not_fit(t5: Backbone, llama: Backbone, rows: Rows, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no adapter"):
+        load_adapter(tmp_path)
+    e = engine(t5, rows)
+    e.start("a", config())
+    e.next_report("a")
+    e.save("a", tmp_path)
+    with pytest.raises(UserError, match="other weights"):
+        load_adapter(tmp_path / "adapter", llama)
+    description = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert TrialConfig(**description["trial"]).as_dict() == json.loads(json.dumps(config().as_dict()))
+    adapter = load_adapter(tmp_path / "adapter", t5)
+    with pytest.raises(UserError, match="lacks the column"):
+        adapter.predict([{"txt": "?"}])

@@ -1,0 +1,74 @@
+"""A trial on disk: all that is needed to go on as if nothing had happened.
+
+adapter/            the best adapter so far, usable by itself (`trials.adapters`)
+training.safetensors    parameters and optimizer moments
+training.json       config, step (which is also the place in the data and in every random stream), best so far
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from trials.adapters import WEIGHTS, save_adapter
+from trials.errors import UserError
+from trials.trial import Best, Trial
+
+TENSORS, FACTS, ADAPTER = "training.safetensors", "training.json", "adapter"
+
+
+def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> None:
+    """Write a trial, right after a report, into an existing folder."""
+    tensors = {f"method.{k}": v for k, v in trial.method.state_dict().items()}
+    names = {id(p): name for name, p in trial.method.named_parameters()}
+    updates = 0
+    for parameter, moments in trial.optimizer.state.items():
+        updates = int(moments["step"])
+        for moment in ("exp_avg", "exp_avg_sq"):
+            tensors[f"{moment}.{names[id(parameter)]}"] = moments[moment]
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / TENSORS)
+    facts = {
+        "config": trial.config.as_dict(),
+        "step": trial.step,
+        "updates": updates,
+        "best_score": trial.best.score if trial.best.state else None,
+        "best_step": trial.best.step,
+        "last_score": None if math.isnan(trial.last_score) else trial.last_score,
+    }
+    (folder / FACTS).write_text(json.dumps(facts, indent=1))
+    if trial.best.state:
+        reached = {"validation_score": trial.best.score, "step": trial.best.step}
+        save_adapter(folder / ADAPTER, trial.best.state, {**description, **reached})
+
+
+def restore_trial(folder: Path, trial: Trial) -> None:
+    """Bring a fresh trial of the same config to where the saved one was.
+
+    Raises:
+        UserError: the checkpoint is of another config.
+    """
+    facts = json.loads((folder / FACTS).read_text())
+    # JSON has no tuples and no integer keys: compare what JSON makes of both.
+    if facts["config"] != json.loads(json.dumps(trial.config.as_dict())):
+        raise UserError([f"the checkpoint {folder} is of another trial: {facts['config']}"])
+    device = trial.method.prompt.device
+    tensors = {k: v.to(device) for k, v in load_file(folder / TENSORS).items()}
+    trial.method.load_state_dict({k[len("method.") :]: v for k, v in tensors.items() if k.startswith("method.")})
+    for name, parameter in trial.method.named_parameters():
+        if f"exp_avg.{name}" in tensors:
+            trial.optimizer.state[parameter] = {
+                "step": torch.tensor(float(facts["updates"])),
+                "exp_avg": tensors[f"exp_avg.{name}"],
+                "exp_avg_sq": tensors[f"exp_avg_sq.{name}"],
+            }
+    trial.step = facts["step"]
+    trial.last_score = math.nan if facts["last_score"] is None else facts["last_score"]
+    if facts["best_score"] is not None:
+        state = {k: v.to(device) for k, v in load_file(folder / ADAPTER / WEIGHTS).items()}
+        trial.best = Best(facts["best_score"], facts["best_step"], state)
