@@ -1,0 +1,1 @@
+"""Who trains what, when and where: one command, one search. No tensor is touched here."""

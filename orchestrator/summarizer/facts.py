@@ -1,0 +1,263 @@
+"""What a summary says, as plain strings: the files and the terminal print the same facts and differ in form alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import statistics
+from dataclasses import dataclass, fields
+from typing import Any
+
+from orchestrator.provenance import without_secrets
+from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.summarizer import formats
+from orchestrator.summarizer.published import PublishedRow, backbone_key, method_key, metric_key
+from orchestrator.summarizer.select import Choice
+from orchestrator.summarizer.statistics import interval, standard_error
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of a summary; ``code`` is something to copy and run."""
+
+    label: str
+    text: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of plain cells; ``numeric`` says which columns are aligned to the right."""
+
+    columns: list[str]
+    numeric: list[bool]
+    rows: list[list[str]]
+
+
+def header(record: SearchRecord) -> list[Fact]:
+    """What was searched, with what budget, on how many examples."""
+    settings = dict(record.settings)
+    budget, every = settings.pop("steps", None), settings.pop("eval_every", None)
+    seeds = sorted({trial.seed for trial in record.trials})
+    sizes = ", ".join(f"{split} {formats.whole(n)}" for split, n in record.sizes.items())
+    _, fixed = split_configuration(record.trials)
+    facts = [
+        Fact("Task", formats.value(record.task)),
+        Fact("Method", formats.value(record.method)),
+        Fact("Backbone", formats.value(record.backbone)),
+        Fact("Recipe", formats.value(record.recipe)),
+        Fact("Metric", f"{formats.value(record.metric)} (selects on validation)"),
+        Fact("Examples", sizes or formats.MISSING),
+        Fact("Budget", f"{_steps(budget)} a trial, evaluated every {_steps(every)}"),
+        Fact("Seeds" if len(seeds) > 1 else "Seed", ", ".join(map(str, seeds)) or formats.MISSING),
+    ]
+    if settings:
+        facts.append(Fact("Settings", formats.pairs(settings)))
+    if fixed:
+        facts.append(Fact("In every trial", formats.pairs(fixed)))
+    return facts
+
+
+def split_configuration(trials: list[TrialRecord]) -> tuple[list[str], dict[str, Any]]:
+    """The configuration's names that differ between trials, and those that do not with their values."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.configuration))
+    values = {name: {json.dumps(t.configuration.get(name), default=str) for t in trials} for name in names}
+    varying = [name for name in names if len(values[name]) > 1]
+    if not varying:  # a search of one trial: its configuration is the row
+        return names, {}
+    return varying, {name: trials[0].configuration[name] for name in names if name not in varying}
+
+
+def trial_table(record: SearchRecord, choice: Choice) -> Table:
+    """All trials, ranked."""
+    names, _ = split_configuration(record.trials)
+    seeds = len({trial.seed for trial in record.trials}) > 1
+    near = {trial.trial_id for trial in choice.not_distinguishable}
+    columns = ["rank", "trial", *names, *(["seed"] if seeds else [])]
+    columns += ["parameters", "best", "at step", "last step", "train s", "status", "why"]
+    text = {name for name in names if any(_is_text(trial.configuration.get(name)) for trial in record.trials)}
+    text |= {"rank", "status", "why"}
+    rows = []
+    for rank, trial in enumerate(choice.ranking, 1):
+        mark = " *" if trial is choice.winner else " =" if trial.trial_id in near else ""
+        rows.append(
+            [
+                str(rank) + mark,
+                str(trial.number),
+                *(formats.value(trial.configuration.get(name)) for name in names),
+                *([str(trial.seed)] if seeds else []),
+                formats.whole(record.parameters.get(trial.number)),
+                formats.score(trial.best_score),
+                formats.whole(trial.best_step),
+                formats.whole(trial.step),
+                f"{trial.train_seconds:,.1f}" if trial.train_seconds < 100 else formats.whole(trial.train_seconds),
+                trial.status,
+                formats.shortened(trial.reason or trial.error, 200),
+            ]
+        )
+    return Table(columns, [name not in text for name in columns], rows)
+
+
+def winner(record: SearchRecord, choice: Choice) -> list[Fact]:
+    """The winner, its test score with what that is worth, and the paper's number."""
+    facts = []
+    best = choice.winner
+    if best is not None:
+        n = record.sizes.get("validation")
+        score = f"{record.metric} {formats.score(best.best_score)} at step {formats.whole(best.best_step)}"
+        facts += [
+            Fact("Winner", f"trial {best.number}: {formats.pairs(best.configuration)}"),
+            Fact("Validation", score + _worth(n, choice.one_example, choice.standard_error)),
+            Fact("Not distinguishable", _near(choice)),
+        ]
+    if choice.note:
+        facts.append(Fact("Note", choice.note))
+    facts.append(Fact("Test", _test(record, best)))
+    scores = [trial.best_score for trial in record.trials if trial.best_score is not None]
+    if scores:
+        of = f"best validation scores of {len(scores)} of {len(record.trials)} trials"
+        median = f"{formats.score(statistics.median(scores))} ({of})"
+        facts.append(Fact("Grid median", median))
+    facts.append(Fact("Paper", _paper(record)))
+    return facts
+
+
+def compute(record: SearchRecord) -> list[Fact]:
+    """Steps trained against the full grid, and time."""
+    trained = sum(trial.step for trial in record.trials)
+    budget = int(record.settings.get("steps") or 0)
+    text = f"{formats.whole(trained)} steps"
+    if budget and record.trials:
+        grid = budget * len(record.trials)
+        stopped = sum(max(budget - t.step, 0) for t in record.trials if t.status == "stopped early")
+        other = sum(max(budget - t.step, 0) for t in record.trials) - stopped
+        text = f"{formats.whole(trained)} of the {formats.whole(grid)} steps of the full grid ({_share(trained, grid)})"
+        text += f"; {_share(stopped, grid)} saved by early stopping"
+        if other:
+            text += f"; {_share(other, grid)} not trained for other reasons"
+    seconds = sum(trial.train_seconds + trial.evaluation_seconds for trial in record.trials)
+    evaluation = sum(trial.evaluation_seconds for trial in record.trials)
+    return [
+        Fact("Trained", text),
+        Fact("Trial time", f"{formats.duration(seconds)}, of which evaluation {formats.duration(evaluation)}"),
+        Fact("Wall time", formats.duration(record.wall_seconds)),
+    ]
+
+
+def use(record: SearchRecord) -> list[Fact]:
+    """How to load the winner's adapter and how to browse the runs."""
+    facts = []
+    if record.adapter:
+        call = f"from trials import load_adapter; load_adapter({record.adapter!r}).predict(['...'])"
+        facts += [Fact("Adapter", record.adapter), Fact("Load it", code=call)]
+    if record.tracking_uri:
+        uri = without_secrets(record.tracking_uri)
+        if uri.startswith(("http://", "https://")):
+            facts.append(Fact("Browse the runs", uri))
+        else:
+            facts.append(Fact("Browse the runs", code=f"mlflow ui --backend-store-uri {shlex.quote(uri)}"))
+    return facts
+
+
+def quoted(record: SearchRecord) -> list[PublishedRow]:
+    """The record's rows of the paper, without keys that this version does not know and rows that it cannot read."""
+    known = {f.name for f in fields(PublishedRow)}
+    return [PublishedRow(**{name: row[name] for name in known}) for row in record.published if known <= row.keys()]
+
+
+def quoted_table(record: SearchRecord) -> Table:
+    """What the paper prints for this task, all methods."""
+    columns = ["method", "setting", "backbone", "parameters", "metric", "score", "± (3 runs)", "paper's table"]
+    rows = [
+        [
+            row.method,
+            row.setting.replace("_", " "),
+            row.backbone,
+            row.parameters or formats.MISSING,
+            row.metric,
+            _printed(row),
+            formats.score(row.std),
+            str(row.table),
+        ]
+        for row in quoted(record)
+    ]
+    return Table(columns, [name in ("parameters", "score", "± (3 runs)", "paper's table") for name in columns], rows)
+
+
+def _steps(count: Any) -> str:
+    return f"{formats.value(count)} steps"
+
+
+def _share(part: float, of: float) -> str:
+    return f"{100.0 * part / of:.1f} %"
+
+
+def _is_text(thing: Any) -> bool:
+    return thing is not None and not isinstance(thing, int | float)
+
+
+def _worth(n: int | None, example: float | None, error: float | None, wilson: tuple[float, float] | None = None) -> str:
+    parts = [f"n {formats.whole(n)}"] if n else []
+    parts += [f"one example is {example:.2f} points"] if example and n else []
+    parts += [f"standard error {formats.score(error)}"] if error is not None else []
+    parts += [f"95 % interval {formats.score(wilson[0])} to {formats.score(wilson[1])}"] if wilson else []
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _near(choice: Choice) -> str:
+    if choice.one_example is None:
+        return "not known: the record has no number of validation examples"
+    if not choice.not_distinguishable:
+        return "none: every other trial is more than one example and one standard error below"
+    numbers = ", ".join(str(trial.number) for trial in choice.not_distinguishable)
+    return f"from trial {numbers} (marked =): within one validation example or one standard error"
+
+
+def _test(record: SearchRecord, best: TrialRecord | None) -> str:
+    test = record.test
+    if test is None:
+        return "not read" if best else "not read: there is no winner"
+    error, wilson = standard_error(test.score, test.n, record.metric), interval(test.score, test.n, record.metric)
+    text = f"{record.metric} {formats.score(test.score)}, read once, from the checkpoint of step {test.step:,}"
+    if best is None or test.trial_number != best.number:
+        text += f" of trial {test.trial_number}, which is not the winner named here"
+    text += _worth(test.n, test.one_example, error, wilson)
+    others = {name: value for name, value in test.metrics.items() if metric_key(name) != metric_key(record.metric)}
+    if others:
+        text += "; " + ", ".join(f"{metric_key(name)} {formats.score(value)}" for name, value in others.items())
+    if "test" in record.majority:
+        text += f"; the constant best answer scores {formats.score(record.majority['test'])}"
+    return text
+
+
+def _paper(record: SearchRecord) -> str:
+    rows = [row for row in quoted(record) if method_key(row.method) == method_key(record.method)]
+    same = [row for row in rows if backbone_key(row.backbone) == backbone_key(record.backbone)]
+    if not rows:
+        return "has no number for this task and method"
+    texts = []
+    for row in same or rows:
+        spread = f" ± {formats.score(row.std)}" if row.std is not None else ""
+        text = f"{row.metric} {_printed(row)}{spread} on {row.backbone}, quoted from Table {row.table}"
+        texts.append(text + (_against(record, row) if same else f"; no comparison: ours is on {record.backbone}"))
+    return "; ".join(texts)
+
+
+def _printed(row: PublishedRow) -> str:
+    return f"{row.value:.2f}" if row.metric == "pass@1" else formats.score(row.value)  # the paper's decimals
+
+
+def _against(record: SearchRecord, row: PublishedRow) -> str:
+    """Our test score less the quoted one, with a word on whether that means anything."""
+    test = record.test
+    ours = {} if test is None else {metric_key(name): value for name, value in test.metrics.items()}
+    if test is not None:
+        ours.setdefault(metric_key(record.metric), test.score)
+    if test is None or row.metric not in ours:
+        return f"; no test {row.metric} of ours to set beside it"
+    difference = ours[row.metric] - row.value
+    error = standard_error(ours[row.metric], test.n, row.metric)
+    within = "one example" if abs(difference) < test.one_example else ""
+    within = within or ("one standard error" if error is not None and abs(difference) <= error else "")
+    verdict = f", within {within}: no difference" if within else ""
+    return f"; ours is {formats.score(difference, signed=True)} points from it{verdict}"

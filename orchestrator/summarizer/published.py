@@ -1,0 +1,116 @@
+"""The numbers printed in the ADePT paper (arXiv 2501.03291, Tables 1 to 15), to stand beside ours as quotations.
+
+Scores are in points; a few rows of the analysis tables hold hours or samples per second, as their ``metric`` says. The
+paper mixes protocols (its Tables 3 and 4 take most baselines from other papers), so a row is a number that was printed,
+no more.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+MAIN_TABLES = (3, 4, 5, 6, 7)  # one result for each (task, method, backbone); the others are analyses and ablations
+MAIN_SETTINGS = ("single_task", "instruction_tuning")
+
+# Other names of what the paper names; everything else differs in case and punctuation alone.
+_METHODS = {"prompttuning": "pt", "finetuning": "fullfinetuning", "fullft": "fullfinetuning"}
+_BACKBONES = {"codegen350mmono": "codegen350m", "metallama38b": "llama38b"}
+_METRICS = {"em": "exact_match", "matthews": "matthews_correlation", "mcc": "matthews_correlation"}
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One printed number.
+
+    Attributes:
+        table: the paper's table.
+        setting: ``single_task``, ``transfer_or_multitask``, ``4-shot``, ``bottleneck=5``, ...
+        parameters: trainable parameters as printed (``76.1K``), empty where they are not.
+        std: the printed standard deviation over three runs, in points; None where there is none.
+    """
+
+    table: int
+    backbone: str
+    setting: str
+    method: str
+    parameters: str
+    task: str
+    metric: str
+    value: float
+    std: float | None
+
+
+@cache
+def rows() -> tuple[PublishedRow, ...]:
+    """Every number, in the order of the tables."""
+    text = resources.files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
+    return tuple(
+        PublishedRow(
+            table=int(row["table"]),
+            backbone=row["backbone"],
+            setting=row["setting"],
+            method=row["method"],
+            parameters=row["n_params"],
+            task=row["task"],
+            metric=row["metric"],
+            value=float(row["value"]),
+            std=float(row["std"]) if row["std"] else None,
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+def published(task: str, method: str | None = None, backbone: str | None = None) -> list[PublishedRow]:
+    """The main results (Tables 3 to 7) of one method, or of all methods, that saw this task's training data alone.
+
+    Names are ours or the paper's: ``adept`` or ``ADePT``, ``superglue-boolq`` or ``boolq``, ``google-t5/t5-base`` or
+    ``t5-base``. A task, method or backbone that the paper does not have gives an empty list, and so does any task of
+    our own.
+    """
+    return [row for row in comparison(task, method, backbone) if row.setting in MAIN_SETTINGS]
+
+
+def comparison(task: str, method: str | None = None, backbone: str | None = None) -> list[PublishedRow]:
+    """The rows that a table of methods for this task quotes, with those that learnt from other tasks too.
+
+    ``setting`` tells the two apart: ``transfer_or_multitask`` rows had more data than one task.
+    """
+    return [
+        row
+        for row in rows()
+        if row.table in MAIN_TABLES
+        and task_key(row.task) == task_key(task)
+        and (method is None or method_key(row.method) == method_key(method))
+        and (backbone is None or backbone_key(row.backbone) == backbone_key(backbone))
+    ]
+
+
+def task_key(name: str) -> str:
+    """The task's name without its benchmark's: ``superglue-wsc.fixed`` and ``wsc`` are one."""
+    return _plain(re.sub(r"^(super_?-?glue|glue)[-_/]", "", name.lower()).removesuffix(".fixed"))
+
+
+def method_key(name: str) -> str:
+    """The method's name in small letters and digits; ``SPoT (t)`` stays apart from ``SPoT``."""
+    plain = _plain(name)
+    return _METHODS.get(plain, plain)
+
+
+def backbone_key(name: str) -> str:
+    """The last part of a hub name or folder, in small letters and digits: ``google-t5/t5-base`` gives ``t5base``."""
+    plain = _plain(name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1])
+    return _BACKBONES.get(plain, plain)
+
+
+def metric_key(name: str) -> str:
+    """The metric's name as the paper's rows have it: ``test/em`` gives ``exact_match``."""
+    plain = name.rsplit("/", 1)[-1].lower()
+    return _METRICS.get(plain, plain)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

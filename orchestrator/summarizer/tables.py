@@ -1,0 +1,144 @@
+"""The tables of one search: Markdown to read and paste, CSV to compute with, and the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from orchestrator.records import SearchRecord, write_atomically
+from orchestrator.summarizer import facts, formats
+from orchestrator.summarizer.select import Choice, choose_winner
+
+_LEGEND = "* winner; = not distinguishable from it on validation. best: highest validation score, with its first step."
+_QUOTED = "Quoted from the ADePT paper (arXiv 2501.03291), not run here. Its baselines follow several protocols, "
+_QUOTED += "and a row on another backbone than this search's is no comparison."
+# Columns of the trial table that a terminal must be this wide for, and the rows that it shows of a long search: the
+# files have all of them.
+_ROOM = {"parameters": 100, "train s": 100, "why": 150}
+_ROWS = 30
+
+
+def write_summary(record: SearchRecord, folder: str | os.PathLike[str], choice: Choice | None = None) -> list[Path]:
+    """Write ``summary.md`` and ``summary.csv`` into ``folder``, replacing older ones, and return their paths."""
+    choice = choice or choose_winner(record)
+    folder = Path(folder)
+    return [
+        write_atomically(folder / "summary.md", markdown(record, choice)),
+        write_atomically(folder / "summary.csv", comma_separated(record, choice)),
+    ]
+
+
+def markdown(record: SearchRecord, choice: Choice) -> str:
+    """The whole summary as GitHub-flavoured Markdown."""
+    blocks = [f"# {formats.markdown(record.name) or formats.MISSING}", _list(facts.header(record))]
+    blocks += ["## Result", _list(facts.winner(record, choice)), "## Trials"]
+    blocks += [_table(facts.trial_table(record, choice)), formats.markdown(_LEGEND)] if record.trials else ["No trial."]
+    blocks += ["## Compute", _list(facts.compute(record))]
+    use = facts.use(record)
+    if use:
+        blocks += ["## Use", _list(use)]
+    if record.published:
+        blocks += ["## Published for this task", _table(facts.quoted_table(record)), _QUOTED]
+    if record.provenance:
+        blocks += ["## Provenance", _list([facts.Fact(k, formats.value(v)) for k, v in record.provenance.items()])]
+    return "\n\n".join(blocks) + "\n"
+
+
+def comma_separated(record: SearchRecord, choice: Choice) -> str:
+    """One row a trial, ranked, with numbers as they are: for a spreadsheet or a data frame."""
+    names = list(dict.fromkeys(name for trial in record.trials for name in trial.configuration))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    known = ["rank", "trial", "trial_id", "winner", "not_distinguishable", "seed", "status", "reason", "error"]
+    known += ["parameters", "best_score", "best_step", "last_score", "last_step", "train_seconds", "evaluation_seconds"]
+    writer.writerow([*known, *(f"configuration/{name}" for name in names)])
+    near = {trial.trial_id for trial in choice.not_distinguishable}
+    for rank, trial in enumerate(choice.ranking, 1):
+        cells: list[Any] = [rank, trial.number, trial.trial_id]
+        cells += [int(trial is choice.winner), int(trial.trial_id in near), trial.seed]
+        cells += [trial.status, trial.reason, trial.error, record.parameters.get(trial.number)]
+        cells += [trial.best_score, trial.best_step, trial.last_score, trial.step]
+        cells += [trial.train_seconds, trial.evaluation_seconds]
+        writer.writerow([*cells, *(_raw(trial.configuration.get(name)) for name in names)])
+    return stream.getvalue()
+
+
+def terminal(record: SearchRecord, console: Console, choice: Choice | None = None) -> None:
+    """Print the summary; a narrow terminal gets fewer columns of the trial table."""
+    choice = choice or choose_winner(record)
+    console.print(Text(formats.line(record.name), style="bold"))
+    _print_facts(console, facts.header(record))
+    if record.trials:
+        _print_trials(console, facts.trial_table(record, choice))
+    _print_facts(console, [*facts.winner(record, choice), *facts.compute(record), *facts.use(record)])
+
+
+def _print_trials(console: Console, table: facts.Table) -> None:
+    kept = [place for place, name in enumerate(table.columns) if console.width >= _ROOM.get(name, 0)]
+    shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    for place in kept:
+        name = table.columns[place]
+        # A long name stands on two lines: its values are short.
+        title = Text(formats.line(name).replace("_", "\n", 1))
+        fixed = name == "status"
+        shown.add_column(title, justify="right" if table.numeric[place] else "left", overflow="fold", no_wrap=fixed)
+    for row in table.rows[:_ROWS]:
+        style = "bold green" if row[0].endswith("*") else None
+        shown.add_row(*(Text(formats.line(row[place])) for place in kept), style=style)
+    console.print()
+    console.print(shown)
+    if len(table.rows) > _ROWS:
+        console.print(Text(f"and {len(table.rows) - _ROWS} more trials, in summary.md and summary.csv"))
+    console.print(Text(_LEGEND, style="dim"))
+    console.print()
+
+
+def _print_facts(console: Console, lines: list[facts.Fact]) -> None:
+    grid = RichTable.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for fact in lines:
+        if not fact.code:
+            grid.add_row(Text(fact.label), Text(formats.line(fact.text)))
+    console.print(grid)
+    for fact in lines:
+        if fact.code:  # never folded: it is there to be copied
+            console.print(Text(f"{fact.label}:", style="dim"))
+            console.print(Text(f"  {fact.code}"), soft_wrap=True)
+
+
+def _list(lines: list[facts.Fact]) -> str:
+    return "\n".join(
+        f"- {formats.markdown(fact.label)}: {_code(fact.code) if fact.code else formats.markdown(fact.text)}"
+        for fact in lines
+    )
+
+
+def _table(table: facts.Table) -> str:
+    lines = [table.columns, ["---:" if numeric else "---" for numeric in table.numeric]]
+    text = [" | ".join(formats.markdown(cell) for cell in lines[0]), " | ".join(lines[1])]
+    text += [" | ".join(formats.markdown(cell) for cell in row) for row in table.rows]
+    return "\n".join(f"| {row} |" for row in text)
+
+
+def _code(text: str) -> str:
+    """A code span; CommonMark wants a fence longer than any run of backticks in the text."""
+    runs = [len(run) for run in re.findall("`+", text)]
+    if not runs:
+        return f"`{text}`"
+    fence = "`" * (max(runs) + 1)
+    return f"{fence} {text} {fence}"
+
+
+def _raw(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list | tuple | bool) else value
