@@ -41,10 +41,10 @@ def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> No
         "best_step": trial.best.step,
         "last_score": None if math.isnan(trial.last_score) else trial.last_score,
     }
-    (folder / FACTS).write_text(json.dumps(facts, indent=1))
     if trial.best.state:
         reached = {"validation_score": trial.best.score, "step": trial.best.step}
         save_adapter(folder / ADAPTER, trial.best.state, {**description, **reached})
+    (folder / FACTS).write_text(json.dumps(facts, indent=1))  # last: where it is, the rest is whole
 
 
 def restore_trial(folder: Path, trial: Trial) -> None:

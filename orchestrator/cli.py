@@ -1,0 +1,194 @@
+"""The command line: one parser for the installed command and for `orchestrator/search.py`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from orchestrator.planning import Plan, make_plan
+from orchestrator.settings import read_settings
+from search_spaces import SpaceError, space_names
+from trials.errors import UserError, did_you_mean
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    help="Find the best ADePT configuration for a task on a frozen language model.",
+)
+
+Text = Annotated[str | None, typer.Option(metavar="TEXT")]
+
+
+def option(help_text: str, metavar: str = "TEXT") -> Any:
+    """An option that reaches `read_settings` as text, so that all wrong values are reported together."""
+    return typer.Option(help=help_text, metavar=metavar, show_default=False)
+
+
+def search(
+    task: Annotated[str | None, option("task name, or the YAML file of an own task [debsec]", "TASK")] = None,
+    method: Annotated[str | None, option("adept, dept or pt [adept]", "METHOD")] = None,
+    backbone: Annotated[
+        str | None, option("t5-nano, t5-base, ..., a hub id or a folder [the task's]", "NAME|ID|FOLDER")
+    ] = None,
+    space: Annotated[str | None, option("search space: a name or a YAML file [the backbone's]", "NAME|FILE")] = None,
+    recipe: Annotated[str | None, option("released_code or paper [released_code]", "RECIPE")] = None,
+    data_dir: Annotated[str | None, option("read the task's data here, in the hub's layout", "FOLDER")] = None,
+    steps: Annotated[str | None, option("budget of a trial in updates [the space's]", "N")] = None,
+    eval_every: Annotated[str | None, option("updates between two reports [the space's]", "N")] = None,
+    batch_size: Annotated[str | None, option("rows in a batch [the space's]", "N")] = None,
+    warmup_steps: Annotated[str | None, option("updates of linear warm-up [the space's]", "N")] = None,
+    max_source_length: Annotated[str | None, option("longest source in tokens [the task's]", "N")] = None,
+    seed: Annotated[str | None, option("training seed; the data split has its own [42]", "N")] = None,
+    scheduler: Annotated[str | None, option("asha stops poor trials early, none trains all [asha]", "NAME")] = None,
+    grace: Annotated[str | None, option("updates before the first decision [a quarter of the budget]", "N")] = None,
+    eta: Annotated[str | None, option("one in N trials goes on at each rung [3]", "N")] = None,
+    search: Annotated[str | None, option("grid: the whole space; random: --samples of it [grid]", "NAME")] = None,
+    samples: Annotated[str | None, option("configurations to draw with --search random", "N")] = None,
+    devices: Annotated[str | None, option("accelerators, or without any CPU cores, to use [all]", "N")] = None,
+    slots: Annotated[str | None, option("trials that share a device [1]", "N")] = None,
+    max_concurrent: Annotated[str | None, option("trials at once, at most", "N")] = None,
+    tracking_uri: Annotated[
+        str | None, option("MLflow store [$MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here]", "URI")
+    ] = None,
+    output: Annotated[str | None, option("folder for results [runs]", "FOLDER")] = None,
+    name: Annotated[str | None, option("name of the search [made from its settings]", "NAME")] = None,
+    price: Annotated[str | None, option("price of a device-hour, for the estimate of --plan", "X")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="print trials, steps, time and cost; start nothing")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with an interrupted search; with --name its settings are read back")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print failures and the final table only")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show the logs of Ray, MLflow and transformers")] = False,
+) -> None:
+    """Search: train the configurations of a space, stop the poor ones early, test the winner once."""
+    options = {key: value for key, value in locals().items() if key not in ("plan", "resume", "quiet", "debug")}
+    with_messages(lambda: start(options, plan_only=plan, resume=resume, quiet=quiet, debug=debug))
+
+
+app.command(name="search")(search)
+
+
+@app.command(name="list")
+def list_choices() -> None:
+    """List the tasks, methods, backbones and search spaces that `search` knows by name."""
+    from search_spaces import methods
+    from trials.backbone_facts import backbone_names
+    from trials.tasks import task_names
+
+    for title, names in {
+        "tasks": task_names(),
+        "methods": list(methods()),
+        "backbones": backbone_names(),
+        "spaces": space_names(),
+    }.items():
+        print(f"{title:10} {', '.join(names)}")
+
+
+@app.command()
+def predict(
+    adapter: Annotated[Path, typer.Argument(help="folder of an adapter, e.g. runs/NAME/best_adapter")],
+    inputs: Annotated[list[str], typer.Argument(help="texts to answer")],
+) -> None:
+    """Answer texts with a search's adapter, one line each."""
+
+    def run() -> int:
+        quieten()
+        from trials import load_adapter
+
+        for answer in load_adapter(adapter).predict(inputs):
+            print(answer)
+        return 0
+
+    with_messages(run)
+
+
+def start(options: dict[str, str | None], *, plan_only: bool, resume: bool, quiet: bool, debug: bool) -> int:
+    """Resolve, check, then plan or run; the exit code."""
+    if resume:
+        options = resumed_options(options)
+    settings, problems = read_settings(options)
+    plan = make_plan(settings, problems)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if plan_only:
+        from orchestrator.estimate import print_plan
+
+        print_plan(plan, Console(width=None if sys.stdout.isatty() else 120))
+        return 0
+    if not debug:
+        quieten()
+    from orchestrator.running import run_search
+
+    return run_search(plan, options, console, resume=resume, quiet=quiet, debug=debug)
+
+
+def resumed_options(options: dict[str, str | None]) -> dict[str, str | None]:
+    """With ``--resume --name X``, the options that search X was started with; options given again must agree."""
+    if options["name"] is None:
+        return options
+    output = Path(options["output"] or "runs")
+    file = output / options["name"] / "options.json"
+    if not file.exists():
+        searches = [f.parent.name for f in output.glob("*/options.json")]
+        hint = did_you_mean(options["name"], searches) or (f"; there: {', '.join(searches)}" if searches else "")
+        raise UserError([f"--resume --name {options['name']}: there is no such search in {output}{hint}"])
+    before = json.loads(file.read_text())
+    changed = [k for k, v in options.items() if v is not None and k != "output" and before.get(k) not in (None, v)]
+    if changed:
+        raise UserError(
+            [
+                f"--{key.replace('_', '-')} {options[key]}: search {options['name']} was started with {before[key]}; "
+                "leave it out, or start another search under another --name"
+                for key in changed
+            ]
+        )
+    return {**before, **{k: v for k, v in options.items() if v is not None}}
+
+
+def quieten() -> None:
+    """Silence what users did not ask for: progress bars and notices of the libraries below."""
+    from orchestrator.quiet import silence_libraries
+
+    silence_libraries()
+
+
+def with_messages(run: Callable[[], int]) -> None:
+    """Run; a user's error becomes one message on stderr and exit code 2, without a traceback."""
+    from orchestrator.records import RecordError
+    from orchestrator.tracking_store import TrackingError
+
+    try:
+        code = run()
+    except (UserError, SpaceError, TrackingError) as error:
+        lines = error.problems
+        print("error: " + lines[0] if len(lines) == 1 else "errors:", file=sys.stderr)
+        for line in lines if len(lines) > 1 else ():
+            print(f"  - {line}", file=sys.stderr)
+        code = 2
+    except RecordError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    raise typer.Exit(code)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console command ``adept-search``."""
+    app(arguments)
+
+
+def search_main() -> None:
+    """The script ``orchestrator/search.py``: `search` alone, without naming it."""
+    script = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    script.command()(search)
+    script()
+
+
+__all__ = ["Plan", "app", "main", "search_main"]

@@ -1,0 +1,131 @@
+"""What a plan will cost: a floor from floating-point operations and the rate of the device. For `--plan`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.planning import Plan
+
+FLOAT32_TFLOPS = {
+    "H200": 67.0, "H100": 67.0, "A100": 19.5, "L40S": 91.6, "L40": 90.5, "L4": 30.3, "A10": 31.2, "V100": 15.7,
+    "T4": 8.1, "RTX 3090": 35.6, "RTX 4090": 82.6,
+}  # fmt: skip
+"""Peak float32 rates outside tensor cores, in TFLOP/s (vendors' data sheets)."""
+
+REACHED = 0.4
+"""Share of an accelerator's peak that training reaches; a cautious guess until a benchmark says better."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What trains here: ``count`` devices that reach ``rate`` FLOP/s each, and what that number is based on."""
+
+    name: str
+    count: int
+    rate: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one device for the steps expected, without evaluation, and for the full grid."""
+
+    device: Device
+    devices: int
+    expected_seconds: float
+    full_seconds: float
+
+
+def local_device() -> Device:
+    """The accelerators of this machine, else its cores, whose rate is measured with a matrix product."""
+    smi = shutil.which("nvidia-smi")
+    if smi:
+        listed = subprocess.run([smi, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
+        names = [line.strip() for line in listed.stdout.splitlines() if line.strip()]
+        if listed.returncode == 0 and names:
+            peak = next((rate for key, rate in FLOAT32_TFLOPS.items() if key in names[0]), 20.0)
+            return Device(names[0], len(names), peak * 1e12 * REACHED, f"{REACHED:.0%} of {peak} TFLOP/s float32")
+    import os
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Device("CPU core", cores, measured_rate() / cores, "a float32 matrix product timed just now")
+
+
+def measured_rate(size: int = 1024, repeats: int = 5) -> float:
+    """FLOP/s of this machine's cores together in a float32 matrix product, the median of a few."""
+    a = np.random.default_rng(0).random((size, size), dtype=np.float32)
+    a @ a
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / sorted(seconds)[repeats // 2]
+
+
+def estimate(plan: Plan, device: Device) -> Estimate:
+    """Training time of a plan with every row as long as allowed, so an upper bound in that respect."""
+    settings = plan.settings
+    full = sum(
+        trial.config.steps
+        * plan.facts.step_flops(
+            trial.config.batch_size,
+            plan.max_source_length + float(trial.config.hyperparameters.get("prompt_length", 100)),
+        )
+        for trial in plan.trials
+    )
+    seconds = full / device.rate
+    return Estimate(device, settings.devices or device.count, seconds * plan.expected_steps / plan.steps, seconds)
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """The trials, steps, time and cost of a search that has not started."""
+    guess = estimate(plan, local_device())
+    training, settings = plan.training, plan.settings
+    axes = list(plan.trials[0].config.hyperparameters)
+    table = Table("trial", *axes, "parameters", title=f"{plan.task.title}: {settings.method} on {plan.facts.name}")
+    for trial in sorted(plan.trials, key=lambda t: t.number):
+        values = [f"{v:g}" if isinstance(v, float) else str(v) for v in trial.config.hyperparameters.values()]
+        table.add_row(str(trial.number), *values, f"{trial.parameters:,}")
+    console.print(table)
+    for note in plan.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    stopping = (
+        "every trial runs to the end"
+        if settings.scheduler == "none"
+        else f"asha: first decision at step {plan.grace:,}, one in {settings.eta} goes on at each rung"
+    )
+    busy = min(guess.devices * settings.slots, settings.max_concurrent or len(plan.trials), len(plan.trials))
+    lines = [
+        f"{len(plan.trials)} trials x {training.steps:,} steps = {plan.steps:,} steps at most, "
+        f"about {plan.expected_steps:,} with early stopping ({stopping})",
+        f"batch size {training.batch_size}, a report every {training.eval_every:,} steps, recipe {settings.recipe}, "
+        f"seed {settings.seed}",
+        f"estimated training time: {hours(guess.expected_seconds / min(guess.devices, busy))} on {guess.devices} x "
+        f"{guess.device.name}, {guess.expected_seconds / 3600:,.2f} device-hours "
+        f"(full grid {guess.full_seconds / 3600:,.2f})",
+        f"  with all rows at {plan.max_source_length} tokens and no evaluation; rate: "
+        f"{guess.device.rate / 1e9:,.0f} GFLOP/s a device, {guess.device.basis}",
+    ]
+    if settings.price is not None:
+        cost, full = (s / 3600 * settings.price for s in (guess.expected_seconds, guess.full_seconds))
+        lines.append(f"estimated cost: {cost:,.2f} at {settings.price:g} a device-hour (full grid {full:,.2f})")
+    else:
+        lines.append("estimated cost: give --price PER_DEVICE_HOUR to see it")
+    for line in [*lines, f"would write to {plan.folder}; nothing has been started"]:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def hours(seconds: float) -> str:
+    """A duration for people: 42 s, 3 min, 5.2 h, 12 days."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,130 @@
+"""From a request to trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.estimate import Device, estimate
+from orchestrator.planning import Plan, make_plan
+from orchestrator.settings import read_settings
+from trials.errors import UserError
+
+SPACE = """
+about: two rates
+settings: {steps: 40, eval_every: 10, batch_size: 8, warmup_steps: 4}
+grids:
+  adept: {prompt_lr: [0.1, 0.1, 0.2], mlp_lr: 1e-3, prompt_length: [4, 8], bottleneck: 2}
+"""
+
+
+def plan(**options: Any) -> Plan:
+    settings, problems = read_settings({key: str(value) for key, value in options.items()})
+    return make_plan(settings, problems)
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Path:
+    file = tmp_path / "two.yaml"
+    file.write_text(SPACE)
+    return file
+
+
+def test_rte_without_more_is_the_papers_search_and_needs_no_network() -> None:
+    made = plan(task="rte")
+    assert made.facts.location == "google-t5/t5-base"
+    assert (len(made.trials), made.steps) == (24, 720_000)
+    assert (made.training.eval_every, made.training.warmup_steps, made.training.batch_size) == (1_000, 500, 32)
+    assert {t.parameters for t in made.trials} == {76_071, 76_061, 76_051, 76_041}
+    assert any("t5-base" in note for note in made.notes) and any("small" in note for note in made.notes)
+    assert made.grace == 8_000  # a quarter of 30,000 in whole reports
+
+
+def test_the_demo_is_the_default() -> None:
+    made = plan()
+    assert (made.task.name, made.facts.name, made.space.name) == ("debsec", "t5-nano", "t5-nano")
+
+
+def test_duplicates_are_dropped_and_said(space: Path) -> None:
+    made = plan(space=space)
+    assert len(made.trials) == 4
+    assert any("2 duplicate" in note for note in made.notes)
+
+
+def test_trials_are_numbered_by_the_grid_and_start_in_an_order_that_the_seed_decides(space: Path) -> None:
+    def order(seed: int) -> list[int]:
+        return [t.number for t in plan(space=space, seed=seed).trials]
+
+    assert sorted(order(42)) == [1, 2, 3, 4]
+    assert order(42) == order(42)
+    assert len({tuple(order(seed)) for seed in range(6)}) > 1
+
+
+def test_random_search_draws_from_the_grid(space: Path) -> None:
+    made = plan(space=space, search="random", samples=2)
+    whole = {t.number: t.config.hyperparameters for t in plan(space=space).trials}
+    assert len(made.trials) == 2
+    assert all(whole[t.number] == t.config.hyperparameters for t in made.trials)
+
+
+def test_a_shorter_budget_brings_interval_and_warm_up_with_it(space: Path) -> None:
+    made = plan(space=space, steps=4)
+    assert (made.training.eval_every, made.training.warmup_steps) == (4, 0)
+    assert plan(space=space, steps=25).training.eval_every == 5
+
+
+def test_the_same_request_has_the_same_name_and_another_has_another(space: Path) -> None:
+    names = [plan(space=space, **more).name for more in ({}, {}, {"steps": 80}, {"seed": 1}, {"recipe": "paper"})]
+    assert names[0] == names[1]
+    assert len(set(names)) == 4
+    assert plan(space=space, name="mine", output="elsewhere").folder == Path.cwd() / "elsewhere" / "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"task": "rtr"}, "did you mean 'rte'?"),
+        ({"method": "adpt"}, "--method 'adpt': must be one of adept, dept, pt (did you mean 'adept'?)"),
+        ({"backbone": "t5-bse"}, "did you mean 't5-base'?"),
+        ({"space": "smal"}, "did you mean 'small'?"),
+        ({"data_dir": "/no/such"}, "--data-dir /no/such: there is no such folder"),
+        ({"grace": 7}, "--grace 7: must be a multiple of --eval-every"),
+        ({"steps": 10, "eval_every": 20}, "--eval-every: 20 is more than steps (10)"),
+        ({"steps": 100, "warmup_steps": 100}, "--warmup-steps: 100 is not less than steps (100)"),
+        ({"search": "random", "samples": 99}, "ask for at most that many"),
+        ({"backbone": "smal/nothing/here"}, "an existing folder, nor a hub id"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_the_fix(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        plan(**options)
+    assert expected in str(error.value)
+
+
+def test_everything_wrong_comes_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(UserError) as error:
+        plan(task="rtr", method="x", backbone="t5-bse", data_dir="/no/such", output=file / "below", steps="x", eta=0)
+    assert len(error.value.problems) == 7
+
+
+def test_an_output_folder_that_cannot_be_written_is_found_now() -> None:
+    with pytest.raises(UserError, match="--output /proc/nothing: cannot write"):
+        plan(output="/proc/nothing")
+
+
+def test_a_space_without_the_method_says_which_it_has(space: Path) -> None:
+    with pytest.raises(UserError, match="pt"):
+        plan(space=space, method="pt")
+
+
+def test_the_estimate_scales_with_steps_and_counts_early_stopping(space: Path) -> None:
+    device = Device("core", 2, 1e9, "made up")
+    one, two = (estimate(plan(space=space, steps=s, eval_every=10), device) for s in (40, 80))
+    assert two.full_seconds == pytest.approx(2 * one.full_seconds)
+    assert one.expected_seconds < one.full_seconds
+    none = estimate(plan(space=space, scheduler="none"), device)
+    assert none.expected_seconds == none.full_seconds
