@@ -60,10 +60,11 @@ class Files:
                     f"{', '.join(changed)}; choose another --name, or remove the folder"
                 ]
             )
-        return SearchRecord.load(self.record) if self.record.exists() else None
+        return SearchRecord.load(self.record)
 
-    def begin(self, plan: Plan, options: Mapping[str, Any]) -> None:
-        """Write down what the search is, so that it can be taken up again."""
+    def begin(self, plan: Plan, options: Mapping[str, Any], record: SearchRecord) -> None:
+        """Write down what the search is, so that it can be taken up again; the definition last, as the sign of it."""
+        record.save(self.record)
         write_atomically(self.folder / OPTIONS, json.dumps(dict(options), indent=1))
         write_atomically(self.folder / DEFINITION, json.dumps(plan.definition, indent=1))
 
@@ -88,6 +89,7 @@ def run_search(
     record = files.previous(plan)
     if record is not None and record.test is not None:
         console.print(f"search {plan.name} is finished; another --name runs it again")
+        write_summary(record, files.folder)
         terminal(record, console)
         return 0
     if resume and record is None:
@@ -97,9 +99,10 @@ def run_search(
     data = prepare_data(plan)
     tracker = Tracker.open(plan.settings.tracking_uri, plan.task.name)
     with tracker:
-        files.begin(plan, options)
         resumed = record is not None
-        record = record or new_record(plan, data, tracker)
+        if record is None:
+            record = new_record(plan, data, tracker)
+            files.begin(plan, options, record)
         tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=resumed)
         code = train_and_test(plan, files, record, tracker, console, quiet=quiet, debug=debug)
         undelivered = tracker.close()
@@ -273,6 +276,8 @@ def conclude(
     tracker.end_search(figures, written, described, status="finished" if winner else "failed")
     terminal(record, console, choice)
     console.print(f"Summary: {shown_path(written[0])}, {shown_path(written[1])}")
+    address = "" if tracker.store.is_server else f", then open http://127.0.0.1:5000{tracker.page}"
+    console.print(f"Compare the trials: {tracker.ui_url_hint()}{address}")
     failures = [trial for trial in record.trials if trial.status == "failed"]
     for trial in failures[:3]:
         console.print(f"trial {trial.number} failed: {trial.error}")
