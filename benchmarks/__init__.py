@@ -1,0 +1,1 @@
+"""Every speed or quality claim of the README, as a command that measures it."""
