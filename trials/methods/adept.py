@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.config import Recipe, Value
-from trials.methods.base import Method, Surroundings, dropped, initial_prompt, uniform
+from trials.methods.base import Method, Surroundings, dropped, uniform
 
 
 class Adept(Method):
@@ -31,10 +31,8 @@ class Adept(Method):
         around: Surroundings,
         generator: torch.Generator,
     ) -> None:
-        super().__init__(hyperparameters, recipe)
+        super().__init__(hyperparameters, recipe, around, generator)
         d, r = around.width, int(hyperparameters["bottleneck"])
-        init = str(hyperparameters.get("prompt_init", recipe.prompt_init))
-        self.prompt = initial_prompt(int(hyperparameters["prompt_length"]), init, around, generator)  # P: (m, d)
         self.down = uniform((d, r), (r if recipe.down_init == "fan_out" else d) ** -0.5, generator)  # W_down: (d, r)
         self.down_bias = nn.Parameter(torch.zeros(r))  # b1: (r,)
         self.up = nn.Parameter(torch.zeros(r, d))  # W_up: (r, d)

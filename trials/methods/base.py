@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trials.config import Recipe, Value
+from trials.config import PromptInit, Recipe, Value
 
 INIT_TEXT = "Classify this text is postive or not:"
 """The released code's prompt text for every task, with its typo."""
@@ -52,12 +52,27 @@ class Method(nn.Module, ABC):
     GROUPS: ClassVar[Mapping[str, str]]
     """Parameter group -> the hyperparameter that holds its peak learning rate, e.g. ``{"prompt": "prompt_lr"}``."""
 
-    prompt: nn.Parameter
+    PROMPT_LENGTH: ClassVar[int | None] = None
+    """Prompt rows where the configuration does not say; None: it must."""
 
-    def __init__(self, hyperparameters: Mapping[str, Value], recipe: Recipe) -> None:
+    PROMPT_INIT: ClassVar[PromptInit | None] = None
+    """Where the prompt starts unless the configuration says; None: where the recipe says."""
+
+    def __init__(
+        self,
+        hyperparameters: Mapping[str, Value],
+        recipe: Recipe,
+        around: Surroundings,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
         self.hyperparameters = dict(hyperparameters)
         self.recipe = recipe
+        rows = hyperparameters.get("prompt_length", self.PROMPT_LENGTH)
+        if rows is None:
+            raise ValueError(f"{type(self).__name__} needs a prompt_length, and {dict(hyperparameters)} has none")
+        init = str(hyperparameters.get("prompt_init", self.PROMPT_INIT or recipe.prompt_init))
+        self.prompt = initial_prompt(int(rows), init, around, generator)  # P: (m, d)
 
     @property
     def prompt_length(self) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.config import Recipe, Value
-from trials.methods.base import Method, Surroundings, initial_prompt, uniform
+from trials.methods.base import Method, Surroundings, uniform
 
 ALPHA = 8
 """The original's ``lora_alpha``; the offset is scaled by ALPHA / sqrt(r)."""
@@ -36,10 +36,8 @@ class Dept(Method):
         around: Surroundings,
         generator: torch.Generator,
     ) -> None:
-        super().__init__(hyperparameters, recipe)
+        super().__init__(hyperparameters, recipe, around, generator)
         d, r = around.width, int(hyperparameters["rank"])
-        init = str(hyperparameters.get("prompt_init", recipe.prompt_init))
-        self.prompt = initial_prompt(int(hyperparameters["prompt_length"]), init, around, generator)  # P: (m, d)
         self.positions = uniform((around.max_source_length, r), r**-0.5, generator)  # A: (max_source_length, r)
         self.shared = nn.Parameter(torch.zeros(r, d))  # B: (r, d)
         self.scale = ALPHA / r**0.5

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from trials.config import Recipe, Value
-from trials.methods.base import Method, Surroundings, initial_prompt
+from trials.methods.base import Method
 
 
 class Pt(Method):
@@ -22,17 +20,8 @@ class Pt(Method):
     """
 
     GROUPS: ClassVar = {"prompt": "prompt_lr"}
-
-    def __init__(
-        self,
-        hyperparameters: Mapping[str, Value],
-        recipe: Recipe,
-        around: Surroundings,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(hyperparameters, recipe)
-        init = str(hyperparameters.get("prompt_init", "vocabulary"))
-        self.prompt = initial_prompt(int(hyperparameters.get("prompt_length", 100)), init, around, generator)
+    PROMPT_LENGTH = 100
+    PROMPT_INIT = "vocabulary"
 
     def offset(
         self, embeddings: Tensor, positions: Tensor | None = None, dropout: torch.Generator | None = None
