@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -52,8 +53,6 @@ def local_device() -> Device:
         if listed.returncode == 0 and names:
             peak = next((rate for key, rate in FLOAT32_TFLOPS.items() if key in names[0]), 20.0)
             return Device(names[0], len(names), peak * 1e12 * REACHED, f"{REACHED:.0%} of {peak} TFLOP/s float32")
-    import os
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Device("CPU core", cores, measured_rate() / cores, "a float32 matrix product timed just now")
 

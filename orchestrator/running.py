@@ -211,7 +211,7 @@ def train_and_test(
         record.save(files.record)
 
     try:
-        tuning.connect(plan, debug)
+        tuning.connect(debug)
         search = tuning.Search(plan, files.folder / TUNE, tracker, progress, record, keep)
         search.fit()
         progress.close()

@@ -27,6 +27,9 @@ from trials.errors import UserError
 
 SETTLED = ("finished", "stopped early", "diverged")  # a failed trial is tried again when its search is resumed
 
+HEAD_OF_A_CLUSTER = Path("~/ray_bootstrap_config.yaml")
+"""Left by `ray up` on a cluster's head, where `ray submit` runs the script."""
+
 WORKER_ENVIRONMENT = {
     # Large activations would be mapped and unmapped at every step otherwise; glibc reads this at the process's start.
     "MALLOC_MMAP_THRESHOLD_": str(8 << 30),
@@ -35,8 +38,10 @@ WORKER_ENVIRONMENT = {
 }
 
 
-def connect(plan: Plan, debug: bool) -> None:
-    """Join the cluster that this machine belongs to, or start Ray for this search alone.
+def connect(debug: bool) -> None:
+    """Join the cluster that $RAY_ADDRESS names or that `ray up` made this machine the head of; else start a Ray.
+
+    A Ray that merely runs on the machine is not joined: it may be another search's own, and end with it.
 
     Raises:
         UserError: $RAY_ADDRESS names a cluster that does not answer.
@@ -46,7 +51,7 @@ def connect(plan: Plan, debug: bool) -> None:
     level = logging.INFO if debug else logging.ERROR
     options: dict[str, Any] = {"log_to_driver": debug, "logging_level": level, "ignore_reinit_error": True}
     address = os.environ.get("RAY_ADDRESS")
-    if address != "local":
+    if address != "local" and (address or HEAD_OF_A_CLUSTER.expanduser().exists()):
         try:
             ray.init(address=address or "auto", runtime_env={"env_vars": WORKER_ENVIRONMENT}, **options)
             return
