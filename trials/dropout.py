@@ -97,14 +97,14 @@ class PerTrialDropout(nn.Module):
 def install(model: nn.Module) -> Masks:
     """Replace every dropout of ``model`` by a per-trial one; returns the handle that says whose rows are whose.
 
-    Modules under ``decoder.`` of an encoder-decoder model work on target tokens, all others on the source.
+    The ``decoder`` of an encoder-decoder model works on target tokens, all else on the source.
     """
     masks = Masks()
     for name, module in list(model.named_modules()):
-        side: Side = "target" if name.startswith("decoder.") else "source"
+        side: Side = "target" if f"{name}.".startswith("decoder.") else "source"
         for child, layer in list(module.named_children()):
             if isinstance(layer, nn.Dropout):
-                setattr(module, child, PerTrialDropout(layer.p, masks, "target" if child == "decoder" else side))
+                setattr(module, child, PerTrialDropout(layer.p, masks, side))
         if type(module).__name__ == "T5Attention":
             keys: Side = "source" if name.endswith("EncDecAttention") else side
             module.masks, module.sides = masks, (side, keys)
