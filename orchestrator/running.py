@@ -144,9 +144,16 @@ def searched(plan: Plan) -> dict[str, Any]:
         "recipe": plan.settings.recipe,
         "space": plan.space.name,
         "trials": len(plan.trials),
+        "seed": plan.settings.seed,
+        **training_settings(plan),
+    }
+
+
+def training_settings(plan: Plan) -> dict[str, Any]:
+    """How every trial is trained, and what may stop it."""
+    return {
         **{key: value for key, value in asdict(plan.training).items() if value is not None},
         "max_source_length": plan.max_source_length,
-        "seed": plan.settings.seed,
         "scheduler": plan.settings.scheduler,
         "grace": plan.grace,
         "eta": plan.settings.eta,
@@ -178,13 +185,7 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker) -> SearchRecord
         backbone=plan.facts.name,
         recipe=plan.settings.recipe,
         metric=plan.task.selection_metric,
-        settings={
-            **{key: value for key, value in asdict(plan.training).items() if value is not None},
-            "max_source_length": plan.max_source_length,
-            "scheduler": plan.settings.scheduler,
-            "grace": plan.grace,
-            "eta": plan.settings.eta,
-        },
+        settings=training_settings(plan),
         parameters={trial.number: trial.parameters for trial in plan.trials},
         sizes={str(split): n for split, n in data.sizes.items()},
         majority=data.majority(),
