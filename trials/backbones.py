@@ -10,67 +10,43 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, DynamicCache
 
+from trials.answers import AnswerTree
 from trials.backbone_facts import Facts, describe, from_config, load_tokenizer
-from trials.dropout import ATTENTION, TrialRows, install
-from trials.methods.base import INIT_TEXT, Method, Surroundings
+from trials.config import Architecture
+from trials.dropout import Dropout, install
+from trials.methods.base import INIT_TEXT, Surroundings
+from trials.precision import DTYPES, Precision
+from trials.t5 import T5, Past
 
 IGNORED = -100
 """Fills target rows beyond their last token, as in transformers."""
 
 
 @dataclass
-class Batch:
-    """One trial's rows as token ids, padded on the right to the longest of them.
-
-    Attributes:
-        ids: what is embedded: the source, and in a decoder-only model the target behind it, shape (rows, length).
-        real: 1 for tokens, 0 for padding, shape (rows, length).
-        targets: the answer's tokens, `IGNORED` beyond them, shape (rows, target length).
-        sources: source tokens in each row, shape (rows,).
-    """
-
-    ids: Tensor
-    real: Tensor
-    targets: Tensor
-    sources: Tensor
-
-
-@dataclass
 class Inputs:
-    """Embedded rows of one trial, or of many trials below each other.
+    """Rows of a pass, of one trial or of many.
 
     Attributes:
-        embeddings: prompt first, tokens next, padding last, shape (rows, length, d).
-        mask: 1 for prompt and tokens, shape (rows, length).
-        targets: shape (rows, target length), `IGNORED` where there is none.
+        embeddings: prompt first, tokens next, padding last, float32, shape (rows, length, d).
+        lengths: prompt and tokens in each row, shape (rows,).
         starts: prompt and source positions in each row, shape (rows,): the answer begins there.
     """
 
     embeddings: Tensor
-    mask: Tensor
-    targets: Tensor
+    lengths: Tensor
     starts: Tensor
 
-    @staticmethod
-    def stacked(parts: Sequence[Inputs]) -> Inputs:
-        """All rows in one, padded on the right to the longest part."""
-        if len(parts) == 1:
-            return parts[0]
-        length = max(p.mask.shape[1] for p in parts)
-        answer = max(p.targets.shape[1] for p in parts)
-        pad = nn.functional.pad
-        return Inputs(
-            torch.cat([pad(p.embeddings, (0, 0, 0, length - p.mask.shape[1])) for p in parts]),
-            torch.cat([pad(p.mask, (0, length - p.mask.shape[1])) for p in parts]),
-            torch.cat([pad(p.targets, (0, answer - p.targets.shape[1]), value=IGNORED) for p in parts]),
-            torch.cat([p.starts for p in parts]),
-        )
+    @property
+    def mask(self) -> Tensor:
+        """1 for prompt and tokens, shape (rows, length)."""
+        places = torch.arange(self.embeddings.shape[1], device=self.lengths.device)
+        return (places < self.lengths[:, None]).long()
 
 
-Embed = Callable[[Tensor, Tensor], Tensor]
-"""Token ids (rows,) and positions (rows,), prompt counted -> embeddings (rows, 1, d) with their trial's offset."""
+Embed = Callable[[Tensor, int], Tensor]
+"""Answer token ids (rows,) and their number in the answer -> embeddings (rows, 1, d) with their trial's offset."""
 
 
 class Backbone(ABC):
@@ -80,14 +56,16 @@ class Backbone(ABC):
         facts: name, architecture, width and revision.
         tokenizer: the model's own.
         embedding: the input embedding table, shape (vocabulary, d).
+        precision: of the model's arithmetic; embeddings and everything trained are float32.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, facts: Facts) -> None:
-        self.model: Any = model.eval().requires_grad_(False)
-        self.masks = install(self.model)
-        self.tokenizer = tokenizer
-        self.facts = facts
-        self.embedding: Tensor = self.model.get_input_embeddings().weight
+    embeds_answers: bool
+    """Whether an answer's tokens are embedded behind the source, and shifted like it."""
+
+    def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
+        self.tokenizer, self.facts, self.precision = tokenizer, facts, precision
+        model.eval().requires_grad_(False)
+        self.embedding: Tensor = model.get_input_embeddings().weight
 
     @property
     def device(self) -> torch.device:
@@ -105,49 +83,52 @@ class Backbone(ABC):
             line[: len(row)] = row
         return torch.from_numpy(out).to(self.device, non_blocking=True)
 
-    @abstractmethod
-    def batch(self, sources: Sequence[Any], targets: Sequence[Any] | None) -> Batch:
-        """Token rows made ready to be embedded; without targets to be answered."""
+    def numbers(self, values: Sequence[int]) -> Tensor:
+        """Whole numbers on the device, shape (len(values),)."""
+        return torch.tensor(list(values)).to(self.device, non_blocking=True)
 
-    def inputs(self, method: Method, batch: Batch, dropout: torch.Generator | None = None) -> Inputs:
-        """One trial's rows, embedded, shifted and with its prompt in front."""
-        m = method.prompt_length
-        return Inputs(
-            method.inputs(nn.functional.embedding(batch.ids, self.embedding).float(), dropout),
-            nn.functional.pad(batch.real, (m, 0), value=1),
-            batch.targets,
-            batch.sources + m,
-        )
+    def token_losses(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
+        """Cross-entropy in nats of each target token, 0 where there is none.
 
-    def token_losses(self, inputs: Inputs, layout: Sequence[TrialRows] = ()) -> Tensor:
-        """Cross-entropy in nats of each target token, 0 where there is none, shape (rows, target length)."""
-        with self.masks.drawn_for(layout):
-            logits = self.answer_logits(inputs)
+        Args:
+            inputs: rows with their whole answers, where those are embedded.
+            targets: answers, shape (rows, target length), `IGNORED` beyond them.
+            dropout: masks of the rows; None drops nothing.
+
+        Returns:
+            Shape (rows, target length), float32.
+        """
+        logits = self.answer_logits(inputs, targets, dropout)
         losses = nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), inputs.targets.flatten(), ignore_index=IGNORED, reduction="none"
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         )
-        return losses.view_as(inputs.targets)
+        return losses.view_as(targets)
 
     @abstractmethod
-    def answer_logits(self, inputs: Inputs) -> Tensor:
-        """Teacher-forced logits at each target position, shape (rows, target length, vocabulary)."""
+    def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
+        """Teacher-forced logits at each target position, float32, shape (rows, target length, vocabulary)."""
 
     @abstractmethod
-    def decode(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
+    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> Tensor:
+        """Logits after the source and after each node of a tree of answers, in one decoder step.
+
+        Args:
+            inputs: rows; where answers are embedded, the tree's nodes stand behind each source.
+
+        Returns:
+            Shape (rows, 1 + nodes, vocabulary), the root first.
+        """
+
+    @abstractmethod
+    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
         """Greedy answers, shape (rows, at most max_new_tokens), padding after the end-of-sequence token."""
 
-    def text(self, tokens: Tensor) -> list[str]:
+    def text(self, tokens: Any) -> list[str]:
         """Decoded answers without special tokens, stripped (the released code's post-processing)."""
         return [t.strip() for t in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
-    def greedy(self, logits: Tensor, max_new_tokens: int, advance: Callable[[Tensor, int], Tensor]) -> Tensor:
-        """The loop that both architectures share.
-
-        Args:
-            logits: of the first answer token, shape (rows, vocabulary).
-            max_new_tokens: where to stop at the latest.
-            advance: takes the chosen tokens (rows,) and their number in the answer, gives the next logits.
-        """
+    def _greedy(self, logits: Tensor, max_new_tokens: int, advance: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """The loop that both architectures share: ``advance`` takes tokens (rows,) and their number in the answer."""
         pad, eos = self.facts.pad_token_id, self.facts.eos_token_id
         done = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
         answer: list[Tensor] = []
@@ -164,91 +145,106 @@ class Backbone(ABC):
 class EncoderDecoder(Backbone):
     """T5 and its like: prompt and offsets on the encoder's side only, the decoder as it is."""
 
-    def batch(self, sources: Sequence[Any], targets: Sequence[Any] | None) -> Batch:
-        """See `Backbone.batch`."""
-        lengths = torch.tensor([len(s) for s in sources], device=self.device)
-        ids = self.padded(sources, self.facts.pad_token_id)
-        real = (torch.arange(ids.shape[1], device=self.device) < lengths[:, None]).long()
-        answer = ids.new_zeros(len(ids), 0) if targets is None else self.padded(targets, IGNORED)
-        return Batch(ids, real, answer, lengths)
+    embeds_answers = False
 
-    def answer_logits(self, inputs: Inputs) -> Tensor:
+    def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
+        super().__init__(model, tokenizer, facts, precision)
+        self.t5 = T5(model, DTYPES[precision])
+        self.start = model.config.decoder_start_token_id
+
+    def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
         """See `Backbone.answer_logits`."""
-        start = self.model.config.decoder_start_token_id
-        shifted = nn.functional.pad(inputs.targets[:, :-1], (1, 0), value=start)
-        return self.model(
-            inputs_embeds=inputs.embeddings.to(self.model.dtype),
-            attention_mask=inputs.mask,
-            decoder_input_ids=shifted.masked_fill(shifted == IGNORED, self.facts.pad_token_id),
-            use_cache=False,
-        ).logits
+        shifted = nn.functional.pad(targets[:, :-1], (1, 0), value=self.start)
+        n = targets.shape[1]
+        encoded = self.t5.encode(inputs.embeddings, inputs.lengths, dropout)
+        depths = torch.arange(n, device=self.device)
+        tokens = shifted.masked_fill(shifted == IGNORED, self.facts.pad_token_id)
+        return self.t5.logits(self.t5.decode(encoded, tokens, depths, depths <= depths[:, None], dropout))
 
-    def decode(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
-        """See `Backbone.decode`. The encoder runs once; the decoder's own tokens are never shifted."""
-        encoded = self.model.encoder(inputs_embeds=inputs.embeddings.to(self.model.dtype), attention_mask=inputs.mask)
-        cache: Any = None
+    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> Tensor:
+        """See `Backbone.tree_logits`. The decoder's own tokens are never shifted."""
+        encoded = self.t5.encode(inputs.embeddings, inputs.lengths)
+        tokens = self.numbers([self.start, *tree.tokens]).expand(len(inputs.lengths), -1)
+        visible = torch.from_numpy(tree.visible).to(self.device)
+        return self.t5.logits(self.t5.decode(encoded, tokens, self.numbers(tree.depths), visible))
 
-        def step(tokens: Tensor, number: int = 0) -> Tensor:
-            nonlocal cache
-            out = self.model(
-                encoder_outputs=encoded,
-                attention_mask=inputs.mask,
-                decoder_input_ids=tokens[:, None],
-                past_key_values=cache,
-                use_cache=True,
-            )
-            cache = out.past_key_values
-            return out.logits[:, -1]
+    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
+        """See `Backbone.greedy`."""
+        encoded, past = self.t5.encode(inputs.embeddings, inputs.lengths), Past()
 
-        first = torch.full((len(inputs.mask),), self.model.config.decoder_start_token_id, device=self.device)
-        return self.greedy(step(first), max_new_tokens, step)
+        def step(tokens: Tensor, number: int) -> Tensor:
+            depths = torch.arange(number + 2, device=self.device)
+            visible = torch.ones(1, number + 2, dtype=torch.bool, device=self.device)
+            return self.t5.logits(self.t5.decode(encoded, tokens[:, None], depths, visible, past=past))[:, -1]
+
+        first = torch.full((len(inputs.lengths),), self.start, device=self.device)
+        return self._greedy(step(first, -1), max_new_tokens, step)
 
 
 class DecoderOnly(Backbone):
     """Llama and its like: one row holds prompt, source and answer; every token embedding is shifted."""
 
-    def batch(self, sources: Sequence[Any], targets: Sequence[Any] | None) -> Batch:
-        """See `Backbone.batch`."""
-        rows = list(sources) if targets is None else [[*s, *t] for s, t in zip(sources, targets, strict=True)]
-        lengths = torch.tensor([len(r) for r in rows], device=self.device)
-        ids = self.padded(rows, self.facts.pad_token_id)
-        real = (torch.arange(ids.shape[1], device=self.device) < lengths[:, None]).long()
-        answer = ids.new_zeros(len(ids), 0) if targets is None else self.padded(targets, IGNORED)
-        return Batch(ids, real, answer, torch.tensor([len(s) for s in sources], device=self.device))
+    embeds_answers = True
 
-    def hidden(self, embeddings: Tensor, mask: Tensor, positions: Tensor, cache: Any = None) -> Any:
-        """The model's last hidden states and cache; positions count prompt and tokens, never padding."""
+    def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
+        super().__init__(model, tokenizer, facts, precision)
+        self.embedding = self.embedding.float()
+        self.model = model.to(DTYPES[precision])
+        self.masks = install(self.model)
+        self.head = self.model.get_output_embeddings()
+
+    def hidden(self, embeddings: Tensor, mask: Tensor, positions: Tensor, cache: Any = None) -> Tensor:
+        """The model's last hidden states; positions count prompt and tokens, never padding."""
         return self.model.base_model(
             inputs_embeds=embeddings.to(self.model.dtype),
             attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,
-        )
+        ).last_hidden_state
 
-    def answer_logits(self, inputs: Inputs) -> Tensor:
+    def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
         """See `Backbone.answer_logits`. The vocabulary is scored only where an answer's token is predicted."""
-        hidden = self.hidden(inputs.embeddings, inputs.mask, self.positions(inputs.mask)).last_hidden_state
-        places = inputs.starts[:, None] - 1 + torch.arange(inputs.targets.shape[1], device=self.device)
-        places = places.clamp(max=hidden.shape[1] - 1)[:, :, None].expand(-1, -1, hidden.shape[2])
-        return self.model.get_output_embeddings()(hidden.gather(1, places))
+        with self.masks.drawn_by(dropout):
+            hidden = self.hidden(inputs.embeddings, inputs.mask, self.positions(inputs.mask))
+        places = inputs.starts[:, None] - 1 + torch.arange(targets.shape[1], device=self.device)
+        return self._scored(hidden, places.clamp(max=hidden.shape[1] - 1))
 
-    def decode(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
-        """See `Backbone.decode`. Answer tokens stand behind the padding and are masked and numbered accordingly."""
-        from transformers import DynamicCache
+    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> Tensor:
+        """See `Backbone.tree_logits`. Each node sees its row's prompt and source, and the nodes above it."""
+        length, nodes, starts = inputs.embeddings.shape[1], len(tree.tokens), inputs.starts
+        ends = starts[:, None] - 1 + torch.arange(nodes + 1, device=self.device)
+        if not nodes:
+            return self._scored(self.hidden(inputs.embeddings, inputs.mask, self.positions(inputs.mask)), ends)
+        places = torch.arange(length, device=self.device)
+        number = places - starts[:, None]  # below 0 in prompt and source, then the node, then padding
+        inside, node = (number >= 0) & (number < nodes), number.clamp(0, nodes - 1)
+        positions = torch.where(inside, starts[:, None] - 1 + self.numbers(tree.depths[1:])[node], places)
+        in_source = (number < 0)[:, None, :] & (places <= places[:, None])
+        above = torch.from_numpy(tree.visible[1:, 1:]).to(self.device)
+        in_tree = above[node[:, :, None], node[:, None, :]] & inside[:, :, None] & inside[:, None, :]
+        itself = torch.eye(length, dtype=torch.bool, device=self.device)  # padding has to see something
+        allowed = (in_source | in_tree | itself)[:, None]
+        mask = torch.zeros(allowed.shape, dtype=self.model.dtype, device=self.device)
+        mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)
+        return self._scored(self.hidden(inputs.embeddings, mask, positions), ends)
 
-        cache, mask, head = DynamicCache(config=self.model.config), inputs.mask, self.model.get_output_embeddings()
-        hidden = self.hidden(inputs.embeddings, mask, self.positions(mask), cache).last_hidden_state
-        last = (inputs.starts - 1)[:, None, None].expand(-1, 1, hidden.shape[2])
+    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
+        """See `Backbone.greedy`. Answer tokens stand behind the padding and are masked and numbered accordingly."""
+        cache, mask = DynamicCache(config=self.model.config), inputs.mask
+        hidden = self.hidden(inputs.embeddings, mask, self.positions(mask), cache)
 
         def step(tokens: Tensor, number: int) -> Tensor:
             nonlocal mask
             mask = nn.functional.pad(mask, (0, 1), value=1)
-            places = inputs.starts + number
-            out = self.hidden(embed(tokens, places), mask, places[:, None], cache)
-            return head(out.last_hidden_state[:, -1])
+            out = self.hidden(embed(tokens, number), mask, (inputs.starts + number)[:, None], cache)
+            return self.head(out[:, -1]).float()
 
-        return self.greedy(head(hidden.gather(1, last)[:, 0]), max_new_tokens, step)
+        return self._greedy(self._scored(hidden, inputs.starts[:, None] - 1)[:, 0], max_new_tokens, step)
+
+    def _scored(self, hidden: Tensor, places: Tensor) -> Tensor:
+        """Logits at some places of each row, shape (rows, places, vocabulary)."""
+        return self.head(hidden.gather(1, places[:, :, None].expand(-1, -1, hidden.shape[2]))).float()
 
     @staticmethod
     def positions(mask: Tensor) -> Tensor:
@@ -256,25 +252,28 @@ class DecoderOnly(Backbone):
         return (mask.cumsum(1) - 1).clamp(min=0)
 
 
-def load_backbone(name: str, device: str | torch.device = "cpu") -> Backbone:
-    """Load a backbone, frozen, in float32 (the precision of the published runs).
+MODELS: dict[Architecture, tuple[Any, type[EncoderDecoder] | type[DecoderOnly]]] = {
+    "encoder-decoder": (AutoModelForSeq2SeqLM, EncoderDecoder),
+    "decoder-only": (AutoModelForCausalLM, DecoderOnly),
+}
+
+
+def load_backbone(name: str, device: str | torch.device = "cpu", precision: Precision = "float32") -> Backbone:
+    """Load a backbone, frozen.
 
     Args:
         name: ``t5-nano`` (embedded), a folder, or a model id of the Hugging Face hub.
         device: where it goes.
+        precision: of its arithmetic; float32 is that of the published runs.
 
     Raises:
         BackboneError: no such model, no weights, not a language model.
     """
     facts = describe(name)
     tokenizer = load_tokenizer(facts)
-    if facts.architecture == "encoder-decoder":
-        model: Any = AutoModelForSeq2SeqLM.from_pretrained(
-            facts.location, dtype=torch.float32, attn_implementation=ATTENTION
-        )
-        return EncoderDecoder(model.to(device), tokenizer, loaded_facts(facts, model.config))
-    model = AutoModelForCausalLM.from_pretrained(facts.location, dtype=torch.float32)
-    return DecoderOnly(model.to(device), tokenizer, loaded_facts(facts, model.config))
+    kind, made = MODELS[facts.architecture]
+    model: Any = kind.from_pretrained(facts.location, dtype=torch.float32)
+    return made(model.to(device), tokenizer, loaded_facts(facts, model.config), precision)
 
 
 def loaded_facts(facts: Facts, config: Any) -> Facts:

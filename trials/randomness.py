@@ -11,11 +11,16 @@ import hashlib
 import torch
 
 
-def stream(seed: int, purpose: str, step: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator for one purpose (``order``, ``initialisation``, ``dropout``) of a trial at one step."""
+def number(seed: int, purpose: str, step: int = 0) -> int:
+    """63 bits for one purpose of a trial at one step."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stream(seed: int, purpose: str, step: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh generator for one purpose (``order``, ``initialisation``) of a trial at one step."""
     generator = torch.Generator(device=device)
-    generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    generator.manual_seed(number(seed, purpose, step))
     return generator
 
 

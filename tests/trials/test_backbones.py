@@ -5,55 +5,117 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from conftest import Rows
+from conftest import Rows, save
 from making import config, trial
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    MT5Config,
+    T5Config,
+    UMT5Config,
+)
 
 from trials.backbone_facts import backbone_names, describe
-from trials.backbones import Backbone
+from trials.backbones import IGNORED, Backbone, Inputs, load_backbone
 from trials.errors import BackboneError
+from trials.front import Group, Part, Table
+from trials.methods import Method
 
 
-def test_losses_equal_those_of_transformers(backbone: Backbone, rows: Rows) -> None:
+def inputs_of(backbone: Backbone, method: Method, rows: list[list[int]], answers: list[list[int]]) -> Inputs:
+    """Rows with a method's prompt and offsets; the answers behind them where the backbone embeds them."""
+    tokens = [[*r, *a] for r, a in zip(rows, answers, strict=True)] if backbone.embeds_answers else rows
+    table = Table([Group([0], [method])], [Part([np.array(t) for t in tokens])], backbone.embedding)
+    places = [table.row(0, i) for i in range(len(rows))]
+    starts = [method.prompt_length + len(r) for r in rows]
+    return Inputs(table.values[table.index(places)], torch.tensor([len(p) for p in places]), torch.tensor(starts))
+
+
+@pytest.fixture(params=["t5", "gated", "mt5", "umt5", "llama"])
+def model_and_backbone(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Backbone]:
+    """Every kind of model, by transformers and by us."""
+    if request.param in ("t5", "llama"):
+        folder = request.getfixturevalue(f"{request.param}_folder")
+    else:
+        kind = {"gated": T5Config, "mt5": MT5Config, "umt5": UMT5Config}[request.param]
+        made = kind(
+            vocab_size=8128, d_model=32, d_kv=8, num_heads=4, d_ff=48, num_layers=3, num_decoder_layers=2,
+            feed_forward_proj="gated-gelu", decoder_start_token_id=0,
+        )  # fmt: skip
+        torch.manual_seed(1)
+        folder = save(tmp_path / "model", AutoModelForSeq2SeqLM.from_config(made))
+    loader = AutoModelForCausalLM if request.param == "llama" else AutoModelForSeq2SeqLM
+    model = loader.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():  # norms start at 1, which would hide a forgotten scale
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7))
+    model.save_pretrained(tmp_path / "shaken")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "shaken")
+    return model, load_backbone(str(tmp_path / "shaken"))
+
+
+def test_losses_and_gradients_equal_those_of_transformers(model_and_backbone: tuple[Any, Backbone], rows: Rows) -> None:
     """PT without training: the prompt's rows are ordinary embeddings, so the model can compute the same itself."""
+    model, backbone = model_and_backbone
     sources, targets, _ = rows.batch(range(6))
     t = trial(backbone, config("pt"))
-    part = backbone.inputs(t.method, backbone.batch(sources, targets))
-    ours = backbone.token_losses(part)
+    inputs = inputs_of(backbone, t.method, sources, targets)
+    inputs.embeddings.requires_grad_()
+    ours = backbone.token_losses(inputs, backbone.padded(targets, IGNORED))
+    ours.sum().backward()
     for i, (source, target) in enumerate(zip(sources, targets, strict=True)):
-        tokens = source if backbone.facts.architecture == "encoder-decoder" else [*source, *target]
-        embedded = torch.cat([t.method.prompt, backbone.embedding[torch.tensor(tokens)]])[None]
+        tokens = [*source, *target] if backbone.embeds_answers else source
+        embedded = torch.cat([t.method.prompt, backbone.embedding[torch.tensor(tokens)]])[None].detach()
+        embedded.requires_grad_()
         labels = torch.tensor([target])
-        if backbone.facts.architecture == "decoder-only":
+        if backbone.embeds_answers:
             ignored = torch.full((1, embedded.shape[1] - len(target)), -100)
             labels = torch.cat([ignored, labels], dim=1)
-        theirs = backbone.model(inputs_embeds=embedded, labels=labels).loss
-        assert float(ours[i].detach().mean()) == pytest.approx(float(theirs), rel=1e-4)
+        theirs = model(inputs_embeds=embedded, labels=labels).loss
+        assert float(ours[i].detach().mean()) == pytest.approx(float(theirs.detach()), rel=1e-4)
+        (theirs * len(target)).backward()
+        assert inputs.embeddings.grad is not None and embedded.grad is not None
+        gradient = inputs.embeddings.grad[i, : embedded.shape[1]]
+        assert float((gradient - embedded.grad[0]).norm() / embedded.grad.norm()) < 1e-4
+
+
+def test_a_long_answer_gives_the_same_losses(model_and_backbone: tuple[Any, Backbone], rows: Rows) -> None:
+    """Beyond a head's width cross-attention projects keys and values after all."""
+    model, backbone = model_and_backbone
+    if backbone.embeds_answers:
+        pytest.skip("no cross-attention in a decoder-only model")
+    answer = torch.randint(20, 8000, (12,), generator=torch.Generator().manual_seed(0)).tolist()
+    inputs = inputs_of(backbone, trial(backbone, config("pt")).method, rows.sources[:2], [answer, answer])
+    ours = backbone.token_losses(inputs, torch.tensor([answer, answer]))
+    theirs = model(inputs_embeds=inputs.embeddings, attention_mask=inputs.mask, labels=torch.tensor([answer, answer]))
+    assert float(ours.detach().mean()) == pytest.approx(float(theirs.loss), rel=1e-4)
 
 
 @torch.no_grad()
-def test_greedy_answers_equal_those_of_generate(backbone: Backbone, rows: Rows) -> None:
+def test_greedy_answers_equal_those_of_generate(model_and_backbone: tuple[Any, Backbone], rows: Rows) -> None:
+    model, backbone = model_and_backbone
     sources, _, _ = rows.batch(range(8))
     t = trial(backbone, config("pt"))
     t.method.prompt.data.normal_(generator=torch.Generator().manual_seed(5))
-    inputs = backbone.inputs(t.method, backbone.batch(sources, None))
-
-    def embed(tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        return backbone.embedding[tokens[:, None]]
-
-    ours = backbone.decode(inputs, 6, embed)
+    inputs = inputs_of(backbone, t.method, sources, [[] for _ in sources])
+    ours = backbone.greedy(inputs, 6, lambda tokens, number: backbone.embedding[tokens[:, None]])
     for i, source in enumerate(sources):
         embedded = torch.cat([t.method.prompt, backbone.embedding[torch.tensor(source)]])[None]
-        theirs = backbone.model.generate(
+        theirs = model.generate(
             inputs_embeds=embedded,
             attention_mask=torch.ones(embedded.shape[:2], dtype=torch.long),
             max_new_tokens=6,
             do_sample=False,
             num_beams=1,
         )[0]
-        if backbone.facts.architecture == "encoder-decoder":
+        if not backbone.embeds_answers:
             theirs = theirs[1:]  # without the start token
         assert ours[i][: len(theirs)].tolist() == theirs.tolist()
 
@@ -65,15 +127,11 @@ def test_decoder_only_offsets_reach_generated_tokens(llama: Backbone, rows: Rows
         parameter.data.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
     source = rows.sources[0]
     with torch.no_grad():
-        inputs = llama.inputs(t.method, llama.batch([source], None))
-        m = t.method.prompt_length
-
-        def embed(tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-            return t.method.offset(llama.embedding[tokens[:, None]], places[:, None] - m)
-
-        answer = llama.decode(inputs, 4, embed)[0].tolist()
-        forced = llama.inputs(t.method, llama.batch([source], [answer]))
-        assert llama.answer_logits(forced)[0].argmax(-1).tolist() == answer
+        inputs = inputs_of(llama, t.method, [source], [[]])
+        answer = llama.greedy(inputs, 4, lambda tokens, _: t.method.offset(llama.embedding[tokens[:, None]]))
+        told = answer[0].tolist()
+        forced = inputs_of(llama, t.method, [source], [told])
+        assert llama.answer_logits(forced, answer)[0].argmax(-1).tolist() == told
 
 
 def test_published_backbones_are_described_without_a_network() -> None:

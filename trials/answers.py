@@ -1,0 +1,51 @@
+"""The answers that a task allows, as a tree: one decoder step tells whether greedy decoding gives one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+MOST_NODES = 64
+"""Above this a tree is more work than decoding token by token."""
+
+
+class AnswerTree:
+    """Label sequences that share their beginnings.
+
+    Greedy decoding follows a label exactly if at each of its prefixes the most likely next token is the label's own.
+    The tree's nodes are those prefixes; after one decoder step over all of them, each row's path is a walk.
+
+    Args:
+        labels: token ids of each label, the end-of-sequence token last.
+
+    Attributes:
+        tokens: the last token of each node's prefix; the root (the empty prefix) has none and is left out.
+        depths: length of each node's prefix, the root's 0 first.
+        visible: which nodes each node comes after, itself included, root first, bool, shape (1 + nodes, 1 + nodes).
+    """
+
+    def __init__(self, labels: Iterable[Sequence[int]]) -> None:
+        self.labels = [tuple(int(token) for token in label) for label in labels]
+        prefixes = sorted({label[:n] for label in self.labels for n in range(len(label))}, key=lambda p: (len(p), p))
+        self._node = {prefix: number for number, prefix in enumerate(prefixes)}
+        self._prefixes = prefixes
+        self.tokens = [prefix[-1] for prefix in prefixes[1:]]
+        self.depths = [len(prefix) for prefix in prefixes]
+        self.visible = np.array([[long[: len(short)] == short for short in prefixes] for long in prefixes])
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether it is small enough to be computed whole; a tree without labels is not."""
+        return bool(self.labels) and len(self.tokens) <= MOST_NODES
+
+    def followed(self, choices: Sequence[int]) -> tuple[int, ...] | None:
+        """The label that greedy decoding gives, or None where it leaves the tree.
+
+        Args:
+            choices: the most likely next token after each node, the root first.
+        """
+        prefix: tuple[int, ...] = ()
+        while (node := self._node.get(prefix)) is not None:
+            prefix = (*prefix, choices[node])
+        return prefix if prefix in self.labels else None
