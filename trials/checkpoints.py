@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from trials.adapters import WEIGHTS, save_adapter
@@ -26,17 +25,12 @@ TENSORS, FACTS, ADAPTER = "training.safetensors", "training.json", "adapter"
 def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> None:
     """Write a trial, right after a report, into an existing folder."""
     tensors = {f"method.{k}": v for k, v in trial.method.state_dict().items()}
-    names = {id(p): name for name, p in trial.method.named_parameters()}
-    updates = 0
-    for parameter, moments in trial.optimizer.state.items():
-        updates = int(moments["step"])
-        for moment in ("exp_avg", "exp_avg_sq"):
-            tensors[f"{moment}.{names[id(parameter)]}"] = moments[moment]
+    for name, (mean, square) in trial.moments.items():
+        tensors |= {f"exp_avg.{name}": mean, f"exp_avg_sq.{name}": square}
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / TENSORS)
     facts = {
         "config": trial.config.as_dict(),
         "step": trial.step,
-        "updates": updates,
         "best_score": trial.best.score if trial.best.state else None,
         "best_step": trial.best.step,
         "last_score": None if math.isnan(trial.last_score) else trial.last_score,
@@ -60,13 +54,7 @@ def restore_trial(folder: Path, trial: Trial) -> None:
     device = trial.method.prompt.device
     tensors = {k: v.to(device) for k, v in load_file(folder / TENSORS).items()}
     trial.method.load_state_dict({k[len("method.") :]: v for k, v in tensors.items() if k.startswith("method.")})
-    for name, parameter in trial.method.named_parameters():
-        if f"exp_avg.{name}" in tensors:
-            trial.optimizer.state[parameter] = {
-                "step": torch.tensor(float(facts["updates"])),
-                "exp_avg": tensors[f"exp_avg.{name}"],
-                "exp_avg_sq": tensors[f"exp_avg_sq.{name}"],
-            }
+    trial.moments = {name: (tensors[f"exp_avg.{name}"], tensors[f"exp_avg_sq.{name}"]) for name in trial.moments}
     trial.step = facts["step"]
     trial.last_score = math.nan if facts["last_score"] is None else facts["last_score"]
     if facts["best_score"] is not None:

@@ -1,37 +1,61 @@
 """The stacked trainer: any number of trials, one batch, one frozen backbone.
 
-Each trial brings its own rows with its own prompt and offsets in front of the backbone; the backbone sees one large
-batch. The loss is the sum of the trials' losses, so no gradient of one trial touches another's parameters, and a
-trial gets the numbers that it would get alone (to float32 rounding), whatever its neighbours do. One trial is a stack
-of one.
+Each trial brings its own rows with its own prompt and offsets in front of the backbone; the backbone sees rows of
+similar length, whoever they belong to. The loss is the sum of the trials' losses, so no gradient of one trial touches
+another's parameters, and a trial gets the numbers that it would get alone (to float32 rounding), whatever its
+neighbours do. One trial is a stack of one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from trials.backbones import Backbone, Inputs
-from trials.dropout import TrialRows
-from trials.methods import Method
-from trials.tasks.metrics import compute
+from trials.backbones import IGNORED, Backbone, Inputs
+from trials.dropout import Dropout
+from trials.errors import UserError
+from trials.front import Group, Part, Table, grouped
+from trials.optimizer import Moments, adamw, clip
+from trials.passes import PassCost, passes
 from trials.trial import Split, Trial
 
-EVALUATION_ROWS = 128
-"""Rows in one evaluation batch; rows of similar length go together."""
 
+class TrainingGroup(Group):
+    """A group of trials in training. While it lasts the trials' own tensors are views of its stacked ones."""
 
-@dataclass
-class Scored:
-    """One evaluation of a trial on a split."""
+    def __init__(self, members: Sequence[int], trials: Sequence[Trial]) -> None:
+        super().__init__(members, [trial.method for trial in trials])
+        self.trials = list(trials)
+        self.moments: dict[str, Moments] = {
+            name: (torch.stack([t.moments[name][0] for t in trials]), torch.stack([t.moments[name][1] for t in trials]))
+            for name in self.parameters
+        }
+        for k, trial in enumerate(trials):
+            for name, stacked in self.parameters.items():
+                trial.method.get_parameter(name).data = stacked[k]
+                trial.moments[name] = (self.moments[name][0][k], self.moments[name][1][k])
 
-    metrics: dict[str, float]
-    predictions: list[str]
-    targets: list[str]
+    @property
+    def whole(self) -> bool:
+        """Whether the trials' parameters are still these."""
+        return all(
+            trial.method.get_parameter(name).data_ptr() == stacked[k].data_ptr()
+            for k, trial in enumerate(self.trials)
+            for name, stacked in self.parameters.items()
+        )
+
+    def update(self, gradients: Mapping[str, Tensor]) -> None:
+        """Clip each trial's gradients over all its parameters together, then AdamW at each trial's own rates."""
+        clip(gradients, self.recipe.max_grad_norm)
+        device, first = self.prompts.device, self.trials[0].method
+        rates = [trial.learning_rates() for trial in self.trials]
+        by_group = {g: torch.tensor([r[g] for r in rates]).to(device, non_blocking=True) for g in rates[0]}
+        by_name = {name: by_group[first.group_of(name)] for name in self.parameters}
+        adamw(self.parameters, gradients, self.moments, by_name, [t.step + 1 for t in self.trials], self.recipe)
 
 
 class Stack:
@@ -40,65 +64,90 @@ class Stack:
     Args:
         backbone: frozen; shared by all.
         train: the training rows; each trial goes through them in its own order.
+        cost: how to cut passes; its limit is halved where a pass does not fit into memory.
     """
 
-    def __init__(self, backbone: Backbone, train: Split) -> None:
-        self.backbone = backbone
-        self.train = train
+    def __init__(self, backbone: Backbone, train: Split, cost: PassCost | None = None) -> None:
+        self.backbone, self.train, self.cost = backbone, train, cost or PassCost()
+        self._groups: list[TrainingGroup] = []
+        self._trials: list[Trial] = []
 
     def step(self, trials: Sequence[Trial]) -> None:
-        """One update of each trial, in one forward and backward pass.
+        """One update of each trial.
 
         A trial's loss is the mean over its batch's target tokens, as in the published runs. A trial that has diverged
         keeps its non-finite numbers to itself.
+
+        Raises:
+            UserError: one row alone does not fit into the device's memory.
         """
         started = time.perf_counter()
-        parts: list[Inputs] = []
-        layout: list[TrialRows] = []
-        first = 0
-        for trial in trials:
-            sources, targets, _ = self.train.batch(trial.next_rows(len(self.train)))
-            dropout = trial.dropout(self.backbone.device)
-            part = self.backbone.inputs(trial.method, self.backbone.batch(sources, targets), dropout)
-            lengths = {"source": part.mask.shape[1], "target": part.targets.shape[1]}
-            layout.append(TrialRows(slice(first, first + len(part.mask)), lengths, dropout))  # type: ignore[arg-type]
-            parts.append(part)
-            first += len(part.mask)
-        token_losses = self.backbone.token_losses(Inputs.stacked(parts), layout)
-        losses = [self._mean(token_losses[rows.rows], part) for rows, part in zip(layout, parts, strict=True)]
-        torch.stack(losses).sum().backward()
-        for trial, loss in zip(trials, losses, strict=True):
-            trial.update(loss)
-        share = (time.perf_counter() - started) / len(trials)
-        for trial in trials:
-            trial.train_seconds += share
+        while True:
+            try:
+                losses, gradients, tokens = self.gradients(trials)
+                break
+            except torch.OutOfMemoryError as error:
+                self._shrink(error)
+        for group, of_group in zip(self._groups, gradients, strict=True):
+            group.update(of_group)
+        seconds = time.perf_counter() - started
+        for trial, loss, share in zip(trials, losses.unbind(), tokens / tokens.sum(), strict=True):
+            trial.advance(loss, seconds * float(share))
 
-    @staticmethod
-    def _mean(token_losses: Tensor, part: Inputs) -> Tensor:
-        return token_losses.sum() / (part.targets >= 0).sum()
+    def gradients(self, trials: Sequence[Trial]) -> tuple[Tensor, list[dict[str, Tensor]], np.ndarray]:
+        """What an update needs; changes nothing, so that it can be tried again in smaller passes.
 
+        Returns:
+            Each trial's loss, shape (K,); gradients of each of the `groups` by parameter's name, shape (K, ...) with
+            the group's own K; each trial's tokens.
+        """
+        groups = self.groups(trials)
+        backbone, device = self.backbone, self.backbone.device
+        parts, owners, targets, starts = [], [], [], []
+        for k, trial in enumerate(trials):
+            numbers = trial.next_rows(len(self.train))
+            sources, answers, _ = self.train.batch(numbers)
+            embedded = [np.concatenate(pair) for pair in zip(sources, answers, strict=True)]
+            parts.append(Part(embedded if backbone.embeds_answers else sources, trial.row_keys(len(numbers))))
+            owners += [(k, i) for i in range(len(numbers))]
+            targets += answers
+            starts += [trial.method.prompt_length + len(source) for source in sources]
+        table = Table(groups, parts, backbone.embedding, gradients=True)
+        keys = np.concatenate([part.keys for part in parts if part.keys is not None])
+        rows = [table.row(k, i) for k, i in owners]
+        lengths = [len(row) for row in rows]
+        owner = np.array([k for k, _ in owners])
+        shares = 1 / np.bincount(owner, weights=[len(t) for t in targets])  # of one target token in its trial's mean
+        gradient, losses = torch.zeros_like(table.values), torch.zeros(len(trials), device=device)
+        for these in passes(lengths, self.cost):
+            index = table.index([rows[i] for i in these])
+            x = table.values[index].requires_grad_()
+            inputs = Inputs(
+                x, backbone.numbers([lengths[i] for i in these]), backbone.numbers([starts[i] for i in these])
+            )
+            dropout = Dropout(torch.from_numpy(keys[these]).to(device, non_blocking=True))
+            told = backbone.token_losses(inputs, backbone.padded([targets[i] for i in these], IGNORED), dropout)
+            share = torch.from_numpy(shares[owner[these]]).float().to(device, non_blocking=True)
+            of_rows = told.sum(1) * share
+            of_rows.sum().backward()
+            assert x.grad is not None
+            gradient.index_add_(0, index.flatten(), x.grad.flatten(0, 1))
+            losses.index_add_(0, backbone.numbers(owner[these].tolist()), of_rows.detach())
+        return losses, table.backward(gradient), np.bincount(owner, weights=lengths)
 
-@torch.no_grad()
-def answers(backbone: Backbone, method: Method, sources: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-    """The method's greedy answers to tokenised sources, in their order."""
-    order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
-    texts = [""] * len(sources)
-    m = method.prompt_length
+    def groups(self, trials: Sequence[Trial]) -> list[TrainingGroup]:
+        """The trials' stacked parameters: those of the step before, unless something has changed."""
+        same = len(trials) == len(self._trials) and all(a is b for a, b in zip(trials, self._trials, strict=True))
+        if not (same and all(group.whole for group in self._groups)):
+            places = grouped([trial.method for trial in trials])
+            self._groups = [TrainingGroup(members, [trials[k] for k in members]) for members in places]
+            self._trials = list(trials)
+        return self._groups
 
-    def embed(tokens: Tensor, places: Tensor) -> Tensor:
-        rows = torch.nn.functional.embedding(tokens[:, None], backbone.embedding).float()
-        return method.offset(rows, places[:, None] - m)
-
-    for first in range(0, len(order), EVALUATION_ROWS):
-        rows = order[first : first + EVALUATION_ROWS]
-        inputs = backbone.inputs(method, backbone.batch([sources[i] for i in rows], None))
-        for i, text in zip(rows, backbone.text(backbone.decode(inputs, max_new_tokens, embed)), strict=True):
-            texts[i] = text
-    return texts
-
-
-def score(backbone: Backbone, method: Method, split: Split, metrics: Sequence[str], max_new_tokens: int) -> Scored:
-    """Greedy answers of a method on a split, and their metrics in percent."""
-    sources, _, targets = split.batch(range(len(split)))
-    predictions = answers(backbone, method, sources, max_new_tokens)
-    return Scored(compute(metrics, predictions, targets), predictions, targets)
+    def _shrink(self, error: Exception) -> None:
+        torch.cuda.empty_cache()
+        longest = self.cost.most
+        if longest <= 64:
+            problem = f"{self.backbone.facts.name} does not fit: one row alone needs more memory than the device has"
+            raise UserError([problem]) from error
+        self.cost.most = longest // 2

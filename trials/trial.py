@@ -1,4 +1,4 @@
-"""A trial in training: its method, optimizer, place in the data and best checkpoint so far."""
+"""A trial in training: its method, optimizer moments, place in the data and best checkpoint so far."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trials.config import Report, TrialConfig
+from trials.dropout import row_keys
 from trials.methods import Method
-from trials.randomness import batch_rows, stream
+from trials.optimizer import Moments
+from trials.randomness import batch_rows
 
 
 class Split(Protocol):
@@ -58,15 +61,11 @@ class Trial:
     def __init__(self, config: TrialConfig, method: Method) -> None:
         self.config = config
         self.method = method
-        recipe = config.constants
         groups = method.parameter_groups()
         self.peaks = {group: rate for group, rate in method.peak_rates().items() if groups[group]}
-        self.optimizer = torch.optim.AdamW(
-            [{"params": groups[group], "lr": 0.0, "name": group} for group in self.peaks],
-            betas=recipe.betas,
-            eps=recipe.eps,
-            weight_decay=recipe.weight_decay,
-        )
+        self.moments: dict[str, Moments] = {
+            name: (torch.zeros_like(p.data), torch.zeros_like(p.data)) for name, p in method.named_parameters()
+        }
         self.step = 0
         self.best = Best()
         self.last_score = math.nan
@@ -83,24 +82,21 @@ class Trial:
         """Row numbers of the next batch out of ``size`` training rows."""
         return batch_rows(self.config.seed, self.step, size, self.config.batch_size)
 
-    def dropout(self, device: torch.device) -> torch.Generator:
-        """The generator of the next update's masks."""
-        return stream(self.config.seed, "dropout", self.step, device)
+    def row_keys(self, rows: int) -> np.ndarray:
+        """What the next update's dropout masks are made from: one word for each row of its batch."""
+        return row_keys(self.config.seed, self.step, rows)
 
-    def update(self, loss: Tensor) -> None:
-        """One optimizer step on gradients that are there already: clip over all groups together, then AdamW.
+    def advance(self, loss: Tensor, seconds: float) -> None:
+        """Note an update that has been made.
 
         Args:
-            loss: of this update, a scalar, for the record only.
+            loss: of this update, a scalar.
+            seconds: its share of the stack's time.
         """
-        for group, rate in zip(self.optimizer.param_groups, self.learning_rates().values(), strict=True):
-            group["lr"] = rate
-        torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.config.constants.max_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.loss_sum += loss.detach()
+        self.loss_sum += loss
         self.loss_count += 1
         self.step += 1
+        self.train_seconds += seconds
 
     @property
     def due(self) -> bool:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from making import ADEPT, DEPT, PT, config
 
+from trials.backbones import Inputs
 from trials.config import RECIPES
-from trials.methods import METHODS, Surroundings, make_method
+from trials.dropout import row_keys
+from trials.front import Group, Part, Table
+from trials.methods import METHODS, Method, Surroundings, make_method
 
 TEXT = [11, 12, 13, 1]
 
@@ -71,19 +75,25 @@ def test_adept_computes_equation_3() -> None:
             hidden = torch.relu(e[i, t] @ state["down"] + state["down_bias"])
             expected[i, t] += hidden @ state["up"] + state["up_bias"]
     assert torch.allclose(made.offset(e), expected, atol=1e-5)
-    inputs = made.inputs(e)
-    assert torch.equal(inputs[:, :5], made.prompt.expand(3, -1, -1))
-    assert torch.allclose(inputs[:, 5:], expected, atol=1e-5)
+
+
+def shifted(made: Method, e: torch.Tensor, keys: np.ndarray | None = None) -> torch.Tensor:
+    """Rows of one embedded token each, of ids 0, 1, ..., through the table in front of the backbone."""
+    rows = [np.arange(e.shape[1]) + i * e.shape[1] for i in range(len(e))]
+    table = Table([Group([0], [made])], [Part(rows, keys)], e.flatten(0, 1))
+    m = made.prompt_length
+    assert torch.equal(table.values[table.row(0, 0)[:m]], made.prompt)
+    return torch.stack([table.values[table.row(0, i)[m:]] for i in range(len(e))])
 
 
 def test_the_released_code_drops_the_pre_activation_and_the_paper_does_not() -> None:
-    e = torch.ones(4, 50, 24)
+    e, keys = torch.ones(4, 50, 24), row_keys(0, 0, 4)
     for recipe, drops in [("released_code", True), ("paper", False)]:
         made = make_method(config("adept", {**ADEPT, "bottleneck": 8}, recipe=recipe), around())
         made.down.data.zero_()
         made.down_bias.data.fill_(1.0)
         made.up.data.fill_(1.0)
-        hidden_kept = (made.offset(e, dropout=torch.Generator().manual_seed(0)) - e)[..., 0]
+        hidden_kept = (shifted(made, e, keys) - e)[..., 0]
         shares = hidden_kept * (0.9 if drops else 1.0)  # kept units are scaled by 1 / 0.9
         assert torch.allclose(shares, shares.round(), atol=1e-4)
         assert (float(shares.mean()) < 7.9) == drops
@@ -131,20 +141,35 @@ def test_dept_equals_the_original_padded_to_its_fixed_length(t5: Any) -> None:
     made = make_method(config("dept"), t5.surroundings(16))
     for p in made.parameters():
         p.data.normal_(std=0.3, generator=torch.Generator().manual_seed(2))
-    sources, targets = [[5, 6, 7, 1], [8, 9, 1]], [[30, 1], [31, 1]]
-    short = t5.inputs(made, t5.batch(sources, targets))
-    batch = t5.batch([[*s, *[0] * (16 - len(s))] for s in sources], targets)
-    batch.real = torch.tensor([[1] * 4 + [0] * 12, [1] * 3 + [0] * 13])
-    padded = t5.inputs(made, batch)
+    sources, targets = [[5, 6, 7, 1], [8, 9, 1]], torch.tensor([[30, 1], [31, 1]])
     gradients = []
-    for inputs in (short, padded):
-        losses = t5.token_losses(inputs)
+    for length in (4, 16):
+        ids = torch.tensor([[*s, *[0] * (length - len(s))] for s in sources])
+        tokens = made.offset(t5.embedding[ids])
+        lengths = torch.tensor([made.prompt_length + len(s) for s in sources])
+        inputs = Inputs(torch.cat([made.prompt.expand(2, -1, -1), tokens], dim=1), lengths, lengths)
+        losses = t5.token_losses(inputs, targets)
         made.zero_grad()
         losses.sum().backward()
         gradients.append([p.grad.clone() for p in made.parameters()])
         gradients[-1].append(losses.detach())
     for a, b in zip(*gradients, strict=True):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
+    made = [make_method(config(name, seed=seed), around()) for seed in range(3)]
+    for i, method in enumerate(made):
+        for p in method.parameters():
+            p.data.normal_(generator=torch.Generator().manual_seed(i))
+    embedding = around().embedding
+    rows = [[np.array([5, 9, 5, 11]), np.array([7])], [np.array([1, 2])], [np.array([3, 3, 3])]]
+    table = Table([Group([0, 1, 2], made)], [Part(tokens) for tokens in rows], embedding)
+    for k, method in enumerate(made):
+        for i, row in enumerate(rows[k]):
+            expected = torch.cat([method.prompt, method.offset(embedding[torch.from_numpy(row)][None])[0]])
+            assert torch.allclose(table.values[table.row(k, i)], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", list(METHODS))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.config import Recipe, Value
-from trials.methods.base import Method, Surroundings, dropped, uniform
+from trials.methods.base import Drop, Method, Surroundings, uniform
 
 
 class Adept(Method):
@@ -38,12 +38,12 @@ class Adept(Method):
         self.up = nn.Parameter(torch.zeros(r, d))  # W_up: (r, d)
         self.up_bias = nn.Parameter(torch.zeros(d))  # b2: (d,)
 
-    def offset(
-        self, embeddings: Tensor, positions: Tensor | None = None, dropout: torch.Generator | None = None
-    ) -> Tensor:
-        """See `Method.offset`. The same network serves every token, so positions do not matter."""
-        hidden = dropped(embeddings @ self.down + self.down_bias, self.recipe.offset_dropout, dropout)
-        return embeddings + torch.relu(hidden) @ self.up + self.up_bias
+    @staticmethod
+    def shift(parameters: Mapping[str, Tensor], embeddings: Tensor, positions: Tensor, drop: Drop) -> Tensor:
+        """See `Method.shift`. The same network serves every token, so positions do not matter."""
+        down, down_bias, up, up_bias = (parameters[name] for name in ("down", "down_bias", "up", "up_bias"))
+        hidden = drop(torch.baddbmm(down_bias[:, None], embeddings, down))
+        return embeddings + torch.baddbmm(up_bias[:, None], torch.relu(hidden), up)
 
     def group_of(self, parameter: str) -> str:
         """The prompt has its own learning rate, the network another."""

@@ -7,7 +7,7 @@ of them can stand side by side in front of one frozen model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +21,8 @@ INIT_TEXT = "Classify this text is postive or not:"
 
 TOP_VOCABULARY = 5000
 """Prompt rows are sampled from this many first rows of the vocabulary (ATTEMPT, ``init_prefix_weights``)."""
+
+Drop = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Method(nn.Module, ABC):
 
     GROUPS: ClassVar[Mapping[str, str]]
     """Parameter group -> the hyperparameter that holds its peak learning rate, e.g. ``{"prompt": "prompt_lr"}``."""
+
+    POSITIONAL: ClassVar = False
+    """Whether an offset depends on a token's place; else equal tokens have equal offsets."""
 
     PROMPT_LENGTH: ClassVar[int | None] = None
     """Prompt rows where the configuration does not say; None: it must."""
@@ -84,30 +89,39 @@ class Method(nn.Module, ABC):
         """The embedding width d."""
         return self.prompt.shape[1]
 
+    @staticmethod
     @abstractmethod
-    def offset(
-        self, embeddings: Tensor, positions: Tensor | None = None, dropout: torch.Generator | None = None
-    ) -> Tensor:
-        """Token embeddings with this method's offset added.
+    def shift(parameters: Mapping[str, Tensor], embeddings: Tensor, positions: Tensor, drop: Drop) -> Tensor:
+        """Token embeddings of K trials with each trial's offset added, in batched matrix products.
 
         Args:
-            embeddings: the backbone's rows for the tokens, shape (rows, length, d).
-            positions: each token's place in its source, shape (rows, length); None where they count from 0.
-                Only methods that depend on positions look at it.
-            dropout: the generator of this step's dropout masks; None in evaluation, where nothing is dropped.
+            parameters: the trials' parameters by name, stacked, each of shape (K, ...).
+            embeddings: the backbone's rows for each trial's tokens, shape (K, tokens, d).
+            positions: each token's place in its source, shape (K, tokens).
+            drop: this step's dropout of a hidden layer of shape (K, tokens, features); the identity in evaluation and
+                where the recipe has none.
 
         Returns:
-            Shape (rows, length, d).
+            Shape (K, tokens, d).
         """
+
+    def offset(self, embeddings: Tensor, positions: Tensor | None = None) -> Tensor:
+        """This trial's shift alone, without dropout.
+
+        Args:
+            embeddings: shape (rows, length, d).
+            positions: shape (rows, length); None where they count from 0 in each row.
+        """
+        rows, length, d = embeddings.shape
+        if positions is None:
+            positions = torch.arange(length, device=embeddings.device).expand(rows, length)
+        alone = {name: parameter[None] for name, parameter in self.named_parameters()}
+        shifted = self.shift(alone, embeddings.reshape(1, -1, d), positions.reshape(1, -1), lambda x: x)
+        return shifted.view(rows, length, d)
 
     @abstractmethod
     def group_of(self, parameter: str) -> str:
         """The group in `GROUPS` that a parameter's name belongs to."""
-
-    def inputs(self, embeddings: Tensor, dropout: torch.Generator | None = None) -> Tensor:
-        """The prompt and the shifted tokens (equation 4: [P ; E']), shape (rows, m + length, d)."""
-        prompt = self.prompt.expand(len(embeddings), -1, -1)
-        return torch.cat([prompt, self.offset(embeddings, dropout=dropout)], dim=1)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each learning-rate group, in the order of `GROUPS`."""
@@ -150,11 +164,3 @@ def initial_prompt(rows: int, init: str, around: Surroundings, generator: torch.
 def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> nn.Parameter:
     """A parameter drawn from U(-bound, bound)."""
     return nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * bound)
-
-
-def dropped(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
-    """Inverted dropout with masks from ``generator``; the identity where it is None or p is 0."""
-    if generator is None or p == 0:
-        return x
-    keep = torch.empty(x.shape, device=generator.device, dtype=x.dtype).bernoulli_(1 - p, generator=generator)
-    return x * keep.to(x.device) / (1 - p)

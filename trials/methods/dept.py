@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trials.config import Recipe, Value
-from trials.methods.base import Method, Surroundings, uniform
+from trials.methods.base import Drop, Method, Surroundings, uniform
 
 ALPHA = 8
 """The original's ``lora_alpha``; the offset is scaled by ALPHA / sqrt(r)."""
@@ -28,6 +28,7 @@ class Dept(Method):
     """
 
     GROUPS: ClassVar = {"prompt": "prompt_lr", "lowrank": "lowrank_lr"}
+    POSITIONAL: ClassVar = True
 
     def __init__(
         self,
@@ -40,15 +41,14 @@ class Dept(Method):
         d, r = around.width, int(hyperparameters["rank"])
         self.positions = uniform((around.max_source_length, r), r**-0.5, generator)  # A: (max_source_length, r)
         self.shared = nn.Parameter(torch.zeros(r, d))  # B: (r, d)
-        self.scale = ALPHA / r**0.5
 
-    def offset(
-        self, embeddings: Tensor, positions: Tensor | None = None, dropout: torch.Generator | None = None
-    ) -> Tensor:
-        """See `Method.offset`; token t of the source gets row t of A B."""
-        places = torch.arange(embeddings.shape[1], device=embeddings.device) if positions is None else positions
-        rows = self.positions[places.clamp(max=len(self.positions) - 1)]
-        return embeddings + self.scale * (rows @ self.shared)
+    @staticmethod
+    def shift(parameters: Mapping[str, Tensor], embeddings: Tensor, positions: Tensor, drop: Drop) -> Tensor:
+        """See `Method.shift`; token t of the source gets row t of A B."""
+        table, shared = parameters["positions"], parameters["shared"]
+        places = positions.clamp(max=table.shape[1] - 1)[:, :, None].expand(-1, -1, table.shape[2])
+        scale = ALPHA / table.shape[2] ** 0.5
+        return embeddings + scale * (table.gather(1, places) @ shared)
 
     def group_of(self, parameter: str) -> str:
         """The prompt has its own learning rate, the two factors another."""

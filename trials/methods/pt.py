@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from trials.methods.base import Method
+from trials.methods.base import Drop, Method
 
 
 class Pt(Method):
@@ -23,9 +23,8 @@ class Pt(Method):
     PROMPT_LENGTH = 100
     PROMPT_INIT = "vocabulary"
 
-    def offset(
-        self, embeddings: Tensor, positions: Tensor | None = None, dropout: torch.Generator | None = None
-    ) -> Tensor:
+    @staticmethod
+    def shift(parameters: Mapping[str, Tensor], embeddings: Tensor, positions: Tensor, drop: Drop) -> Tensor:
         """No offset: the embeddings as they are."""
         return embeddings
 
