@@ -19,8 +19,8 @@ from trials.backbones import Backbone, load_backbone
 from trials.config import TrialConfig
 from trials.data import encode_source
 from trials.errors import UserError
+from trials.evaluation import answers
 from trials.methods import Method, make_method
-from trials.stack import answers
 from trials.tasks.base import Task, template_columns
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -86,7 +86,7 @@ class Adapter:
             )
             for row in inputs
         ]  # fmt: skip
-        return answers(self.backbone, self.method, sources, self.description["max_target_length"])
+        return answers(self.backbone, [self.method], sources, self.description["max_target_length"])[0]
 
 
 def fill(template: str, row: str | Mapping[str, str]) -> str:

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from trials.adapters import describe_adapter
 from trials.backbones import Backbone
 from trials.checkpoints import restore_trial, save_trial
 from trials.config import Report, TrialConfig
 from trials.data import PreparedTask
-from trials.methods import make_method
-from trials.stack import Stack, score
+from trials.evaluation import Scored, score
+from trials.measuring import FEWEST_SLOTS, Measured, measure
+from trials.methods import Method, make_method
+from trials.stack import Stack
+from trials.tasks.base import SplitName
 from trials.trial import Trial
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How an engine uses its device.
+
+    Attributes:
+        precision: of the backbone's arithmetic; parameters of methods are float32 always.
+        memory_limit: bytes that the engine may use; None: what the device has.
+        slots: trials held at once; None: found by measuring.
+        deterministic: compute each trial as if it were alone, in passes of a fixed size, so that its numbers are the
+            same to the last bit whatever its neighbours do and however often it is resumed; slower.
+    """
+
+    precision: str = "float32"
+    memory_limit: int | None = None
+    slots: int | None = None
+    deterministic: bool = False
 
 
 class Engine:
@@ -25,37 +49,93 @@ class Engine:
     >>> engine = Engine(load_backbone("t5-nano"), data)
     >>> engine.start("a", TrialConfig("adept", {...}, steps=400, eval_every=50))
     >>> engine.next_report("a").score
+
+    Args:
+        typical: a trial like those to come, to measure the device with at once; else the first one that starts.
+
+    Attributes:
+        slots: the trials by their ids.
+        reports: a report of a trial that nobody has fetched yet, by the trial's id; such a trial waits.
+        measured: what measuring the device has found; None before.
     """
 
-    def __init__(self, backbone: Backbone, data: PreparedTask) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        data: PreparedTask,
+        settings: EngineSettings | None = None,
+        typical: TrialConfig | None = None,
+    ) -> None:
+        self.settings = settings or EngineSettings()
         self.backbone = backbone
         self.data = data
         self.stack = Stack(backbone, data.split("train"))
         self.slots: dict[str, Trial] = {}
-        self.waiting: dict[str, deque[Report]] = {}
+        self.reports: dict[str, Report] = {}
+        self.measured: Measured | None = None
+        if typical is not None and not self.settings.deterministic:
+            self.measure(typical)
+
+    def measure(self, typical: TrialConfig) -> None:
+        """Find out on the device how large passes should be and how many trials fill it.
+
+        Raises:
+            UserError: the memory limit leaves no room for a single row.
+        """
+        self.measured = measure(self.backbone, self.data.split("train"), typical, self.settings.memory_limit)
+        self.stack.cost = self.measured.cost
+
+    @property
+    def slots_to_fill(self) -> int:
+        """How many trials to hold at once: as asked for, or as measured."""
+        return self.settings.slots or (self.measured.slots if self.measured else FEWEST_SLOTS)
 
     def start(self, trial_id: str, config: TrialConfig, checkpoint: Path | None = None) -> None:
         """Put a trial in a slot, fresh or from its checkpoint folder."""
+        if self.measured is None and not self.settings.deterministic:
+            self.measure(config)
         method = make_method(config, self.backbone.surroundings(self.data.max_source_length))
         trial = Trial(config, method.to(self.backbone.device))
         if checkpoint is not None:
             restore_trial(checkpoint, trial)
         self.slots[trial_id] = trial
-        self.waiting[trial_id] = deque()
+        self.reports.pop(trial_id, None)
 
     def stop(self, trial_id: str) -> None:
         """Free a trial's slot. The others go on as they were."""
-        del self.slots[trial_id], self.waiting[trial_id]
+        del self.slots[trial_id]
+        self.reports.pop(trial_id, None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether `advance` would train anything."""
+        return any(trial_id not in self.reports for trial_id in self.slots)
+
+    def advance(self) -> list[str]:
+        """One update of every trial that has no unfetched report, and the evaluation of those due, all at once.
+
+        Returns:
+            The trials that have a report now.
+        """
+        running = {key: trial for key, trial in self.slots.items() if key not in self.reports}
+        if not running:
+            return []
+        for together in self._apart(list(running.values())):
+            self.stack.step(together)
+        due = {k: t for k, t in running.items() if t.due or (t.loss_count % self.check_every == 0 and t.diverged)}
+        if due:
+            self.reports |= zip(due, self._evaluated(list(due.values())), strict=True)
+        return list(due)
+
+    def take(self, trial_id: str) -> Report | None:
+        """A trial's report, if it is there; the trial goes on with the next `advance`."""
+        return self.reports.pop(trial_id, None)
 
     def next_report(self, trial_id: str) -> Report:
         """Train until this trial's next report is there, and hand it over."""
-        while not self.waiting[trial_id]:
-            running = {key: trial for key, trial in self.slots.items() if not self.waiting[key]}
-            self.stack.step(list(running.values()))
-            for key, trial in running.items():
-                if trial.due or (trial.loss_count % self.check_every == 0 and trial.diverged):
-                    self.waiting[key].append(self._evaluate(trial))
-        return self.waiting[trial_id].popleft()
+        while trial_id not in self.reports:
+            self.advance()
+        return self.reports.pop(trial_id)
 
     @property
     def check_every(self) -> int:
@@ -71,10 +151,29 @@ class Engine:
         )
         save_trial(folder, trial, {**description, "data_fingerprint": data.fingerprint})
 
-    def _evaluate(self, trial: Trial) -> Report:
-        selection, *_ = metrics = self.data.task.metrics
-        if trial.diverged:
-            return trial.report(None, selection)
+    def score(self, method: Method, split: SplitName) -> Scored:
+        """Greedy answers of a method on a split, and their metrics in percent."""
+        return self._scored([method], split)[0]
+
+    def _scored(self, methods: Sequence[Method], split: SplitName) -> list[Scored]:
+        data, labels = self.data, list(self.data.label_token_ids.values())
+        rows, metrics, longest = data.split(split), data.task.metrics, data.max_target_length
+        return score(self.backbone, methods, rows, metrics, longest, labels, self.stack.cost)
+
+    def _apart(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        """The trials to compute together: all of them, or each for itself."""
+        return [[trial] for trial in trials] if self.settings.deterministic else [list(trials)] if trials else []
+
+    def _evaluated(self, trials: Sequence[Trial]) -> list[Report]:
+        selection = self.data.task.metrics[0]
+        healthy = [trial for trial in trials if not trial.diverged]
         started = time.perf_counter()
-        scored = score(self.backbone, trial.method, self.data.split("validation"), metrics, self.data.max_target_length)
-        return trial.report(scored.metrics, selection, time.perf_counter() - started)
+        scored = [s for part in self._apart(healthy) for s in self._scored([t.method for t in part], "validation")]
+        seconds = (time.perf_counter() - started) / max(1, len(healthy))
+        metrics = {id(trial): found.metrics for trial, found in zip(healthy, scored, strict=True)}
+        return [t.report(metrics.get(id(t)), selection, seconds if id(t) in metrics else 0.0) for t in trials]
+
+
+def device_of(*, cuda: bool) -> torch.device:
+    """The accelerator where a caller has one to give, else the CPU."""
+    return torch.device("cuda" if cuda else "cpu")

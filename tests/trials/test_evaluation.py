@@ -1,0 +1,101 @@
+"""One decoder step over a task's labels gives what greedy decoding gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import Rows
+from making import mixed
+
+from trials.answers import AnswerTree
+from trials.backbones import Backbone
+from trials.evaluation import answers
+from trials.passes import PassCost
+from trials.trial import Trial
+
+LABELS = [[30, 1], [31, 1], [40, 41, 1], [40, 42, 43, 1], [40, 42, 1]]
+
+
+def shaken(backbone: Backbone) -> list[Trial]:
+    trials = mixed(backbone, 6)
+    for i, t in enumerate(trials):
+        for parameter in t.method.parameters():
+            parameter.data += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(i))
+    return trials
+
+
+def labels_that_occur(told: list[list[str]], backbone: Backbone) -> list[list[int]]:
+    """Answers that the untrained models really give, as a task's labels, so that rows inside a tree occur."""
+    some = sorted({text for texts in told for text in texts})[::2]
+    return [[*backbone.tokenizer(text, add_special_tokens=False)["input_ids"], 1] for text in some]
+
+
+def test_answers_with_labels_are_those_of_greedy_decoding(
+    backbone: Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows inside and outside the tree, all methods together, an end that comes and one that does not."""
+    methods = [t.method for t in shaken(backbone)]
+    greedy = answers(backbone, methods, rows.sources[:30], 5)
+    for labels in (LABELS, [[30, 1]], make_labels(backbone, methods, rows)):
+        assert answers(backbone, methods, rows.sources[:30], 5, labels, PassCost(16, 300)) == greedy
+
+
+def make_labels(backbone: Backbone, methods: list[object], rows: Rows) -> list[list[int]]:
+    """The first tokens that greedy decoding chooses, as labels of one and two tokens without an end."""
+    found: list[list[int]] = []
+
+    def note(texts: object) -> list[str]:
+        found.extend(list(map(int, t)) for t in texts)  # type: ignore[attr-defined]
+        return [""] * len(texts)  # type: ignore[arg-type]
+
+    original = backbone.text
+    backbone.text = note  # type: ignore[method-assign]
+    try:
+        answers(backbone, methods, rows.sources[:30], 5)  # type: ignore[arg-type]
+    finally:
+        backbone.text = original  # type: ignore[method-assign]
+    return [tokens[:5] for tokens in found[::3]]
+
+
+def test_rows_inside_the_tree_need_no_decoding(backbone: Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    methods = [t.method for t in shaken(backbone)][:2]
+    labels = make_labels(backbone, methods, rows)
+    expected = answers(backbone, methods, rows.sources[:30], 5)
+    decoded = []
+    greedy = type(backbone).greedy
+    monkeypatch.setattr(
+        type(backbone),
+        "greedy",
+        lambda self, inputs, *rest: (decoded.append(len(inputs.lengths)), greedy(self, inputs, *rest))[1],
+    )
+    assert answers(backbone, methods, rows.sources[:30], 5, labels) == expected
+    assert sum(decoded) < 60 and len(labels) == 20
+
+
+def test_a_tree_shares_beginnings() -> None:
+    tree = AnswerTree(LABELS)
+    assert sorted(zip(tree.depths[1:], tree.tokens, strict=True)) == [
+        (1, 30),
+        (1, 31),
+        (1, 40),
+        (2, 41),
+        (2, 42),
+        (3, 43),
+    ]
+    assert int(tree.visible.sum()) == 1 + 3 * 2 + 2 * 3 + 4
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer"),
+    [
+        ({(): 30, (30,): 1}, (30, 1)),
+        ({(): 30, (30,): 5}, None),
+        ({(): 40, (40,): 42, (40, 42): 43, (40, 42, 43): 1}, (40, 42, 43, 1)),
+        ({(): 40, (40,): 42, (40, 42): 1}, (40, 42, 1)),
+        ({(): 99}, None),
+    ],
+)
+def test_a_walk_ends_at_a_label_or_leaves(choices: dict[tuple[int, ...], int], answer: tuple[int, ...] | None) -> None:
+    tree = AnswerTree(LABELS)
+    prefixes = sorted({tuple(x[:n]) for x in LABELS for n in range(len(x))}, key=lambda p: (len(p), p))
+    assert tree.followed([choices.get(prefix, -1) for prefix in prefixes]) == answer

@@ -1,0 +1,144 @@
+"""Answers and scores of many trials at once: every trial that is due on every row, in passes of similar lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trials.answers import AnswerTree
+from trials.backbones import Backbone, Inputs
+from trials.front import Group, Part, Table, grouped
+from trials.methods import Method
+from trials.passes import PassCost, passes
+from trials.tasks.metrics import compute
+
+TABLE_BYTES = 1 << 28
+"""Embedded tokens of the trials that are evaluated together, at most."""
+
+
+@dataclass
+class Scored:
+    """One evaluation of a method on a split."""
+
+    metrics: dict[str, float]
+    predictions: list[str]
+    targets: list[str]
+
+
+def answers(
+    backbone: Backbone,
+    methods: Sequence[Method],
+    sources: Sequence[Any],
+    max_new_tokens: int,
+    labels: Sequence[Sequence[int]] = (),
+    cost: PassCost | None = None,
+) -> list[list[str]]:
+    """Each method's greedy answers to tokenised sources, in their order.
+
+    Args:
+        labels: token ids of the answers that the task allows, if it has such: rows whose answer is one of them need one
+            decoder step. The result is that of greedy decoding either way.
+        cost: how to cut passes.
+    """
+    tree = AnswerTree(labels)
+    tree = tree if tree.worthwhile and max(map(len, tree.labels)) <= max_new_tokens else AnswerTree([])
+    nodes = tree.tokens if backbone.embeds_answers else []
+    rows = [np.asarray([*source, *nodes]) for source in sources]
+    tokens = len(np.unique(np.concatenate(rows))) if rows else 0
+    together = max(1, TABLE_BYTES // max(1, tokens * 4 * backbone.facts.width))
+    found: list[list[str]] = []
+    for first in range(0, len(methods), together):
+        answering = _Answering(backbone, methods[first : first + together], rows, len(nodes), tree, max_new_tokens)
+        found += answering.run(cost or PassCost())
+    return found
+
+
+def score(
+    backbone: Backbone,
+    methods: Sequence[Method],
+    split: Any,
+    metrics: Sequence[str],
+    max_new_tokens: int,
+    labels: Sequence[Sequence[int]] = (),
+    cost: PassCost | None = None,
+) -> list[Scored]:
+    """Greedy answers of each method on a split, and their metrics in percent."""
+    sources, _, targets = split.batch(range(len(split)))
+    told = answers(backbone, methods, sources, max_new_tokens, labels, cost)
+    return [Scored(compute(metrics, predictions, targets), predictions, targets) for predictions in told]
+
+
+class _Answering:
+    """All rows of some methods.
+
+    Args:
+        rows: source tokens, and behind them the tree's nodes where answers are embedded.
+        nodes: how many those are.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        methods: Sequence[Method],
+        rows: Sequence[np.ndarray],
+        nodes: int,
+        tree: AnswerTree,
+        max_new_tokens: int,
+    ) -> None:
+        self.backbone, self.methods, self.rows, self.nodes = backbone, methods, rows, nodes
+        self.tree, self.max_new_tokens = tree, max_new_tokens
+        groups = [Group(members, [methods[k] for k in members]) for members in grouped(methods)]
+        depths = np.array(tree.depths[1 : nodes + 1], dtype=np.int64) - 1
+        positions = [np.concatenate([np.arange(len(row) - nodes), len(row) - nodes + depths]) for row in rows]
+        self.table = Table(groups, [Part(rows, positions=positions)] * len(methods), backbone.embedding)
+
+    @torch.no_grad()
+    def run(self, cost: PassCost) -> list[list[str]]:
+        """Answers by method and row."""
+        pairs = [(k, i) for k in range(len(self.methods)) for i in range(len(self.rows))]
+        lengths = [self.methods[k].prompt_length + len(self.rows[i]) for k, i in pairs]
+        tokens: dict[tuple[int, int], Sequence[int]] = {}
+        open_pairs = []
+        for places in passes(lengths, cost):
+            these = [pairs[place] for place in places]
+            if not self.tree.labels:
+                open_pairs += these
+                continue
+            logits = self.backbone.tree_logits(self._inputs(these, self.nodes), self.tree)
+            for pair, choices in zip(these, logits.argmax(-1).tolist(), strict=True):
+                label = self.tree.followed(choices)
+                if label is None:
+                    open_pairs.append(pair)
+                else:
+                    tokens[pair] = label
+        for k in sorted({k for k, _ in open_pairs}):
+            self._decode(k, [i for other, i in open_pairs if other == k], cost, tokens)
+        texts = self.backbone.text([tokens[pair] for pair in pairs])
+        return [texts[k * len(self.rows) : (k + 1) * len(self.rows)] for k in range(len(self.methods))]
+
+    def _inputs(self, pairs: Sequence[tuple[int, int]], nodes: int) -> Inputs:
+        """Rows of a pass, with so many of the tree's nodes behind each source."""
+        cut = self.nodes - nodes
+        places = [self.table.row(k, i) for k, i in pairs]
+        index = self.table.index([p[: len(p) - cut] for p in places])
+        lengths = [len(p) - cut for p in places]
+        numbers = self.backbone.numbers
+        return Inputs(self.table.values[index], numbers(lengths), numbers([n - nodes for n in lengths]))
+
+    def _decode(self, k: int, rows: Sequence[int], cost: PassCost, tokens: dict[tuple[int, int], Any]) -> None:
+        """Answer some rows of a method token by token."""
+        for places in passes([len(self.rows[i]) for i in rows], cost):
+            these = [(k, rows[place]) for place in places]
+            inputs = self._inputs(these, 0)
+            told = self.backbone.greedy(inputs, self.max_new_tokens, partial(self._embed, self.methods[k], inputs))
+            tokens.update(zip(these, told.tolist(), strict=True))
+
+    def _embed(self, method: Method, inputs: Inputs, ids: Tensor, number: int) -> Tensor:
+        embedded = torch.nn.functional.embedding(ids[:, None], self.backbone.embedding).float()
+        return method.offset(embedded, (inputs.starts + number - method.prompt_length)[:, None])

@@ -1,0 +1,158 @@
+"""How large a pass should be on a device, and how many trials fill it: measured, not assumed."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trials.backbones import IGNORED, Backbone, Inputs
+from trials.config import TrialConfig
+from trials.dropout import Dropout
+from trials.errors import UserError
+from trials.passes import PassCost
+from trials.trial import Split
+
+SECONDS = 2.0
+"""Measuring ends at the size that would take longer than this."""
+
+REPEATS = 3
+"""Each size is timed this often; the fastest counts, for other work on the machine only ever slows."""
+
+GAIN = 1.05
+"""A larger pass must be this much faster a token to be worth its memory."""
+
+SAFETY = 0.85
+"""Share of the memory limit that passes plan for; the rest is for fragments and the trials themselves."""
+
+FEWEST_SLOTS, MOST_SLOTS = 4, 32
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What measuring found.
+
+    Attributes:
+        cost: for `trials.passes.passes`.
+        slots: trials that fill the device.
+        tokens_per_second: of training, at the best pass size.
+        bytes_per_token: memory of a pass beyond what the engine holds anyway; 0 where it could not be seen.
+    """
+
+    cost: PassCost
+    slots: int
+    tokens_per_second: float
+    bytes_per_token: float
+
+
+def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit: int | None = None) -> Measured:
+    """Time training passes of doubling size, and take the smallest that is about as fast a token as any.
+
+    Args:
+        backbone: the frozen model on its device.
+        train: training rows; theirs is the typical length.
+        config: of a typical trial: prompt length and batch size.
+        memory_limit: bytes that the process (on a CPU) or the device's allocator may use.
+
+    Raises:
+        UserError: the limit leaves no room for a single row.
+    """
+    m = int(config.hyperparameters.get("prompt_length", 100))
+    sample = np.random.default_rng(0).permutation(len(train))[:256].tolist()
+    sources, targets, _ = train.batch(sample)
+    behind = [len(t) if backbone.embeds_answers else 0 for t in targets]
+    lengths = np.array([m + len(s) + n for s, n in zip(sources, behind, strict=True)])
+    typical, answer = int(np.median(lengths)), max(map(len, targets))
+    room = _room(backbone.device, memory_limit)
+    most_rows = max(1, MOST_SLOTS * config.batch_size)
+    sizes, times, per_token = [], [], 0.0
+    rows = max(1, 256 // typical)
+    _pass(backbone, rows, typical, answer)  # the first pass of a process pays for libraries and threads
+    while True:
+        tokens = rows * typical
+        with _watching(backbone.device) as used:
+            seconds = min(_pass(backbone, rows, typical, answer) for _ in range(REPEATS))
+        sizes.append(tokens)
+        times.append(seconds)
+        per_token = max(per_token, used[0] / tokens)
+        full = per_token * tokens * 2 > room * SAFETY
+        if full or seconds * 2 * REPEATS > SECONDS or rows * 2 > most_rows:
+            break
+        rows *= 2
+    if memory_limit is not None and per_token * int(lengths.max()) > room:
+        needed = (memory_limit - room + per_token * int(lengths.max())) / 2**30
+        raise UserError(
+            [f"--memory-limit {memory_limit / 2**30:g}: one row needs {needed:.1f} GiB; allow at least that"]
+        )
+    rates = np.array(sizes) / np.array(times)
+    best = int(np.flatnonzero(rates * GAIN >= rates.max())[0])
+    most = sizes[best]
+    if per_token:
+        most = int(min(most, room * SAFETY / per_token))
+    rate = float(rates[best])
+    slope, fixed = np.polyfit(sizes, times, 1, w=1 / np.array(times)) if len(sizes) > 1 else (1 / rate, 0.0)
+    cost = PassCost(fixed=int(np.clip(fixed / max(slope, 1e-12), 16, most)), most=max(most, 64))
+    of_a_trial = float(lengths.mean()) * config.batch_size
+    slots = int(np.clip(-(-most // of_a_trial), FEWEST_SLOTS, MOST_SLOTS))
+    return Measured(cost, slots, rate, per_token)
+
+
+def _pass(backbone: Backbone, rows: int, length: int, answer: int) -> float:
+    """Seconds of one training pass over made-up rows."""
+    device = backbone.device
+    x = torch.zeros(rows, length, backbone.facts.width, device=device).normal_().requires_grad_()
+    starts = torch.full((rows,), length - (answer if backbone.embeds_answers else 0), device=device)
+    targets = torch.full((rows, answer), 1, device=device)
+    inputs = Inputs(x, torch.full((rows,), length, device=device), starts)
+    _wait(device)
+    started = time.perf_counter()
+    dropout = Dropout(torch.arange(rows, dtype=torch.int32, device=device))
+    backbone.token_losses(inputs, targets.masked_fill(targets < 0, IGNORED), dropout).sum().backward()
+    _wait(device)
+    return time.perf_counter() - started
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _room(device: torch.device, limit: int | None) -> float:
+    """Bytes that passes may use beside what is held already."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_allocated(device)
+        return float(free if limit is None else min(free, limit - held))
+    if limit is None:
+        return float(_available())
+    return float(limit - _resident())
+
+
+def _available() -> int:
+    with Path("/proc/meminfo").open() as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@contextmanager
+def _watching(device: torch.device) -> Iterator[list[float]]:
+    """Afterwards the list holds the bytes by which the peak of memory rose."""
+    found = [0.0]
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield found
+        found[0] = float(torch.cuda.max_memory_allocated(device) - before)
+    else:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        yield found
+        found[0] = 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
