@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,24 +69,22 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     behind = [len(t) if backbone.embeds_answers else 0 for t in targets]
     lengths = np.array([m + len(s) + n for s, n in zip(sources, behind, strict=True)])
     typical, answer = int(np.median(lengths)), max(map(len, targets))
-    room = _room(backbone.device, memory_limit)
+    memory = _Memory(backbone.device, memory_limit)
     most_rows = max(1, MOST_SLOTS * config.batch_size)
-    sizes, times, per_token = [], [], 0.0
+    sizes: list[int] = []
+    times: list[float] = []
     rows = max(1, 256 // typical)
     _pass(backbone, rows, typical, answer)  # the first pass of a process pays for libraries and threads
     while True:
-        tokens = rows * typical
-        with _watching(backbone.device) as used:
-            seconds = min(_pass(backbone, rows, typical, answer) for _ in range(REPEATS))
-        sizes.append(tokens)
-        times.append(seconds)
-        per_token = max(per_token, used[0] / tokens)
-        full = per_token * tokens * 2 > room * SAFETY
-        if full or seconds * 2 * REPEATS > SECONDS or rows * 2 > most_rows:
+        times.append(min(_pass(backbone, rows, typical, answer) for _ in range(REPEATS)))
+        sizes.append(rows * typical)
+        per_token = memory.risen() / sizes[-1]
+        full = per_token * sizes[-1] * 2 > memory.room * SAFETY
+        if full or times[-1] * 2 * REPEATS > SECONDS or rows * 2 > most_rows:
             break
         rows *= 2
-    if memory_limit is not None and per_token * int(lengths.max()) > room:
-        needed = (memory_limit - room + per_token * int(lengths.max())) / 2**30
+    if memory_limit is not None and per_token * int(lengths.max()) > memory.room:
+        needed = (memory_limit - memory.room + per_token * int(lengths.max())) / 2**30
         raise UserError(
             [f"--memory-limit {memory_limit / 2**30:g}: one row needs {needed:.1f} GiB; allow at least that"]
         )
@@ -94,7 +92,7 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     best = int(np.flatnonzero(rates * GAIN >= rates.max())[0])
     most = sizes[best]
     if per_token:
-        most = int(min(most, room * SAFETY / per_token))
+        most = int(min(most, memory.room * SAFETY / per_token))
     rate = float(rates[best])
     slope, fixed = np.polyfit(sizes, times, 1, w=1 / np.array(times)) if len(sizes) > 1 else (1 / rate, 0.0)
     cost = PassCost(fixed=int(np.clip(fixed / max(slope, 1e-12), 16, most)), most=max(most, 64))
@@ -123,36 +121,51 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _room(device: torch.device, limit: int | None) -> float:
-    """Bytes that passes may use beside what is held already."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        held = torch.cuda.memory_allocated(device)
-        return float(free if limit is None else min(free, limit - held))
-    if limit is None:
-        return float(_available())
-    return float(limit - _resident())
+class _Memory:
+    """What a device has to give beside what is held already, and how much of it passes have needed.
+
+    Attributes:
+        room: bytes.
+    """
+
+    def __init__(self, device: torch.device, limit: int | None) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            self.before = float(torch.cuda.memory_allocated(device))
+            free = float(torch.cuda.mem_get_info(device)[0])
+            self.room = free if limit is None else min(free, limit - self.before)
+        else:
+            _forget_peak()
+            self.before = _peak()
+            self.room = _available() if limit is None else limit - self.before
+
+    def risen(self) -> float:
+        """Bytes by which the peak is above where it began; freed memory that a process keeps counts."""
+        if self.device.type == "cuda":
+            return float(torch.cuda.max_memory_allocated(self.device)) - self.before
+        return max(0.0, _peak() - self.before)
 
 
-def _available() -> int:
-    with Path("/proc/meminfo").open() as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+def _forget_peak() -> None:
+    """Let the process's peak be what it holds now, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def _peak() -> float:
+    """Bytes that the process has held at most."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return float(line.split()[1]) * 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-@contextmanager
-def _watching(device: torch.device) -> Iterator[list[float]]:
-    """Afterwards the list holds the bytes by which the peak of memory rose."""
-    found = [0.0]
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        yield found
-        found[0] = float(torch.cuda.max_memory_allocated(device) - before)
-    else:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        yield found
-        found[0] = 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+def _available() -> float:
+    """Bytes that the machine can give to a process without swapping."""
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable"):
+                return float(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
