@@ -142,6 +142,9 @@ class T5:
         config = self.config = model.config
         self.dtype, self.heads, self.width = dtype, config.num_heads, config.d_kv
         self.eps, self.p = config.layer_norm_epsilon, config.dropout_rate
+        self.folded = (
+            self.width
+        )  # answer tokens up to which cross-attention multiplies its projections into the queries
         self.activation = ACT2FN[config.dense_act_fn]
         self.encoder_scale = model.encoder.final_layer_norm.weight
         self.encoder = [self._layer(block) for block in model.encoder.block]
@@ -178,18 +181,15 @@ class T5:
             lengths: prompt and tokens in each row, shape (rows,).
             dropout: masks of the rows; None in evaluation.
         """
-        rows, length, _ = x.shape
-        places = torch.arange(length, device=x.device)
+        places = torch.arange(x.shape[1], device=x.device)
         blocked = (places >= lengths[:, None]).float().mul_(BLOCKED).to(self.dtype)[:, None, None]
         x = self._dropped(x, dropout, 0)
         bias = x.new_empty(0)
         for number, layer in enumerate(self.encoder):
             if layer.bias is not None:
                 bias = self._bias(layer.bias, places - places[:, None], both_ways=True) + blocked
-            q, k, v = self._projected(x, layer)
-            weights = torch.baddbmm(bias.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2)).softmax(-1)
-            weights = self._dropped(weights.view(rows, self.heads, length, length), dropout, 8 * number + 1)
-            x = self._attended(x, (weights.flatten(0, 1) @ v.flatten(0, 1)).view_as(q), layer.out, dropout, 8 * number)
+            values = self._attention(*self._projected(x, layer), bias, dropout, 8 * number + 1)
+            x = self._attended(x, values, layer.out, dropout, 8 * number)
             x = self._fed_forward(x, layer, dropout, 8 * number)
         return Encoded(self._dropped(Norm.apply(x, self.eps, self.dtype), dropout, 7), blocked)
 
@@ -225,8 +225,8 @@ class T5:
                 if len(past.layers) > number:
                     k, v = (torch.cat(pair, dim=2) for pair in zip(past.layers[number], (k, v), strict=True))
                 past.layers[number:] = [(k, v), *past.layers[number + 1 :]]
-            weights = self._dropped((q @ k.transpose(2, 3) + bias).softmax(-1), dropout, site + 1)
-            x = self._attended(x, weights @ v, layer.out, dropout, site)
+            values = self._attention(q, k, v, bias, dropout, site + 1)
+            x = self._attended(x, values, layer.out, dropout, site)
             x = self._cross_attended(x, encoded, layer, dropout, site + 8)
             x = self._fed_forward(x, layer, dropout, site)
         return self._dropped(Norm.apply(x, self.eps, self.dtype), dropout, 999)
@@ -249,6 +249,14 @@ class T5:
         parts = parts.view(*x.shape[:2], 3, self.heads, self.width)
         return parts.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
 
+    def _attention(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: Dropout | None, site: int) -> Tensor:
+        """Attended values, shape (rows, heads, queries, head width); T5 does not scale the scores."""
+        rows, heads, queries, _ = q.shape
+        added = bias.expand(rows, heads, queries, -1).flatten(0, 1)
+        weights = torch.baddbmm(added, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2)).softmax(-1)
+        weights = self._dropped(weights.view(rows, heads, queries, -1), dropout, site)
+        return (weights.flatten(0, 1) @ v.flatten(0, 1)).view_as(q)
+
     def _attended(self, x: Tensor, values: Tensor, out: Tensor, dropout: Dropout | None, site: int) -> Tensor:
         """The residual stream with an attention's output, given shape (rows, heads, length, head width)."""
         y = F.linear(values.transpose(1, 2).flatten(2), out)
@@ -259,7 +267,7 @@ class T5:
         rows, n, d = x.shape
         q = F.linear(Norm.apply(x, self.eps, self.dtype), query).view(rows, n, self.heads, self.width)
         states = encoded.states
-        if n <= self.width:  # fewer multiplications than projecting the whole source, and the same product
+        if n <= self.folded:  # fewer multiplications than projecting the whole source, and the same product
             q = torch.einsum("rnhw,hwd->rnhd", q, key).reshape(rows, n * self.heads, d)
             scores = (q @ states.transpose(1, 2)).view(rows, n, self.heads, -1)
             weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)

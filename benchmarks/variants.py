@@ -1,0 +1,176 @@
+"""What each part of the fast path is worth: a stacked step with one thing done the other way, side by side.
+
+    python -m benchmarks.variants [--backbone random:t5-small] [--compile]
+
+All variants take turns, round after round in one process, and each variant's fastest round counts. Time is this
+process's own on one thread, so that other work on the machine weighs less. Prints the table that NOTES.md quotes and
+writes benchmarks/results/variants-BACKBONE.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from benchmarks.workload import MadeRows, backbone, rte_lengths, trials
+from trials.backbones import IGNORED, Backbone, Inputs
+from trials.dropout import Dropout
+from trials.measuring import measure
+from trials.passes import PassCost
+from trials.stack import Stack
+from trials.t5 import T5
+from trials.trial import Trial
+
+RESULTS = Path(__file__).with_name("results")
+Step = Callable[[], None]
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute with another value while the context lasts."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+class Variants:
+    """The same stack in the same place of its training, stepped in different ways."""
+
+    def __init__(self, name: str, count: int, batch_size: int) -> None:
+        self.single, self.half = (backbone(name, precision, "cpu") for precision in ("float32", "bfloat16"))
+        from transformers import AutoModelForSeq2SeqLM
+
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(self.single.facts.location, dtype=torch.float32)
+        self.model.eval().requires_grad_(False)
+        self.rows = MadeRows(rte_lengths(), len(self.single.embedding))
+        self.trials = trials(self.single, count, batch_size)
+        self.cost = measure(self.single, self.rows, self.trials[0].config).cost
+        self.half_cost = measure(self.half, self.rows, self.trials[0].config).cost
+
+    def step(self, on: Backbone | None = None, cost: PassCost | None = None, among: list[Trial] | None = None) -> None:
+        """Gradients of one step of all trials; nothing is updated, so that every round is the same work."""
+        on = on or self.single
+        stack = Stack(on, self.rows, cost or (self.cost if on is self.single else self.half_cost))
+        stack.gradients(among or self.trials)
+
+    def all(self, with_compile: bool) -> dict[str, Step]:
+        """The variants by what differs from the first."""
+        t5: T5 = self.single.t5  # type: ignore[attr-defined]
+        half: T5 = self.half.t5  # type: ignore[attr-defined]
+        for each in (t5, half):
+            each.p = 0.0
+        whole = PassCost(fixed=10**9, most=10**12)
+        found: dict[str, Step] = {
+            "float32, no dropout": self.step,
+            "one pass, padded to the longest row": lambda: self.step(cost=whole),
+            "each trial in a step of its own": self.apart,
+            "cross-attention projects every source token": self.patched(t5, "folded", 0),
+            "torch's scaled_dot_product_attention": self.patched(T5, "_attention", fused_attention),
+            "transformers' T5 in the same passes": self.patched(type(self.single), "token_losses", self.transformers),
+            "transformers' T5, one padded pass": self.patched(
+                type(self.single), "token_losses", self.transformers, cost=whole
+            ),
+            "float32, dropout 0.1": self.patched(t5, "p", 0.1),
+            "dropout from a generator instead of keys": self.drawn(t5),
+            "bfloat16, no dropout": lambda: self.step(self.half),
+            "bfloat16, dropout 0.1": self.patched(half, "p", 0.1, on=self.half),
+        }
+        if with_compile:
+            compiled = torch.compile(t5.encode, dynamic=True)
+            found["encoder compiled by torch.compile"] = self.patched(t5, "encode", compiled)
+        return found
+
+    def apart(self) -> None:
+        """One step for each trial."""
+        for trial in self.trials:
+            self.step(among=[trial])
+
+    def patched(
+        self, owner: Any, name: str, value: Any, on: Backbone | None = None, cost: PassCost | None = None
+    ) -> Step:
+        """A step with something replaced."""
+
+        def run() -> None:
+            with replaced(owner, name, value):
+                self.step(on, cost)
+
+        return run
+
+    def drawn(self, t5: T5) -> Step:
+        """A step whose masks come from one generator, as torch's own dropout would draw them."""
+        generator = torch.Generator().manual_seed(0)
+
+        def mask(_: Dropout, x: Tensor, p: float, site: int) -> Tensor:
+            return torch.empty_like(x).bernoulli_(1 - p, generator=generator).div_(1 - p)
+
+        def run() -> None:
+            with replaced(t5, "p", 0.1), replaced(Dropout, "mask", mask):
+                self.step()
+
+        return run
+
+    def transformers(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
+        """The model's own forward pass."""
+        logits = self.model(inputs_embeds=inputs.embeddings, attention_mask=inputs.mask, labels=targets).logits
+        losses = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        return losses.view_as(targets)
+
+
+def fused_attention(_: T5, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: Any, site: int) -> Tensor:
+    """T5's attention without dropout on its weights by torch's fused kernel."""
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+
+
+def main() -> None:
+    """Take turns, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="t5-nano", help="t5-nano, a folder with a T5, or random:t5-small")
+    parser.add_argument("--stack", type=int, default=4, help="trials")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="also torch.compile; needs a C++ compiler, and minutes")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    variants = Variants(args.backbone, args.stack, args.batch_size)
+    steps = variants.all(args.compile)
+    best = dict.fromkeys(steps, float("inf"))
+    first = {}
+    for turn in range(args.rounds + 1):
+        for name, step in steps.items():
+            started = time.process_time()
+            step()
+            seconds = (time.process_time() - started) / args.stack
+            if turn == 0:
+                first[name] = seconds
+            else:
+                best[name] = min(best[name], seconds)
+    base = next(iter(best.values()))
+    table = Table(
+        "variant", "CPU seconds a trial-step", "times the first", title=f"{args.backbone}, {args.stack} trials"
+    )
+    for name, seconds in best.items():
+        table.add_row(name, f"{seconds:.3f}", f"{seconds / base:.2f}")
+    Console(width=100).print(table)
+    RESULTS.mkdir(exist_ok=True)
+    name = args.backbone.replace("random:", "").split("/")[-1]
+    found = {"settings": vars(args), "seconds": best, "first_round_seconds": first}
+    (RESULTS / f"variants-{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
