@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from typing import Any
+
+from orchestrator.decisions import Decision, Policy, Rung, Verdict
 
 
 def default_grace(steps: int, eval_every: int) -> int:
@@ -33,25 +36,95 @@ def expected_share(trials: int, steps: int, grace: int, eta: int) -> float:
     return (spent + kept * (steps - before)) / (trials * steps)
 
 
-@dataclass
-class Rung:
-    """Scores of the trials that came by, keyed by trial number."""
+class _Halving(Policy):
+    """What both kinds of halving share: rungs at fixed steps, entered with the best score so far.
 
-    step: int
-    scores: dict[int, float] = field(default_factory=dict)
+    Args:
+        grace: first rung, in updates. eta: one in ``eta`` goes on.
+    """
 
-    def verdict(self, number: int, score: float, eta: int) -> str | None:
-        """Note a score; None to go on, else why not.
+    def __init__(self, numbers: Iterable[int], steps: int, grace: int, eta: int) -> None:
+        super().__init__(numbers, steps)
+        self.grace = grace
+        self.eta = eta
+        self.rungs = {step: Rung(step) for step in rungs(steps, grace, eta)}
 
-        The best ceil(n / eta) of the n scores seen so far go on, and whoever ties with the last of them. A score that
-        is not finite never goes on.
-        """
-        if not math.isfinite(score):
-            return f"at step {self.step}: its score is not a number"
-        self.scores[number] = score
-        ranked = sorted(self.scores.values(), reverse=True)
-        cutoff = ranked[math.ceil(len(ranked) / eta) - 1]
-        if score >= cutoff:
-            return None
-        rank = 1 + sum(other > score for other in ranked)
-        return f"at step {self.step}: {score:.1f} < cutoff {cutoff:.1f}, rank {rank} of {len(ranked)}"
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the decisions depend on beside the reports."""
+        return {**super().settings, "grace": self.grace, "eta": self.eta}
+
+    def _pass(self, number: int, step: int, score: float) -> None:
+        for rung in self.rungs.values():
+            if step >= rung.step:
+                self.enter(rung, number)
+
+
+class Asha(_Halving):
+    """Asynchronous successive halving that stops (Li et al. 2020, as in Ray Tune): a trial is judged as it comes by.
+
+    The best ceil(n / eta) of the n scores that have come by go on, and whoever ties with the last of them. Nobody
+    waits; what comes by early has little to lose against.
+    """
+
+    name = "asha"
+
+    def _judge(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+        keep = math.ceil(len(rung.scores) / self.eta)
+        return [*self._taken(rung.decide(number, keep) for number in open_)]
+
+
+class Promotion(_Halving):
+    """Successive halving that pauses and promotes (Li et al. 2020, algorithm 2): a trial waits at its rung.
+
+    While others can still reach the rung, a trial goes on once it is among the best floor(n / eta) of the n that have,
+    and a free worker asks for it. When nobody can any more, the best ceil(n / eta) of all go on, and whoever ties with
+    the last of them; the others are stopped.
+
+    Args:
+        together: decide a rung only when nobody can reach it any more. Then the decisions are the same in whatever
+            order the trials arrive; workers may have to wait for the slowest.
+    """
+
+    name = "promotion"
+
+    def __init__(self, numbers: Iterable[int], steps: int, grace: int, eta: int, together: bool = False) -> None:
+        super().__init__(numbers, steps, grace, eta)
+        self.together = together
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the decisions depend on beside the reports."""
+        return {**super().settings, "together": self.together}
+
+    def promotable(self, candidates: Iterable[int]) -> int | None:
+        """The best waiting trial of the highest rung at which one is among the best floor(n / eta) already."""
+        waiting = set(candidates)
+        for rung in sorted(self.rungs.values(), key=lambda rung: -rung.step):
+            found = [n for n in rung.open if n in waiting and n not in self.over and self._early(rung, n)]
+            if found:
+                return min(found, key=lambda n: (-rung.scores[n], n))
+        return None
+
+    def promote(self, number: int) -> Decision:
+        """Let a trial go on that is `promotable`."""
+        rung = next(rung for rung in self.rungs.values() if rung.verdicts.get(number) is Verdict.WAIT)
+        decision = rung.decide(number, len(rung.scores) // self.eta)
+        self.take(decision)
+        return decision
+
+    def _judge(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+        if self.complete(rung):
+            keep = math.ceil(len(rung.scores) / self.eta)
+            return [*self._taken(rung.decide(number, keep) for number in open_)]
+        arrived = [number for number in open_ if number not in rung.verdicts]
+        return [*self._taken(self._arrival(rung, number) for number in arrived)]
+
+    def _arrival(self, rung: Rung, number: int) -> Decision:
+        if self._early(rung, number):
+            return rung.decide(number, len(rung.scores) // self.eta)
+        return Decision(number, Verdict.WAIT, rung.step, rung.scores[number], rung.rank(number), len(rung.scores))
+
+    def _early(self, rung: Rung, number: int) -> bool:
+        keep = len(rung.scores) // self.eta
+        return not self.together and keep > 0 and rung.scores[number] >= rung.cutoff(keep)

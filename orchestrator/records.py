@@ -180,7 +180,7 @@ class SearchRecord:
         document = asdict(self)
         document["parameters"] = {str(number): count for number, count in self.parameters.items()}
         problems: list[str] = []
-        plain = {"schema": SCHEMA, **_encode(document, "", problems)}
+        plain = {"schema": SCHEMA, **encode(document, "", problems)}
         if problems:
             raise RecordError(f"the record of search {self.name!r} cannot be written as JSON: " + "; ".join(problems))
         return write_atomically(path, json.dumps(plain, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
@@ -203,7 +203,7 @@ class SearchRecord:
                 "it or a later one"
             )
         try:
-            return _adapter().validate_python(_decode(document))
+            return _adapter().validate_python(decode(document))
         except ValidationError as error:
             faults = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
             raise RecordError(f"{path} is not a whole search record: " + "; ".join(faults)) from None
@@ -258,13 +258,14 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _encode(value: Any, where: str, problems: list[str]) -> Any:
+def encode(value: Any, where: str, problems: list[str]) -> Any:
+    """The value in strict JSON's types; places that have no such form are added to ``problems``."""
     if isinstance(value, dict):
         odd = [key for key in value if not isinstance(key, str)]
         problems += [f"{where or 'record'} has the key {key!r}, which is not text" for key in odd]
-        return {key: _encode(item, f"{where}.{key}".lstrip("."), problems) for key, item in value.items()}
+        return {key: encode(item, f"{where}.{key}".lstrip("."), problems) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encode(item, f"{where}[{index}]", problems) for index, item in enumerate(value)]
+        return [encode(item, f"{where}[{index}]", problems) for index, item in enumerate(value)]
     if hasattr(value, "dtype") and hasattr(value, "item"):  # a NumPy scalar
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -275,9 +276,10 @@ def _encode(value: Any, where: str, problems: list[str]) -> Any:
     return None
 
 
-def _decode(value: Any) -> Any:
+def decode(value: Any) -> Any:
+    """What `encode` was given, but for tuples, which come back as lists."""
     if isinstance(value, dict):
         if value.keys() == {"$float"} and value["$float"] in _NON_FINITE:
             return _NON_FINITE[value["$float"]]
-        return {key: _decode(item) for key, item in value.items()}
-    return [_decode(item) for item in value] if isinstance(value, list) else value
+        return {key: decode(item) for key, item in value.items()}
+    return [decode(item) for item in value] if isinstance(value, list) else value

@@ -1,67 +1,189 @@
-"""Which trials go on: asynchronous successive halving with a memory that can be rebuilt, or no early stopping."""
+"""Early stopping as Ray Tune sees it: one scheduler for all policies. What it decides is decided elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from orchestrator.halving import Rung, rungs
+from orchestrator.decisions import Decision, NoStopping, Policy, Verdict
+from orchestrator.halving import Asha as AshaPolicy
+from orchestrator.halving import Promotion
+from orchestrator.judge import Judge
+from orchestrator.median import Median
+from orchestrator.tracking_callback import report_of
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
-    from ray.tune.experiment import Trial
+
+_ACTIONS = {
+    Verdict.GO_ON: TrialScheduler.CONTINUE,
+    Verdict.WAIT: TrialScheduler.PAUSE,
+    Verdict.STOP: TrialScheduler.STOP,
+    Verdict.DIVERGED: TrialScheduler.STOP,
+}
 
 
-class Asha(FIFOScheduler):
-    """Asynchronous successive halving on the best score so far (Li et al. 2020), for Ray Tune.
+class JudgedScheduler(FIFOScheduler):
+    """Does with Tune's trials what a `Judge` says.
 
-    A trial is judged at the first report at or after each rung. The learning-rate schedule is not touched: its horizon
-    is always the full budget. Ray's own forgets its rungs when a search is resumed and lets NaN pass them.
+    It also decides who starts: Tune is shown every trial as paused until it is its turn, so that a trial which is
+    promoted goes before one that has not begun, and a trial that waited when a search was interrupted waits on. Tune's
+    own ``max_concurrent_trials`` must be left out, since it counts trials that wait as running; ``at_once`` is in its
+    place.
+
+    Ray's own schedulers forget what they know when a search is resumed. Each start of a search makes this one anew from
+    a judge that remembers.
 
     Args:
-        steps: budget of a trial. grace: first rung. eta: one in ``eta`` goes on.
-        earlier: trial numbers with their recorded reports, in the order of the steps, from which a resumed search
-            rebuilds its rungs.
-        explain: told a trial's number and why it is about to be stopped.
+        explain: told a trial's number, why it is about to be ended, and the status that it then has.
+        at_once: trials that may train at the same time.
     """
 
     def __init__(
-        self,
-        steps: int,
-        grace: int,
-        eta: int,
-        earlier: Iterable[tuple[int, Sequence[Mapping[str, Any]]]],
-        explain: Callable[[int, str], None],
+        self, judge: Judge, explain: Callable[[int, str, Literal["stopped early", "diverged"]], None], at_once: int
     ) -> None:
         super().__init__()
-        self.eta = eta
+        self.judge = judge
         self.explain = explain
-        self.rungs = [Rung(step) for step in rungs(steps, grace, eta)]
-        for number, reports in earlier:
-            for report in reports:
-                self.judge(number, report)
+        self.at_once = at_once
+        self._trials: dict[int, Trial] = {}
 
-    def judge(self, number: int, report: Mapping[str, Any]) -> str | None:
-        """Why the trial should stop at this report; None to go on."""
-        reason = None
-        for rung in self.rungs:
-            if number not in rung.scores and report["step"] >= rung.step:
-                reason = rung.verdict(number, float(report["best_score"]), self.eta)
-        return reason
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        """A trial is new, or is tried again after a failure."""
+        number = number_of(trial)
+        if number not in self._trials:
+            self.judge.start(number)
+            trial.set_status(Trial.PAUSED)  # Tune files it under this status when we return
+            trial.init_local_path()  # Tune's results want a folder even of a trial that never starts
+        self._trials[number] = trial
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Tune asks here after every report."""
-        if result["status"] != "running":
-            return TrialScheduler.CONTINUE  # it ends by itself
-        number = trial.config["number"]
-        reason = self.judge(number, result)
-        if reason is None:
-            return TrialScheduler.CONTINUE
-        self.explain(number, reason)
-        return TrialScheduler.STOP
+        number = number_of(trial)
+        decisions = self.judge.report(number, report_of(result))
+        self._carry_out(tune_controller, decisions, number)
+        return _ACTIONS[self.judge.verdict(number)]
+
+    def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
+        """A trial has ended, by itself or by a decision."""
+        number, status = number_of(trial), str(result.get("status", "finished"))
+        if (
+            "step" in result and (number, result["step"]) not in self.judge.reports
+        ):  # Tune asks nobody about a last report
+            self._carry_out(tune_controller, self.judge.report(number, report_of(result)), number)
+        self._ended(tune_controller, trial, "finished" if status == "running" else status)
+
+    def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
+        """A trial was ended while it waited."""
+        self._ended(tune_controller, trial, "stopped early")
+
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
+        """A trial has failed; others may have waited for it."""
+        if trial.status != Trial.ERROR:  # else it is tried again, and `on_trial_add` follows
+            self._ended(tune_controller, trial, "failed")
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        """Whom the next free worker trains: first a trial that is let past its rung, then one that has not begun.
+
+        Raises:
+            JournalError: an earlier decision could not be written down. Tune takes errors elsewhere for a trial's own.
+        """
+        if self.judge.failure is not None:
+            raise self.judge.failure
+        self._end_what_is_over(tune_controller)
+        if self._active() >= self.at_once:
+            return next((trial for trial in self._trials.values() if trial.status == Trial.PENDING), None)
+        number = self._next()
+        if number is not None and self.judge.verdict(number) is Verdict.WAIT:
+            self.judge.promote(number)
+        return None if number is None else self._trials[number]
+
+    def has_room(self) -> bool:
+        """For a searcher: whether there is a free worker, and no trial yet that it would train."""
+        return self._active() < self.at_once and self._next() is None
+
+    def status(self, number: int) -> str:
+        """Where a trial stands, in the words of a `TrialRecord`, or ``waiting`` at a rung."""
+        over = self.judge.policy.over.get(number)
+        if over is not None:
+            return over.status if isinstance(over, Decision) else over
+        return "waiting" if self.judge.verdict(number) is Verdict.WAIT else "running"
+
+    def all_over(self) -> bool:
+        """Whether no trial that Tune knows of will train again."""
+        return all(trial.status in (Trial.TERMINATED, Trial.ERROR) for trial in self._trials.values())
+
+    def _active(self) -> int:
+        return sum(trial.status in (Trial.RUNNING, Trial.PENDING) for trial in self._trials.values())
+
+    def _next(self) -> int | None:
+        """The number of the paused trial to go on with."""
+        paused = [n for n, trial in self._trials.items() if trial.status == Trial.PAUSED]
+        free = [n for n in paused if self.judge.verdict(n) is Verdict.GO_ON]
+        begun = [n for n in free if n in self.judge.policy.best]
+        if begun:
+            return begun[0]
+        waiting = [n for n in paused if self.judge.verdict(n) is Verdict.WAIT]
+        promoted = self.judge.policy.promotable(waiting)
+        return promoted if promoted is not None else next(iter(free), None)
+
+    def debug_string(self) -> str:
+        """One line for Tune's own status."""
+        policy = self.judge.policy
+        return f"{policy.name}: {len(policy.over)} of {len(policy.numbers)} trials are over"
+
+    def _end_what_is_over(self, tune_controller: TuneController) -> None:
+        """Stop trials that Tune was given although they had ended: a kill came between a decision and its record."""
+        for number, trial in self._trials.items():
+            over = self.judge.policy.over.get(number)
+            if over is not None and trial.status == Trial.PAUSED:
+                if isinstance(over, Decision):
+                    self.explain(number, over.sentence, over.status)
+                tune_controller.stop_trial(trial)
+
+    def _ended(self, tune_controller: TuneController, trial: Trial, status: str) -> None:
+        number = number_of(trial)
+        self._carry_out(tune_controller, self.judge.end(number, status), number)
+
+    def _carry_out(self, tune_controller: TuneController, decisions: Iterable[Decision], asking: int) -> None:
+        """Stop trials that waited; the one that asks is stopped by the answer that Tune gets."""
+        for decision in decisions:
+            if decision.ends:
+                self.explain(decision.number, decision.sentence, decision.status)
+                if decision.number != asking and decision.number in self._trials:
+                    tune_controller.stop_trial(self._trials[decision.number])
 
     def __reduce__(self) -> tuple[type[FIFOScheduler], tuple[()]]:
         # Tune pickles its scheduler with the run. That copy is never used: a resumed search makes its own.
         return FIFOScheduler, ()
+
+
+def make_policy(
+    name: str, numbers: Iterable[int], steps: int, *, grace: int, eta: int, deterministic: bool = False
+) -> Policy:
+    """The policy of that name: ``asha``, ``promotion``, ``median`` or ``none``.
+
+    Args:
+        numbers: of all trials of the search. steps: budget of a trial. grace: first rung.
+        deterministic: decide independently of the order in which trials arrive. For both kinds of halving that is the
+            same: a rung is decided when nobody can reach it any more.
+
+    Raises:
+        KeyError: no such policy.
+    """
+    if name == "asha" and not deterministic:
+        return AshaPolicy(numbers, steps, grace, eta)
+    return {
+        "asha": lambda: Promotion(numbers, steps, grace, eta, together=True),
+        "promotion": lambda: Promotion(numbers, steps, grace, eta, together=deterministic),
+        "median": lambda: Median(numbers, steps, grace, together=deterministic),
+        "none": lambda: NoStopping(numbers, steps),
+    }[name]()
+
+
+def number_of(trial: Trial) -> int:
+    """The trial's number in its search."""
+    return int(trial.config["number"])

@@ -49,7 +49,8 @@ def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_sourc
     if document.problems or settings is None:
         raise SpaceError(document.problems)
     configurations, duplicates = multiply(axes, hyperparameters(method))
-    return Space(file.stem, about, source, method, settings, axes, configurations, duplicates)
+    sized = rules[method].name if grid.by_budget else None
+    return Space(file.stem, about, source, method, settings, axes, configurations, duplicates, budget, sized)
 
 
 def _check_keys(

@@ -61,6 +61,10 @@ class Space:
     """Each once, in grid order: the first axis changes slowest."""
     duplicates: int
     """Points of the grid that were dropped because an equal one came before."""
+    budget: int = 100
+    """The parameter budget, in rows of a soft prompt."""
+    sized: str | None = None
+    """The hyperparameter whose values follow from the prompt length and the budget (`from_budget`), if one does."""
 
     def describe_axes(self) -> list[str]:
         """One line an axis, such as `mlp_lr: 0.0001, 1e-05`, and one for dropped duplicates if there are any."""

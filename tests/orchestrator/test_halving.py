@@ -1,14 +1,34 @@
-"""Rungs: who goes on, what is said, what a restart remembers."""
+"""Early stopping without Ray: who goes on, what is said, and that the order does not matter where it must not."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import random
+from collections.abc import Callable
 
 import pytest
+from curves_of import BUDGET, Workers, curves
 
-from orchestrator.halving import Rung, default_grace, expected_share, rungs
-from orchestrator.schedulers import Asha
+from orchestrator.decisions import Decision, Policy, Verdict
+from orchestrator.halving import Asha, Promotion, default_grace, expected_share, rungs
+from orchestrator.judge import Judge
+from orchestrator.median import Median
+
+NUMBERS = range(1, 13)
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "asha": lambda: Asha(NUMBERS, BUDGET, 100, 3),
+    "promotion": lambda: Promotion(NUMBERS, BUDGET, 100, 3),
+    "together": lambda: Promotion(NUMBERS, BUDGET, 100, 3, together=True),
+    "median": lambda: Median(NUMBERS, BUDGET, 200),
+    "median together": lambda: Median(NUMBERS, BUDGET, 200, together=True),
+}
+SEEDS = range(12)
+
+
+def searched(policy: Policy, seed: int, order: int, at_once: int = 3) -> Workers:
+    workers = Workers(Judge(policy), curves(seed), random.Random(order), at_once)
+    workers.run()
+    return workers
 
 
 def test_the_default_grace_is_a_quarter_in_whole_reports() -> None:
@@ -30,56 +50,135 @@ def test_the_expected_share_is_that_of_exact_halving() -> None:
     assert expected_share(5, 100, 100, 3) == 1.0
 
 
-def test_the_best_third_goes_on_and_the_reason_names_score_cutoff_and_rank() -> None:
-    rung = Rung(100)
-    assert rung.verdict(1, 50.0, 3) is None  # the first has nobody to lose against
-    assert rung.verdict(2, 40.0, 3) == "at step 100: 40.0 < cutoff 50.0, rank 2 of 2"
-    assert rung.verdict(3, 60.0, 3) is None
-    assert rung.verdict(4, 55.0, 3) is None  # two of four
-    assert "rank 3 of 5" in str(rung.verdict(5, 52.0, 3))
+def test_asha_keeps_the_best_third_so_far_and_says_score_cutoff_and_rank() -> None:
+    policy = Asha(NUMBERS, 8_000, 2_000, 3)
+
+    def tell(number: int, score: float) -> str:
+        (decision,) = policy.report(number, 2_000, score)
+        return f"{decision.verdict}: {decision.sentence}"
+
+    assert tell(1, 50.0).startswith("go on")  # the first has nobody to lose against
+    assert tell(2, 40.0) == "stop: at step 2,000: 40.0 < cutoff 50.0, rank 2 of 2"
+    assert tell(3, 60.0) == "go on: at step 2,000: 60.0 >= cutoff 60.0, rank 1 of 3"
+    assert tell(4, 55.0) == "go on: at step 2,000: 55.0 >= cutoff 55.0, rank 2 of 4"
+    assert tell(5, 54.96) == "stop: at step 2,000: 54.96 < cutoff 55.00, rank 3 of 5"
 
 
-def test_ties_go_on_and_what_is_not_a_number_never_does() -> None:
+@pytest.mark.parametrize("name", POLICIES)
+def test_ties_go_on(name: str) -> None:
     """CoLA at zero for all: nothing has been learnt about them yet, so nobody may be stopped."""
-    rung = Rung(100)
-    assert [rung.verdict(i, 0.0, 3) for i in range(9)] == [None] * 9
-    assert "not a number" in str(rung.verdict(9, math.nan, 3))
-    assert 9 not in rung.scores
+    workers = Workers(Judge(POLICIES[name]()), dict.fromkeys(NUMBERS, [0.0] * 9), random.Random(0))
+    workers.run()
+    assert set(workers.at.values()) == {9}
 
 
-class FakeTrial:
-    def __init__(self, number: int) -> None:
-        self.config = {"number": number}
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_a_number_ends_a_trial_at_once_and_its_last_score_is_kept(name: str, bad: float) -> None:
+    policy = POLICIES[name]()
+    policy.report(1, 50, 61.2)
+    decisions = policy.report(1, 60, bad, best=61.2)
+    assert decisions == [Decision(1, Verdict.DIVERGED, 60, 61.2)]
+    assert decisions[0].sentence == "at step 60: its score is not a number; its best before was 61.2"
+    assert decisions[0].status == "diverged"
+    assert policy.over[1] == decisions[0]
 
 
-def report(step: int, best: float, status: str = "running") -> dict[str, Any]:
-    return {"step": step, "best_score": best, "status": status}
+def test_a_trial_is_judged_once_a_rung_by_its_best_score_and_late_reports_count() -> None:
+    policy = Asha(NUMBERS, 400, 100, 3)
+    assert policy.report(1, 50, 10.0) == []
+    assert [d.step for d in policy.report(1, 150, 50.0)] == [100]
+    assert policy.report(1, 200, 1.0) == []
+    (decision,) = policy.report(2, 120, 20.0, best=55.0)
+    assert (decision.score, decision.verdict) == (55.0, Verdict.GO_ON)
+    assert policy.report(2, 100, 1.0) == []  # went back to a checkpoint
 
 
-def asha(earlier: list[Any], said: dict[int, str]) -> Asha:
-    return Asha(400, 100, 3, earlier, said.__setitem__)
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_search_ends_and_someone_reaches_the_budget(name: str, seed: int) -> None:
+    for order in range(4):
+        workers = searched(POLICIES[name](), seed, order, at_once=1 + 3 * order)
+        over = workers.judge.policy.over
+        assert set(over) == set(NUMBERS)
+        assert {n for n, at in workers.at.items() if at == 9} == {n for n, why in over.items() if why == "finished"}
+        assert "finished" in over.values()
 
 
-def test_a_resumed_search_remembers_the_rungs() -> None:
-    said: dict[int, str] = {}
-    scheduler = asha(
-        [(1, [report(50, 45.0), report(100, 50.0)]), (2, [report(100, 20.0)]), (3, [report(50, 10.0)])], said
-    )
-    assert scheduler.on_trial_result(None, FakeTrial(3), report(100, 30.0)) == "STOP"  # type: ignore[arg-type]
-    assert said == {3: "at step 100: 30.0 < cutoff 50.0, rank 2 of 3"}
-    # Trial 1 was let past its rung before the restart, and is not asked again.
-    assert scheduler.on_trial_result(None, FakeTrial(1), report(100, 0.0)) == "CONTINUE"  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", ["together", "median together"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_decided_together_the_order_of_arrival_changes_nothing(name: str, seed: int) -> None:
+    ends = []
+    for order in range(8):
+        workers = searched(POLICIES[name](), seed, order, at_once=1 + order % 5)
+        ends.append((workers.at, dict(workers.judge.stops)))
+    assert all(end == ends[0] for end in ends)
 
 
-def test_a_trial_is_judged_once_a_rung_and_late_reports_count() -> None:
-    said: dict[int, str] = {}
-    scheduler = asha([], said)
+def test_the_order_of_arrival_does_change_what_asha_decides() -> None:
+    """Or the test above would show nothing."""
+    ends = [searched(POLICIES["asha"](), 3, order).at for order in range(8)]
+    assert any(end != ends[0] for end in ends)
 
-    def tell(number: int, step: int, best: float, status: str = "running") -> str:
-        return scheduler.on_trial_result(None, FakeTrial(number), report(step, best, status))  # type: ignore[arg-type]
 
-    assert tell(1, 50, 10.0) == "CONTINUE"
-    assert tell(1, 150, 50.0) == "CONTINUE"
-    assert tell(2, 120, 30.0) == "STOP"
-    assert tell(1, 200, 1.0) == "CONTINUE"  # between rungs nothing is decided
-    assert tell(3, 400, 1.0, "finished") == "CONTINUE"
+@pytest.mark.parametrize("seed", SEEDS)
+def test_together_each_rung_keeps_the_best_third_and_ties(seed: int) -> None:
+    scores = curves(seed)
+    at = searched(POLICIES["together"](), seed, 0).at
+    alive = set(NUMBERS)
+    for reports in (1, 3):  # rungs at 100 and 300
+        best = {n: max(scores[n][:reports]) for n in alive}
+        cutoff = sorted(best.values(), reverse=True)[math.ceil(len(best) / 3) - 1]
+        for number in [n for n in alive if best[n] < cutoff]:
+            assert at[number] == reports
+            alive.remove(number)
+    assert alive == {n for n in NUMBERS if at[n] == 9}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nobody_is_promoted_who_was_not_among_the_best_third_then(seed: int) -> None:
+    policy = Promotion(NUMBERS, BUDGET, 100, 3)
+    workers = Workers(Judge(policy), curves(seed), random.Random(seed), 4)
+    for decision in workers.run():
+        if decision.verdict is Verdict.GO_ON:
+            assert decision.rank is not None
+            assert decision.rank <= math.ceil(decision.n / 3)
+            assert decision.score is not None and decision.cutoff is not None
+            assert decision.score >= decision.cutoff
+
+
+def test_promotion_trains_no_more_than_asha_on_average() -> None:
+    spent = {name: sum(searched(POLICIES[name](), s, s).trained for s in SEEDS) for name in ("asha", "promotion")}
+    assert spent["promotion"] < 0.9 * spent["asha"]
+
+
+def test_a_failed_trial_does_not_keep_the_others_waiting() -> None:
+    policy = Promotion(range(1, 5), 300, 100, 3, together=True)
+    for number in (1, 2, 3):
+        policy.report(number, 100, 10.0 * number)
+    assert [policy.waits(number) for number in (1, 2, 3)] == [True] * 3
+    decisions = policy.end(4, "failed")
+    assert {d.number: d.verdict for d in decisions} == {1: Verdict.STOP, 2: Verdict.STOP, 3: Verdict.GO_ON}
+    policy.start(4)  # tried again after all: it must beat what the rung has kept
+    (decision,) = policy.report(4, 100, 25.0)
+    assert (decision.verdict, decision.rank, decision.n) == (Verdict.GO_ON, 2, 4)
+
+
+def test_the_median_rule_compares_the_best_score_with_the_others_averages() -> None:
+    policy = Median(NUMBERS, 900, 200)
+    for number, level in ((1, 40.0), (2, 50.0), (3, 60.0)):
+        assert policy.report(number, 100, 99.0 - level, best=0.0) == []  # before the grace: neither judged nor averaged
+        policy.report(number, 200, level)
+        policy.report(number, 300, level + 10.0)
+    (decision,) = policy.report(4, 300, 54.0)
+    assert decision.sentence == "at step 300: 54.0 < cutoff 55.0, the median of 3 others"
+    assert decision.verdict is Verdict.STOP
+    (decision,) = policy.report(5, 300, 60.0)
+    assert decision.verdict is Verdict.GO_ON
+    assert policy.report(6, 900, 1.0) == []  # the budget is no place to stop
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_decision_comes_back_from_its_plain_form(name: str) -> None:
+    for decision in Workers(Judge(POLICIES[name]()), curves(1), random.Random(1)).run():
+        assert Decision.from_dict({**decision.as_dict(), "sentence": decision.sentence}) == decision

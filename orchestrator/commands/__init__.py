@@ -1,0 +1,1 @@
+"""Commands of `adept-search` beside `search`, one module each."""

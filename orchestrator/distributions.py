@@ -1,0 +1,131 @@
+"""A search space as distributions that Optuna can sample: the grid's values become the ends of ranges.
+
+- a rate (any axis of numbers above 0 with a fraction): log-uniform between its least and greatest value;
+- a whole number: uniform between them, log-uniform where they are a decade or more apart;
+- a prompt length whose partner follows from the budget: uniform, and the partner is what the budget leaves;
+- names, and rows of values that belong together: one of them.
+
+A configuration never trains more parameters than the space's budget, or than the greatest of the grid where that is
+more: a size that would is cut to the largest that does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from search_spaces import Axis, Configuration, Space, bottleneck_for, hyperparameters, parameter_count, rank_for
+
+DIGITS = 3  # of a drawn rate: more mean nothing, and make tables unreadable
+_SIZES = {"bottleneck": "adept", "rank": "dept"}  # what is cut where a configuration is too large
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """How to draw from a space, for one backbone.
+
+    Args:
+        space: with its grid.
+        width: d of the backbone's embeddings.
+        max_source_length: tokens, for DePT's sizes.
+
+    Attributes:
+        all: by the names of Optuna's parameters. Axes of a single value have none.
+        ceiling: trained parameters that a configuration may have.
+    """
+
+    space: Space
+    width: int
+    max_source_length: int
+    all: dict[str, BaseDistribution] = field(init=False)
+    ceiling: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = {",".join(axis.names): self._of(axis) for axis in self.space.axes if len(axis.rows) > 1}
+        object.__setattr__(self, "all", found)
+        grid = [self._parameters(configuration) for configuration in self.space.configurations]
+        object.__setattr__(self, "ceiling", max([self.space.budget * self.width, *grid]))
+
+    def configuration(self, drawn: Mapping[str, Any]) -> Configuration:
+        """The configuration that a draw from `all` stands for."""
+        values: dict[str, Any] = {}
+        for axis in self.space.axes:
+            key = ",".join(axis.names)
+            distribution = self.all.get(key)
+            if distribution is None:
+                values |= zip(axis.names, axis.rows[0], strict=True)
+            elif isinstance(distribution, CategoricalDistribution):
+                values |= zip(axis.names, axis.rows[drawn[key]], strict=True)
+            elif isinstance(distribution, FloatDistribution):
+                rounded = float(f"{drawn[key]:.{DIGITS}g}")
+                values[axis.names[0]] = min(max(rounded, distribution.low), distribution.high)
+            else:
+                values[axis.names[0]] = int(drawn[key])
+                if self._by_budget(axis):
+                    values[axis.names[1]] = self._size(int(drawn[key]))
+        order = [name for name in hyperparameters(self.space.method) if name in values]
+        return self._cut({name: values[name] for name in order})
+
+    def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The draw that gives this configuration; None where the space does not hold it."""
+        drawn: dict[str, Any] = {}
+        for axis in self.space.axes:
+            key = ",".join(axis.names)
+            distribution = self.all.get(key)
+            row = tuple(configuration.get(name) for name in axis.names)
+            if isinstance(distribution, CategoricalDistribution):
+                if row not in axis.rows:
+                    return None
+                drawn[key] = axis.rows.index(row)
+            elif isinstance(distribution, IntDistribution | FloatDistribution):
+                value = row[0]
+                kinds = int if isinstance(distribution, IntDistribution) else int | float
+                if not isinstance(value, kinds) or not distribution.low <= value <= distribution.high:
+                    return None
+                drawn[key] = value
+        same = self.configuration(drawn)
+        return drawn if all(_close(same[name], configuration.get(name)) for name in same) else None
+
+    def _of(self, axis: Axis) -> BaseDistribution:
+        values = [row[0] for row in axis.rows]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if (len(axis.names) > 1 and not self._by_budget(axis)) or len(numbers) < len(values):
+            return CategoricalDistribution(range(len(axis.rows)))
+        low, high = min(numbers), max(numbers)
+        if all(isinstance(value, int) for value in numbers):
+            return IntDistribution(int(low), int(high), log=low > 0 and high >= 10 * low)
+        return FloatDistribution(low, high, log=low > 0)
+
+    def _by_budget(self, axis: Axis) -> bool:
+        return axis.names == ("prompt_length", self.space.sized)
+
+    def _size(self, prompt_length: int) -> int:
+        budget = self.space.budget
+        if self.space.sized == "rank":
+            return rank_for(prompt_length, self.width, self.max_source_length, budget)
+        return bottleneck_for(prompt_length, self.width, budget)
+
+    def _parameters(self, configuration: Mapping[str, Any]) -> int:
+        return parameter_count(self.space.method, configuration, self.width, self.max_source_length)
+
+    def _cut(self, configuration: Configuration) -> Configuration:
+        size = next((name for name, method in _SIZES.items() if method == self.space.method), None)
+        if size is None or (over := self._parameters(configuration) - self.ceiling) <= 0:
+            return configuration
+        step = self._parameters({**configuration, size: 1}) - self._parameters({**configuration, size: 0})
+        return {**configuration, size: max(1, int(configuration[size]) - math.ceil(over / step))}
+
+
+def _close(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=10.0 ** (1 - DIGITS) / 2)
+    return one == other

@@ -1,0 +1,88 @@
+"""Learning curves for the tests of early stopping, drawn from a seed, and a worker pool without clocks."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from orchestrator.decisions import Decision, Verdict
+from orchestrator.judge import Judge
+
+BUDGET, EVERY = 900, 100
+
+
+def curves(seed: int, trials: int = 12) -> dict[int, list[float]]:
+    """Scores at 100, 200, ... 900 of each trial: a level that is approached at its own pace, with ties and noise."""
+    draw = random.Random(seed)
+    found = {}
+    for number in range(1, trials + 1):
+        level, pace = draw.choice([0.0, 30.0, 60.0, 60.0, draw.uniform(20, 80)]), draw.uniform(0.3, 3)
+        found[number] = [
+            round(level * (1 - (1 + step) ** -pace) + draw.gauss(0, 2) * (level > 0), 1)
+            for step in range(BUDGET // EVERY)
+        ]
+    return found
+
+
+def report_of(scores: list[float], index: int) -> dict[str, Any]:
+    last = index + 1 == len(scores)
+    best = max(scores[: index + 1])
+    return {"step": EVERY * (index + 1), "score": scores[index], "best_score": best, "status": _status(last)}
+
+
+def _status(last: bool) -> str:
+    return "finished" if last else "running"
+
+
+class Workers:
+    """Trains one report of a trial drawn at random, again and again, as a judge lets it; `at` is what was trained."""
+
+    def __init__(self, judge: Judge, scores: dict[int, list[float]], order: random.Random, at_once: int = 3) -> None:
+        self.judge, self.scores, self.order, self.at_once = judge, scores, order, at_once
+        self.at = dict.fromkeys(scores, 0)
+        self.fresh = order.sample(sorted(scores), len(scores))
+        self.running: list[int] = []
+        self.trained = 0
+
+    def run(self, events: int = 10**6) -> list[Decision]:
+        """Go on until all is over, or for so many reports."""
+        made: list[Decision] = []
+        while events and self._hire():
+            events -= 1
+            number = self.order.choice(self.running)
+            report = report_of(self.scores[number], self.at[number])
+            self.at[number] += 1
+            self.trained += 1
+            made += self.judge.report(number, report)
+            if report["status"] == "finished":
+                made += self.judge.end(number, "finished")
+            self.running = [n for n in self.running if self._runs(n)]
+        return made
+
+    def resumed(self, judge: Judge, order: random.Random) -> Workers:
+        """The same search after a kill: trials go on where they were."""
+        again = Workers(judge, self.scores, order, self.at_once)
+        again.at, again.fresh, again.trained = dict(self.at), [n for n in again.fresh if n not in judge.stops], 0
+        again.fresh = [n for n in again.fresh if again._runs(n)]
+        return again
+
+    def _runs(self, number: int) -> bool:
+        return number not in self.judge.policy.over and self.judge.verdict(number) is Verdict.GO_ON
+
+    def _hire(self) -> bool:
+        while len(self.running) < self.at_once:
+            waiting = [n for n in self.scores if self.at[n] and self.judge.verdict(n) is Verdict.WAIT]
+            released = [
+                n for n in self.scores if self.at[n] and self._runs(n) and n not in self.running and n not in self.fresh
+            ]
+            promoted = self.judge.policy.promotable(waiting)
+            if released:
+                self.running.append(released[0])
+            elif promoted is not None:
+                self.judge.promote(promoted)
+                self.running.append(promoted)
+            elif self.fresh:
+                self.running.append(self.fresh.pop(0))
+            else:
+                break
+        return bool(self.running)
