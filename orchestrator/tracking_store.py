@@ -88,15 +88,7 @@ def open_store(uri: str | None, experiment: str, artifact_root: Path | None = No
     Raises:
         TrackingError: the URI is no tracking URI, or what it names does not answer or cannot be written.
     """
-    source = "--tracking-uri" if uri else URI_VARIABLE
-    uri = uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / DEFAULT_DATABASE}"
-    named = f"tracking URI {without_secrets(uri)!r} ({source})"
-    problems = _problems_of_name(uri, experiment)
-    if problems:
-        raise TrackingError([f"{named}: {problem}" for problem in problems])
-    database = _sqlite_file(uri)
-    if database is not None:
-        uri = f"sqlite:///{database}"
+    uri, database, named = _resolved(uri, experiment)
     try:
         with _quiet_contact():
             if database is not None:
@@ -108,8 +100,53 @@ def open_store(uri: str | None, experiment: str, artifact_root: Path | None = No
         raise TrackingError([f"{named}: {without_secrets(str(error))}"]) from None
 
 
+def open_for_reading(uri: str | None) -> tuple[MlflowClient, str]:
+    """A client of a store that is there already, and its URI without secrets; nothing is written.
+
+    Args:
+        uri: as for `open_store`.
+
+    Raises:
+        TrackingError: the URI is no tracking URI, or there is no store that answers.
+    """
+    uri, database, named = _resolved(uri, "any")
+    if database is not None and not database.is_file():
+        raise TrackingError(
+            [
+                f"{named}: there is no such database. A search makes one where it is started; name it with "
+                f"--tracking-uri sqlite:///FOLDER/{DEFAULT_DATABASE}, or read folders of results with --runs FOLDER"
+            ]
+        )
+    served = database is None and _dialect(uri) not in _DATABASES
+    try:
+        with _quiet_contact():
+            _knock(uri)
+            try:
+                from mlflow import MlflowClient
+
+                client = MlflowClient(tracking_uri=uri)
+                client.search_experiments(max_results=1)
+            except Exception as error:
+                raise _UnusableError(_explanation(error, served)) from error
+    except _UnusableError as error:
+        raise TrackingError([f"{named}: {without_secrets(str(error))}"]) from None
+    return client, without_secrets(uri)
+
+
 class _UnusableError(Exception):
     """What is wrong, in words that follow the URI."""
+
+
+def _resolved(uri: str | None, experiment: str) -> tuple[str, Path | None, str]:
+    """The URI in full, its SQLite file where it is one, and how a message names it."""
+    source = "--tracking-uri" if uri else URI_VARIABLE
+    uri = uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / DEFAULT_DATABASE}"
+    named = f"tracking URI {without_secrets(uri)!r} ({source})"
+    problems = _problems_of_name(uri, experiment)
+    if problems:
+        raise TrackingError([f"{named}: {problem}" for problem in problems])
+    database = _sqlite_file(uri)
+    return (uri if database is None else f"sqlite:///{database}"), database, named
 
 
 def _problems_of_name(uri: str, experiment: str) -> list[str]:

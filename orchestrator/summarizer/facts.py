@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.provenance import without_secrets
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.summarizer import formats
-from orchestrator.summarizer.published import PublishedRow, backbone_key, method_key, metric_key
+from orchestrator.summarizer.published import PublishedRow, backbone_key, method_key, metric_key, printed
 from orchestrator.summarizer.select import Choice
 from orchestrator.summarizer.statistics import interval, standard_error
 
@@ -175,7 +175,7 @@ def quoted_table(record: SearchRecord) -> Table:
             row.backbone,
             row.parameters or formats.MISSING,
             row.metric,
-            _printed(row),
+            printed(row.value, row.metric),
             formats.score(row.std),
             str(row.table),
         ]
@@ -238,13 +238,9 @@ def _paper(record: SearchRecord) -> str:
     texts = []
     for row in same or rows:
         spread = f" ± {formats.score(row.std)}" if row.std is not None else ""
-        text = f"{row.metric} {_printed(row)}{spread} on {row.backbone}, quoted from Table {row.table}"
+        text = f"{row.metric} {printed(row.value, row.metric)}{spread} on {row.backbone}, quoted from Table {row.table}"
         texts.append(text + (_against(record, row) if same else f"; no comparison: ours is on {record.backbone}"))
     return "; ".join(texts)
-
-
-def _printed(row: PublishedRow) -> str:
-    return f"{row.value:.2f}" if row.metric == "pass@1" else formats.score(row.value)  # the paper's decimals
 
 
 def _against(record: SearchRecord, row: PublishedRow) -> str:

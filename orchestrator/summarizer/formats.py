@@ -11,6 +11,26 @@ MISSING = "—"
 
 _COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # a traceback's colours, whole
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",  # the one form that every font encoding has
+    "`": r"\textasciigrave{}",
+    "\0": "{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\N{EM DASH}": "---",
+    "\N{EN DASH}": "--",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{HORIZONTAL ELLIPSIS}": r"\dots{}",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+}
 # Within a word an underscore is no emphasis in CommonMark, and names read better without a backslash.
 _MARKDOWN = re.compile(r"[\\`*\[\]<>#|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
@@ -25,6 +45,21 @@ def score(value: float | None, signed: bool = False) -> str:
 def whole(value: float | None) -> str:
     """A count with thousands separators: ``30,000``."""
     return MISSING if value is None or not math.isfinite(value) else f"{value:,.0f}"
+
+
+def parameters(count: float | None) -> str:
+    """A count of parameters as papers print it: ``76.1K``, ``1.9M``, ``640``."""
+    if count is None or not math.isfinite(count):
+        return MISSING
+    scale, unit = next(((s, u) for s, u in ((1e9, "B"), (1e6, "M"), (1e3, "K")) if count >= 0.99995 * s), (1.0, ""))
+    return f"{count / scale:.1f}{unit}" if unit else f"{count:.0f}"
+
+
+def probability(value: float) -> str:
+    """A p value: ``0.25``, ``0.031``, ``< 0.001``."""
+    if not math.isfinite(value):
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
 
 
 def number(value: float) -> str:
@@ -90,3 +125,20 @@ def shortened(text: str, columns: int) -> str:
 def markdown(text: str) -> str:
     """The text as it stands, in Markdown and in a cell of a Markdown table."""
     return _MARKDOWN.sub(lambda match: "\\" + match.group(), line(text).replace("&", "&amp;"))
+
+
+def latex(text: str) -> str:
+    """The text as it stands, in LaTeX's text mode, for any engine.
+
+    A character that a plain pdfLaTeX has no glyph for becomes its code point in brackets, such as ``[U+4E2D]``: a paper
+    that does not compile is worse than an odd name in it.
+    """
+    text = re.sub("-(?=-)", "-\0", line(text))  # two hyphens, as before an option's name, must not become a dash
+    return "".join(_LATEX.get(sign) or (sign if sign.isascii() else _beyond_ascii(sign)) for sign in text)
+
+
+def _beyond_ascii(sign: str) -> str:
+    # Latin letters with accents can be set in every font, given UTF-8 input (the default since 2018).
+    if "\u00c0" <= sign <= "\u00ff" and sign not in "×÷ÐÞðþ":
+        return sign
+    return f"[U+{ord(sign):04X}]"

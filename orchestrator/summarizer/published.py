@@ -19,6 +19,7 @@ MAIN_SETTINGS = ("single_task", "instruction_tuning")
 # Other names of what the paper names; everything else differs in case and punctuation alone.
 _METHODS = {"prompttuning": "pt", "finetuning": "fullfinetuning", "fullft": "fullfinetuning"}
 _BACKBONES = {"codegen350mmono": "codegen350m", "metallama38b": "llama38b"}
+_DECIMALS = {"pass@1": 2, "hours": 2, "abs_mean": 2, "abs_variance": 2}  # where the paper prints more than one
 _METRICS = {"em": "exact_match", "matthews": "matthews_correlation", "mcc": "matthews_correlation"}
 
 
@@ -42,6 +43,11 @@ class PublishedRow:
     metric: str
     value: float
     std: float | None
+
+
+def printed(value: float, metric: str) -> str:
+    """A number with as many decimals as the paper prints for its metric: ``82.0``, ``42.50`` for pass@1."""
+    return f"{value:.{_DECIMALS.get(metric, 1)}f}"
 
 
 @cache

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,13 @@ from rich.text import Text
 
 from orchestrator.records import SearchRecord, write_atomically
 from orchestrator.summarizer import facts, formats
+from orchestrator.summarizer.model import FoundSearch
+from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.select import Choice, choose_winner
+from orchestrator.summarizer.sources import Found, started_of
+from orchestrator.summarizer.summary_json import summary_text
+from orchestrator.summarizer.writers import frames, latex
+from orchestrator.summarizer.writers.markdown import code
 
 _LEGEND = "* winner; = not distinguishable from it on validation. best: highest validation score, with its first step."
 _QUOTED = "Quoted from the ADePT paper (arXiv 2501.03291), not run here. Its baselines follow several protocols, "
@@ -29,13 +34,23 @@ _ROWS = 30
 
 
 def write_summary(record: SearchRecord, folder: str | os.PathLike[str], choice: Choice | None = None) -> list[Path]:
-    """Write ``summary.md`` and ``summary.csv`` into ``folder``, replacing older ones, and return their paths."""
+    """Write the summary in every form into ``folder``, replacing older ones.
+
+    Returns:
+        Their paths: ``summary.md``, ``summary.csv`` (a row a trial), ``summary.tex`` (tables that compile),
+        ``summary.json`` (``summary.schema.json`` says what is in it) and, where there are trials, ``summary.parquet``.
+    """
     choice = choice or choose_winner(record)
     folder = Path(folder)
-    return [
+    results = make_results(Found((FoundSearch(record, started_of(record, None), record.name),)))
+    written = [
         write_atomically(folder / "summary.md", markdown(record, choice)),
         write_atomically(folder / "summary.csv", comma_separated(record, choice)),
+        write_atomically(folder / "summary.tex", latex.document(record.name, results.all_grids)),
+        write_atomically(folder / "summary.json", summary_text(results)),
     ]
+    trials = frames.trial_rows(results)
+    return [*written, *([frames.write_parquet(trials, folder / "summary.parquet")] if trials else [])]
 
 
 def markdown(record: SearchRecord, choice: Choice) -> str:
@@ -119,7 +134,7 @@ def _print_facts(console: Console, lines: list[facts.Fact]) -> None:
 
 def _list(lines: list[facts.Fact]) -> str:
     return "\n".join(
-        f"- {formats.markdown(fact.label)}: {_code(fact.code) if fact.code else formats.markdown(fact.text)}"
+        f"- {formats.markdown(fact.label)}: {code(fact.code) if fact.code else formats.markdown(fact.text)}"
         for fact in lines
     )
 
@@ -129,15 +144,6 @@ def _table(table: facts.Table) -> str:
     text = [" | ".join(formats.markdown(cell) for cell in lines[0]), " | ".join(lines[1])]
     text += [" | ".join(formats.markdown(cell) for cell in row) for row in table.rows]
     return "\n".join(f"| {row} |" for row in text)
-
-
-def _code(text: str) -> str:
-    """A code span; CommonMark wants a fence longer than any run of backticks in the text."""
-    runs = [len(run) for run in re.findall("`+", text)]
-    if not runs:
-        return f"`{text}`"
-    fence = "`" * (max(runs) + 1)
-    return f"{fence} {text} {fence}"
 
 
 def _raw(value: Any) -> Any:

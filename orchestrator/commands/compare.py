@@ -1,0 +1,102 @@
+"""``adept-search compare A B``: two searches, sweeps or dates side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.commands.sources import find, selection
+from orchestrator.messages import with_messages
+from orchestrator.summarizer.model import FoundSearch
+from orchestrator.summarizer.sources import Found, Selection, read_folders
+from trials.errors import UserError, did_you_mean
+
+_DAYS = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.\.(\d{4}-\d{2}-\d{2}))?")
+_FORMS = "markdown,latex,csv,parquet,json"
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="a folder, the name of a search, a day or DAY..DAY")],
+    second: Annotated[str, typer.Argument(metavar="B", help="the same, for the other side")],
+    tracking_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="find names and days in this store [as for report]")
+    ] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="find names and days below this folder; may be repeated")
+    ] = None,
+    formats: Annotated[str | None, typer.Option(metavar="LIST", help=f"files to write [{_FORMS}]")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="folder for files [none are written]")] = None,
+) -> None:
+    """Compare two searches, sweeps or days: differences, tests, and what changed in the settings."""
+
+    def run() -> int:
+        from orchestrator.summarizer.contrast import contrast
+        from orchestrator.summarizer.report import chosen_formats, write_report
+        from orchestrator.summarizer.writers import terminal
+
+        forms = chosen_formats(formats or _FORMS)
+        if "html" in forms:
+            raise UserError([f"--formats html: a comparison is written as {_FORMS}; `report` writes pages"])
+
+        @cache
+        def everything() -> Found:
+            return find(tracking_uri, runs or [])
+
+        sides, problems = [], []
+        for text in (first, second):
+            try:
+                sides.append(searches_of(text, everything))
+            except UserError as error:
+                problems += error.problems
+        if problems:
+            raise UserError(problems)
+        results = contrast(sides[0], sides[1], (first, second))
+        console = Console(highlight=False)
+        for grid in results.grids:
+            terminal.show(grid, console)
+        for line in (*results.notes[1:], *(f"Left out: {text}." for text in results.left_out)):
+            console.print(Text(line))
+        if out is not None:
+            paths = write_report(results, out, forms)
+            console.print(Text(f"Files: {', '.join(map(str, paths[:2]))} and {max(len(paths) - 2, 0)} more in {out}"))
+        return 0
+
+    with_messages(run)
+
+
+def searches_of(text: str, everything: Callable[[], Found]) -> tuple[FoundSearch, ...]:
+    """The searches that one side names.
+
+    Raises:
+        UserError: it is no folder, no name of a search and no day on which one started.
+    """
+    days = _DAYS.fullmatch(text)
+    if Path(text).exists():
+        found = read_folders([text])
+        if not found.searches:
+            raise UserError([f"{text}: there is no search in it", *found.unread])
+        return found.searches
+    there = everything().searches
+    if days:
+        chosen = selection(None, None, None, None, days[1], days[2] or days[1]).of(there)
+        if not chosen:
+            known = sorted({search.started.astimezone().date().isoformat() for search in there if search.started})
+            raise UserError([f"{text}: no search started then; there are searches of {', '.join(known) or 'no day'}"])
+        return chosen
+    names = {search.record.name for search in there}
+    if text not in names:
+        listed = ", ".join(sorted(names)[:20]) or "none"
+        raise UserError(
+            [
+                f"{text}: neither a folder, nor a day, nor the name of a search{did_you_mean(text, names)}; there are: "
+                f"{listed}"
+            ]
+        )
+    return Selection(names=(text,)).of(there)

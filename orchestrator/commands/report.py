@@ -1,0 +1,74 @@
+"""``adept-search report``: tables and statistics of any set of searches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.commands.sources import find, listed, selection
+from orchestrator.messages import with_messages
+from orchestrator.summarizer.sources import Found
+from trials.errors import UserError
+
+_LIST = "all, or several with commas"
+
+
+def report(
+    tracking_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="read this store [$MLFLOW_TRACKING_URI, else mlflow.db here]")
+    ] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="read the searches below this folder; may be repeated")
+    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="TASK", help=f"tasks [{_LIST}]")] = None,
+    method: Annotated[str | None, typer.Option(metavar="METHOD", help=f"methods [{_LIST}]")] = None,
+    backbone: Annotated[str | None, typer.Option(metavar="NAME", help=f"backbones [{_LIST}]")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help=f"searches [{_LIST}]")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DAY", help="searches that started on this day or later")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DAY", help="searches that started on this day or before")
+    ] = None,
+    tables: Annotated[
+        str | None, typer.Option(metavar="N", help="tables of the paper, e.g. 3,4 or all [those that were measured]")
+    ] = None,
+    formats: Annotated[
+        str | None, typer.Option(metavar="LIST", help="markdown,latex,html,csv,parquet,json [all of them]")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="folder for the files")] = Path("report"),
+) -> None:
+    """Report: tables with intervals and tests of many searches, beside the published numbers, in every form."""
+
+    def run() -> int:
+        from orchestrator.summarizer.layouts import chosen
+        from orchestrator.summarizer.report import chosen_formats, headline, make_results, write_report
+        from orchestrator.summarizer.writers import terminal
+
+        forms = chosen_formats(formats)
+        layouts = chosen(listed(tables)) if tables is not None else None
+        wanted = selection(task, method, backbone, name, since, until)
+        found = find(tracking_uri, runs or [])
+        searches = wanted.of(found.searches)
+        if not searches and layouts is None:
+            where = (
+                f"{len(found.searches)} searches are there, none of them selected"
+                if found.searches
+                else "there is none"
+            )
+            raise UserError([f"no search to report on: {where}", *found.unread])
+        results = make_results(Found(searches, found.unread), layouts)
+        paths = write_report(results, out, forms)
+        console = Console(highlight=False)
+        for line in headline(results):
+            console.print(Text(line))
+        if results.groups:
+            terminal.show(results.grids[0], console)
+        console.print(
+            Text(f"Report: {', '.join(str(path) for path in paths[:2])} and {len(paths) - 2} more files in {out}")
+        )
+        return 0
+
+    with_messages(run)

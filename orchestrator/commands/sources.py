@@ -1,0 +1,82 @@
+"""The options that name searches, shared by the commands that read them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from orchestrator.summarizer.sources import Found, Selection, read_folders, unique
+from orchestrator.tracking_store import DEFAULT_DATABASE, URI_VARIABLE
+from trials.errors import UserError
+
+RUNS = Path("runs")  # where searches write by default
+
+
+def find(tracking_uri: str | None, runs: Sequence[Path]) -> Found:
+    """The searches of a store, of folders, or of both.
+
+    Without either: those of ``$MLFLOW_TRACKING_URI`` or of ``mlflow.db`` here, else those below ``runs``.
+
+    Raises:
+        UserError, TrackingError: what was named is not there, or nothing was and nothing is here.
+    """
+    if not tracking_uri and not runs:
+        if os.environ.get(URI_VARIABLE) or Path(DEFAULT_DATABASE).is_file():
+            return _store(None)
+        if not RUNS.is_dir():
+            raise UserError(
+                [
+                    f"no searches here: neither {DEFAULT_DATABASE} nor a folder {RUNS} is in {Path.cwd()}. Name a "
+                    "store with --tracking-uri URI or a folder of results with --runs FOLDER"
+                ]
+            )
+        runs = [RUNS]
+    found = [read_folders(runs)] if runs else []
+    found += [_store(tracking_uri)] if tracking_uri else []
+    return Found(
+        unique(search for part in found for search in part.searches),
+        tuple(text for part in found for text in part.unread),
+    )
+
+
+def selection(
+    task: str | None, method: str | None, backbone: str | None, name: str | None, since: str | None, until: str | None
+) -> Selection:
+    """What the options select; each of the first four is a list with commas.
+
+    Raises:
+        UserError: a date that is none, or an end before its beginning; all of them together.
+    """
+    problems: list[str] = []
+    days = {flag: _day(flag, text, problems) for flag, text in (("--since", since), ("--until", until))}
+    first, last = days["--since"], days["--until"]
+    if first and last and last < first:
+        problems.append(f"--until {until}: it is before --since {since}, so no search can be meant")
+    if problems:
+        raise UserError(problems)
+    return Selection(listed(task), listed(method), listed(backbone), listed(name), first, last)
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """The parts of a list with commas."""
+    return tuple(part for piece in (text or "").split(",") if (part := piece.strip()))
+
+
+def _store(uri: str | None) -> Found:
+    from orchestrator.quiet import silence_libraries
+    from orchestrator.tracking_search import read_store
+
+    silence_libraries()
+    return read_store(uri)
+
+
+def _day(flag: str, text: str | None, problems: list[str]) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        problems.append(f"{flag} {text}: a day is written YEAR-MONTH-DAY, such as {date.today().isoformat()}")
+        return None

@@ -1,0 +1,265 @@
+"""The head of a page of many searches: one decision for each task, with every method beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from markupsafe import Markup
+
+from orchestrator.records import SearchRecord
+from orchestrator.summarizer import formats
+from orchestrator.summarizer.groups import described, make_groups, method_title, pick
+from orchestrator.summarizer.inference import estimate
+from orchestrator.summarizer.model import Comparison, Estimate, FoundSearch, Grid, Group, Results
+from orchestrator.summarizer.page.charts_results import Measured, score_chart
+from orchestrator.summarizer.page.sections import Cell, Row, SearchSection, Tile
+from orchestrator.summarizer.page.views import SearchView
+from orchestrator.summarizer.published import metric_key, published
+from orchestrator.summarizer.statistics import interval
+
+
+@dataclass(frozen=True)
+class Score:
+    """A method's test score on a task: a cell of the matrix.
+
+    Attributes:
+        low, high: 95 % interval, of the mean over seeds where there are several; None where it is not known.
+        one_example: points that one test example is worth; None where n is not known.
+        mark: ``best``, ``near`` (not distinguishable from the best) or empty.
+        paper: what the paper prints for the method on this backbone.
+        note: what else there is to know.
+    """
+
+    method: str
+    estimate: Estimate
+    low: float | None
+    high: float | None
+    one_example: float | None
+    mark: str = ""
+    paper: str = ""
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The mean as printed, with the deviation over seeds."""
+        spread = f" ± {formats.score(self.estimate.sd)}" if self.estimate.sd is not None else ""
+        return f"{formats.score(self.estimate.mean)}{spread}"
+
+    @property
+    def about(self) -> str:
+        """Seeds and interval."""
+        seeds = f"{self.estimate.n} seed{'s' if self.estimate.n > 1 else ''}"
+        if self.low is None or self.high is None:
+            return seeds
+        return f"{seeds}, {formats.score(self.low)} to {formats.score(self.high)}"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A task on a backbone: which method to take, and how sure that is."""
+
+    task: str
+    backbone: str
+    metric: str
+    scores: dict[str, Score | None]
+    verdict: str
+
+
+class ResultsSection:
+    """Many searches on a page.
+
+    Args:
+        searches: in the order in which they were found.
+        results: the tables and tests of the whole report, where they were made; without them the page has its own
+            decisions alone.
+    """
+
+    def __init__(self, searches: Sequence[SearchView], results: Results | None = None) -> None:
+        self.searches = [SearchSection(search, place) for place, search in enumerate(searches, 1)]
+        self.results = results
+        if results is None:
+            self.groups, self.left_out = make_groups(FoundSearch(search.record) for search in searches)
+        else:
+            self.groups, self.left_out = results.groups, results.left_out
+
+    @property
+    def title(self) -> str:
+        """What the page is about."""
+        return f"Results of {len(self.searches)} search{'' if len(self.searches) == 1 else 'es'}"
+
+    @property
+    def grids(self) -> Sequence[Grid]:
+        """The report's tables."""
+        return self.results.grids if self.results else ()
+
+    @property
+    def comparisons(self) -> Sequence[Comparison]:
+        """The report's tests between methods."""
+        return self.results.comparisons if self.results else ()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader of the report must know."""
+        return self.results.notes if self.results else ()
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """The columns: every method that has a test score."""
+        return list(dict.fromkeys(group.method for group in self.groups))
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The methods as the paper prints them."""
+        return {method: formats.line(method_title(method)) for method in self.methods}
+
+    @cached_property
+    def decisions(self) -> list[Decision]:
+        """One for each task and backbone."""
+        places = dict.fromkeys((group.task, group.backbone) for group in self.groups)
+        return [self._decision(task, backbone) for task, backbone in places]
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """The figures of the whole."""
+        records = [section.search.record for section in self.searches]
+        trained = sum(section.search.trained_steps for section in self.searches)
+        grid = sum(section.search.grid_steps for section in self.searches)
+        saved = sum(section.search.stopping_saved for section in self.searches)
+        tested = sum(record.test is not None for record in records)
+        share = f"{100.0 * saved / grid:.0f} %" if grid else formats.MISSING
+        steps = f"{formats.whole(trained)} of the full grids' {formats.whole(grid)} steps trained"
+        return [
+            Tile("Searches", formats.whole(len(records)), f"{tested} with a test score"),
+            Tile("Trials", formats.whole(sum(len(record.trials) for record in records)), _listed(records)),
+            Tile("Saved by early stopping", share, steps),
+            Tile("Wall time", formats.duration(sum(record.wall_seconds for record in records)), "all searches"),
+        ]
+
+    @property
+    def chart(self) -> Markup:
+        """Every method's test score with its interval, by task."""
+        several = len({decision.backbone for decision in self.decisions}) > 1
+        measured = [
+            Measured(
+                f"{decision.task} on {decision.backbone}" if several else decision.task,
+                method,
+                score.estimate.mean,
+                score.low,
+                score.high,
+            )
+            for decision in self.decisions
+            for method, score in decision.scores.items()
+            if score is not None
+        ]
+        return score_chart(measured, self.titles, "results-")
+
+    columns = (
+        ("search", False),
+        ("task", False),
+        ("method", False),
+        ("backbone", False),
+        ("seed", True),
+        ("winner", False),
+        ("validation", True),
+        ("test", True),
+        ("trials", True),
+        ("steps trained", True),
+        ("saved %", True),
+        ("wall time", True),
+    )
+
+    @property
+    def rows(self) -> list[Row]:
+        """All searches."""
+        return [self._row(section) for section in self.searches]
+
+    def _row(self, section: SearchSection) -> Row:
+        search, record = section.search, section.search.record
+        best, test = search.choice.winner, record.test
+        seeds = sorted({trial.seed for trial in record.trials})
+        validation = best.best_score if best else None
+        saved = 100.0 * search.stopping_saved / search.grid_steps if search.grid_steps else None
+        cells = [
+            Cell(formats.line(record.name)),
+            *(Cell(formats.line(text)) for text in (record.task, record.method, record.backbone)),
+            Cell(", ".join(map(str, seeds)) or formats.MISSING, seeds[0] if len(seeds) == 1 else None),
+            Cell(formats.pairs(best.configuration) if best else formats.MISSING),
+            Cell(formats.score(validation), validation),
+            Cell(formats.score(test.score if test else None), test.score if test else None),
+            Cell(formats.whole(len(record.trials)), len(record.trials)),
+            Cell(formats.whole(search.trained_steps), search.trained_steps),
+            Cell(formats.score(saved), saved),
+            Cell(formats.duration(record.wall_seconds), record.wall_seconds),
+        ]
+        return Row(section.place, "", "tested" if test else "not tested", "", cells)
+
+    def _decision(self, task: str, backbone: str) -> Decision:
+        scores = {method: self._score(task, method, backbone) for method in self.methods}
+        metric = next(group.metric for group in self.groups if (group.task, group.backbone) == (task, backbone))
+        found = sorted((s for s in scores.values() if s is not None), key=lambda score: -score.estimate.mean)
+        if not found:
+            return Decision(task, backbone, metric, scores, "no test score")
+        best, others = found[0], found[1:]
+        near = [score for score in others if self._is_near(task, backbone, best, score)]
+        marks = {best.method: "best", **{score.method: "near" for score in near}}
+        marked = {m: s and _marked(s, marks.get(m, "")) for m, s in scores.items()}
+        title = self.titles
+        if not others:
+            verdict = f"{title[best.method]}; no other method to compare with"
+        elif near:
+            verdict = f"{title[best.method]}; not distinguishable: {', '.join(title[s.method] for s in near)}"
+        else:
+            verdict = f"{title[best.method]}, ahead of every other"
+        return Decision(task, backbone, metric, marked, verdict)
+
+    def _score(self, task: str, method: str, backbone: str) -> Score | None:
+        group, others = pick(self.groups, task, method, backbone)
+        if group is None:
+            return None
+        mean = estimate(list(group.scores().values()))
+        # Seeds that all score the same would give an interval of no width: they are too few to have shown any spread.
+        low, high = _single(group) if mean.n == 1 else (mean.low, mean.high) if mean.sd else (None, None)
+        note = f"shown: {described(group, others)}; {len(others)} other search setting(s)" if others else ""
+        return Score(method, mean, low, high, group.one_example, paper=_paper(group), note=note)
+
+    def _is_near(self, task: str, backbone: str, best: Score, other: Score) -> bool:
+        """Whether no difference can be claimed: by the report's test, else where intervals overlap."""
+        for tested in self.comparisons:
+            if (
+                tested.task == task
+                and tested.backbone == backbone
+                and {tested.first, tested.second}
+                == {
+                    best.method,
+                    other.method,
+                }
+            ):
+                return tested.verdict == "not distinguishable"
+        difference = best.estimate.mean - other.estimate.mean
+        if difference < max(best.one_example or 0.0, other.one_example or 0.0) + 1e-6:
+            return True
+        lowest = best.low if best.low is not None else best.estimate.mean
+        return (other.high if other.high is not None else other.estimate.mean) >= lowest
+
+
+def _marked(score: Score, mark: str) -> Score:
+    return Score(**{**vars(score), "mark": mark})
+
+
+def _single(group: Group) -> tuple[float | None, float | None]:
+    test = group.newest.record.test
+    bounds = interval(test.score, test.n, group.metric) if test is not None else None
+    return bounds or (None, None)
+
+
+def _paper(group: Group) -> str:
+    rows = published(group.task, group.method, group.backbone)
+    same = [row for row in rows if metric_key(row.metric) == metric_key(group.metric)]
+    return ", ".join(f"paper {formats.score(row.value)} (Table {row.table})" for row in same)
+
+
+def _listed(records: Sequence[SearchRecord]) -> str:
+    tasks, methods = ({getattr(record, name) for record in records} for name in ("task", "method"))
+    return f"{len(tasks)} task{'s' * (len(tasks) != 1)}, {len(methods)} method{'s' * (len(methods) != 1)}"

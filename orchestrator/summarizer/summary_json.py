@@ -1,0 +1,147 @@
+"""``summary.json``: everything that a report says, for programs. ``summary.schema.json`` says what is in it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from importlib import resources
+from typing import Any
+
+from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.summarizer.inference import estimate
+from orchestrator.summarizer.model import FoundSearch, Grid, Group, Results
+from orchestrator.summarizer.search_grids import expected_best_of, spent
+from orchestrator.summarizer.select import choose_winner
+from orchestrator.summarizer.statistics import interval, standard_error
+
+VERSION = 1  # raised when a reader of the old form could misread the new one
+SCHEMA_FILE = "summary.schema.json"
+
+
+def summary_text(results: Results) -> str:
+    """The document as strict JSON: what is no finite number is null."""
+    return json.dumps(_strict(summary(results)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def schema_text() -> str:
+    """The JSON Schema (draft 2020-12) that every ``summary.json`` of this version fulfils."""
+    return resources.files(__package__).joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+
+
+def summary(results: Results) -> dict[str, Any]:
+    """The document as Python values."""
+    return {
+        "$schema": SCHEMA_FILE,
+        "version": VERSION,
+        "searches": [_search(search, results.records) for search in results.searches],
+        "scores": [_group(group) for group in results.groups],
+        "comparisons": [asdict(comparison) for comparison in results.comparisons],
+        "interquartile_means": [asdict(aggregate) for aggregate in results.aggregates],
+        "tables": [_table(grid) for grid in results.grids],
+        "notes": list(results.notes),
+        "left_out": list(results.left_out),
+    }
+
+
+def _search(search: FoundSearch, records: list[SearchRecord]) -> dict[str, Any]:
+    record = search.record
+    choice = choose_winner(record)
+    curve = expected_best_of(record)
+    return {
+        "name": record.name,
+        "task": record.task,
+        "method": record.method,
+        "backbone": record.backbone,
+        "recipe": record.recipe,
+        "metric": record.metric,
+        "started": search.started.isoformat() if search.started is not None else None,
+        "seed": search.seed,
+        "settings": record.settings,
+        "sizes": record.sizes,
+        "majority": record.majority,
+        "winner": choice.winner.number if choice.winner is not None else None,
+        "not_distinguishable": [trial.number for trial in choice.not_distinguishable],
+        "note": choice.note,
+        "test": _test(record),
+        "trials": [_trial(trial, record, rank) for rank, trial in enumerate(choice.ranking, 1)],
+        "expected_best": {"scores": curve.values, "note": curve.note},
+        "compute": {**asdict(spent(record, records)), "wall_seconds": record.wall_seconds},
+        "adapter": record.adapter,
+        "provenance": record.provenance,
+    }
+
+
+def _trial(trial: TrialRecord, record: SearchRecord, rank: int) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "number": trial.number,
+        "configuration": trial.configuration,
+        "seed": trial.seed,
+        "parameters": record.parameters.get(trial.number),
+        "status": trial.status,
+        "reason": trial.reason or trial.error,
+        "best_score": trial.best_score,
+        "best_step": trial.best_step,
+        "last_step": trial.step,
+        "train_seconds": trial.train_seconds,
+        "evaluation_seconds": trial.evaluation_seconds,
+    }
+
+
+def _test(record: SearchRecord) -> dict[str, Any] | None:
+    test = record.test
+    if test is None:
+        return None
+    wilson = interval(test.score, test.n, record.metric)
+    return {
+        "trial": test.trial_number,
+        "step": test.step,
+        "score": test.score,
+        "metrics": test.metrics,
+        "n": test.n,
+        "one_example": test.one_example,
+        "standard_error": standard_error(test.score, test.n, record.metric),
+        "interval": list(wilson) if wilson else None,
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    by_seed = group.scores()
+    result = estimate(list(by_seed.values()))
+    return {
+        "task": group.task,
+        "method": group.method,
+        "backbone": group.backbone,
+        "recipe": group.recipe,
+        "metric": group.metric,
+        "fixed": group.fixed,
+        "by_seed": {str(seed): score for seed, score in by_seed.items()},
+        "searches": [search.record.name for search in group.by_seed.values()],
+        "mean": result.mean,
+        "sd": result.sd,
+        "interval": [result.low, result.high] if result.low is not None else None,
+        "one_example": group.one_example,
+        "parameters": group.parameters,
+    }
+
+
+def _table(grid: Grid) -> dict[str, Any]:
+    return {
+        "name": grid.name,
+        "title": grid.title,
+        "columns": [{"label": column.label, "group": column.group} for column in grid.columns],
+        "rows": [{"section": row.section, "cells": [asdict(cell) for cell in row.cells]} for row in grid.rows],
+        "notes": list(grid.notes),
+        "fill": [{"cells": cells, "command": command or None} for command, cells in grid.fill],
+    }
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
