@@ -1,0 +1,101 @@
+"""Train whole grids of 24 configurations, nothing stopped, and keep their learning curves for replay.
+
+    python -m benchmarks.grids --tasks debsec debmatch --seeds 0 1 2
+    python -m benchmarks.grids --tasks cola sst2 --data-dir FOLDER --seeds 0 1 2
+    adept-search replay benchmarks/curves.parquet
+
+One grid after the other, in one engine on one core, with the space `spaces/t5-nano-24.yaml` at a smaller budget and
+with more reports than a search would make: early stopping can be replayed at any of them. A grid that is in the folder
+already is not trained again, so the command goes on where it was stopped, and several can share the work. The curves of
+all grids found are written to benchmarks/curves.parquet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+
+from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.replay.curves import record
+from search_spaces import load_space
+from trials.backbones import load_backbone
+from trials.config import TrialConfig
+from trials.data import prepare
+from trials.engine import Engine, EngineSettings
+from trials.tasks import get_task
+
+SPACE = Path(__file__).with_name("spaces") / "t5-nano-24.yaml"
+CURVES = Path(__file__).with_name("curves.parquet")
+TOGETHER = 8
+
+
+def grid(task: str, seed: int, args: argparse.Namespace) -> SearchRecord:
+    """Train every configuration to its budget."""
+    on = load_backbone("t5-nano", precision=args.precision)
+    data = prepare(get_task(task), on.tokenizer, architecture=on.facts.architecture, data_dir=args.data_dir)
+    points = load_space(str(SPACE), method="adept", d_model=on.facts.width).configurations
+    configs = {
+        number: TrialConfig(
+            "adept", dict(point), args.steps, args.eval_every, seed=seed, batch_size=16, warmup_steps=args.steps // 12
+        )
+        for number, point in enumerate(points, start=1)
+    }
+    engine = Engine(on, data, EngineSettings(args.precision, slots=TOGETHER), typical=configs[1])
+    trials = {n: TrialRecord(f"{n}", n, configs[n].hyperparameters, seed) for n in configs}
+    waiting = list(configs)
+    while waiting or engine.slots:
+        while waiting and len(engine.slots) < TOGETHER:
+            engine.start(str(waiting[0]), configs[waiting.pop(0)])
+        for name in engine.advance():
+            report = engine.take(name)
+            assert report is not None
+            trials[int(name)].reports.append(report.as_dict())
+            if report.status != "running":
+                trials[int(name)].status = report.status
+                engine.stop(name)
+    return SearchRecord(
+        name=f"{task}-{seed}",
+        task=task,
+        method="adept",
+        backbone="t5-nano",
+        recipe="released_code",
+        metric=data.task.selection_metric,
+        settings={"steps": args.steps, "eval_every": args.eval_every, "batch_size": 16, "precision": args.precision},
+        sizes=dict(data.sizes),
+        majority=data.majority(),
+        trials=list(trials.values()),
+    )
+
+
+def main() -> None:
+    """Train what is missing, then write the curves of all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", default=["debsec", "debmatch"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data-dir", type=Path, help="for tasks that are not embedded, in the hub's layout")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--eval-every", type=int, default=20)
+    parser.add_argument("--precision", default="bfloat16", choices=["float32", "bfloat16"])
+    parser.add_argument("--folder", type=Path, default=Path("runs/grids"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    for seed in args.seeds:
+        for task in args.tasks:
+            file = args.folder / f"{task}-{seed}" / "search.json"
+            if file.exists():
+                continue
+            started = time.perf_counter()
+            found = grid(task, seed, args)
+            found.wall_seconds = time.perf_counter() - started
+            found.save(file)
+            best = max(trial.best_score or 0.0 for trial in found.trials)
+            print(f"{found.name}: best {best:.1f}, {found.wall_seconds:.0f} s", flush=True)
+    files = sorted(args.folder.glob("*/search.json"))
+    print(record([SearchRecord.load(file) for file in files], CURVES), f"holds {len(files)} grids")
+
+
+if __name__ == "__main__":
+    main()
