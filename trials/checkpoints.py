@@ -2,7 +2,8 @@
 
 adapter/            the best adapter so far, usable by itself (`trials.adapters`)
 training.safetensors    parameters and optimizer moments
-training.json       config, step (which is also the place in the data and in every random stream), best so far
+training.json       config, step (which is also the place in the data and in every random stream), best so far, and the
+                    lengths and checksums of the other files (`trials.whole_checkpoints`)
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from safetensors.torch import load_file, save_file
 from trials.adapters import WEIGHTS, save_adapter
 from trials.errors import UserError
 from trials.trial import Best, Trial
+from trials.whole_checkpoints import FACTS, MANIFEST, manifest
 
-TENSORS, FACTS, ADAPTER = "training.safetensors", "training.json", "adapter"
+TENSORS, ADAPTER = "training.safetensors", "adapter"
 
 
 def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> None:
@@ -38,7 +40,8 @@ def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> No
     if trial.best.state:
         reached = {"validation_score": trial.best.score, "step": trial.best.step}
         save_adapter(folder / ADAPTER, trial.best.state, {**description, **reached})
-    (folder / FACTS).write_text(json.dumps(facts, indent=1))  # last: where it is, the rest is whole
+    facts[MANIFEST] = manifest(folder)
+    (folder / FACTS).write_text(json.dumps(facts, indent=1))  # last: where it is, the rest was written
 
 
 def restore_trial(folder: Path, trial: Trial) -> None:

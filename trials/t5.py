@@ -188,7 +188,8 @@ class T5:
         for number, layer in enumerate(self.encoder):
             if layer.bias is not None:
                 bias = self._bias(layer.bias, places - places[:, None], both_ways=True) + blocked
-            values = self._attention(*self._projected(x, layer), bias, dropout, 8 * number + 1)
+            q, k, v = self._projected(x, layer)
+            values = self._attention(q, k, v, bias, dropout, 8 * number + 1)
             x = self._attended(x, values, layer.out, dropout, 8 * number)
             x = self._fed_forward(x, layer, dropout, 8 * number)
         return Encoded(self._dropped(Norm.apply(x, self.eps, self.dtype), dropout, 7), blocked)

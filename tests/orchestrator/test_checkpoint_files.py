@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.checkpoint_files import adapter_files, attempts, to_go_on_from
+from trials.errors import UserError
 
 
 def make(storage: Path, attempt: int, number: int, index: int, step: int) -> Path:
@@ -46,5 +47,5 @@ def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_winner_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="trial 7"):
+    with pytest.raises(UserError, match="trial 7"):
         adapter_files(tmp_path, 7)
