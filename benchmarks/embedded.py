@@ -15,6 +15,7 @@ import json
 import statistics
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.checkpoint_files import adapter_files
+from orchestrator.engines import build_engine, test_scores
+from orchestrator.planning import EngineSpec
 from orchestrator.records import SearchRecord
 from orchestrator.summarizer.select import choose_winner
-from orchestrator.trainable import engine_for, test_winner
 from trials.config import TrialConfig
 from trials.methods import make_method
-from trials.stack import score
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -41,31 +42,32 @@ def search(task: str, name: str, *more: str) -> SearchRecord:
     return SearchRecord.load(RUNS / f"{task}-{name}" / "search.json")
 
 
-def spec_of(record: SearchRecord) -> Any:
+@cache
+def engine_for(task: str, backbone: str, max_source_length: int) -> Any:
     """The engine that scores a search's adapters."""
-    from orchestrator.planning import EngineSpec
+    return build_engine(EngineSpec(task, backbone, None, max_source_length), "cpu")
 
-    return EngineSpec(record.task, record.backbone, None, int(record.settings["max_source_length"]))
+
+def engine_of(record: SearchRecord) -> Any:
+    """The engine for what a search was about."""
+    return engine_for(record.task, record.backbone, int(record.settings["max_source_length"]))
 
 
 def on_test(record: SearchRecord) -> dict[int, float]:
     """The test score of every trial's best adapter, by trial number."""
-    storage, spec = RUNS / record.name / "tune", spec_of(record)
+    storage, engine = RUNS / record.name / "tune", engine_of(record)
     return {
-        trial.number: test_winner(spec, adapter_files(storage, trial.number))["metrics"][record.metric]
+        trial.number: test_scores(engine, adapter_files(storage, trial.number))["metrics"][record.metric]
         for trial in record.trials
     }
 
 
 def untrained(record: SearchRecord) -> float:
     """The backbone's own answers on the test split: no prompt, no offset."""
-    engine = engine_for(spec_of(record))
+    engine = engine_of(record)
     config = TrialConfig("pt", {"prompt_lr": 1.0, "prompt_length": 0}, steps=1, eval_every=1)
     method = make_method(config, engine.backbone.surroundings(engine.data.max_source_length))
-    data = engine.data
-    return score(engine.backbone, method, data.split("test"), data.task.metrics, data.max_target_length).metrics[
-        record.metric
-    ]
+    return engine.score(method, "test").metrics[record.metric]
 
 
 def measure(task: str) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from rich.console import Console, Group
@@ -163,14 +165,16 @@ class Progress:
         the trials that ended: with many stopped early the rest will be too, and the budget, counted once, keeps the
         first few stopped trials from promising too much.
         """
-        ends = [trial.step for trial in self._trials.values() if trial.status in _ENDED]
-        standing = [trial.step for trial in self._trials.values() if trial.status not in _ENDED]
-        standing += [0] * max(self.total_trials - len(self._trials), 0)
-        total = 0.0
-        for step in standing:
-            beyond = [end for end in ends if end > step] + [max(self.budget, step)]
-            total += sum(beyond) / len(beyond) - step
-        return total
+        ends = sorted(trial.step for trial in self._trials.values() if trial.status in _ENDED)
+        beyond = list(accumulate(reversed(ends), initial=0))  # sums of the last 0, 1, 2, ... ends
+
+        def expected(step: int) -> float:
+            later = len(ends) - bisect_right(ends, step)
+            return (beyond[later] + max(self.budget, step)) / (later + 1) - step
+
+        standing = Counter(trial.step for trial in self._trials.values() if trial.status not in _ENDED)
+        standing[0] += max(self.total_trials - len(self._trials), 0)
+        return sum(count * expected(step) for step, count in standing.items())
 
     def seconds_left(self) -> float | None:
         """The estimated time to the end of the search; None before there is a rate."""

@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # a search tells nobody of itself
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Set where the user has not set them; Ray hands them on to its workers."""

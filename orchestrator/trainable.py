@@ -1,118 +1,207 @@
-"""The Ray Tune trial: a thin hull around an engine of `trials`, which lives on in the process from trial to trial."""
+"""The Ray Tune trial: a light actor that has its trial trained in an engine elsewhere. It never imports torch."""
 
 from __future__ import annotations
 
-import logging
-import os
-import tempfile
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import ray
 from ray import tune
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
-from orchestrator.planning import EngineSpec
+from orchestrator.engines import Files, Room, TrialLostError
+from orchestrator.kept_checkpoints import PAUSED, keep, latest_kept, read_kept
 
-if TYPE_CHECKING:
-    from trials.engine import Engine
+LOSSES = 2  # of an engine, one after another without a report between them, that a trial puts up with by itself
+PATIENCE = 10.0  # seconds for an answer that takes an engine no time
+RAMP = 30.0  # seconds in which a search's actors should have started
+PAUSE = 0.2  # seconds between two rounds of asking for room
 
-SLOT = "trial"
-_engines: dict[EngineSpec, Engine] = {}
+LOST = (RayActorError, TrialLostError)
 
 
-def engine_for(spec: EngineSpec) -> Engine:
-    """This process's engine, made at the first call: only a process's first trial pays for it."""
-    if spec not in _engines:
-        import torch
-        from transformers.utils import logging as transformers_logging
-
-        from trials.backbones import load_backbone
-        from trials.data import prepare
-        from trials.engine import Engine
-        from trials.tasks import get_task
-
-        if not os.environ.get("ADEPT_VERBOSE"):
-            transformers_logging.set_verbosity_error()
-            transformers_logging.disable_progress_bar()
-            logging.getLogger("datasets").setLevel(logging.ERROR)
-        backbone = load_backbone(spec.backbone, "cuda" if torch.cuda.is_available() else "cpu")
-        data = prepare(
-            get_task(spec.task),
-            backbone.tokenizer,
-            architecture=backbone.facts.architecture,
-            data_dir=Path(spec.data_dir) if spec.data_dir else None,
-            max_source_length=spec.max_source_length,
-            cache_dir=Path(spec.cache_dir) if spec.cache_dir else None,
-        )
-        _engines.clear()  # one backbone a process
-        _engines[spec] = Engine(backbone, data)
-    return _engines[spec]
+class NoEngineError(Exception):
+    """No engine is left, and none will come back."""
 
 
 class TrialActor(tune.Trainable):
-    """One trial at a time, in the only slot of its process's engine.
+    """One trial at a time, wherever there is room for it.
 
-    Its config: ``spec`` (`EngineSpec`), ``trial`` (`TrialConfig` as a dict), ``number``, and ``checkpoint``, where a
-    trial of an interrupted search goes on.
+    An engine that is lost is no failure of the trial: it goes on in another, or in the same one when that is back, from
+    its last report. Between two reports a trial also moves where an engine holds fewer trials than its own, so that no
+    device idles while others are crowded.
+
+    Its config: ``engines`` (names of the actors), ``share`` (trials of each engine if all are held evenly), ``at_once``
+    (trials that are held in all), ``trial`` (`TrialConfig` as a dict), ``number``, and ``checkpoint``, where a trial of
+    an interrupted search goes on, ``recorded`` (the step of its last report that the search knows of) and ``folder``.
+
+    A report leaves here when its checkpoint is in the ``folder``, and the report with it: so a report that anybody has
+    heard of is never trained again, and one that a kill kept from being heard is handed on from there.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Start the trial, fresh or where an interrupted search left it."""
-        checkpoint = config.get("checkpoint")
-        self._start(Path(checkpoint) if checkpoint else None)
+        """Take up a trial; it enters an engine with its first step, when Tune has said where it goes on."""
+        self._take_up(config)
+        self.handles: dict[str, Any] = {}
+        self.alone = True
 
-    def _start(self, checkpoint: Path | None) -> None:
-        from trials.config import TrialConfig
-
-        self.engine = engine_for(self.config["spec"])
-        if SLOT in self.engine.slots:
-            self.engine.stop(SLOT)
-        self.engine.start(SLOT, TrialConfig(**self.config["trial"]), checkpoint)
-
-    def step(self) -> dict[str, Any]:
-        """Train up to the next report."""
-        report = self.engine.next_report(SLOT).as_dict()
-        return {**report, tune.result.DONE: report["status"] != "running"}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Tune keeps it with the search, wherever its storage is."""
-        self.engine.save(SLOT, Path(checkpoint_dir))
-
-    def load_checkpoint(self, checkpoint_dir: Any) -> None:
-        """After a failure Tune brings the trial back, perhaps in another process."""
-        self._start(Path(checkpoint_dir) if checkpoint_dir else None)
+    def _take_up(self, config: dict[str, Any]) -> None:
+        self.files: Files | None = None
+        self.unheard: dict[str, Any] | None = None
+        self.home: str | None = None
+        self.left: str | None = None  # the engine that still counts this actor's last trial
+        own = latest_kept(Path(config["folder"]))
+        start = own or (Path(config["checkpoint"]) if config.get("checkpoint") else None)
+        if start is not None:
+            self.files, report = read_kept(start)
+            # Tune may have heard of it since the search began; whoever hears it twice must see that by its step.
+            self.unheard = report if report is not None and report["step"] > config["recorded"] else None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take over the process for the next trial: the engine with backbone and data stays."""
+        """Take over for the next trial."""
+        left = self.home
+        self._leave()
         self.config = new_config
-        self.setup(new_config)
+        self._take_up(new_config)
+        self.left = left
         return True
 
+    def step(self) -> dict[str, Any]:
+        """Wait for the next report."""
+        if self.unheard is not None:
+            report, self.unheard = self.unheard, None
+            return {**report, "note": "", tune.result.DONE: report["status"] != "running"}
+        note = ""
+        others = self._others() if self.alone else None
+        for loss in range(LOSSES + 1):
+            try:
+                home = self._better_home() if self.home else self._enter()
+                self.home = home
+                report, self.files = self._call(home, "next_report", self._key)
+                break
+            except LOST as error:
+                if loss == LOSSES:
+                    raise
+                if self.home is not None:
+                    why = type(error).__name__
+                    note = f"trial {self._key} goes on from its last report: {self.home} was lost ({why})"
+                self.home = None
+        if others is not None:
+            with suppress(RayActorError, GetTimeoutError):
+                ray.get(others, timeout=RAMP)
+        keep(Path(self.config["folder"]), self.files or {}, report)
+        over = report["status"] != "running"
+        if over:
+            self.home = None  # the engine has freed the slot
+        return {**report, "note": note, tune.result.DONE: over}
 
-def test_winner(spec: EngineSpec, adapter_files: dict[str, bytes]) -> dict[str, Any]:
-    """Score an adapter on the test split, in a process that may own an accelerator.
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Tune wants one when a trial pauses; the trial's own is there already."""
+        own = latest_kept(Path(self.config["folder"]))
+        (Path(checkpoint_dir) / PAUSED).write_text(own.name if own else "")
 
-    Args:
-        adapter_files: contents of the adapter's files by their names.
+    def load_checkpoint(self, checkpoint_dir: Any) -> None:
+        """Tune brings the trial back after a pause or a failure: where it goes on is known since it was taken up."""
+        own = latest_kept(Path(self.config["folder"]))
+        heard = (Path(checkpoint_dir) / PAUSED).read_text()
+        if own is not None and own.name == heard:
+            self.unheard = None
 
-    Returns:
-        ``metrics`` (percent), ``n`` and ``one_example`` (points that one example is worth).
-    """
-    from trials.adapters import load_adapter
-    from trials.stack import score
-    from trials.tasks.metrics import value_of_one_example
+    def cleanup(self) -> None:
+        """Tune needs this actor no longer."""
+        self._leave()
 
-    engine = engine_for(spec)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in adapter_files.items():
-            (Path(folder) / name).write_bytes(content)
-        adapter = load_adapter(folder, engine.backbone)
-    metrics = engine.data.task.metrics
-    scored = score(engine.backbone, adapter.method, engine.data.split("test"), metrics, engine.data.max_target_length)
-    return {
-        "metrics": scored.metrics,
-        "n": len(scored.targets),
-        "one_example": value_of_one_example(metrics[0], scored.predictions, scored.targets),
-    }
+    def _others(self) -> ray.ObjectRef | None:
+        """What to wait for before the first report: until Tune knows that the search's other actors are there, too.
 
+        Tune gives the actor of a trial that is over to a trial whose own actor is still being started, and ends that
+        one half-way. Where trials are short, it would go on starting processes for nothing, each for a second or two.
+        """
+        self.alone = False
+        with suppress(ValueError):
+            return self._handle(self.config["engines"][0]).meet.remote(self.config["at_once"])
+        return None
 
-test_winner.__test__ = False  # type: ignore[attr-defined]
+    def _handle(self, name: str) -> Any:
+        if name not in self.handles:
+            self.handles[name] = ray.get_actor(name)
+        return self.handles[name]
+
+    @property
+    def _key(self) -> str:
+        return str(self.config["number"])
+
+    def _leave(self) -> None:
+        if self.home is not None:
+            self.handles[self.home].stop.remote(self._key)
+            self.home = None
+
+    def _enter(self) -> str:
+        """Take a slot in the engine that holds the fewest trials; wait for one where all are full.
+
+        Raises:
+            NoEngineError: there is no engine, and none will come back.
+        """
+        limit = self.config["share"]
+        while True:
+            rooms = self._rooms()
+            if not rooms:
+                raise NoEngineError("no engine is left; the logs of Ray say why they ended")
+            for name in sorted(rooms, key=lambda name: rooms[name].held):
+                if rooms[name].held < min(limit, rooms[name].slots) and self._start(name, limit):
+                    return name
+            time.sleep(PAUSE)
+            limit += 1  # full, though there is a slot for each trial: an engine is gone, and the others close ranks
+
+    def _better_home(self) -> str:
+        """The engine that this trial is in, or the one that it has just moved to."""
+        assert self.home is not None
+        if len(self.config["engines"]) == 1:
+            return self.home
+        rooms = self._rooms()
+        name = min(rooms, key=lambda name: rooms[name].held if rooms[name].slots else sys.maxsize, default=self.home)
+        if self.home not in rooms or not rooms[name].slots or rooms[name].held + 1 >= rooms[self.home].held:
+            return self.home
+        # Others see the same gap at the same time: the limit lets only so many through that it closes.
+        if not self._start(name, rooms[self.home].held - 1):
+            return self.home
+        self._leave()
+        return name
+
+    def _rooms(self) -> dict[str, Room]:
+        """What each engine holds; one that cannot be reached at the moment, or that is not loaded yet, has no slots."""
+        asked = {}
+        names = self.config["engines"]
+        first = int(self.config["number"]) % len(names)  # where all are alike, trials begin with different ones
+        for name in names[first:] + names[:first]:
+            try:
+                asked[name] = self._handle(name).room.remote()
+            except ValueError:
+                continue  # it has ended for good, and Ray has forgotten it
+        rooms = {}
+        for name, answer in asked.items():
+            try:
+                rooms[name] = ray.get(answer, timeout=PATIENCE)
+            except (ActorUnavailableError, GetTimeoutError):
+                rooms[name] = Room(0, 0)
+            except RayActorError:
+                continue
+        if self.left in rooms:
+            rooms[self.left] = Room(rooms[self.left].held - 1, rooms[self.left].slots)
+            self.left = None
+        return rooms
+
+    def _start(self, name: str, limit: int) -> bool:
+        try:
+            return self._call(name, "start", self._key, self.config["trial"], self.files, limit)
+        except LOST:
+            return False
+
+    def _call(self, name: str, method: str, *arguments: Any) -> Any:
+        try:
+            return ray.get(getattr(self.handles[name], method).remote(*arguments))
+        except RayTaskError as error:
+            raise error.cause from None  # what went wrong there, without Ray's layers around it

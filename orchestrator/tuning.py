@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from orchestrator.checkpoint_files import attempts, to_go_on_from
-from orchestrator.planning import Plan
+from orchestrator.checkpoint_files import adapter_folder, attempts, damaged, to_go_on_from
+from orchestrator.decisions import Verdict
+from orchestrator.disk import DiskFullError, is_full, no_room, tells_of_full
+from orchestrator.engine_pool import EnginePool
+from orchestrator.engines import Build, Files, build_engine
+from orchestrator.judge import Judge
+from orchestrator.plans import Plan, PlannedTrial
 from orchestrator.progress import Progress
-from orchestrator.records import SearchRecord
-from orchestrator.running import RETRIES
-from orchestrator.schedulers import Asha
+from orchestrator.proposals import make_searcher
+from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
+from orchestrator.schedulers import JudgedScheduler, make_policy
 from orchestrator.tracking import Tracker
-from orchestrator.tracking_callback import TrackingCallback
-from orchestrator.trainable import TrialActor, test_winner
+from orchestrator.tracking_callback import TrackingCallback, error_of
+from orchestrator.trainable import TrialActor
+from orchestrator.tune_search import TuneSearch
 from trials.errors import UserError
 
-SETTLED = ("finished", "stopped early", "diverged")  # a failed trial is tried again when its search is resumed
+RETRIES = 2  # of a trial whose process dies
+YEAR = 365 * 24 * 3600
 
 HEAD_OF_A_CLUSTER = Path("~/ray_bootstrap_config.yaml")
 """Left by `ray up` on a cluster's head, where `ray submit` runs the script."""
@@ -36,6 +45,16 @@ WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
     "PYTHONWARNINGS": "ignore",
 }
+
+HOST_ENVIRONMENT = {
+    # A search has more processes than cores, nearly all of them idle; Ray would warn of it at four times this number.
+    "RAY_worker_maximum_startup_concurrency": "16",
+    "RAY_worker_register_timeout_seconds": "300",
+}
+"""For a Ray of one's own."""
+
+LIGHT_ACTOR = tune.PlacementGroupFactory([{"memory": 64 << 20}])
+"""What a trial's actor asks Ray for: next to nothing, and no core, since engines own the cores."""
 
 
 def connect(debug: bool) -> None:
@@ -49,40 +68,20 @@ def connect(debug: bool) -> None:
     if ray.is_initialized():
         return
     level = logging.INFO if debug else logging.ERROR
+    environment = WORKER_ENVIRONMENT | ({"ADEPT_VERBOSE": "1"} if debug else {})
     options: dict[str, Any] = {"log_to_driver": debug, "logging_level": level, "ignore_reinit_error": True}
     address = os.environ.get("RAY_ADDRESS")
     if address != "local" and (address or HEAD_OF_A_CLUSTER.expanduser().exists()):
         try:
-            ray.init(address=address or "auto", runtime_env={"env_vars": WORKER_ENVIRONMENT}, **options)
+            ray.init(address=address or "auto", runtime_env={"env_vars": environment}, **options)
             return
         except ConnectionError as error:
             if address:
                 problem = f"RAY_ADDRESS={address}: no Ray cluster answers there; unset it to run here"
                 raise UserError([problem]) from error
-    for key, value in WORKER_ENVIRONMENT.items():
+    for key, value in (HOST_ENVIRONMENT | environment).items():
         os.environ.setdefault(key, value)
     ray.init(address="local", include_dashboard=False, **options)
-
-
-def resources(plan: Plan) -> tuple[dict[str, float], int]:
-    """What one trial asks for, and how many may run at once.
-
-    A trial takes one slot of a device: ``1 / --slots`` of an accelerator where the cluster has any, else of a CPU core.
-
-    Raises:
-        UserError: more devices are asked for than there are.
-    """
-    have = ray.cluster_resources()
-    kind = "GPU" if have.get("GPU") else "CPU"
-    count = int(have.get(kind, 0))
-    devices = plan.settings.devices or count
-    if devices > count:
-        raise UserError([f"--devices {devices}: Ray has {count} {kind}(s) here; ask for at most that many"])
-    share = 1.0 / plan.settings.slots
-    at_once = devices * plan.settings.slots
-    if plan.settings.max_concurrent:
-        at_once = min(at_once, plan.settings.max_concurrent)
-    return ({"cpu": share} if kind == "CPU" else {"gpu": share, "cpu": share}), at_once
 
 
 class Search:
@@ -92,6 +91,13 @@ class Search:
         storage: folder of the attempts.
         record: what earlier attempts have left; kept up to date while trials report.
         keep: writes the record down.
+        build: what makes an engine.
+        rerun: numbers of trials to be trained from the start, whatever has become of them.
+        reuse: the records of those of some planned trials that were trained before.
+
+    Raises:
+        JournalError: the search runs in another process, or its journal cannot be written.
+        TrackingError: the store cannot be read for a warm start.
     """
 
     def __init__(
@@ -101,99 +107,232 @@ class Search:
         tracker: Tracker,
         progress: Progress,
         record: SearchRecord,
-        keep: Callable[[], None],
+        keep: Callable[[], object],
+        build: Build = build_engine,
+        rerun: Collection[int] = (),
+        reuse: Callable[[Sequence[PlannedTrial]], list[TrialRecord]] = lambda planned: [],
     ) -> None:
         self.plan = plan
+        self.pool = EnginePool(plan, build)
+        self.progress = progress
         self.storage = storage
         self.record = record
         self.keep = keep
+        self.reuse = reuse
+        known = {trial.number for trial in record.trials}
+        record.trials += reuse([trial for trial in plan.trials if trial.number not in known])
+        self.rounds = self._rounds(tracker, rerun)
         self.callback = RecordingCallback(
             plan.name, plan.training.steps, tracker, progress, recipe=plan.settings.recipe
         )
-        self.callback.publish = self._publish
+        self.callback.publish, self.callback.release = self._publish, self.pool.release
+        self.callback.find_adapter = partial(adapter_folder, storage)
+        self.callback.failing = self._failing
         self.callback.take_up(record.trials)
-        before = {trial.number: trial for trial in record.trials}
-        self.left = [t for t in plan.trials if t.number not in before or before[t.number].status not in SETTLED]
-        self.recorded = {number: trial.step for number, trial in before.items()}
         self._next_save = 0.0
-
-    def fit(self) -> None:
-        """Run what has not ended yet; returns after Ctrl-C as well."""
-        if not self.left:
-            return
-        per_trial, at_once = resources(self.plan)
-        attempt = len(attempts(self.storage)) + 1
-        Tuner(
-            tune.with_resources(TrialActor, per_trial),
-            param_space={"place": tune.grid_search(list(range(len(self.left)))), **self._configs()},
-            tune_config=TuneConfig(
-                scheduler=self._scheduler(),
-                max_concurrent_trials=at_once,
-                reuse_actors=True,
-                trial_name_creator=self._name,
-                trial_dirname_creator=self._name,
-            ),
-            run_config=RunConfig(
-                name=f"attempt-{attempt}",
-                storage_path=str(self.storage),
-                callbacks=[self.callback],
-                failure_config=FailureConfig(max_failures=RETRIES),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=2),
-                verbose=0,
-            ),
-        ).fit()
-        self._publish(now=True)
-
-    def _configs(self) -> dict[str, Any]:
-        """The config of the trial at ``place``: looked up here, so that Tune's grid holds nothing but a number."""
-        left = self.left
-        starts = [to_go_on_from(self.storage, t.number, self.recorded.get(t.number, 0)) for t in left]
-
-        def entry(find: Callable[[int], Any]) -> Any:
-            return tune.sample_from(lambda config: find(config["place"]))
-
-        return {
-            "spec": self.plan.spec,
-            "trial": entry(lambda i: left[i].config.as_dict()),
-            "number": entry(lambda i: left[i].number),
-            "checkpoint": entry(lambda i: str(starts[i]) if starts[i] else None),
-        }
+        self._judge: Judge | None = None
 
     @property
-    def _name(self) -> Callable[[Any], str]:
-        """Names a Tune trial by its place in the grid; Tune's ids end in the place among those left, from 0."""
-        numbers = [trial.number for trial in self.left]
-        return lambda trial: f"trial-{numbers[int(trial.trial_id.rsplit('_')[-1])]}"
+    def open(self) -> int:
+        """Trials of the round in progress that have neither ended nor failed."""
+        return next((left for one in self.rounds if (left := one.open)), 0)
 
-    def _scheduler(self) -> TrialScheduler:
-        settings, training = self.plan.settings, self.plan.training
-        if settings.scheduler == "none":
-            return FIFOScheduler()
-        earlier = [(trial.number, list(trial.reports)) for trial in self.record.trials]
-        return Asha(training.steps, self.plan.grace, settings.eta, earlier, self.callback.explain)
+    def fit(self) -> None:
+        """Run what has not ended yet; returns after Ctrl-C as well.
+
+        Raises:
+            UserError: there are no engines to be had as they are asked for.
+            JournalError: a decision could not be written down.
+        """
+        try:
+            for one in self.rounds:
+                if isinstance(one, FurtherSeedsRound):
+                    if one.said_before:
+                        self.progress.note(one.said_before)
+                    self.callback.add(self.reuse(one.unknown))
+                    self._publish(now=True)
+                if one.left:
+                    self._train(one)
+                if one.open:
+                    return
+        finally:
+            for one in self.rounds:
+                one.journal.close()
+
+    def _rounds(self, tracker: Tracker, rerun: Collection[int]) -> list[Round]:
+        plan = self.plan
+        searcher, said = make_searcher(plan, self.record, self.storage.parent) if plan.learns else (None, [])
+        policy = make_policy(
+            plan.settings.scheduler,
+            plan.numbers,
+            plan.training.steps,
+            grace=plan.grace,
+            eta=plan.settings.eta,
+            deterministic=plan.settings.deterministic,
+        )
+        rounds: list[Round] = [OwnSeedRound(plan, policy, self.storage, self.record, searcher)]
+        if plan.repeats:
+            rounds.append(FurtherSeedsRound(plan, self.storage, self.record))
+        for sentence in [*said, *(sentence for one in rounds for sentence in one.said)]:
+            self.progress.note(sentence)
+        if rerun:
+            tracker.forget(rerun)
+            for one in rounds:
+                one.train_anew(rerun)
+            self.keep()
+        return rounds
+
+    def _train(self, one: Round) -> None:
+        left, told = one.left, bool(self.pool.names)
+        try:
+            self.pool.start(left)
+        except KeyboardInterrupt:  # as Tune does from here on
+            return
+        if not told:
+            self.progress.note(self.pool.describe())
+        attempt = f"attempt-{len(attempts(self.storage)) + 1}"
+        at_once = self.pool.at_once(left)
+        # Else Tune starts one trial after the other, each when the one before has its actor: searchers may learn.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once)
+        # Tune's snapshots of all trials, each as long as the search is large, serve its own way to resume, not ours.
+        os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(YEAR)
+        self._judge = judge = one.judge
+        self.callback.waits = lambda number: judge.verdict(number) is Verdict.WAIT
+        scheduler = JudgedScheduler(judge, self.callback.explain, at_once)
+        configs = self._configs(one, attempt)
+        try:
+            Tuner(
+                tune.with_resources(TrialActor, LIGHT_ACTOR),
+                tune_config=TuneConfig(
+                    search_alg=TuneSearch(lambda: next(configs, None), scheduler, one.heard),
+                    scheduler=scheduler,
+                    num_samples=-1,  # as long as there are configurations
+                    reuse_actors=True,
+                    trial_name_creator=name_of,
+                    trial_dirname_creator=name_of,
+                ),
+                run_config=RunConfig(
+                    name=attempt,
+                    storage_path=str(self.storage),
+                    callbacks=[self.callback],
+                    failure_config=FailureConfig(max_failures=RETRIES),
+                    verbose=0,
+                ),
+            ).fit()
+        finally:
+            self._publish(now=True)
+            if judge.failure is not None:  # Tune wraps what its scheduler raises
+                raise judge.failure
+
+    def test(self, adapter: Files) -> dict[str, Any]:
+        """The winner's test scores, computed where the trials ran."""
+        return self.pool.test(adapter)
+
+    def _configs(self, one: Round, attempt: str) -> Iterator[dict[str, Any]]:
+        """The Tune configs of the trials that are left, each made when it is its turn."""
+        left, waiting = one.left, sum(one.judge.verdict(trial.number) is Verdict.WAIT for trial in one.recorded)
+        shared = {
+            "engines": self.pool.names,
+            "share": self.pool.share(left),
+            "at_once": max(1, min(self.pool.at_once(left), left - waiting)),
+        }
+        steps = {trial.number: trial.step for trial in one.recorded}
+        for trial in one.trials():
+            self._make_known(trial)
+            recorded = steps.get(trial.number, 0)
+            start = to_go_on_from(self.storage, trial.number, recorded)
+            for spoilt in damaged(self.storage, trial.number):
+                goes_on = f"from {start}" if start else "from its start"
+                self.progress.note(f"{spoilt} is damaged: trial {trial.number} goes on {goes_on}")
+            place = {"number": trial.number, "checkpoint": str(start) if start else None, "recorded": recorded}
+            folder = self.storage / attempt / f"trial-{trial.number}"
+            yield {**shared, **place, "folder": str(folder), "trial": trial.config.as_dict()}
+
+    def _make_known(self, trial: PlannedTrial) -> None:
+        """Record a trial before it starts: one that a searcher has proposed is known nowhere else."""
+        self.record.parameters[trial.number] = trial.parameters
+        known = next((known for known in self.callback.records.values() if known.number == trial.number), None)
+        if known is None:
+            known = TrialRecord(f"planned-{trial.number}", *trial.identity)
+            self.callback.records[known.trial_id] = known
+            self._publish(now=self.plan.learns)
+        elif known.trial_id.startswith(ANEW):
+            for folder in self.storage.glob(f"attempt-*/trial-{trial.number}"):
+                shutil.rmtree(folder)
 
     def _publish(self, now: bool = False) -> None:
         """Write the record down, unless that would take more than a tenth of the time."""
         self.record.trials = list(self.callback.records.values())
         started = time.monotonic()
-        if now or started >= self._next_save:
+        if not now and started < self._next_save:
+            return
+        try:
             self.keep()
-            self._next_save = started + 10 * (time.monotonic() - started)
+            self._end_with(no_room(self.storage))
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._end_with(DiskFullError(self.storage, str(error)))
+        self._next_save = started + 10 * (time.monotonic() - started)
+
+    def _failing(self, why: str) -> None:
+        """A trial has failed, or is about to be tried again: on a full disk all others would follow it."""
+        if tells_of_full(why):
+            self._end_with(DiskFullError(self.storage, why))
+
+    def _end_with(self, error: DiskFullError | None) -> None:
+        """End the round in progress: its scheduler raises this at its next turn."""
+        if error is not None and self._judge is not None and self._judge.failure is None:
+            self._judge.failure = error
 
 
 class RecordingCallback(TrackingCallback):
-    """Also hands the records on after every event, to be written down."""
+    """Also hands the records on after every event, to be written down, and frees slots whose trials do not train."""
 
     publish: Callable[[], None]
+    release: Callable[[int], None]
+    waits: Callable[[int], bool]
+    failing: Callable[[str], None]
+
+    def add(self, records: Iterable[TrialRecord]) -> None:
+        """Trials that were trained elsewhere."""
+        for record in records:
+            self.records[record.trial_id] = record
+            self._replay(record, None)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tune's loop has gone round once."""
         self._progress.tick()
         self.publish()
 
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial reported; perhaps from another engine than before."""
+        super().on_trial_result(iteration, trials, trial, result, **info)
+        if result.get("note"):
+            self._progress.note(result["note"])
+        if self.waits(trial.config["number"]):  # perhaps for long, and its actor would keep the slot meanwhile
+            self.release(trial.config["number"])
 
-def test(plan: Plan, adapter: dict[str, bytes]) -> dict[str, Any]:
-    """The winner's test scores, computed where the trials ran."""
-    per_trial, _ = resources(plan)
-    task = ray.remote(test_winner).options(num_cpus=per_trial["cpu"], num_gpus=per_trial.get("gpu", 0))
-    return ray.get(task.remote(plan.spec, adapter))
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial ended; its actor may have nothing else to do and keep its slot."""
+        super().on_trial_complete(iteration, trials, trial, **info)
+        self.release(trial.config["number"])
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial is tried again; the actor that had its slot is gone."""
+        super().on_trial_recover(iteration, trials, trial, **info)
+        self.failing(error_of(trial))
+        self.release(trial.config["number"])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial failed for good."""
+        super().on_trial_error(iteration, trials, trial, **info)
+        self.failing(error_of(trial))
+        self.release(trial.config["number"])
+
+
+def name_of(trial: Any) -> str:
+    """A Tune trial's name, which is its folder's, by its place in the grid."""
+    return f"trial-{trial.config['number']}"

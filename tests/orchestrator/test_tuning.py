@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,21 @@ def joined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(tuning.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(tuning, "HEAD_OF_A_CLUSTER", tmp_path / "ray_bootstrap_config.yaml")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for name in tuning.WORKER_ENVIRONMENT:
+    for name in [*tuning.WORKER_ENVIRONMENT, *tuning.HOST_ENVIRONMENT, "ADEPT_VERBOSE"]:
         monkeypatch.setenv(name, "set by the test")
+    monkeypatch.delenv("ADEPT_VERBOSE")
     return addresses
 
 
 def test_a_search_has_a_ray_of_its_own_whatever_else_runs_on_the_machine(joined: list[str]) -> None:
     tuning.connect(debug=False)
     assert joined == ["local"]
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_debug_reaches_the_workers(joined: list[str], debug: bool) -> None:
+    tuning.connect(debug)
+    assert ("ADEPT_VERBOSE" in os.environ) is debug
 
 
 def test_on_the_head_of_a_cluster_its_ray_is_asked_first(joined: list[str]) -> None:
