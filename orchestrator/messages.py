@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
 from search_spaces import SpaceError
 from trials.errors import UserError
 
+INTERRUPTED = 130  # the shell's code for Ctrl-C
+
 
 def with_messages(run: Callable[[], int]) -> None:
     """Run; a user's error becomes one message on stderr and exit code 2, without a traceback."""
+    from orchestrator.disk import DiskFullError, is_full
+    from orchestrator.journal import JournalError
     from orchestrator.records import RecordError
     from orchestrator.tracking_store import TrackingError
 
@@ -24,7 +29,19 @@ def with_messages(run: Callable[[], int]) -> None:
         for line in lines if len(lines) > 1 else ():
             print(f"  - {line}", file=sys.stderr)
         code = 2
-    except RecordError as error:
+    except (RecordError, JournalError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
+    except OSError as error:
+        if not is_full(error):
+            raise
+        print(f"error: {DiskFullError(Path(error.filename or '.').parent, str(error))}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print(
+            "interrupted once more: what was going on is left as it was; all reports and decisions up to now are kept, "
+            "and the same command goes on from them",
+            file=sys.stderr,
+        )
+        code = INTERRUPTED
     raise typer.Exit(code)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator import tracking_notes as notes
 from orchestrator.records import Status, is_finite
-from orchestrator.tracking_runs import NOTE, PARENT, Runs, TrialRun, now
+from orchestrator.tracking_delivery import Delivery
+from orchestrator.tracking_runs import KEY, NOTE, Runs, TrialRun, now
+from orchestrator.tracking_spool import SEARCH, Spool
 from orchestrator.tracking_store import DEFAULT_DATABASE, URI_VARIABLE, Store, TrackingError, open_store
 from orchestrator.tracking_writer import Writer
 
@@ -38,30 +37,57 @@ RUN_STATUS: dict[str, str] = {
 class Tracker:
     """Writes one search into MLflow. The calls that tell of trials return at once; a thread delivers them.
 
-    A store that goes away in the middle does not stop a search: what is to be written waits, and ``close`` says what
-    was never delivered. As a context it leaves no run running, whatever ends it. All methods are for one thread.
+    A store that goes away in the middle does not stop a search, and neither a store nor a driver that never comes back
+    loses anything: what is to be told waits in the spool until a tracker of the same search delivers it. As a context
+    it leaves no run running, whatever ends it. All methods are for one thread.
+
+    Args:
+        spool: the search's spool; without one it is kept for as long as this tracker lives.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, spool: Spool | None = None) -> None:
         self.store = store
+        self._spool = Spool() if spool is None else spool
         self._runs = Runs(store)
-        self._writer = Writer(self._runs.ask, store.shown)
-        self._spool = Path(tempfile.mkdtemp(prefix="tracking-"))
+        self._writer = Writer(self._spool, Delivery(self._runs, self._spool), self._runs.ask, store.shown)
         self._trials: dict[str, TrialRun] = {}
         self._search = ""
         self._params: dict[str, Any] = {}
-        self._parent = ""
         self._viewed = False
         self._ended = False
+        self._started = False
+        self._closed = False
 
     @classmethod
-    def open(cls, tracking_uri: str | None, experiment: str, artifact_root: Path | None = None) -> Tracker:
+    def open(
+        cls, tracking_uri: str | None, experiment: str, artifact_root: Path | None = None, spool: Path | None = None
+    ) -> Tracker:
         """Find or create the store and the experiment (``tracking_store.open_store``), before any trial starts.
+
+        Args:
+            spool: folder of the search for what MLflow is yet to be told.
 
         Raises:
             TrackingError: the store cannot be used; within seconds.
+            JournalError: the spool cannot be used.
         """
-        return cls(open_store(tracking_uri, experiment, artifact_root))
+        return cls(open_store(tracking_uri, experiment, artifact_root), Spool(spool))
+
+    @property
+    def damage(self) -> str:
+        """What was wrong with the spool that an earlier process left; empty where nothing was."""
+        return self._spool.damage
+
+    def deliver_what_was_left(self) -> bool:
+        """Deliver what an earlier process of a search that has ended could not; False where its end was never told.
+
+        Then `start_search` and all that follows it must be called again.
+        """
+        if not self._spool.ended:
+            return False
+        for operation in self._spool.pending:
+            self._writer.put(operation)
+        return True
 
     def start_search(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str], resume: bool = False) -> str:
         """Make the search's run, or with ``resume`` take up the newest one of that name and the runs of its trials.
@@ -81,17 +107,37 @@ class Tracker:
         try:
             found = self._runs.search(name) if resume else None
             if found is None:
-                self._parent = self._runs.create(name, {"search": name, "kind": "search", **tags}, now())
+                parent = self._runs.create(name, {"search": name, "kind": "search", **tags}, now())
             else:
-                self._parent = found.info.run_id
-                self._runs.reopen(self._parent)
-                for run in self._runs.trials(self._parent):
-                    known = TrialRun.found(run)
-                    self._trials.setdefault(known.trial_id, known)  # should there be two, the newest comes first
-            self._runs.describe(self._parent, params, {NOTE: notes.search_note(name, params), "status": "running"})
+                parent = found.info.run_id
+                self._runs.reopen(parent)
+            self._spool.search_started(self.store.shown, parent)
+            if found is not None:
+                self._take_up(parent)
+            self._runs.describe(parent, params, {NOTE: notes.search_note(name, params), "status": "running"})
         except Exception as error:
             raise TrackingError([f"{self.store.shown!r} does not take search {name!r}: {error}"]) from error
-        return self._parent
+        self._started = True
+        for operation in self._spool.pending:
+            self._writer.put(operation)
+        return parent
+
+    def _take_up(self, parent: str) -> None:
+        """The trials as they will be when what was left in the spool is delivered."""
+        by_key: dict[str, TrialRun] = {}
+        for run in reversed(self._runs.trials(parent)):  # should there be two of a trial, the first one counts
+            known = TrialRun.found(run)
+            if self._spool.runs.get(known.key, run.info.run_id) == run.info.run_id:
+                by_key[known.key] = known
+                self._spool.made(known.key, run.info.run_id)
+        for operation in self._spool.pending:
+            if operation.kind == "delete":
+                by_key.pop(operation.run, None)
+            if operation.run not in by_key and operation.kind == "start" and operation.run != SEARCH:
+                by_key[operation.run] = TrialRun.planned(operation)
+            if operation.run in by_key:
+                by_key[operation.run].will_hear(operation)
+        self._trials = {trial.trial_id: trial for trial in by_key.values()}
 
     def trial_started(
         self, trial_id: str, number: int, configuration: Mapping[str, Any], tags: Mapping[str, str] | None = None
@@ -110,30 +156,18 @@ class Tracker:
         self._trials[trial_id] = trial
         if trial.started and not trial.status:
             return
-        start_time, running = now(), {"status": "running"} | ({"reason": ""} if trial.status else {})
+        running = {"status": "running"} | ({"reason": ""} if trial.status else {})
         trial.started, trial.status = True, ""
-        trial.name = trial.name or self._name(number, configuration)
+        trial.key = trial.key or self._name(number, configuration)
         trial.note = notes.trial_note(number, self._search, configuration)
         running |= {NOTE: trial.note, "trial_id": trial_id}
-        identity = {"search": self._search, "kind": "trial", "trial_id": trial_id, "trial": str(number)}
-        identity |= {PARENT: self._parent, **(tags or {})}
-
-        def start() -> None:
-            if not trial.run_id and trial.requested:  # the answer to the first request was lost, its run was not
-                made = self._runs.trial(self._parent, trial_id)
-                trial.run_id = made.info.run_id if made else ""
-            if trial.run_id:
-                self._runs.reopen(trial.run_id)
-            else:
-                trial.requested = True
-                trial.run_id = self._runs.create(trial.name, identity, start_time)
-            self._runs.describe(trial.run_id, configuration, running)
-
+        identity = {"search": self._search, "kind": "trial", KEY: trial.key, "trial": str(number)}
+        identity |= tags or {}
         if not self._viewed:
             self._viewed = True
-            view = partial(self._runs.save_view, self._parent, list(configuration))
-            self._writer.put("the table of the trials", view)
-        self._writer.put(f"the start of {trial.name}", start)
+            self._tell("view", SEARCH, "the table of the trials", params=list(configuration))
+        told = {"name": trial.key, "identity": identity, "running": running, "params": dict(configuration)}
+        self._tell("start", trial.key, f"the start of {trial.key}", **told, time=now())
 
     def reported(self, trial_id: str, report: Mapping[str, Any]) -> None:
         """Keep every finite number of a report, at its ``step``; a step that was logged already is left as it is.
@@ -141,19 +175,16 @@ class Tracker:
         Raises:
             KeyError: no such trial was started.
         """
-        from mlflow.entities import Metric
-
-        trial, step, time = self._trials[trial_id], int(report["step"]), now()
+        trial, step = self._trials[trial_id], int(report["step"])
         if is_finite(report.get("best_score")):
             trial.best = float(report["best_score"]), int(report.get("best_step", step))
         if step <= trial.last_step:
             return
         trial.last_step = step
-        # The time is fixed here: sent twice, MLflow keeps one copy of a point only if both have the same time.
-        trial.undelivered.append([Metric(n, v, time, step) for n, v in notes.finite_numbers(report).items()])
-        if not trial.queued:
-            trial.queued = True
-            self._writer.put(f"reports of {trial.name}", lambda: self._deliver(trial))
+        # The time is fixed here: told twice, MLflow keeps one copy of a point only if both have the same time.
+        self._tell(
+            "metrics", trial.key, f"reports of {trial.key}", values=notes.finite_numbers(report), step=step, time=now()
+        )
 
     def trial_ended(self, trial_id: str, status: Status, reason: str = "", adapter: Path | None = None) -> None:
         """A trial ended, for good or until the search is resumed.
@@ -167,16 +198,24 @@ class Tracker:
         Raises:
             KeyError: no such trial was started, or no such status.
         """
-        trial, run_status, end_time = self._trials[trial_id], RUN_STATUS[status], now()
+        trial, run_status = self._trials[trial_id], RUN_STATUS[status]
         if trial.status == status:
             return
+        copy = None if adapter is None else self._spool.keep(adapter)
         trial.status = status
         tags = {"status": status} | ({"reason": reason} if reason else {})
         tags[NOTE] = notes.trial_end_note(trial.note, status, reason, trial.best, adapter is not None)
-        if adapter is not None:
-            copy = self._copy(adapter)
-            self._writer.put(f"the adapter of {trial.name}", lambda: self._runs.upload(trial.run_id, copy, "adapter"))
-        self._writer.put(f"the end of {trial.name}", lambda: self._runs.end(trial.run_id, run_status, tags, end_time))
+        if copy is not None:
+            self._tell("upload", trial.key, f"the adapter of {trial.key}", path=copy, folder="adapter")
+        self._tell("end", trial.key, f"the end of {trial.key}", status=run_status, tags=tags, time=now())
+        self._spool.commit()
+
+    def forget(self, numbers: Collection[int]) -> None:
+        """Trials are trained from the start again: their runs are deleted, and new ones made when they start."""
+        for trial in [trial for trial in self._trials.values() if trial.number in numbers]:
+            del self._trials[trial.trial_id]
+            self._tell("delete", trial.key, f"the deletion of {trial.key}")
+        self._spool.commit()
 
     def __contains__(self, trial_id: str) -> bool:
         return trial_id in self._trials
@@ -203,40 +242,42 @@ class Tracker:
                 is resumed may find another winner, and MLflow's parameters never change.
             status: ``finished``, ``interrupted`` or ``failed``.
         """
-        from mlflow.entities import Metric
-
         for trial in self._trials.values():
             if not trial.status:  # a crash came before the scheduler saved it, and nobody will take it up again
                 self.trial_ended(trial.trial_id, "interrupted", "not taken up again after the search was resumed")
         self._ended = True
-        time, figures = now(), notes.finite_numbers(summary_metrics)
+        figures = notes.finite_numbers(summary_metrics)
         tags = {f"winner.{name}": notes.text(value) for name, value in winner.items()}
         tags |= {"status": status, NOTE: notes.search_end_note(self._search, self._params, winner, status)}
-        metrics = [Metric(name, value, time, 0) for name, value in figures.items()]
-        parent, run_status = self._parent, RUN_STATUS[status]
-        if metrics:
-            self._writer.put("the figures of the search", partial(self._runs.log, parent, [metrics]))
+        if figures:
+            self._tell("metrics", SEARCH, "the figures of the search", values=figures, step=0, time=now())
         for path in artifacts:
-            self._writer.put(f"the artifact {path.name}", partial(self._runs.upload, parent, self._copy(path), None))
-        self._writer.put("the end of the search", lambda: self._runs.end(parent, run_status, tags, time))
+            copy = self._spool.keep(path)
+            self._tell("upload", SEARCH, f"the artifact {path.name}", path=copy, folder=None)
+        self._tell("end", SEARCH, "the end of the search", status=RUN_STATUS[status], tags=tags, time=now())
+        self._spool.commit()
+
+    def _tell(self, kind: str, run: str, what: str, **data: Any) -> None:
+        self._writer.put(self._spool.add(kind, run, what, **data))
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Deliver everything now; whether that was possible within ``timeout`` seconds."""
         return self._writer.flush(timeout)
 
     def close(self, timeout: float = 30.0) -> list[str]:
-        """Deliver the rest, for ``timeout`` seconds at most; log and return what was never delivered, in words."""
-        lost = self._writer.close(timeout)
-        if lost and self._spool.exists():
-            log.warning("MLflow at %s never took: %s", self.store.shown, "; ".join(lost))
-        shutil.rmtree(self._spool, ignore_errors=True)
-        return lost
+        """Deliver the rest, for ``timeout`` seconds at most; log and return what was not delivered, in words."""
+        left = self._writer.close(timeout)
+        if left and not self._closed:
+            log.warning("MLflow at %s has not taken: %s", self.store.shown, "; ".join(left))
+        self._closed = True
+        self._spool.close()
+        return left
 
     def __enter__(self) -> Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
-        if kind is not None and self._parent and not self._ended:
+        if kind is not None and self._started and not self._ended:
             self.end_search({}, [], {}, "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
         self.close()
 
@@ -253,10 +294,11 @@ class Tracker:
     def page(self) -> str:
         """The table of the search's trials, the best first; goes after the address of an interface."""
         # The bare page of an experiment is MLflow's for language model applications, and shows no runs.
-        return f"/#/experiments/{self.store.experiment.experiment_id}/runs?viewStateShareKey={self._parent}"
+        parent = self._spool.runs.get(SEARCH, "")
+        return f"/#/experiments/{self.store.experiment.experiment_id}/runs?viewStateShareKey={parent}"
 
     def _name(self, number: int, configuration: Mapping[str, Any]) -> str:
-        name, taken = f"trial {number:02d}", {trial.name for trial in self._trials.values()}
+        name, taken = f"trial {number:02d}", {trial.key for trial in self._trials.values()}
         return f"{name} seed {configuration.get('seed', len(taken))}" if name in taken else name
 
     def _taken_up(self, number: int, params: Mapping[str, str]) -> TrialRun | None:
@@ -266,12 +308,3 @@ class Tracker:
             if trial.number == number and not running and params.items() <= trial.params.items():
                 return self._trials.pop(trial_id)
         return None
-
-    def _deliver(self, trial: TrialRun) -> None:
-        trial.queued = False  # first: a report that comes from now on is seen below, or queued anew
-        while trial.undelivered:
-            del trial.undelivered[: self._runs.log(trial.run_id, trial.undelivered)]
-
-    def _copy(self, path: Path) -> Path:
-        copy = Path(tempfile.mkdtemp(dir=self._spool)) / path.name
-        return Path(shutil.copytree(path, copy) if path.is_dir() else shutil.copy2(path, copy))

@@ -57,6 +57,7 @@ class TrackingCallback(Callback):
 
     Attributes:
         records: what is known of each trial, by Tune's id, in the order of their numbers.
+        find_adapter: the folder of a trial's adapter by its number; where there is none, Tune's checkpoint counts.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class TrackingCallback(Callback):
         self._tracker = tracker
         self._progress = progress
         self._recipe = recipe
-        self._reasons: dict[int, str] = {}
+        self._reasons: dict[int, tuple[str, Status]] = {}
         self._raise_errors = raise_errors
         self._complained: set[str] = set()
+        self.find_adapter: Callable[[int], Path | None] = lambda number: None
         self._to_replay = False
         self._seen = 0
         _live[search] = self
@@ -84,9 +86,9 @@ class TrackingCallback(Callback):
     def __reduce__(self) -> tuple[Callable[[str], Callback], tuple[str]]:
         return _revive, (self.search,)
 
-    def explain(self, number: int, reason: str) -> None:
-        """For a scheduler: why it is about to stop the trial of that number."""
-        self._reasons[number] = reason
+    def explain(self, number: int, reason: str, status: Status = "stopped early") -> None:
+        """For a scheduler: why it is about to end the trial of that number, and what that makes of it."""
+        self._reasons[number] = reason, status
 
     def get_state(self) -> dict[str, Any]:
         """The records, which Tune saves beside the state of its trials."""
@@ -136,6 +138,8 @@ class TrackingCallback(Callback):
         record, report = self._record(trial), report_of(result)
         if "step" not in report:
             return
+        if record.reports and record.reports[-1] == report:  # its actor handed it on and died: the next cannot know
+            return
         record.reports.append(report)
         with self._guarded("the display"):
             self._progress.reported(record.number, report)
@@ -151,8 +155,9 @@ class TrackingCallback(Callback):
         elif said == "finished" or record.step >= self.budget:
             self._end(trial, "finished", "")
         else:
-            reason = self._reasons.get(record.number, f"at step {record.step:,} of {self.budget:,}")
-            self._end(trial, "stopped early", reason)
+            unexplained: tuple[str, Status] = f"at step {record.step:,} of {self.budget:,}", "stopped early"
+            reason, status = self._reasons.get(record.number, unexplained)
+            self._end(trial, status, reason)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial raised, and its retries are used up."""
@@ -198,7 +203,8 @@ class TrackingCallback(Callback):
     def _end_run(self, record: TrialRecord, trial: Trial | None) -> None:
         if record.trial_id not in self._tracker:  # it was stopped before it ever started
             return
-        with _adapter_of(trial) as adapter:
+        with _adapter_of(trial) as tunes_own:
+            adapter = self.find_adapter(record.number) or tunes_own
             self._tracker.trial_ended(record.trial_id, record.status, record.reason or record.error, adapter)
 
     def _replay(self, record: TrialRecord, trial: Trial | None) -> None:
@@ -242,8 +248,9 @@ def identity_of(config: Mapping[str, Any]) -> tuple[int, dict[str, Any], int]:
 
 
 def report_of(result: Mapping[str, Any]) -> Report:
-    """The trial's own report in what Tune made of it (Tune adds its clock, host and counters)."""
-    return {name: value for name, value in result.items() if name in _REPORT_KEYS or "/" in name}
+    """The trial's own report in what Tune made of it (Tune adds its clock, host and counters, and last the config)."""
+    own = {name: value for name, value in result.items() if name in _REPORT_KEYS or "/" in name}
+    return {name: value for name, value in own.items() if not name.startswith("config/")}
 
 
 def error_of(trial: Trial) -> str:

@@ -1,4 +1,4 @@
-"""The few things that a tracker does to MLflow runs. All but one may be done twice, since an answer may be lost."""
+"""The few things that a tracker does to MLflow runs. All but one, `Runs.create`, may be done twice."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import getpass
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import tracking_notes as notes
+from orchestrator.tracking_spool import Operation
 from orchestrator.tracking_store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
 
 NOTE = "mlflow.note.content"
 PARENT = "mlflow.parentRunId"
-_METRICS_A_CALL = 1000  # MLflow's own limits
-_PARAMS_A_CALL = 100
+KEY = "tracking_key"  # of a trial's run, unlike its name and its trial's id always the same
+_PARAMS_A_CALL = 100  # MLflow's own limit
 
 
 def now() -> int:
@@ -31,30 +32,24 @@ def now() -> int:
 
 @dataclass
 class TrialRun:
-    """A trial's run, known before it exists: the writer makes it a moment later.
+    """A trial's run as it will be when all that is in the spool has been delivered.
 
     Attributes:
+        key: names it in the spool.
         params: its parameters, as text.
         status: how it ended; empty while it runs.
         started: this process has told of its start.
-        requested: MLflow was asked to create the run, whether or not an answer came.
-        undelivered: reports that are not yet in the store, each as its metrics.
-        queued: the writer has been told of them.
     """
 
     trial_id: str
     number: int
-    name: str = ""
-    run_id: str = ""
+    key: str = ""
     note: str = ""
     status: str = ""
     last_step: int = -1
     best: tuple[float, int] | None = None
     params: dict[str, str] = field(default_factory=dict)
     started: bool = False
-    requested: bool = False
-    undelivered: list[list[Metric]] = field(default_factory=list)
-    queued: bool = False
 
     @classmethod
     def found(cls, run: Run) -> TrialRun:
@@ -64,14 +59,32 @@ class TrialRun:
         return cls(
             trial_id=tags["trial_id"],
             number=int(tags["trial"]),
-            name=run.info.run_name,
-            run_id=run.info.run_id,
+            key=tags.get(KEY, run.info.run_name),
             params=run.data.params,
             note=tags.get(NOTE, "").split("\n\n")[0],
             status="" if run.info.status == "RUNNING" else tags.get("status", ""),
             last_step=int(metrics.get("step", -1)),
             best=best,
         )
+
+    def will_hear(self, operation: Operation) -> None:
+        """Take in an operation that an earlier process left undelivered."""
+        data = operation.data
+        if operation.kind == "start":
+            self.status, self.note, self.trial_id = "", data["running"][NOTE], data["running"]["trial_id"]
+        elif operation.kind == "end":
+            self.status = data["tags"]["status"]
+        elif operation.kind == "metrics":
+            self.last_step = max(self.last_step, int(data["step"]))
+            best = data["values"].get("best_score")
+            self.best = self.best if best is None else (best, int(data["values"].get("best_step", data["step"])))
+
+    @classmethod
+    def planned(cls, start: Operation) -> TrialRun:
+        """A trial of whose run nothing is known but that it is to be made."""
+        data = start.data
+        params = {notes.key(name): notes.text(value) for name, value in data["params"].items()}
+        return cls(data["running"]["trial_id"], int(data["identity"]["trial"]), start.run, params=params)
 
 
 class Runs:
@@ -94,10 +107,22 @@ class Runs:
         """The runs below a search, the newest first."""
         return self._find(f"tags.`{PARENT}` = '{parent}' AND tags.kind = 'trial'")
 
-    def trial(self, parent: str, trial_id: str) -> Run | None:
-        """The run of one trial of a search."""
-        found = self._find(f"tags.`{PARENT}` = '{parent}' AND tags.trial_id = {_quoted(trial_id)}")
-        return found[0] if found else None
+    def trial(self, parent: str, key: str) -> str | None:
+        """The id of the run of one trial of a search; of several the oldest."""
+        found = self._find(f"tags.`{PARENT}` = '{parent}' AND tags.{KEY} = {_quoted(key)}")
+        return found[-1].info.run_id if found else None
+
+    def drop_doubles(self, parent: str, ours: Collection[str]) -> None:
+        """Delete runs that stand for the same trial as one of ``ours``.
+
+        A server that is cut off may carry out what it was asked for after it was asked again.
+        """
+        runs = self.trials(parent)
+        keys = {run.data.tags.get(KEY) for run in runs if run.info.run_id in ours}
+        for run in runs:
+            key = run.data.tags.get(KEY)
+            if key is not None and key in keys and run.info.run_id not in ours:
+                self.client.delete_run(run.info.run_id)
 
     def create(self, name: str, tags: Mapping[str, str], start_time: int) -> str:
         """A run that is running; returns its id. The one call that must not be made twice."""
@@ -109,25 +134,32 @@ class Runs:
         """Let an ended run be a running one again."""
         self.client.update_run(run_id, status="RUNNING")
 
-    def describe(self, run_id: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Set parameters and tags. A parameter that the run has already keeps its value, as MLflow wants it."""
+    def describe(self, run_id: str, params: Mapping[str, Any], tags: Mapping[str, str], fresh: bool = False) -> None:
+        """Set parameters and tags. A parameter that the run has already keeps its value, as MLflow wants it.
+
+        Args:
+            fresh: the run has no parameters yet.
+        """
         from mlflow.entities import Param, RunTag
 
-        present = self.client.get_run(run_id).data.params
+        present = {} if fresh or not params else self.client.get_run(run_id).data.params
         wanted = {notes.key(name): notes.text(value) for name, value in params.items()}
         new = [Param(name, value) for name, value in wanted.items() if name not in present]
-        for start in range(0, len(new), _PARAMS_A_CALL):
+        for start in range(_PARAMS_A_CALL, len(new), _PARAMS_A_CALL):
             self.client.log_batch(run_id, params=new[start : start + _PARAMS_A_CALL])
-        self.client.log_batch(run_id, tags=[RunTag(notes.key(tag), notes.text(value)) for tag, value in tags.items()])
+        # Tags and the first parameters in one call: each is several transactions of a database.
+        entities = [RunTag(notes.key(tag), notes.text(value)) for tag, value in tags.items()]
+        self.client.log_batch(run_id, params=new[:_PARAMS_A_CALL], tags=entities)
 
-    def log(self, run_id: str, reports: Sequence[Sequence[Metric]]) -> int:
-        """Write as many whole reports as one call takes, all or none of them; returns how many."""
-        batch, count = list(reports[0]), 1
-        while count < len(reports) and len(batch) + len(reports[count]) <= _METRICS_A_CALL:
-            batch += reports[count]
-            count += 1
-        self.client.log_batch(run_id, metrics=batch)
-        return count
+    def log(self, run_id: str, reports: Iterable[Mapping[str, Any]]) -> None:
+        """Write reports, each with its ``values`` by their names, ``step`` and ``time``; all or none.
+
+        MLflow keeps one copy of points that are equal in name, value, step and time.
+        """
+        from mlflow.entities import Metric
+
+        points = [Metric(key, value, r["time"], r["step"]) for r in reports for key, value in r["values"].items()]
+        self.client.log_batch(run_id, metrics=points)
 
     def upload(self, run_id: str, path: Path, folder: str | None) -> None:
         """Put a file, or all files of a folder, under ``folder`` of the run's artifacts."""

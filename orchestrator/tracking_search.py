@@ -44,12 +44,21 @@ def read_store(uri: str | None) -> Found:
             continue
         source = f"run {run.info.run_id} of {shown}"
         try:
-            record = _attached(client, run) or _rebuilt(client, run, name)
+            record = record_of(client, run)
         except (RecordError, KeyError, TypeError, ValueError) as error:
             unread.append(f"{name} ({source}): {error}")
             continue
         searches.append(FoundSearch(record, started_of(record, run.info.start_time / 1000.0), source))
     return Found(unique(searches), tuple(unread))
+
+
+def record_of(client: MlflowClient, run: Run) -> SearchRecord:
+    """The record of the search whose run this is.
+
+    Raises:
+        RecordError, KeyError, TypeError, ValueError: it is damaged, or the run is another program's.
+    """
+    return _attached(client, run) or _rebuilt(client, run, run.data.tags["search"])
 
 
 def _runs(client: MlflowClient, condition: str) -> Iterator[Run]:

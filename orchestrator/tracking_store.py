@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, and reads the settings belo
 _MLFLOW_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would make a run twice whose first request was not answered
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
@@ -286,8 +286,8 @@ def _quiet_contact() -> Iterator[None]:
     """MLflow's first contact in seconds, not minutes, and without its account of how it lays out a database."""
     for name, value in _MLFLOW_DEFAULTS.items():
         os.environ.setdefault(name, value)
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each error that it raises
     hurry = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_CONTACT_SECONDS)}
     before = {name: os.environ.get(name) for name in hurry}
     os.environ.update(hurry)

@@ -297,7 +297,7 @@ def test_what_was_never_delivered_is_said_at_the_end(
     begun = time.monotonic()
     assert tracker.close(timeout=1.0) == ["reports of trial 01", "the end of trial 01"]
     assert time.monotonic() - begun < 5.0
-    assert "never took: reports of trial 01; the end of trial 01" in caplog.text
+    assert "has not taken: reports of trial 01; the end of trial 01" in caplog.text
 
 
 def test_one_call_that_never_succeeds_does_not_stop_the_others(

@@ -1,0 +1,223 @@
+"""Files that lost their end, cut at every byte or at many: found out, said, and the last good state used."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from orchestrator.checkpoint_files import adapter_files, checkpoints, damaged, remove_unfinished, to_go_on_from
+from orchestrator.kept_checkpoints import keep, latest_kept, read_kept
+from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.tracking_spool import SEARCH, Spool
+from orchestrator.twin_files import copy_of, keep_record, load_record, read_either, write_twice
+from trials.errors import UserError
+from trials.whole_checkpoints import FACTS, MANIFEST, manifest, step_of
+
+EVERY = 4
+
+
+def checkpoint_files(folder: Path, step: int) -> dict[str, bytes]:
+    """What an engine hands over with a report."""
+    (folder / "adapter").mkdir(parents=True)
+    save_file({"prompt": np.full((2, 3), step, dtype=np.float32)}, folder / "adapter" / "adapter_model.safetensors")
+    (folder / "adapter" / "adapter_config.json").write_text(json.dumps({"step": step}))
+    save_file({"moments": np.arange(12, dtype=np.float32)}, folder / "training.safetensors")
+    facts = {"config": {"eval_every": EVERY}, "step": step, MANIFEST: manifest(folder)}
+    (folder / FACTS).write_text(json.dumps(facts, indent=1))
+    files = {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+    shutil.rmtree(folder)
+    return files
+
+
+def report(step: int) -> dict[str, object]:
+    return {"step": step, "score": 10.0 * step, "status": "running"}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    """Two checkpoints of trial 3."""
+    for step in (4, 8):
+        keep(tmp_path / "attempt-1" / "trial-3", checkpoint_files(tmp_path / "made", step), report(step))
+    return tmp_path
+
+
+def cuts(size: int, most: int = 60) -> list[int]:
+    """Lengths to cut a file to: all of a short one, of a longer one so many, and always the first and the last."""
+    return sorted({*range(min(size, 10)), *np.linspace(0, size - 1, most).astype(int).tolist(), size - 1})
+
+
+@pytest.mark.parametrize(
+    "file", [FACTS, "training.safetensors", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"]
+)
+def test_a_checkpoint_that_was_cut_anywhere_is_passed_over(storage: Path, file: str) -> None:
+    first, second = (folder for _, folder in checkpoints(storage, 3))
+    whole = (second / file).read_bytes()
+    for length in cuts(len(whole)):
+        (second / file).write_bytes(whole[:length])
+        assert step_of(second) is None, f"{file} of {length} bytes was believed"
+        assert to_go_on_from(storage, 3, recorded=8) == first and damaged(storage, 3) == [second]
+        assert json.loads(adapter_files(storage, 3)["adapter_config.json"]) == {"step": 4}
+        assert latest_kept(second.parent) == first
+    (second / file).write_bytes(whole)
+    assert to_go_on_from(storage, 3, recorded=8) == second
+
+
+def test_a_byte_that_changed_is_found_too(storage: Path) -> None:
+    second = checkpoints(storage, 3)[-1][1]
+    tensors = bytearray((second / "training.safetensors").read_bytes())
+    tensors[-1] ^= 1
+    (second / "training.safetensors").write_bytes(tensors)
+    assert damaged(storage, 3) == [second]
+
+
+def test_where_no_checkpoint_is_whole_the_error_says_what_to_do(storage: Path) -> None:
+    for _, folder in checkpoints(storage, 3):
+        (folder / FACTS).write_text("{")
+    assert to_go_on_from(storage, 3, recorded=8) is None
+    with pytest.raises(UserError, match="All scores are kept; the same command with --rerun 3"):
+        adapter_files(storage, 3)
+
+
+def test_a_report_that_was_not_heard_is_in_its_checkpoint_and_only_the_next_one_counts(storage: Path) -> None:
+    first, second = (folder for _, folder in checkpoints(storage, 3))
+    assert to_go_on_from(storage, 3, recorded=4) == second and read_kept(second)[1] == report(8)
+    assert "report.json" not in read_kept(second)[0]
+    third = keep(second.parent, checkpoint_files(storage / "made", 12), report(12))
+    assert not first.exists() and second.exists(), "the last two are kept"
+    assert to_go_on_from(storage, 3, recorded=4) == second, "the report of step 8 would be missing"
+    whole = (third / "report.json").read_bytes()
+    for length in range(len(whole)):
+        (third / "report.json").write_bytes(whole[:length])
+        assert read_kept(third)[1] is None and to_go_on_from(storage, 3, recorded=8) == second
+
+
+def test_a_checkpoint_for_which_there_is_no_room_leaves_the_others(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        keep(storage / "attempt-1" / "trial-3", {FACTS: b"{}"}, report(12))
+    monkeypatch.undo()
+    assert [step for step, _ in checkpoints(storage, 3)] == [4, 8]
+    assert not list(storage.rglob(".checkpoint*"))
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    trial = tmp_path / "tune" / "attempt-1" / "trial-3"
+    keep(trial, checkpoint_files(tmp_path / "made", 4), report(4))
+    (trial / ".checkpoint_step_000000008").mkdir()
+    (tmp_path / ".search.json.abcd.tmp").write_text("{")
+    remove_unfinished(tmp_path)
+    assert [path.name for path in trial.iterdir()] == ["checkpoint_step_000000004"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def make_record(step: int) -> SearchRecord:
+    trial = TrialRecord("t", 1, {"prompt_lr": 0.3}, 42, "running", [{"step": step, "score": math.nan}])
+    return SearchRecord("s", "rte", "adept", "t5-nano", "paper", "accuracy", trials=[trial])
+
+
+def test_a_record_that_was_cut_anywhere_is_replaced_by_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "search.json"
+    for step in (100, 200):
+        keep_record(make_record(step), path)
+    whole = path.read_bytes()
+    for length in cuts(len(whole) - 1):  # the last byte is a line's end
+        path.write_bytes(whole[:length])
+        record, said = load_record(path)
+        assert record is not None and record.trials[0].step == 100
+        assert "search.json is damaged" in said and "the record before it is used" in said
+    copy_of(path).write_text("{")
+    record, said = load_record(path)
+    assert record is None and "made anew from the journal" in said
+
+
+def test_a_record_for_which_there_is_no_room_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "search.json"
+    keep_record(make_record(100), path)
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestrator.records.os.fsync", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                keep_record(make_record(200), path)
+    record, said = load_record(path)
+    assert record is not None and record.trials[0].step == 100 and said == ""
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_options_that_were_cut_anywhere_are_read_from_their_copy(tmp_path: Path) -> None:
+    path, options = tmp_path / "options.json", {"task": "rte", "steps": "400"}
+    write_twice(path, options)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        document, said = read_either(path)
+        assert document == options and "options.copy.json is used" in said
+    copy_of(path).write_bytes(b"")
+    with pytest.raises(UserError, match="and so is its copy"):
+        read_either(path)
+
+
+def test_a_spool_that_was_cut_anywhere_keeps_what_is_before_the_cut(tmp_path: Path) -> None:
+    folder = tmp_path / "tracking"
+    spool = Spool(folder)
+    spool.search_started("sqlite:///x.db", "parent")
+    lengths = []
+    for step in range(5):
+        spool.add("metrics", "trial 01", "reports of trial 01", values={"score": 1.0}, step=step, time=7)
+        spool.commit()
+        lengths.append((folder / "spool.jsonl").stat().st_size)
+    spool.close()
+    whole = (folder / "spool.jsonl").read_bytes()
+    for length in cuts(len(whole)):
+        cut = tmp_path / f"cut-{length}"
+        shutil.copytree(folder, cut)
+        (cut / "spool.jsonl").write_bytes(whole[:length])
+        again = Spool(cut)
+        assert len(again.pending) == sum(end <= length for end in lengths)
+        assert "spool.jsonl" in again.damage and all(operation.doubtful for operation in again.pending)
+        number = again.add("metrics", "trial 01", "reports of trial 01", values={}, step=9, time=8).number
+        again.close()
+        assert [o.number for o in Spool(cut).pending][-1] == number, "it goes on after the cut"
+
+
+def test_a_spool_knows_what_was_delivered_and_drops_copies_that_nobody_wants(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "tracking")
+    (tmp_path / "summary.md").write_text("# Summary")
+    paths = [spool.keep(tmp_path / "summary.md") for _ in range(3)]
+    first, second = (spool.add("upload", SEARCH, "the summary", path=path, folder=None) for path in paths[:2])
+    spool.delivered([first])
+    spool.close()
+    again = Spool(tmp_path / "tracking")
+    assert [operation.number for operation in again.pending] == [second.number]
+    assert [(again.folder / path).exists() for path in paths] == [False, True, False]
+
+
+def test_a_full_disk_keeps_the_spool_in_memory_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    spool = Spool(tmp_path / "tracking")
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestrator.journal.os.pwrite", full)
+        spool.add("view", SEARCH, "the table of the trials", params=[])
+        spool.commit()
+    assert "stays in memory" in caplog.text and "free some space" in caplog.text
+    spool.close()
+    assert [operation.kind for operation in Spool(tmp_path / "tracking").pending] == ["view"]

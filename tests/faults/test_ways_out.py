@@ -1,0 +1,96 @@
+"""Ctrl-C pressed twice, and a disk that is full: a word on what is kept, and the same command goes on from there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.disk import LEAST_ROOM, DiskFullError, no_room, tells_of_full
+from tests.faults.checks import JOURNAL, all_problems
+from tests.faults.small_search import START_SECONDS, Search, make_task
+
+
+def reports(search: Search) -> int:
+    try:
+        return (search.folder / "tune" / JOURNAL).read_bytes().count(b'"event":"report"')
+    except OSError:
+        return 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_twice_leaves_everything_to_go_on_from(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    search = Search(tmp_path, "twice", uri)
+    process = search.start()
+    end = time.monotonic() + START_SECONDS
+    while reports(search) < 4:
+        assert process.poll() is None and time.monotonic() < end, search.output
+        time.sleep(0.05)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert process.wait(timeout=90) == 130, search.output
+    assert "Traceback" not in search.output and "same command" in search.output, search.output
+    assert search.start().wait(timeout=300) == 0, search.output
+    assert all_problems(search.folder, uri, undisturbed=None) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for a search and little more."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    size = f"size={LEAST_ROOM + (24 << 20)}"
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", str(folder)], capture_output=True, check=False)
+    if made.returncode != 0:
+        pytest.skip("a small disk can be made by root alone")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path) -> None:
+    make_task(small_disk)
+    uri = f"sqlite:///{small_disk / 'mlflow.db'}"
+    search = Search(small_disk, "full", uri)
+    search.log = tmp_path / "full.log"
+    process = search.start()
+    end = time.monotonic() + START_SECONDS
+    while reports(search) < 4:
+        assert process.poll() is None and time.monotonic() < end, search.output
+        time.sleep(0.05)
+    filler = small_disk / "filler"
+    with filler.open("wb") as stream:
+        try:
+            while True:
+                os.write(stream.fileno(), b"\0" * (1 << 16))
+        except OSError:
+            pass
+    assert process.wait(timeout=120) == 2, search.output
+    assert "no room left" in search.output and "make room, then give the same command again" in search.output
+    assert "Traceback" not in search.output, search.output
+    filler.unlink()
+    assert search.start().wait(timeout=300) == 0, search.output
+    assert all_problems(search.folder, uri, undisturbed=None) == []
+
+
+def test_little_room_is_found_before_it_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=LEAST_ROOM))
+    assert no_room(tmp_path) is None
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=LEAST_ROOM - (2 << 20)))
+    problem = no_room(tmp_path)
+    assert isinstance(problem, DiskFullError) and "30 MB are free, 32 are needed" in str(problem)
+    assert "no trial counts as failed for it" in str(problem)
+
+
+def test_a_full_disk_is_recognized_in_the_words_of_another_process() -> None:
+    assert tells_of_full("OSError: [Errno 28] No space left on device: '/x'") and not tells_of_full("[Errno 2]")
