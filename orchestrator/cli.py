@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from orchestrator.commands.compare import compare
+from orchestrator.commands.replay import replay
+from orchestrator.commands.report import report
+from orchestrator.commands.verify import verify
+from orchestrator.messages import with_messages
 from orchestrator.planning import Plan, make_plan
 from orchestrator.settings import read_settings
-from search_spaces import SpaceError, space_names
+from orchestrator.twin_files import read_either
+from search_spaces import space_names
 from trials.errors import UserError, did_you_mean
 
 app = typer.Typer(
@@ -25,7 +30,8 @@ app = typer.Typer(
     help="Find the best ADePT configuration for a task on a frozen language model.",
 )
 
-Text = Annotated[str | None, typer.Option(metavar="TEXT")]
+NOT_KEPT = ("plan", "resume", "rerun", "quiet", "debug")
+"""Options that say what to do now; the others say what a search is, and are kept with it."""
 
 
 def option(help_text: str, metavar: str = "TEXT") -> Any:
@@ -48,14 +54,32 @@ def search(
     warmup_steps: Annotated[str | None, option("updates of linear warm-up [the space's]", "N")] = None,
     max_source_length: Annotated[str | None, option("longest source in tokens [the task's]", "N")] = None,
     seed: Annotated[str | None, option("training seed; the data split has its own [42]", "N")] = None,
-    scheduler: Annotated[str | None, option("asha stops poor trials early, none trains all [asha]", "NAME")] = None,
+    scheduler: Annotated[
+        str | None,
+        option("asha, median: stop poor trials early; promotion: pause them; none: train all [asha]", "NAME"),
+    ] = None,
     grace: Annotated[str | None, option("updates before the first decision [a quarter of the budget]", "N")] = None,
-    eta: Annotated[str | None, option("one in N trials goes on at each rung [3]", "N")] = None,
-    search: Annotated[str | None, option("grid: the whole space; random: --samples of it [grid]", "NAME")] = None,
-    samples: Annotated[str | None, option("configurations to draw with --search random", "N")] = None,
+    eta: Annotated[str | None, option("asha, promotion: one in N trials goes on at each rung [3]", "N")] = None,
+    search: Annotated[
+        str | None, option("grid: the space's own; random, tpe, gp: drawn from its ranges [grid]", "NAME")
+    ] = None,
+    samples: Annotated[str | None, option("configurations to train [the whole grid]", "N")] = None,
+    seeds: Annotated[str | None, option("seeds on which the best configurations are trained [1]", "N")] = None,
+    top: Annotated[str | None, option("configurations to compare over --seeds [1]", "N")] = None,
+    warm_start: Annotated[
+        bool, typer.Option("--warm-start", help="tpe, gp: learn from earlier searches in the MLflow store")
+    ] = False,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="take over equal trials that are in the MLflow store already")
+    ] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="the same numbers to the last bit in whatever order trials run")
+    ] = False,
     devices: Annotated[str | None, option("accelerators, or without any CPU cores, to use [all]", "N")] = None,
-    slots: Annotated[str | None, option("trials that share a device [1]", "N")] = None,
+    slots: Annotated[str | None, option("trials that share a device [as many as fit and pay]", "N")] = None,
     max_concurrent: Annotated[str | None, option("trials at once, at most", "N")] = None,
+    precision: Annotated[str | None, option("float32 or bfloat16, of the backbone [float32]", "NAME")] = None,
+    memory_limit: Annotated[str | None, option("memory that a device's trials may use [all of it]", "GB")] = None,
     tracking_uri: Annotated[
         str | None, option("MLflow store [$MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here]", "URI")
     ] = None,
@@ -63,6 +87,9 @@ def search(
     name: Annotated[str | None, option("name of the search [made from its settings]", "NAME")] = None,
     price: Annotated[str | None, option("price of a device-hour, for the estimate of --plan", "X")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="print trials, steps, time and cost; start nothing")] = False,
+    rerun: Annotated[
+        str | None, option("train these trials of the search again: failed, diverged, or numbers (3,7)", "WHICH")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with an interrupted search; with --name its settings are read back")
     ] = False,
@@ -70,11 +97,43 @@ def search(
     debug: Annotated[bool, typer.Option("--debug", help="show the logs of Ray, MLflow and transformers")] = False,
 ) -> None:
     """Search: train the configurations of a space, stop the poor ones early, test the winner once."""
-    options = {key: value for key, value in locals().items() if key not in ("plan", "resume", "quiet", "debug")}
-    with_messages(lambda: start(options, plan_only=plan, resume=resume, quiet=quiet, debug=debug))
+    given = locals()
+    options = {key: as_text(given[key]) for key in given if key not in NOT_KEPT}
+    with_messages(lambda: start(options, plan_only=plan, resume=resume, rerun=rerun, quiet=quiet, debug=debug))
+
+
+def plan(**given: Any) -> None:
+    """Plan: print what `search` with the same options would train, how long and at what cost; start nothing."""
+    with_messages(lambda: start({k: as_text(v) for k, v in given.items()}, plan_only=True))
+
+
+signature = inspect.signature(search, eval_str=True)
+plan.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    parameters=[parameter for name, parameter in signature.parameters.items() if name not in NOT_KEPT]
+)
+
+
+def resume(
+    name: Annotated[str, typer.Argument(help="name of the search", metavar="NAME")],
+    output: Annotated[str | None, option("folder of the results [runs]", "FOLDER")] = None,
+    rerun: Annotated[
+        str | None, option("train these trials again: failed, diverged, or numbers (3,7)", "WHICH")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print failures and the final table only")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show the logs of Ray, MLflow and transformers")] = False,
+) -> None:
+    """Resume: go on with an interrupted search; the same as `search --resume --name NAME`."""
+    options = {key: None for key in signature.parameters if key not in NOT_KEPT} | {"name": name, "output": output}
+    with_messages(lambda: start(options, resume=True, rerun=rerun, quiet=quiet, debug=debug))
 
 
 app.command(name="search")(search)
+app.command(name="plan")(plan)
+app.command(name="resume")(resume)
+app.command(name="report")(report)
+app.command(name="compare")(compare)
+app.command(name="replay")(replay)
+app.command(name="verify")(verify)
 
 
 @app.command(name="list")
@@ -111,7 +170,15 @@ def predict(
     with_messages(run)
 
 
-def start(options: dict[str, str | None], *, plan_only: bool, resume: bool, quiet: bool, debug: bool) -> int:
+def start(
+    options: dict[str, str | None],
+    *,
+    plan_only: bool = False,
+    resume: bool = False,
+    rerun: str | None = None,
+    quiet: bool = False,
+    debug: bool = False,
+) -> int:
     """Resolve, check, then plan or run; the exit code."""
     if resume:
         options = resumed_options(options)
@@ -127,7 +194,7 @@ def start(options: dict[str, str | None], *, plan_only: bool, resume: bool, quie
         quieten()
     from orchestrator.running import run_search
 
-    return run_search(plan, options, console, resume=resume, quiet=quiet, debug=debug)
+    return run_search(plan, options, console, resume=resume, rerun=rerun, quiet=quiet, debug=debug)
 
 
 def resumed_options(options: dict[str, str | None]) -> dict[str, str | None]:
@@ -140,7 +207,9 @@ def resumed_options(options: dict[str, str | None]) -> dict[str, str | None]:
         searches = [f.parent.name for f in output.glob("*/options.json")]
         hint = did_you_mean(options["name"], searches) or (f"; there: {', '.join(searches)}" if searches else "")
         raise UserError([f"--resume --name {options['name']}: there is no such search in {output}{hint}"])
-    before = json.loads(file.read_text())
+    before, said = read_either(file)
+    if said:
+        print(f"note: {said}", file=sys.stderr)
     changed = [k for k, v in options.items() if v is not None and k != "output" and before.get(k) not in (None, v)]
     if changed:
         raise UserError(
@@ -153,30 +222,16 @@ def resumed_options(options: dict[str, str | None]) -> dict[str, str | None]:
     return {**before, **{k: v for k, v in options.items() if v is not None}}
 
 
+def as_text(value: str | bool | None) -> str | None:
+    """An option's value as `read_settings` takes it: None where it was not given."""
+    return ("yes" if value else None) if isinstance(value, bool) else value
+
+
 def quieten() -> None:
     """Silence what users did not ask for: progress bars and notices of the libraries below."""
     from orchestrator.quiet import silence_libraries
 
     silence_libraries()
-
-
-def with_messages(run: Callable[[], int]) -> None:
-    """Run; a user's error becomes one message on stderr and exit code 2, without a traceback."""
-    from orchestrator.records import RecordError
-    from orchestrator.tracking_store import TrackingError
-
-    try:
-        code = run()
-    except (UserError, SpaceError, TrackingError) as error:
-        lines = error.problems
-        print("error: " + lines[0] if len(lines) == 1 else "errors:", file=sys.stderr)
-        for line in lines if len(lines) > 1 else ():
-            print(f"  - {line}", file=sys.stderr)
-        code = 2
-    except RecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
-    raise typer.Exit(code)
 
 
 def main(arguments: list[str] | None = None) -> None:

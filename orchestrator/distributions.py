@@ -55,6 +55,32 @@ class Distributions:
         grid = [self._parameters(configuration) for configuration in self.space.configurations]
         object.__setattr__(self, "ceiling", max([self.space.budget * self.width, *grid]))
 
+    @property
+    def points(self) -> int | None:
+        """How many draws there are; None where rates make them endless."""
+        counts: list[int] = []
+        for distribution in self.all.values():
+            if isinstance(distribution, FloatDistribution):
+                return None
+            if isinstance(distribution, CategoricalDistribution):
+                counts.append(len(distribution.choices))
+            elif isinstance(distribution, IntDistribution):
+                counts.append(distribution.high - distribution.low + 1)
+        return math.prod(counts)
+
+    def describe(self) -> dict[str, str]:
+        """What is drawn from, in words, by the names of each axis: ``0.001 to 0.3, log-uniform``."""
+        found = {}
+        for axis in self.space.axes:
+            distribution = self.all.get(",".join(axis.names))
+            if isinstance(distribution, FloatDistribution | IntDistribution):
+                text = f"{distribution.low:g} to {distribution.high:g}, {'log-' * distribution.log}uniform"
+                text += f"; {axis.names[1]} is what the budget leaves" if self._by_budget(axis) else ""
+            else:
+                text = "; ".join(", ".join(map(str, row)) for row in axis.rows)
+            found[", ".join(axis.names)] = text
+        return found
+
     def configuration(self, drawn: Mapping[str, Any]) -> Configuration:
         """The configuration that a draw from `all` stands for."""
         values: dict[str, Any] = {}

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.engine_count import engines_needed
 from orchestrator.planning import Plan
 
 FLOAT32_TFLOPS = {
@@ -72,14 +73,11 @@ def measured_rate(size: int = 1024, repeats: int = 5) -> float:
 def estimate(plan: Plan, device: Device) -> Estimate:
     """Training time of a plan with every row as long as allowed, so an upper bound in that respect."""
     settings = plan.settings
-    full = sum(
-        trial.config.steps
-        * plan.facts.step_flops(
-            trial.config.batch_size,
-            plan.max_source_length + float(trial.config.hyperparameters.get("prompt_length", 100)),
-        )
-        for trial in plan.trials
-    )
+    # Where configurations are proposed later, those of the grid stand for them.
+    of = [trial.config.hyperparameters for trial in plan.trials] or list(plan.space.configurations)
+    lengths = [plan.max_source_length + float(found.get("prompt_length", 100)) for found in of]
+    flops = [plan.facts.step_flops(plan.training.batch_size, length) for length in lengths]
+    full = plan.steps * sum(flops) / len(flops)
     seconds = full / device.rate
     return Estimate(device, settings.devices or device.count, seconds * plan.expected_steps / plan.steps, seconds)
 
@@ -88,26 +86,16 @@ def print_plan(plan: Plan, console: Console) -> None:
     """The trials, steps, time and cost of a search that has not started."""
     guess = estimate(plan, local_device())
     training, settings = plan.training, plan.settings
-    axes = list(plan.trials[0].config.hyperparameters)
-    table = Table("trial", *axes, "parameters", title=f"{plan.task.title}: {settings.method} on {plan.facts.name}")
-    for trial in sorted(plan.trials, key=lambda t: t.number):
-        values = [f"{v:g}" if isinstance(v, float) else str(v) for v in trial.config.hyperparameters.values()]
-        table.add_row(str(trial.number), *values, f"{trial.parameters:,}")
-    console.print(table)
+    console.print(trials_table(plan) if plan.trials else ranges_table(plan))
     for note in plan.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
-    stopping = (
-        "every trial runs to the end"
-        if settings.scheduler == "none"
-        else f"asha: first decision at step {plan.grace:,}, one in {settings.eta} goes on at each rung"
-    )
-    busy = min(guess.devices * settings.slots, settings.max_concurrent or len(plan.trials), len(plan.trials))
+    engines = engines_needed(guess.devices, plan.samples, settings.slots, plan.max_concurrent)
     lines = [
-        f"{len(plan.trials)} trials x {training.steps:,} steps = {plan.steps:,} steps at most, "
-        f"about {plan.expected_steps:,} with early stopping ({stopping})",
+        f"{plan.count} trials x {training.steps:,} steps = {plan.steps:,} steps at most, "
+        f"about {plan.expected_steps:,} with early stopping ({stopping(plan)})",
         f"batch size {training.batch_size}, a report every {training.eval_every:,} steps, recipe {settings.recipe}, "
         f"seed {settings.seed}",
-        f"estimated training time: {hours(guess.expected_seconds / min(guess.devices, busy))} on {guess.devices} x "
+        f"estimated training time: {hours(guess.expected_seconds / engines)} on {engines} x "
         f"{guess.device.name}, {guess.expected_seconds / 3600:,.2f} device-hours "
         f"(full grid {guess.full_seconds / 3600:,.2f})",
         f"  with all rows at {plan.max_source_length} tokens and no evaluation; rate: "
@@ -120,6 +108,46 @@ def print_plan(plan: Plan, console: Console) -> None:
         lines.append("estimated cost: give --price PER_DEVICE_HOUR to see it")
     for line in [*lines, f"would write to {plan.folder}; nothing has been started"]:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def trials_table(plan: Plan) -> Table:
+    """The configurations that are known beforehand."""
+    axes = list(plan.trials[0].config.hyperparameters)
+    table = Table("trial", *axes, "parameters", title=title(plan))
+    for trial in sorted(plan.trials, key=lambda t: t.number):
+        values = [f"{v:g}" if isinstance(v, float) else str(v) for v in trial.config.hyperparameters.values()]
+        table.add_row(str(trial.number), *values, f"{trial.parameters:,}")
+    return table
+
+
+def ranges_table(plan: Plan) -> Table:
+    """What a searcher draws from."""
+    from orchestrator.distributions import Distributions
+
+    distributions = Distributions(plan.space, plan.facts.width, plan.max_source_length)
+    table = Table("hyperparameter", "drawn from", title=title(plan))
+    for names, text in distributions.describe().items():
+        table.add_row(names, text)
+    return table
+
+
+def title(plan: Plan) -> str:
+    """Task, method and backbone."""
+    return f"{plan.task.title}: {plan.settings.method} on {plan.facts.name}"
+
+
+def stopping(plan: Plan) -> str:
+    """When trials are stopped, in words."""
+    settings = plan.settings
+    first = f"{settings.scheduler}: first decision at step {plan.grace:,}"
+    if settings.scheduler == "none":
+        text = "every trial runs to the end"
+    elif settings.scheduler == "median":
+        text = f"{first}; half the trials are taken to end there"
+    else:
+        text = f"{first}, one in {settings.eta} goes on at each rung"
+    more = f"; {plan.repeats} trials on further seeds run to the end" if plan.repeats else ""
+    return text + more
 
 
 def hours(seconds: float) -> str:

@@ -10,6 +10,14 @@ from typing import Any
 from orchestrator.decisions import Decision, Policy, Rung, Verdict
 
 
+def expected_median_share(steps: int, grace: int) -> float:
+    """Share of the full grid's steps if half of the trials end at their first comparison, and no others later.
+
+    Half are below the median by what a median is; how many fall below it later depends on the curves' shapes.
+    """
+    return (grace + steps) / (2 * steps)
+
+
 class Median(Policy):
     """Stops a trial whose best score is below the median of the others' averages (Golovin et al. 2017, section 3.2.2).
 

@@ -2,134 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
-from orchestrator.halving import default_grace, expected_share
-from orchestrator.settings import SearchSettings
+from orchestrator.halving import default_grace
+from orchestrator.plans import GB, EngineSpec, Plan, PlannedTrial
+from orchestrator.settings import LEARNING, SearchSettings
+from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
 from search_spaces import Settings as SpaceSettings
-from search_spaces import Space, SpaceError, default_space, load_space, methods, parameter_count
-from trials.backbone_facts import DEFAULT, Facts, describe
-from trials.config import TrialConfig
+from trials.backbone_facts import DEFAULT, describe
 from trials.errors import UserError, did_you_mean
-from trials.tasks import Task, get_task
+from trials.tasks import get_task
+
+__all__ = ["GB", "EngineSpec", "Plan", "PlannedTrial", "make_plan"]
 
 PAPERS_BACKBONE = "t5-base"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """What an engine needs to exist: the backbone and one task's data. Plain values, so that it can travel.
-
-    Attributes:
-        task: a registered task's name or an own task's file.
-        backbone: as for `trials.backbones.load_backbone`.
-        max_source_length: tokens.
-    """
-
-    task: str
-    backbone: str
-    data_dir: str | None
-    max_source_length: int
-    cache_dir: str | None = None
-
-
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One trial before it starts.
-
-    Attributes:
-        number: its place in the grid, from 1, whatever order the trials start in.
-        parameters: how many numbers it trains.
-    """
-
-    number: int
-    config: TrialConfig
-    parameters: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A search, fully resolved.
-
-    Attributes:
-        training: steps, batch size and the like, command line over space.
-        trials: in the order in which they start.
-        grace: first rung of early stopping in steps; the budget itself where there is none.
-        notes: choices made for the user that the user should hear of.
-    """
-
-    settings: SearchSettings
-    task: Task
-    facts: Facts
-    space: Space
-    training: SpaceSettings
-    trials: tuple[PlannedTrial, ...]
-    grace: int
-    notes: tuple[str, ...]
-
-    @property
-    def max_source_length(self) -> int:
-        """Tokens of the longest source."""
-        return self.training.max_source_length or self.task.max_source_length
-
-    @property
-    def steps(self) -> int:
-        """Updates of all trials if none were stopped."""
-        return len(self.trials) * self.training.steps
-
-    @property
-    def expected_steps(self) -> int:
-        """Updates expected with early stopping."""
-        if self.settings.scheduler == "none":
-            return self.steps
-        return round(self.steps * expected_share(len(self.trials), self.training.steps, self.grace, self.settings.eta))
-
-    @property
-    def spec(self) -> EngineSpec:
-        """What the engines of this search are made from."""
-        own = self.settings.task if self.task.files is not None else self.task.name
-        data_dir = self.settings.data_dir
-        return EngineSpec(
-            task=str(Path(own).expanduser().resolve()) if self.task.files is not None else own,
-            backbone=DEFAULT if self.facts.name == DEFAULT else self.facts.location,
-            data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
-            max_source_length=self.max_source_length,
-        )
-
-    @property
-    def definition(self) -> dict[str, Any]:
-        """Everything that decides the numbers of a search, as JSON."""
-        return {
-            "task": self.task.name,
-            "template": self.task.template,
-            "backbone": self.facts.name,
-            "revision": self.facts.revision,
-            "max_source_length": self.max_source_length,
-            "data_dir": self.spec.data_dir,
-            "scheduler": [self.settings.scheduler, self.grace, self.settings.eta],
-            "trials": [trial.config.as_dict() for trial in sorted(self.trials, key=lambda t: t.number)],
-        }
-
-    @property
-    def name(self) -> str:
-        """The search's name: as given, or one that the same request always gets."""
-        if self.settings.name:
-            return self.settings.name
-        text = json.dumps(self.definition, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-        return f"{self.task.name}-{self.settings.method}-{self.facts.name}-{digest}"
-
-    @property
-    def folder(self) -> Path:
-        """Where the search writes."""
-        return self.settings.output.expanduser().resolve() / self.name
 
 
 def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> Plan:
@@ -181,14 +71,14 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     training = overridden(space.settings, settings)
     problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
     grace = chosen_grace(settings, training, problems)
-    chosen = sample(space, settings, problems)
+    numbered = sample(space, settings, facts.width, training.max_source_length or length, problems)
+    samples = len(numbered) if settings.search not in LEARNING else settings.samples or 0
+    if settings.top > samples:
+        problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
     if problems:
         raise UserError(problems)
-    trials = tuple(
-        planned(number, configuration, settings, training, facts.width, training.max_source_length or length)
-        for number, configuration in chosen
-    )
-    return Plan(settings, task, facts, space, training, trials, grace, tuple(notes))
+    plan = Plan(settings, task, facts, space, training, (), samples, grace, tuple(notes))
+    return replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
 
 
 def overridden(space: SpaceSettings, settings: SearchSettings) -> SpaceSettings:
@@ -221,44 +111,38 @@ def chosen_grace(settings: SearchSettings, training: SpaceSettings, problems: li
     return settings.grace
 
 
-def sample(space: Space, settings: SearchSettings, problems: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    """The configurations to train, numbered by their place in the grid, in the order in which they start.
+def sample(
+    space: Space, settings: SearchSettings, width: int, max_source_length: int, problems: list[str]
+) -> list[tuple[int, Configuration]]:
+    """The configurations that are known beforehand, numbered, in the order in which they start.
 
-    The order is drawn from the seed: in grid order the axes change one after another, and halving would compare
-    neighbours with neighbours.
+    A grid's numbers are places in it, and the order is drawn from the seed: in grid order the axes change one after
+    another, and halving would compare neighbours with neighbours.
     """
-    numbered = list(enumerate(space.configurations, start=1))
-    order = random.Random(settings.seed).sample(numbered, len(numbered))
-    if settings.search == "grid" or settings.samples is None:
-        return order
-    if settings.samples > len(order):
+    samples = settings.samples
+    if settings.search == "grid":
+        numbered = list(enumerate(space.configurations, start=1))
+        if samples is not None and samples > len(numbered):
+            problems.append(
+                f"--samples {samples}: the space {space.name} has {len(numbered)} configurations for {space.method}; "
+                "ask for at most that many"
+            )
+        return random.Random(settings.seed).sample(numbered, len(numbered))[:samples]
+    if samples is None:
+        return []
+    from orchestrator.distributions import Distributions
+    from orchestrator.searchers import ConfigurationSearch  # it brings a library that a grid can do without
+
+    distributions = Distributions(space, width, max_source_length)
+    search = ConfigurationSearch(distributions, settings.search, settings.seed, samples)
+    points = distributions.points
+    if points is not None and samples > points:
         problems.append(
-            f"--samples {settings.samples}: the space {space.name} has {len(order)} configurations for "
-            f"{settings.method}; ask for at most that many"
+            f"--samples {samples}: the ranges of {space.name} hold {points} configurations for {space.method}; ask for "
+            "at most that many"
         )
-    return order[: settings.samples]
-
-
-def planned(
-    number: int,
-    configuration: dict[str, Any],
-    settings: SearchSettings,
-    training: SpaceSettings,
-    width: int,
-    max_source_length: int,
-) -> PlannedTrial:
-    """One trial of the plan."""
-    config = TrialConfig(
-        method=settings.method,
-        hyperparameters=dict(configuration),
-        steps=training.steps,
-        eval_every=training.eval_every,
-        seed=settings.seed,
-        recipe=settings.recipe,
-        batch_size=training.batch_size,
-        warmup_steps=training.warmup_steps,
-    )
-    return PlannedTrial(number, config, parameter_count(settings.method, configuration, width, max_source_length))
+        return []
+    return [] if settings.search in LEARNING else list(iter(search.ask, None))
 
 
 def folder_problems(settings: SearchSettings) -> list[str]:

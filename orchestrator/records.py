@@ -112,7 +112,7 @@ class TrialRecord:
 
 @dataclass
 class TestResult:
-    """The winner's score on the test split, read once.
+    """The score of one checkpoint of the winner on the test split, read once.
 
     Attributes:
         trial_number: whose checkpoint was tested.
@@ -144,6 +144,8 @@ class SearchRecord:
         parameters: trainable parameters by trial number.
         sizes: examples of ``train``, ``validation`` and ``test``.
         majority: score of the constant best answer on ``validation`` and ``test``, in points.
+        test: of the winner on the search's own seed.
+        seed_tests: of the winner's trainings on further seeds.
         wall_seconds: from the first trial's start to the last one's end, summed over restarts.
         provenance: what a reader needs to trust or repeat it (versions, commit, host).
         published: rows of the paper for this task (``summarizer.published``), as dicts.
@@ -165,11 +167,27 @@ class SearchRecord:
     majority: dict[str, float] = field(default_factory=dict)
     trials: list[TrialRecord] = field(default_factory=list)
     test: TestResult | None = None
+    seed_tests: list[TestResult] = field(default_factory=list)
     wall_seconds: float = 0.0
     provenance: dict[str, Any] = field(default_factory=dict)
     published: list[dict[str, Any]] = field(default_factory=list)
     adapter: str = ""
     tracking_uri: str = ""
+
+    @property
+    def seed(self) -> int | None:
+        """The search's own seed, on which all configurations were trained: that of the trial with the lowest number."""
+        return min(self.trials, key=lambda trial: trial.number).seed if self.trials else None
+
+    @property
+    def own_trials(self) -> list[TrialRecord]:
+        """The trials on the search's own seed; the others repeat some of them."""
+        return [trial for trial in self.trials if trial.seed == self.seed]
+
+    @property
+    def tests(self) -> list[TestResult]:
+        """All test results, that of the search's own seed first."""
+        return [] if self.test is None else [self.test, *self.seed_tests]
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the record in one step; tuples become lists.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import tracking_notes as notes
 from orchestrator.checkpoint_files import ADAPTER, FACTS
+from orchestrator.plans import PlannedTrial
 from orchestrator.records import Report, TrialRecord
 from orchestrator.tracking_runs import PARENT
 from orchestrator.tracking_store import Store
@@ -122,6 +123,23 @@ def take_over(
         reports=found.reports,
         reason=f"trained before, in search {found.search} (run {found.run_id})",
     )
+
+
+def take_over_equal(
+    store: Store,
+    search: Mapping[str, Any],
+    data: Mapping[str, str],
+    storage: Path,
+    planned: Sequence[PlannedTrial],
+) -> list[TrialRecord]:
+    """The records of those planned trials that were trained before and can be taken over; see `find`."""
+    by_number = {trial.number: trial.config for trial in planned}
+    wanted = {number: {**config.hyperparameters, "seed": config.seed} for number, config in by_number.items()}
+    records = [
+        take_over(store, found, by_number[number].hyperparameters, by_number[number].seed, storage)
+        for number, found in find(store, search, data, wanted).items()
+    ]
+    return [record for record in records if record is not None]
 
 
 def _same(parent: Run, search: Mapping[str, Any], data: Mapping[str, str]) -> bool:

@@ -3,74 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from orchestrator import provenance
-from orchestrator.checkpoint_files import adapter_files
+from orchestrator.checkpoint_files import remove_unfinished
+from orchestrator.concluding import conclude, interrupted
 from orchestrator.planning import Plan
 from orchestrator.progress import Progress
-from orchestrator.records import SearchRecord, TestResult, write_atomically
+from orchestrator.records import SearchRecord
+from orchestrator.rerun import trials_to_rerun
+from orchestrator.reuse import take_over_equal
+from orchestrator.search_folder import OPTIONS, PAGE, TUNE, Files
+from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.published import comparison
-from orchestrator.summarizer.select import choose_winner
+from orchestrator.summarizer.sources import STARTED
 from orchestrator.summarizer.tables import terminal, write_summary
+from orchestrator.telling import not_told, open_tracker, tell_the_rest
 from orchestrator.tracking import Tracker
+from orchestrator.twin_files import keep_record, write_twice
 from trials.errors import UserError
 
 if TYPE_CHECKING:
     from trials.data import PreparedTask
 
-RECORD, OPTIONS, DEFINITION, TUNE, ADAPTER = "search.json", "options.json", "definition.json", "tune", "best_adapter"
-RETRIES = 2  # of a trial whose process dies
-INTERRUPTED = 130  # the shell's code for Ctrl-C
-
-
-@dataclass
-class Files:
-    """A search's folder."""
-
-    folder: Path
-    record: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.record = self.folder / RECORD
-
-    def previous(self, plan: Plan) -> SearchRecord | None:
-        """What an earlier run of this search has recorded.
-
-        Raises:
-            UserError: the folder belongs to a search with other settings.
-        """
-        definition = self.folder / DEFINITION
-        if not definition.exists():
-            return None
-        now, before = json.loads(json.dumps(plan.definition)), json.loads(definition.read_text())
-        changed = sorted(key for key in now if now[key] != before.get(key))
-        if changed:
-            raise UserError(
-                [
-                    f"--name {plan.name}: {self.folder} holds a search of that name with another "
-                    f"{', '.join(changed)}; choose another --name, or remove the folder"
-                ]
-            )
-        return SearchRecord.load(self.record)
-
-    def begin(self, plan: Plan, options: Mapping[str, Any], record: SearchRecord) -> None:
-        """Write down what the search is, so that it can be taken up again; the definition last, as the sign of it."""
-        record.save(self.record)
-        write_atomically(self.folder / OPTIONS, json.dumps(dict(options), indent=1))
-        write_atomically(self.folder / DEFINITION, json.dumps(plan.definition, indent=1))
-
 
 def run_search(
-    plan: Plan, options: Mapping[str, str | None], console: Console, *, resume: bool, quiet: bool, debug: bool
+    plan: Plan,
+    options: Mapping[str, str | None],
+    console: Console,
+    *,
+    resume: bool = False,
+    rerun: str | None = None,
+    quiet: bool = False,
+    debug: bool = False,
 ) -> int:
     """Train, test the winner, write the summary.
 
@@ -78,6 +51,7 @@ def run_search(
         plan: what to run.
         options: the command line's, kept for ``--resume``.
         resume: insist that there is something to resume; the same command goes on with it in any case.
+        rerun: trials to be trained from the start (`orchestrator.rerun`), also of a finished search.
 
     Returns:
         The exit code: 0, 1 where no trial got a score, 130 after Ctrl-C.
@@ -87,35 +61,65 @@ def run_search(
     """
     files = Files(plan.folder)
     record = files.previous(plan)
-    if record is not None and record.test is not None:
+    again = trials_to_rerun(rerun, record)
+    if record is not None and is_finished(plan, record) and not again:
         console.print(f"search {plan.name} is finished; another --name runs it again")
-        write_summary(record, files.folder)
+        written = [*write_summary(record, files.folder), write_search_page(record, files.folder / PAGE)]
         terminal(record, console)
+        known = record
+
+        def start(tracker: Tracker) -> None:
+            tracker.start_search(plan.name, searched(plan), run_tags(plan, known), resume=True)
+
+        tell_the_rest(plan, record, console, start, [*written, files.record], files.folder / TUNE)
         return 0
-    if resume and record is None:
+    if resume and not files.begun:
         raise UserError([f"--resume: {plan.folder} holds no search yet; leave --resume out to start it"])
     if not quiet:
         announce(plan, console, record)
     data = prepare_data(plan)
-    tracker = Tracker.open(plan.settings.tracking_uri, plan.task.name)
+    tracker = open_tracker(plan, files.begun)
+    remove_unfinished(files.folder)
+    for note in (*files.said, tracker.damage):
+        if note:
+            console.print(f"note: {note}")
     with tracker:
-        resumed = record is not None
         if record is None:
             record = new_record(plan, data, tracker)
             files.begin(plan, options, record)
-        tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=resumed)
-        code = train_and_test(plan, files, record, tracker, console, quiet=quiet, debug=debug)
+        else:
+            go_on(plan, files, options, record)
+        tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=files.begun)
+        code = train_and_test(plan, files, record, tracker, console, rerun=again, quiet=quiet, debug=debug)
         undelivered = tracker.close()
     if undelivered:
-        console.print(f"MLflow never took: {'; '.join(undelivered)}")
+        console.print(not_told(plan, undelivered))
     return code
+
+
+NO_NUMBERS = {"tracking_uri", "output", "name", "price", "devices", "reuse"}
+"""Settings on which no number depends; the others are kept with the search's run, so that a trial can be repeated."""
+
+
+def is_finished(plan: Plan, record: SearchRecord) -> bool:
+    """Whether the winner is known and tested, for as many seeds and candidates as are asked for now."""
+    wanted = {"seeds": plan.settings.seeds, "top": plan.settings.top}
+    return record.test is not None and all(value <= record.settings.get(key, 1) for key, value in wanted.items())
+
+
+def go_on(plan: Plan, files: Files, options: Mapping[str, Any], record: SearchRecord) -> None:
+    """Take a search up as it is asked for now: perhaps with more seeds than before, though it was finished then."""
+    record.test, record.seed_tests = None, []
+    record.settings = training_settings(plan)
+    keep_record(record, files.record)
+    write_twice(files.folder / OPTIONS, dict(options))
 
 
 def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
     """Say what is about to happen."""
     console.print(
         f"{'Resuming' if record else 'Search'} {plan.name}: {plan.settings.method} on {plan.facts.name}, task "
-        f"{plan.task.title}, {len(plan.trials)} trials of {plan.training.steps:,} steps"
+        f"{plan.task.title}, {plan.count} trials of {plan.training.steps:,} steps"
     )
     for note in plan.notes:
         console.print(f"note: {note}")
@@ -143,7 +147,7 @@ def searched(plan: Plan) -> dict[str, Any]:
         "backbone": plan.facts.name,
         "recipe": plan.settings.recipe,
         "space": plan.space.name,
-        "trials": len(plan.trials),
+        "trials": plan.count,
         "seed": plan.settings.seed,
         **training_settings(plan),
     }
@@ -154,9 +158,12 @@ def training_settings(plan: Plan) -> dict[str, Any]:
     return {
         **{key: value for key, value in asdict(plan.training).items() if value is not None},
         "max_source_length": plan.max_source_length,
+        "precision": plan.settings.precision,
         "scheduler": plan.settings.scheduler,
         "grace": plan.grace,
         "eta": plan.settings.eta,
+        **({"deterministic": True} if plan.settings.deterministic else {}),
+        **({"seeds": plan.settings.seeds, "top": plan.settings.top} if plan.settings.seeds > 1 else {}),
     }
 
 
@@ -170,13 +177,22 @@ def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
         "split_seed": str(SPLIT_SEED),
         "data_fingerprint": record.provenance["data fingerprint"],
         "backbone_revision": plan.facts.revision,
+        "options": json.dumps(plan.settings.model_dump(mode="json", exclude_defaults=True, exclude=NO_NUMBERS)),
         **provenance.collect(),
     }
 
 
 def new_record(plan: Plan, data: PreparedTask, tracker: Tracker) -> SearchRecord:
     """The record of a search before its first trial."""
-    facts = {"data fingerprint": data.fingerprint, "backbone revision": plan.facts.revision, **provenance.collect()}
+    facts = {
+        STARTED: datetime.now(UTC).isoformat(timespec="seconds"),
+        "data fingerprint": data.fingerprint,
+        "backbone revision": plan.facts.revision,
+        "space": plan.space.name,
+        "search": plan.settings.search,
+        "slots": str(plan.settings.slots or "auto"),
+        **provenance.collect(),
+    }
     rows = comparison(plan.task.published_as or plan.task.name, plan.settings.method)
     return SearchRecord(
         name=plan.name,
@@ -196,7 +212,15 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker) -> SearchRecord
 
 
 def train_and_test(
-    plan: Plan, files: Files, record: SearchRecord, tracker: Tracker, console: Console, *, quiet: bool, debug: bool
+    plan: Plan,
+    files: Files,
+    record: SearchRecord,
+    tracker: Tracker,
+    console: Console,
+    *,
+    rerun: Collection[int],
+    quiet: bool,
+    debug: bool,
 ) -> int:
     """Everything that needs Ray."""
     import ray
@@ -205,90 +229,25 @@ def train_and_test(
 
     started = time.monotonic()
     before = record.wall_seconds
-    progress = Progress(len(plan.trials), plan.steps, record.metric, console, quiet)
+    progress = Progress(plan.count, plan.steps, record.metric, console, quiet)
 
     def keep() -> None:
         record.wall_seconds = before + time.monotonic() - started
-        record.save(files.record)
+        keep_record(record, files.record)
 
     try:
         tuning.connect(debug)
-        search = tuning.Search(plan, files.folder / TUNE, tracker, progress, record, keep)
+        storage = files.folder / TUNE
+        more: dict[str, Any] = {"rerun": rerun}
+        if plan.settings.reuse:
+            more["reuse"] = partial(take_over_equal, tracker.store, searched(plan), run_tags(plan, record), storage)
+        search = tuning.Search(plan, storage, tracker, progress, record, keep, **more)
         search.fit()
         progress.close()
         keep()
-        ended = sum(trial.status not in ("waiting", "running", "interrupted") for trial in record.trials)
-        if ended < len(plan.trials):
-            return interrupted(plan, record, tracker, console, ended)
-        return conclude(plan, files, record, tracker, console, keep)
+        if search.open:
+            return interrupted(plan, record, tracker, console)
+        return conclude(plan, files, record, tracker, console, keep, search.test)
     finally:
         progress.close()
         ray.shutdown()
-
-
-def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console, ended: int) -> int:
-    """Ctrl-C: everything is kept; say how to go on."""
-    tracker.end_search({"steps_trained": sum(t.step for t in record.trials)}, [], {}, status="interrupted")
-    where = "" if plan.settings.output == Path("runs") else f" --output {plan.settings.output}"
-    console.print(
-        f"interrupted: {ended} of {len(plan.trials)} trials are done and kept. Go on with the "
-        f"same command, or: adept-search search --resume --name {plan.name}{where}"
-    )
-    return INTERRUPTED
-
-
-def conclude(
-    plan: Plan,
-    files: Files,
-    record: SearchRecord,
-    tracker: Tracker,
-    console: Console,
-    keep: Any,
-) -> int:
-    """Choose the winner by validation, test it once, write everything down."""
-    from orchestrator import tuning
-
-    choice = choose_winner(record)
-    if choice.winner is not None:
-        adapter = adapter_files(files.folder / TUNE, choice.winner.number)
-        folder = files.folder / ADAPTER
-        folder.mkdir(exist_ok=True)
-        for name, content in adapter.items():
-            (folder / name).write_bytes(content)
-        scores = tuning.test(plan, adapter)
-        record.adapter = shown_path(folder)
-        record.test = TestResult(
-            trial_number=choice.winner.number,
-            score=scores["metrics"][record.metric],
-            metrics=scores["metrics"],
-            n=scores["n"],
-            one_example=scores["one_example"],
-            step=choice.winner.best_step or 0,
-        )
-    keep()
-    written = write_summary(record, files.folder, choice)
-    winner = choice.winner
-    trained = sum(trial.step for trial in record.trials)
-    figures = {"steps_trained": trained, "share_of_grid": trained / plan.steps}
-    if winner is not None and winner.best_score is not None and record.test is not None:
-        figures |= {f"validation/{record.metric}": winner.best_score, "validation/n": record.sizes["validation"]}
-        figures |= {f"test/{name}": value for name, value in record.test.metrics.items()} | {"test/n": record.test.n}
-    described = {"trial": winner.number, **winner.configuration} if winner else {}
-    tracker.end_search(figures, written, described, status="finished" if winner else "failed")
-    terminal(record, console, choice)
-    console.print(f"Summary: {shown_path(written[0])}, {shown_path(written[1])}")
-    address = "" if tracker.store.is_server else f", then open http://127.0.0.1:5000{tracker.page}"
-    console.print(f"Compare the trials: {tracker.ui_url_hint()}{address}")
-    failures = [trial for trial in record.trials if trial.status == "failed"]
-    for trial in failures[:3]:
-        console.print(f"trial {trial.number} failed: {trial.error}")
-    if failures:
-        console.print(f"error files: {shown_path(files.folder / TUNE)}")
-    return 0 if winner else 1
-
-
-def shown_path(path: Path) -> str:
-    """The path from the working folder where it is below it."""
-    with suppress(ValueError):
-        return os.fspath(path.relative_to(Path.cwd()))
-    return os.fspath(path)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.distributions import Distributions
 from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.settings import drawn_by_chance
 from search_spaces import Configuration
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class ConfigurationSearch:
             if record.method != like.method:
                 said.append(f"{record.name}: of another method ({record.method}), not used")
                 continue
-            known = [Tried.of(t) for t in record.trials if t.best_score is not None]
+            known = [Tried.of(t) for t in record.own_trials if t.best_score is not None]
             inside = [tried for tried in known if self.distributions.parameters(tried.configuration) is not None]
             best = max((t for t in inside if t.status == "finished"), key=lambda t: t.score or 0.0, default=None)
             if _kind(record) == _kind(like):
@@ -190,7 +191,7 @@ def _sampler(algorithm: str, seed: int, number: int, samples: int) -> BaseSample
     from optuna.samplers import GPSampler, RandomSampler, TPESampler
 
     own_seed = (seed * 1_000_003 + number) % 2**32  # each number has draws of its own, whatever was asked before
-    by_chance = max(4, min(10, samples // 3))
+    by_chance = drawn_by_chance(samples)
     if algorithm == "tpe":
         return TPESampler(
             seed=own_seed, n_startup_trials=by_chance, multivariate=True, constant_liar=True, n_ei_candidates=48

@@ -10,13 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 
-Scheduler = Literal["asha", "none"]
-SearchAlgorithm = Literal["grid", "random"]
+Scheduler = Literal["asha", "promotion", "median", "none"]
+SearchAlgorithm = Literal["grid", "random", "tpe", "gp"]
+LEARNING = ("tpe", "gp")
+"""Algorithms that propose a configuration from what was reported of others: there is no list of trials beforehand."""
+
+Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[int, Field(gt=0)]
 CHOICES: dict[str, tuple[str, ...]] = {
     "recipe": tuple(RECIPES),
     "scheduler": get_args(Scheduler),
     "search": get_args(SearchAlgorithm),
+    "precision": get_args(Precision),
 }
 
 
@@ -45,9 +50,16 @@ class SearchSettings(BaseModel):
     eta: Annotated[int, Field(ge=2)] = 3
     search: str = "grid"
     samples: Positive | None = None
+    seeds: Positive = 1
+    top: Positive = 1
+    warm_start: bool = False
+    reuse: bool = False
+    deterministic: bool = False
     devices: Positive | None = None
-    slots: Positive = 1
+    slots: Positive | None = None
     max_concurrent: Positive | None = None
+    precision: str = "float32"
+    memory_limit: Annotated[float, Field(gt=0)] | None = None
     tracking_uri: str | None = None
     output: Path = Path("runs")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
@@ -60,6 +72,7 @@ RULES = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_parsing": "must be a number",
+    "bool_parsing": "must be yes or no",
     "string_pattern_mismatch": "may hold letters, digits, '.', '_' and '-' (100 at most), a letter or digit first",
 }
 
@@ -83,11 +96,32 @@ def read_settings(options: dict[str, Any]) -> tuple[SearchSettings, list[str]]:
         for fault in error.errors():
             problems[str(fault["loc"][0])] = RULES.get(fault["type"], fault["msg"]).format(**fault.get("ctx", {}))
     sentences = [f"{flag(key)} {given[key]}: {rule}" for key, rule in problems.items()]
-    if "samples" in given and given.get("search", "grid") == "grid":
-        sentences.append(f"--samples {given['samples']}: a grid is trained whole; add --search random to draw from it")
-    if given.get("search") == "random" and "samples" not in given:
-        sentences.append("--search random: say how many configurations to draw, e.g. --samples 8")
-    return SearchSettings.model_validate({k: v for k, v in given.items() if k not in problems}), sentences
+    checked = SearchSettings.model_validate({k: v for k, v in given.items() if k not in problems})
+    return checked, sentences + contradictions(checked, given)
+
+
+def contradictions(settings: SearchSettings, given: dict[str, Any]) -> list[str]:
+    """What does not go together, though each value is right by itself: a sentence each."""
+    search, learns = settings.search, settings.search in LEARNING
+    rules = {
+        f"--search {search}: say how many configurations to draw, e.g. --samples 8": search != "grid"
+        and "samples" not in given,
+        f"--warm-start: {search} learns nothing from earlier searches; add --search tpe or gp": settings.warm_start
+        and not learns,
+        f"--reuse: {search} has no list of trials to look for beforehand; use --warm-start with it": settings.reuse
+        and learns,
+        f"--deterministic: what {search} proposes depends on the order of the reports; add --max-concurrent 1": learns
+        and settings.deterministic
+        and settings.max_concurrent != 1,
+        f"--top {settings.top}: configurations are compared over seeds; add --seeds, e.g. --seeds 3": settings.top > 1
+        and settings.seeds == 1,
+    }
+    return [sentence for sentence, broken in rules.items() if broken]
+
+
+def drawn_by_chance(samples: int) -> int:
+    """How many configurations a searcher that learns draws at random before it begins to learn."""
+    return max(4, min(10, samples // 3))
 
 
 def flag(key: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.provenance import without_secrets
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.summarizer import formats
+from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.published import PublishedRow, backbone_key, method_key, metric_key, printed
 from orchestrator.summarizer.select import Choice
 from orchestrator.summarizer.statistics import interval, standard_error
@@ -74,12 +75,13 @@ def trial_table(record: SearchRecord, choice: Choice) -> Table:
     seeds = len({trial.seed for trial in record.trials}) > 1
     near = {trial.trial_id for trial in choice.not_distinguishable}
     columns = ["rank", "trial", *names, *(["seed"] if seeds else [])]
-    columns += ["parameters", "best", "at step", "last step", "train s", "status", "why"]
+    columns += ["parameters", "best", *(["mean"] if choice.candidates else [])]
+    columns += ["at step", "last step", "train s", "status", "why"]
     text = {name for name in names if any(_is_text(trial.configuration.get(name)) for trial in record.trials)}
     text |= {"rank", "status", "why"}
     rows = []
     for rank, trial in enumerate(choice.ranking, 1):
-        mark = " *" if trial is choice.winner else " =" if trial.trial_id in near else ""
+        mark = " *" if choice.wins(trial) else " =" if trial.trial_id in near else ""
         rows.append(
             [
                 str(rank) + mark,
@@ -88,6 +90,7 @@ def trial_table(record: SearchRecord, choice: Choice) -> Table:
                 *([str(trial.seed)] if seeds else []),
                 formats.whole(record.parameters.get(trial.number)),
                 formats.score(trial.best_score),
+                *([formats.score(choice.mean(trial))] if choice.candidates else []),
                 formats.whole(trial.best_step),
                 formats.whole(trial.step),
                 f"{trial.train_seconds:,.1f}" if trial.train_seconds < 100 else formats.whole(trial.train_seconds),
@@ -104,37 +107,58 @@ def winner(record: SearchRecord, choice: Choice) -> list[Fact]:
     best = choice.winner
     if best is not None:
         n = record.sizes.get("validation")
-        score = f"{record.metric} {formats.score(best.best_score)} at step {formats.whole(best.best_step)}"
+        if choice.candidates:
+            score = f"{record.metric} {over_seeds({t.seed: t.best_score or 0.0 for t in choice.seeds})}"
+            which = f"trials {', '.join(str(trial.number) for trial in choice.seeds)}"
+        else:
+            score = f"{record.metric} {formats.score(best.best_score)} at step {formats.whole(best.best_step)}"
+            which = f"trial {best.number}"
         facts += [
-            Fact("Winner", f"trial {best.number}: {formats.pairs(best.configuration)}"),
+            Fact("Winner", f"{which}: {formats.pairs(best.configuration)}"),
             Fact("Validation", score + _worth(n, choice.one_example, choice.standard_error)),
             Fact("Not distinguishable", _near(choice)),
         ]
     if choice.note:
         facts.append(Fact("Note", choice.note))
     facts.append(Fact("Test", _test(record, best)))
-    scores = [trial.best_score for trial in record.trials if trial.best_score is not None]
+    own = record.own_trials
+    scores = [trial.best_score for trial in own if trial.best_score is not None]
     if scores:
-        of = f"best validation scores of {len(scores)} of {len(record.trials)} trials"
+        on = f" on seed {record.seed}" if len(own) < len(record.trials) else ""
+        of = f"best validation scores of {len(scores)} of {len(own)} trials{on}"
         median = f"{formats.score(statistics.median(scores))} ({of})"
         facts.append(Fact("Grid median", median))
     facts.append(Fact("Paper", _paper(record)))
     return facts
 
 
+def over_seeds(scores: dict[int, float]) -> str:
+    """Mean, deviation and interval of scores by seed: ``mean 55.1, deviation 0.6 over 3 seeds (42: 55.7, ...)``."""
+    result = estimate(list(scores.values()))
+    each = ", ".join(f"{seed}: {formats.score(score)}" for seed, score in scores.items())
+    text = f"mean {formats.score(result.mean)}, deviation {formats.score(result.sd)} over {result.n} seeds ({each})"
+    if result.low is not None and result.high is not None:
+        low, high = max(0.0, result.low), min(100.0, result.high)  # few seeds reach beyond what a score can be
+        text += f", 95 % interval of the mean {formats.score(low)} to {formats.score(high)}"
+    return text
+
+
 def compute(record: SearchRecord) -> list[Fact]:
     """Steps trained against the full grid, and time."""
-    trained = sum(trial.step for trial in record.trials)
+    own = record.own_trials
+    trained, again = sum(t.step for t in own), sum(t.step for t in record.trials) - sum(t.step for t in own)
     budget = int(record.settings.get("steps") or 0)
     text = f"{formats.whole(trained)} steps"
-    if budget and record.trials:
-        grid = budget * len(record.trials)
-        stopped = sum(max(budget - t.step, 0) for t in record.trials if t.status == "stopped early")
-        other = sum(max(budget - t.step, 0) for t in record.trials) - stopped
+    if budget and own:
+        grid = budget * len(own)
+        stopped = sum(max(budget - t.step, 0) for t in own if t.status == "stopped early")
+        other = sum(max(budget - t.step, 0) for t in own) - stopped
         text = f"{formats.whole(trained)} of the {formats.whole(grid)} steps of the full grid ({_share(trained, grid)})"
         text += f"; {_share(stopped, grid)} saved by early stopping"
         if other:
             text += f"; {_share(other, grid)} not trained for other reasons"
+    if again:
+        text += f"; {formats.whole(again)} steps more on further seeds"
     seconds = sum(trial.train_seconds + trial.evaluation_seconds for trial in record.trials)
     evaluation = sum(trial.evaluation_seconds for trial in record.trials)
     return [
@@ -217,6 +241,8 @@ def _test(record: SearchRecord, best: TrialRecord | None) -> str:
     test = record.test
     if test is None:
         return "not read" if best else "not read: there is no winner"
+    if record.seed_tests:
+        return _tests(record)
     error, wilson = standard_error(test.score, test.n, record.metric), interval(test.score, test.n, record.metric)
     text = f"{record.metric} {formats.score(test.score)}, read once, from the checkpoint of step {test.step:,}"
     if best is None or test.trial_number != best.number:
@@ -228,6 +254,28 @@ def _test(record: SearchRecord, best: TrialRecord | None) -> str:
     if "test" in record.majority:
         text += f"; the constant best answer scores {formats.score(record.majority['test'])}"
     return text
+
+
+def _tests(record: SearchRecord) -> str:
+    tests = record.tests
+    seeds = {trial.number: trial.seed for trial in record.trials}
+    text = f"{record.metric} {over_seeds({seeds[test.trial_number]: test.score for test in tests})}"
+    text += ", read once a seed, from the best checkpoint of each" + _worth(tests[0].n, tests[0].one_example, None)
+    for name, mean in mean_metrics(record).items():
+        if name != metric_key(record.metric):
+            text += f"; {name} {formats.score(mean)}"
+    if "test" in record.majority:
+        text += f"; the constant best answer scores {formats.score(record.majority['test'])}"
+    return text
+
+
+def mean_metrics(record: SearchRecord) -> dict[str, float]:
+    """Test scores by the paper's name of the metric, as means over the seeds that were tested."""
+    found: dict[str, list[float]] = {}
+    for test in record.tests:
+        for name, value in {record.metric: test.score, **test.metrics}.items():
+            found.setdefault(metric_key(name), []).append(value)
+    return {name: statistics.fmean(values) for name, values in found.items()}
 
 
 def _paper(record: SearchRecord) -> str:
@@ -245,10 +293,7 @@ def _paper(record: SearchRecord) -> str:
 
 def _against(record: SearchRecord, row: PublishedRow) -> str:
     """Our test score less the quoted one, with a word on whether that means anything."""
-    test = record.test
-    ours = {} if test is None else {metric_key(name): value for name, value in test.metrics.items()}
-    if test is not None:
-        ours.setdefault(metric_key(record.metric), test.score)
+    test, ours = record.test, mean_metrics(record)
     if test is None or row.metric not in ours:
         return f"; no test {row.metric} of ours to set beside it"
     difference = ours[row.metric] - row.value

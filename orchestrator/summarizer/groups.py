@@ -23,7 +23,7 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[Group, ...], tup
     """
     members: dict[tuple[str, ...], list[FoundSearch]] = {}
     left_out = []
-    for search in searches:
+    for search in (one for found in searches for one in found.by_test):
         record = search.record
         if record.test is None:
             left_out.append(f"{record.name}: its test split was not read ({_progress(search)})")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -39,6 +39,12 @@ class FoundSearch:
         tested = {trial.seed for trial in trials if test is not None and trial.number == test.trial_number}
         seeds = tested or {trial.seed for trial in trials}
         return seeds.pop() if len(seeds) == 1 else None
+
+    @property
+    def by_test(self) -> list[FoundSearch]:
+        """The search once for each seed on which its winner was tested, as if that were its only test."""
+        tests = self.record.tests
+        return [replace(self, record=replace(self.record, test=t, seed_tests=[])) for t in tests] or [self]
 
     @property
     def test_scores(self) -> dict[str, float]:

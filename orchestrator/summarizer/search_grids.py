@@ -33,7 +33,7 @@ def configurations(record: SearchRecord) -> Grid:
     columns += [Column(name, numeric=name not in _TEXTS) for name in ("best", "at step", "status", "why stopped")]
     rows = []
     for rank, trial in enumerate(choice.ranking, 1):
-        mark = " *" if trial is choice.winner else " =" if trial.trial_id in near else ""
+        mark = " *" if choice.wins(trial) else " =" if trial.trial_id in near else ""
         cells = [Cell(f"{rank}{mark}"), Cell(str(trial.number))]
         cells += [Cell(formats.value(trial.configuration.get(name))) for name in names]
         cells += [Cell(str(trial.seed))] if seeds else []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+import statistics
+from dataclasses import dataclass, replace
 
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.summarizer import formats
@@ -12,6 +14,32 @@ from orchestrator.summarizer.statistics import one_example, standard_error
 NEVER = ("diverged", "failed")  # a broken run may have scored well once; nobody could repeat it
 
 _TOLERANCE = 1e-6  # points; far below one example of any task, far above the rounding of a mean
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration that was trained whole on several seeds.
+
+    Attributes:
+        trials: its finished trainings, that on the search's own seed first.
+    """
+
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def scores(self) -> list[float]:
+        """The best validation score of each."""
+        return [_score(trial) for trial in self.trials]
+
+    @property
+    def mean(self) -> float:
+        """The mean of the best validation scores, in points: what candidates are compared by."""
+        return statistics.fmean(self.scores)
+
+    @property
+    def standard_error(self) -> float:
+        """Of that mean over seeds, in points."""
+        return statistics.stdev(self.scores) / math.sqrt(len(self.scores))
 
 
 @dataclass(frozen=True)
@@ -24,8 +52,10 @@ class Choice:
         not_distinguishable: the other trials whose best validation score is within one example, or within one standard
             error, of the winner's. Calling the winner better than these would be calling noise a win.
         one_example: points that one validation example is worth; None where their number is not known.
-        standard_error: of the winner's validation score, in points; None for metrics that are no proportion.
+        standard_error: of the winner's validation score, in points; None for metrics that are no proportion. Over
+            several seeds that of the mean, if it is greater.
         note: what a reader must know before using the winner; empty where all is as it should be.
+        candidates: configurations that were compared over several seeds, the best first; none in most searches.
     """
 
     winner: TrialRecord | None
@@ -34,6 +64,22 @@ class Choice:
     one_example: float | None
     standard_error: float | None
     note: str
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[TrialRecord, ...]:
+        """The trainings of the winning configuration that count: of one seed, or of several."""
+        if self.candidates:
+            return self.candidates[0].trials
+        return () if self.winner is None else (self.winner,)
+
+    def wins(self, trial: TrialRecord) -> bool:
+        """Whether it is the winner, or the winner's configuration on another seed."""
+        return any(trial is one for one in self.seeds)
+
+    def mean(self, trial: TrialRecord) -> float | None:
+        """The mean over seeds that the trial counts in; None for one that was trained on a single seed."""
+        return next((c.mean for c in self.candidates if any(trial is one for one in c.trials)), None)
 
     def rank(self, trial: TrialRecord) -> int:
         """The trial's place, from 1."""
@@ -47,21 +93,55 @@ def choose_winner(record: SearchRecord) -> Choice:
     none, the best of the others is named and the note says so. Trials that diverged or failed come last and never win,
     whatever they scored before.
 
+    Configurations that were trained whole on several seeds come before all others and are compared by the mean of their
+    best scores: those on the most seeds first. The winner is then the trial of the best of them on the search's own
+    seed.
+
     Equal scores are common (validation splits of 28 to 500 examples) and are decided by, in this order: the earlier
     best step, because it needs less training; fewer parameters, because the simpler model is to be preferred; the
     lower number, because the answer must not depend on which trial happened to run first.
     """
-    ranking = tuple(sorted(record.trials, key=lambda trial: _place(trial, record.parameters)))
+    candidates = _candidates(record)
+    places = {trial.trial_id: _place(trial, record.parameters) for trial in record.trials}
+    for index, candidate in enumerate(candidates):
+        places |= {t.trial_id: (-1, index, place) for place, t in enumerate(candidate.trials)}
+    ranking = tuple(sorted(record.trials, key=lambda trial: places[trial.trial_id]))
     winner = next((trial for trial in ranking if _may_win(trial)), None)
     n = record.sizes.get("validation")
     example = one_example(n)
     if winner is None:
         return Choice(None, ranking, (), example, None, _nobody(record.trials))
-    best = _score(winner)
+    best = candidates[0].mean if candidates else _score(winner)
     error = standard_error(best, n, record.metric)
+    if candidates:  # seeds may differ by more than examples do
+        error = max(error or 0.0, candidates[0].standard_error)
+    choice = Choice(winner, ranking, (), example, error, _caveats(record, winner, ranking, candidates), candidates)
     reach = max(example or 0.0, error or 0.0) + _TOLERANCE
-    near = tuple(t for t in ranking if t is not winner and _may_win(t) and abs(_score(t) - best) <= reach)
-    return Choice(winner, ranking, near, example, error, _caveats(record, winner, ranking))
+    near = tuple(t for t in ranking if _may_win(t) and not choice.wins(t) and _behind(choice, winner, t) <= reach)
+    return replace(choice, not_distinguishable=near)
+
+
+def _behind(choice: Choice, winner: TrialRecord, trial: TrialRecord) -> float:
+    """How far a trial is from the winner, in points: over the same seeds where it has them, else on its own seed."""
+    mean = choice.mean(trial)
+    return abs(_score(trial) - _score(winner)) if mean is None else abs(mean - choice.candidates[0].mean)
+
+
+def _candidates(record: SearchRecord) -> tuple[Candidate, ...]:
+    """Configurations trained whole on more seeds than one, the best first."""
+    own, found = record.seed, dict[str, list[TrialRecord]]()
+    for trial in sorted(record.trials, key=lambda trial: (trial.seed != own, trial.seed)):
+        if trial.status == "finished" and trial.best_score is not None:
+            found.setdefault(json.dumps(trial.configuration, sort_keys=True, default=str), []).append(trial)
+    several = [Candidate(tuple(trials)) for trials in found.values() if len({t.seed for t in trials}) > 1]
+    return tuple(sorted(several, key=lambda candidate: _place_of(candidate, record.parameters)))
+
+
+def _place_of(candidate: Candidate, parameters: dict[int, int]) -> tuple[float, ...]:
+    steps = statistics.fmean(trial.best_step or 0 for trial in candidate.trials)
+    number = candidate.trials[0].number
+    mean = -round(candidate.mean / _TOLERANCE)
+    return -len(candidate.trials), mean, steps, parameters.get(number, math.inf), number
 
 
 def _may_win(trial: TrialRecord) -> bool:
@@ -93,8 +173,13 @@ def _nobody(trials: list[TrialRecord]) -> str:
     return f"There is no winner: no trial has a validation score that may win ({counts})."
 
 
-def _caveats(record: SearchRecord, winner: TrialRecord, ranking: tuple[TrialRecord, ...]) -> str:
+def _caveats(
+    record: SearchRecord, winner: TrialRecord, ranking: tuple[TrialRecord, ...], candidates: tuple[Candidate, ...]
+) -> str:
     notes = []
+    seeds, trained = record.settings.get("seeds") or 1, len(candidates[0].trials) if candidates else 1
+    if seeds > trained:
+        notes.append(f"The winner was trained whole on {trained} of {seeds} seeds.")
     if winner.status != "finished":
         budget = record.settings.get("steps")
         full = f"the full budget of {formats.whole(budget)} steps" if budget else "the full budget"
@@ -103,7 +188,8 @@ def _caveats(record: SearchRecord, winner: TrialRecord, ranking: tuple[TrialReco
             f"({winner.status} at step {formats.whole(winner.step)})."
         )
     beaten = _score(winner) + _TOLERANCE
-    higher = [trial for trial in ranking if _score(trial) > beaten]
+    compared = {trial.trial_id for candidate in candidates for trial in candidate.trials}
+    higher = [trial for trial in ranking if _score(trial) > beaten and trial.trial_id not in compared]
     if higher:
         listed = "; ".join(
             f"trial {t.number}: {formats.score(t.best_score)} at step {formats.whole(t.best_step)}, {t.status}"

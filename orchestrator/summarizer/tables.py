@@ -57,7 +57,10 @@ def markdown(record: SearchRecord, choice: Choice) -> str:
     """The whole summary as GitHub-flavoured Markdown."""
     blocks = [f"# {formats.markdown(record.name) or formats.MISSING}", _list(facts.header(record))]
     blocks += ["## Result", _list(facts.winner(record, choice)), "## Trials"]
-    blocks += [_table(facts.trial_table(record, choice)), formats.markdown(_LEGEND)] if record.trials else ["No trial."]
+    if record.trials:
+        blocks += [_table(facts.trial_table(record, choice)), formats.markdown(_legend(choice))]
+    else:
+        blocks.append("No trial.")
     blocks += ["## Compute", _list(facts.compute(record))]
     use = facts.use(record)
     if use:
@@ -94,11 +97,16 @@ def terminal(record: SearchRecord, console: Console, choice: Choice | None = Non
     console.print(Text(formats.line(record.name), style="bold"))
     _print_facts(console, facts.header(record))
     if record.trials:
-        _print_trials(console, facts.trial_table(record, choice))
+        _print_trials(console, facts.trial_table(record, choice), _legend(choice))
     _print_facts(console, [*facts.winner(record, choice), *facts.compute(record), *facts.use(record)])
 
 
-def _print_trials(console: Console, table: facts.Table) -> None:
+def _legend(choice: Choice) -> str:
+    means = " mean: of the best scores of a configuration over its seeds, by which these are compared."
+    return _LEGEND + (means if choice.candidates else "")
+
+
+def _print_trials(console: Console, table: facts.Table, legend: str) -> None:
     kept = [place for place, name in enumerate(table.columns) if console.width >= _ROOM.get(name, 0)]
     shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     for place in kept:
@@ -114,7 +122,7 @@ def _print_trials(console: Console, table: facts.Table) -> None:
     console.print(shown)
     if len(table.rows) > _ROWS:
         console.print(Text(f"and {len(table.rows) - _ROWS} more trials, in summary.md and summary.csv"))
-    console.print(Text(_LEGEND, style="dim"))
+    console.print(Text(legend, style="dim"))
     console.print()
 
 

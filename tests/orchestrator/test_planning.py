@@ -62,11 +62,51 @@ def test_trials_are_numbered_by_the_grid_and_start_in_an_order_that_the_seed_dec
     assert len({tuple(order(seed)) for seed in range(6)}) > 1
 
 
-def test_random_search_draws_from_the_grid(space: Path) -> None:
-    made = plan(space=space, search="random", samples=2)
+def test_some_of_the_grid_keep_the_numbers_that_they_have_in_it(space: Path) -> None:
+    made = plan(space=space, samples=2)
     whole = {t.number: t.config.hyperparameters for t in plan(space=space).trials}
-    assert len(made.trials) == 2
+    assert len(made.trials) == made.samples == 2
     assert all(whole[t.number] == t.config.hyperparameters for t in made.trials)
+
+
+def test_random_search_draws_from_the_grids_ranges_the_same_for_the_same_seed(space: Path) -> None:
+    made, again, other = (plan(space=space, search="random", samples=5, seed=seed) for seed in (1, 1, 2))
+    assert [t.number for t in made.trials] == [1, 2, 3, 4, 5]
+    drawn = [t.config.hyperparameters for t in made.trials]
+    assert all(0.1 <= d["prompt_lr"] <= 0.2 and 4 <= d["prompt_length"] <= 8 for d in drawn)  # type: ignore[operator]
+    assert len({str(d) for d in drawn}) == 5
+    assert drawn == [t.config.hyperparameters for t in again.trials] != [t.config.hyperparameters for t in other.trials]
+
+
+def test_a_searcher_that_learns_has_samples_but_no_trials_yet(space: Path) -> None:
+    made = plan(space=space, search="tpe", samples=5)
+    assert (made.trials, made.samples, made.numbers, made.steps) == ((), 5, [1, 2, 3, 4, 5], 5 * 40)
+    others = [{"samples": 6}, {"seed": 1}, {"search": "gp"}, {"warm_start": "yes"}]
+    names = {plan(**{"space": space, "search": "tpe", "samples": 5, **more}).name for more in ({}, *others)}
+    assert made.name in names and len(names) == 5
+
+
+def test_a_searcher_that_learns_begins_with_few_trials_at_once_unless_told_otherwise(space: Path) -> None:
+    assert plan(space=space, search="tpe", samples=24).max_concurrent == 8
+    assert plan(space=space, search="tpe", samples=24, max_concurrent=20).max_concurrent == 20
+    assert plan(space=space).max_concurrent is None
+
+
+def test_further_seeds_are_counted_and_leave_the_searchs_name_as_it_is(space: Path) -> None:
+    one, three = plan(space=space), plan(space=space, seeds=3, top=2)
+    assert three.name == one.name
+    assert (three.samples, three.repeats, three.count, three.steps) == (4, 4, 8, 8 * 40)
+    assert three.expected_steps == one.expected_steps + 4 * 40
+    assert plan(space=space, deterministic="yes").name != one.name
+    assert plan(space=space, deterministic="yes").spec.deterministic
+
+
+def test_each_scheduler_has_an_expectation_of_what_it_trains(space: Path) -> None:
+    share = {name: plan(space=space, scheduler=name).expected_steps / 160 for name in ("asha", "median", "none")}
+    assert share["none"] == 1.0
+    assert share["median"] == (10 + 30 / 2) / 40  # half of the trials end at the grace of 10 of 40 steps
+    assert share["asha"] < share["median"]
+    assert plan(space=space, scheduler="median", grace=20).grace == 20
 
 
 def test_a_shorter_budget_brings_interval_and_warm_up_with_it(space: Path) -> None:
@@ -76,10 +116,21 @@ def test_a_shorter_budget_brings_interval_and_warm_up_with_it(space: Path) -> No
 
 
 def test_the_same_request_has_the_same_name_and_another_has_another(space: Path) -> None:
-    names = [plan(space=space, **more).name for more in ({}, {}, {"steps": 80}, {"seed": 1}, {"recipe": "paper"})]
+    names = [
+        plan(space=space, **more).name
+        for more in ({}, {}, {"steps": 80}, {"seed": 1}, {"recipe": "paper"}, {"precision": "bfloat16"})
+    ]
     assert names[0] == names[1]
-    assert len(set(names)) == 4
+    assert len(set(names)) == 5
+    assert plan(space=space, slots=8, memory_limit=2.5, devices=1).name == names[0]  # they decide no number
     assert plan(space=space, name="mine", output="elsewhere").folder == Path.cwd() / "elsewhere" / "mine"
+
+
+def test_what_an_engine_is_made_from(space: Path) -> None:
+    spec = plan(space=space, slots=8, memory_limit=2.5, precision="bfloat16").spec
+    assert (spec.slots, spec.memory_limit, spec.precision) == (8, 2_500_000_000, "bfloat16")
+    assert spec.typical is not None and spec.typical.hyperparameters["prompt_length"] == 8
+    assert plan(space=space).spec.slots is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +144,8 @@ def test_the_same_request_has_the_same_name_and_another_has_another(space: Path)
         ({"grace": 7}, "--grace 7: must be a multiple of --eval-every"),
         ({"steps": 10, "eval_every": 20}, "--eval-every: 20 is more than steps (10)"),
         ({"steps": 100, "warmup_steps": 100}, "--warmup-steps: 100 is not less than steps (100)"),
-        ({"search": "random", "samples": 99}, "ask for at most that many"),
+        ({"samples": 99}, "ask for at most that many"),
+        ({"seeds": 2, "top": 99}, "--top 99: there are"),
         ({"backbone": "smal/nothing/here"}, "an existing folder, nor a hub id"),
     ],
 )

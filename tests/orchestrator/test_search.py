@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from trials import load_adapter
+from trials import Engine, TrialConfig, get_task, load_adapter, load_backbone, prepare
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +109,7 @@ def test_one_command_gives_the_table_the_adapter_and_the_experiment(folder: Path
     assert "WARNING" not in output and "Warning" not in output
     here = folder / "runs" / "toy"
     assert "| 1" in (here / "summary.md").read_text()
+    assert "read once" in (here / "report.html").read_text()
     with (here / "summary.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 4
     client, parent, trials = runs(folder)
@@ -125,6 +126,22 @@ def test_one_command_gives_the_table_the_adapter_and_the_experiment(folder: Path
     assert "another steps" not in again
     refused = finish(start(folder, steps=10), code=2)
     assert "another trials" in refused or "another" in refused
+
+
+def test_a_trial_reports_what_it_would_report_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADEPT_CACHE", str(folder / "c"))
+    finish(start(folder, "--scheduler", "none", "--slots", "4"))
+    backbone, task = load_backbone("t5-nano"), get_task(str(folder / "toy.yaml"))
+    data = prepare(task, backbone.tokenizer, architecture=backbone.facts.architecture)
+    engine = Engine(backbone, data)
+    for trial in record(folder)["trials"]:
+        engine.start("alone", TrialConfig("adept", trial["configuration"], 8, 2, batch_size=4, warmup_steps=1))
+        for report in trial["reports"]:
+            alone = engine.next_report("alone").as_dict()
+            assert report["step"] == alone["step"]
+            assert report["train/loss"] == pytest.approx(alone["train/loss"], rel=1e-4)
+            assert report["score"] == pytest.approx(alone["score"], abs=100 / 32)  # one example
+        engine.stop("alone")
 
 
 def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(folder: Path) -> None:

@@ -177,9 +177,10 @@ class ResultsSection:
 
     def _row(self, section: SearchSection) -> Row:
         search, record = section.search, section.search.record
-        best, test = search.choice.winner, record.test
+        best, tests = search.choice.winner, [test.score for test in record.tests]
+        test = sum(tests) / len(tests) if tests else None
         seeds = sorted({trial.seed for trial in record.trials})
-        validation = best.best_score if best else None
+        validation = (search.choice.mean(best) or best.best_score) if best else None
         saved = 100.0 * search.stopping_saved / search.grid_steps if search.grid_steps else None
         cells = [
             Cell(formats.line(record.name)),
@@ -187,7 +188,7 @@ class ResultsSection:
             Cell(", ".join(map(str, seeds)) or formats.MISSING, seeds[0] if len(seeds) == 1 else None),
             Cell(formats.pairs(best.configuration) if best else formats.MISSING),
             Cell(formats.score(validation), validation),
-            Cell(formats.score(test.score if test else None), test.score if test else None),
+            Cell(formats.score(test), test),
             Cell(formats.whole(len(record.trials)), len(record.trials)),
             Cell(formats.whole(search.trained_steps), search.trained_steps),
             Cell(formats.score(saved), saved),

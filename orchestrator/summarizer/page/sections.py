@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from orchestrator.provenance import without_secrets
 from orchestrator.summarizer import facts, formats
+from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.page import charts_space, charts_training
 from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
 from orchestrator.summarizer.page.views import LOOKS, SearchView
@@ -197,6 +198,7 @@ class SearchSection:
             "seed": trial.seed,
             "parameters": record.parameters.get(trial.number),
             "best": view.score,
+            "mean": self.search.choice.mean(trial),
             "at step": trial.best_step,
             "last step": trial.step,
             "train s": trial.train_seconds,
@@ -208,6 +210,11 @@ class SearchSection:
         test, metric = self.search.record.test, self.search.record.metric
         if test is None:
             return Tile(f"Test {metric}", formats.MISSING, "not read")
+        if self.search.record.seed_tests:
+            found = estimate([one.score for one in self.search.record.tests])
+            spread = f"{formats.score(found.low)} to {formats.score(found.high)}" if found.low is not None else ""
+            note = f"mean of {found.n} seeds, {f'95 % interval {spread}, ' if spread else ''}n {formats.whole(test.n)}"
+            return Tile(f"Test {metric}", formats.score(found.mean), f"{note}, read once a seed")
         bounds = interval(test.score, test.n, metric)
         spread = f"95 % interval {formats.score(bounds[0])} to {formats.score(bounds[1])}, " if bounds else ""
         return Tile(f"Test {metric}", formats.score(test.score), f"{spread}n {formats.whole(test.n)}, read once")
@@ -219,6 +226,10 @@ class SearchSection:
         error = self.search.choice.standard_error
         spread = f", standard error {formats.score(error)}" if error is not None else ""
         note = f"at step {formats.whole(best.best_step)}{spread}"
+        if self.search.choice.candidates:
+            first = self.search.choice.candidates[0]
+            note = f"mean of {len(first.trials)} seeds{spread}"
+            return Tile(f"Validation {metric}", formats.score(first.mean), note)
         return Tile(f"Validation {metric}", formats.score(best.best_score), note)
 
     def _trials_tile(self) -> Tile:

@@ -106,7 +106,7 @@ class SearchView:
 
     @property
     def grid_steps(self) -> int:
-        """Updates of the full grid."""
+        """Updates of the full grid, and of the trials on further seeds."""
         return self.budget * len(self.trials)
 
     @property
@@ -158,7 +158,8 @@ class SearchView:
         return rungs(self.budget, int(grace), int(eta)) if grace >= 1 and eta >= 2 else []
 
     def _rung(self, step: int) -> RungView:
-        came = [(view, score) for view in self.trials if (score := view.best_by(step)) is not None]
+        judged = (view for view in self.trials if view.trial.seed == self.record.seed)  # on other seeds none is stopped
+        came = [(view, score) for view in judged if (score := view.best_by(step)) is not None]
         # A trial is judged at its first report at or after the rung, so it may end a little later than the rung.
         ended = {
             view.rank

@@ -1,0 +1,81 @@
+"""``adept-search verify``: train one recorded trial alone again and compare all that it reported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.messages import with_messages
+from trials.errors import UserError
+
+if TYPE_CHECKING:
+    from orchestrator.verifying import Compared, Recorded
+
+
+def verify(
+    trial: Annotated[
+        str, typer.Argument(metavar="RUN_ID|NAME/NUMBER", help="a trial's run in MLflow, or its search and number")
+    ],
+    tracking_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="MLflow store [$MLFLOW_TRACKING_URI, else mlflow.db here]")
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="folder of the results")] = Path("runs"),
+) -> None:
+    """Verify: train one trial alone again, from what is recorded of it; exit code 0 if its scores come again, else 1.
+
+    Own tasks, spaces and data are looked for where the search found them: give the command in the same folder.
+    """
+    with_messages(lambda: run(trial, tracking_uri, output))
+
+
+def run(trial: str, tracking_uri: str | None, output: Path) -> int:
+    """Find, train, compare, say; the exit code."""
+    from orchestrator.quiet import silence_libraries
+
+    silence_libraries()
+    from orchestrator import verifying
+
+    name, slash, number = trial.rpartition("/")
+    if slash and not number.isdecimal():
+        raise UserError([f"{trial}: after the search's name comes the number of a trial, e.g. {name}/3"])
+    found_there = verifying.from_folder(name, int(number), output) if slash else None
+    recorded = found_there or verifying.from_store(trial, tracking_uri)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    about = f"trial {recorded.trial.number} of {recorded.record.name}, seed {recorded.trial.seed}"
+    console.print(f"training {about}, alone, up to step {recorded.trial.step:,}")
+    found = list(verifying.compare(recorded))
+    table = Table("step", title=about, title_justify="left")
+    for column in ("score then", "score now", "difference", "loss then", "loss now", "all numbers"):
+        table.add_column(column, justify="right")
+    for one in found:
+        losses = [f"{float(report.get('train/loss', float('nan'))):.6g}" for report in (one.before, one.now)]
+        scores = [f"{float(report['score']):.4g}" for report in (one.before, one.now)]
+        same = "equal" if one.equal else "differ"
+        table.add_row(f"{one.before['step']:,}", *scores, f"{one.difference:+.2f}", *losses, same)
+    console.print(table)
+    return verdict(recorded, found, console)
+
+
+def verdict(recorded: Recorded, found: list[Compared], console: Console) -> int:
+    """Say what the comparison comes to."""
+    if all(one.equal for one in found):
+        console.print(f"verified: {len(found)} reports, every number the same to the last bit")
+        return 0
+    furthest = max(found, key=lambda one: abs(one.difference) if one.difference == one.difference else float("inf"))
+    where = f"{furthest.difference:+.2f} points at step {furthest.before['step']:,}"
+    if not recorded.allowed:
+        why = "the search was deterministic and this is its hardware, but numbers differ"
+        console.print(f"NOT verified: {why} ({where})")
+        return 1
+    kind = "on other hardware" if recorded.deterministic else "in a search that was not --deterministic"
+    bound = f"{recorded.allowed:.2f} points are allowed {kind}"
+    if abs(furthest.difference) <= recorded.allowed:
+        console.print(f"verified: {len(found)} reports, at most {where}; {bound}")
+        return 0
+    console.print(f"NOT verified: {where}; {bound}")
+    return 1

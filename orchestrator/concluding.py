@@ -1,0 +1,83 @@
+"""The end of a search: the winner, its test, its table; or what to do after Ctrl-C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from orchestrator.checkpoint_files import adapter_files
+from orchestrator.messages import INTERRUPTED
+from orchestrator.plans import Plan
+from orchestrator.records import SearchRecord, TestResult, TrialRecord
+from orchestrator.rounds import OPEN
+from orchestrator.search_folder import ADAPTER, PAGE, TUNE, Files, shown_path
+from orchestrator.summarizer.page import write_search_page
+from orchestrator.summarizer.select import choose_winner
+from orchestrator.summarizer.sources import RECORD
+from orchestrator.summarizer.tables import terminal, write_summary
+from orchestrator.telling import tell_end
+from orchestrator.tracking import Tracker
+
+
+def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console) -> int:
+    """Ctrl-C: everything is kept; say how to go on."""
+    ended = sum(trial.status not in OPEN for trial in record.trials)
+    figures = {"steps_trained": sum(t.step for t in record.trials)}
+    tracker.end_search(figures, [plan.folder / RECORD], {}, status="interrupted")
+    where = "" if plan.settings.output == Path("runs") else f" --output {plan.settings.output}"
+    console.print(
+        f"interrupted: {ended} of {plan.count} trials are done and kept. Go on with the "
+        f"same command, or: adept-search search --resume --name {plan.name}{where}"
+    )
+    return INTERRUPTED
+
+
+def conclude(
+    plan: Plan,
+    files: Files,
+    record: SearchRecord,
+    tracker: Tracker,
+    console: Console,
+    keep: Callable[[], None],
+    test: Callable[[dict[str, bytes]], dict[str, Any]],
+) -> int:
+    """Choose the winner by validation, test it once, write everything down."""
+    choice = choose_winner(record)
+    if choice.winner is not None:
+        folder = files.folder / ADAPTER
+        folder.mkdir(exist_ok=True)
+        for name, content in adapter_files(files.folder / TUNE, choice.winner.number).items():
+            (folder / name).write_bytes(content)
+        record.adapter = shown_path(folder)
+        tested = [test_of(t, record.metric, test(adapter_files(files.folder / TUNE, t.number))) for t in choice.seeds]
+        record.test, record.seed_tests = tested[0], tested[1:]
+    keep()
+    written = write_summary(record, files.folder, choice)
+    written.append(write_search_page(record, files.folder / PAGE, choice))
+    winner = choice.winner
+    tell_end(plan, record, tracker, [*written, files.record])
+    terminal(record, console, choice)
+    console.print(f"Summary: {shown_path(written[0])}, {shown_path(written[1])}, {shown_path(written[-1])}")
+    address = "" if tracker.store.is_server else f", then open http://127.0.0.1:5000{tracker.page}"
+    console.print(f"Compare the trials: {tracker.ui_url_hint()}{address}")
+    failures = [trial for trial in record.trials if trial.status == "failed"]
+    for trial in failures[:3]:
+        console.print(f"trial {trial.number} failed: {trial.error}")
+    if failures:
+        console.print(f"error files: {shown_path(files.folder / TUNE)}")
+    return 0 if winner else 1
+
+
+def test_of(trial: TrialRecord, metric: str, scores: Mapping[str, Any]) -> TestResult:
+    """A trial's test scores (`engines.test_scores`) as the record keeps them."""
+    return TestResult(
+        trial_number=trial.number,
+        score=scores["metrics"][metric],
+        metrics=scores["metrics"],
+        n=scores["n"],
+        one_example=scores["one_example"],
+        step=trial.best_step or 0,
+    )
