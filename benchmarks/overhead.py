@@ -121,7 +121,7 @@ def plan_of(trials: int, reports: int, scheduler: str, folder: Path) -> Plan:
 def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
     """One search in this process, from the start of its engines to MLflow's last word."""
     silence_libraries()
-    from orchestrator import tuning
+    from orchestrator import connecting, tuning
 
     driver = psutil.Process()
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
@@ -132,7 +132,7 @@ def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
             progress = TimedProgress(trials, plan.steps, "accuracy", Console(file=log))
             progress.ends = []
             tracker.start_search(plan.name, {}, {})
-            tuning.connect(debug=False)
+            connecting.connect(debug=False)
             search = tuning.Search(
                 plan,
                 folder / "tune",

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engines import Files, read_files, write_files
+from orchestrator.training_loop import Files, read_files, write_files
 from trials.whole_checkpoints import step_of
 
 REPORT = "report.json"

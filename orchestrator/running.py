@@ -225,7 +225,7 @@ def train_and_test(
     """Everything that needs Ray."""
     import ray
 
-    from orchestrator import tuning
+    from orchestrator import connecting, tuning
 
     started = time.monotonic()
     before = record.wall_seconds
@@ -236,7 +236,7 @@ def train_and_test(
         keep_record(record, files.record)
 
     try:
-        tuning.connect(debug)
+        connecting.connect(debug)
         storage = files.folder / TUNE
         more: dict[str, Any] = {"rerun": rerun}
         if plan.settings.reuse:

@@ -12,8 +12,8 @@ import ray
 from ray import tune
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
-from orchestrator.engines import Files, Room, TrialLostError
 from orchestrator.kept_checkpoints import PAUSED, keep, latest_kept, read_kept
+from orchestrator.training_loop import Files, Room, TrialLostError
 
 LOSSES = 2  # of an engine, one after another without a report between them, that a trial puts up with by itself
 PATIENCE = 10.0  # seconds for an answer that takes an engine no time

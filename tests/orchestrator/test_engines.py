@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from toy_engine import BREAKS, REFUSED, ToyEngine, config_of
 
-from orchestrator.engines import Delivery, TrainingLoop, TrialLostError, read_files, write_files
+from orchestrator.training_loop import Delivery, TrainingLoop, TrialLostError, read_files, write_files
 
 MANY = 99
 SECONDS = 10

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import tuning
+from orchestrator import connecting
 from trials.errors import UserError
 
 
@@ -22,34 +22,34 @@ def joined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         if address != "local":
             raise ConnectionError(address)
 
-    monkeypatch.setattr(tuning.ray, "init", init)
-    monkeypatch.setattr(tuning.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(tuning, "HEAD_OF_A_CLUSTER", tmp_path / "ray_bootstrap_config.yaml")
+    monkeypatch.setattr(connecting.ray, "init", init)
+    monkeypatch.setattr(connecting.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connecting, "HEAD_OF_A_CLUSTER", tmp_path / "ray_bootstrap_config.yaml")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for name in [*tuning.WORKER_ENVIRONMENT, *tuning.HOST_ENVIRONMENT, "ADEPT_VERBOSE"]:
+    for name in [*connecting.WORKER_ENVIRONMENT, *connecting.HOST_ENVIRONMENT, "ADEPT_VERBOSE"]:
         monkeypatch.setenv(name, "set by the test")
     monkeypatch.delenv("ADEPT_VERBOSE")
     return addresses
 
 
 def test_a_search_has_a_ray_of_its_own_whatever_else_runs_on_the_machine(joined: list[str]) -> None:
-    tuning.connect(debug=False)
+    connecting.connect(debug=False)
     assert joined == ["local"]
 
 
 @pytest.mark.parametrize("debug", [True, False])
 def test_debug_reaches_the_workers(joined: list[str], debug: bool) -> None:
-    tuning.connect(debug)
+    connecting.connect(debug)
     assert ("ADEPT_VERBOSE" in os.environ) is debug
 
 
 def test_on_the_head_of_a_cluster_its_ray_is_asked_first(joined: list[str]) -> None:
-    tuning.HEAD_OF_A_CLUSTER.touch()
-    tuning.connect(debug=False)
+    connecting.HEAD_OF_A_CLUSTER.touch()
+    connecting.connect(debug=False)
     assert joined == ["auto", "local"]  # the cluster has been taken down
 
 
 def test_an_address_that_does_not_answer_is_an_error(joined: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     with pytest.raises(UserError, match=r"RAY_ADDRESS=10\.0\.0\.1:6379: no Ray cluster answers"):
-        tuning.connect(debug=False)
+        connecting.connect(debug=False)

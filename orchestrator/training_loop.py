@@ -1,0 +1,180 @@
+"""The thread that trains: an engine of `trials`, and the orders that it takes between two updates. No Ray here."""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from trials.config import Report
+
+T = TypeVar("T")
+Files = dict[str, bytes]
+LAST_FILE = "training.json"  # of a checkpoint: where it is, the rest is whole
+
+
+class TrialLostError(Exception):
+    """The engine does not hold the trial: it was stopped, or the engine's process is a new one."""
+
+
+class Delivery(NamedTuple):
+    """A trial's report with its checkpoint as of that report: the files' contents by their paths."""
+
+    report: dict[str, Any]
+    files: Files
+
+
+class Room(NamedTuple):
+    """How many trials an engine holds, and how many it can: none before it is loaded."""
+
+    held: int
+    slots: int
+
+
+class Trainer(Protocol):
+    """What is asked of an engine: the part of `trials.engine.Engine` that says what each does."""
+
+    @property
+    def slots_to_fill(self) -> int: ...  # noqa: D102
+    @property
+    def busy(self) -> bool: ...  # noqa: D102
+    def start(self, trial_id: str, config: Any, checkpoint: Path | None = None) -> None: ...  # noqa: D102
+    def stop(self, trial_id: str) -> None: ...  # noqa: D102
+    def save(self, trial_id: str, folder: Path) -> None: ...  # noqa: D102
+    def advance(self) -> list[str]: ...  # noqa: D102
+    def take(self, trial_id: str) -> Report | None: ...  # noqa: D102
+
+
+class TrainingLoop:
+    """An engine and the only thread that touches it. Between two updates the thread does what was asked for meanwhile.
+
+    Where an update raises, all trials are told why, and ``broken`` is called.
+    """
+
+    def __init__(self, build: Callable[[], Trainer], broken: Callable[[], None]) -> None:
+        self._build = build
+        self._broken = broken
+        self._orders: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        self._asked: dict[str, Future[Delivery]] = {}
+        self._steps: dict[str, int] = {}  # of the trials held, as of their last reports
+        self._updates = 0
+        self._seconds = 0.0
+        self._loaded = False
+        self.engine: Trainer
+        threading.Thread(target=self._run, name="training", daemon=True).start()
+
+    def order(self, what: Callable[[], T]) -> Future[T]:
+        """Have something done on the thread, after all earlier orders and the update in progress."""
+        future: Future[T] = Future()
+        self._orders.put((what, future))
+        return future
+
+    @property
+    def room(self) -> Room:
+        """Trials held and slots."""
+        return Room(len(self._steps), self.engine.slots_to_fill if self._loaded else 0)
+
+    @property
+    def throughput(self) -> float:
+        """Updates of all trials a second, evaluation included, over the stretches that were reported."""
+        return self._updates / self._seconds if self._seconds else 0.0
+
+    def start(self, trial_id: str, config: Any, files: Files | None, limit: int) -> bool:
+        """Put a trial in a slot; False where ``limit`` trials, or as many as there are slots, are held already."""
+        self.stop(trial_id)
+        if len(self._steps) >= min(limit, self.engine.slots_to_fill):
+            return False
+        if files is None:
+            self.engine.start(trial_id, config)
+            self._steps[trial_id] = 0
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                write_files(Path(folder), files)
+                self.engine.start(trial_id, config, Path(folder))
+            self._steps[trial_id] = -1  # known with its first report
+        return True
+
+    def stop(self, trial_id: str) -> None:
+        """Free a trial's slot, if it has one."""
+        if self._steps.pop(trial_id, None) is not None:
+            self.engine.stop(trial_id)
+        waiting = self._asked.pop(trial_id, None)
+        if waiting is not None:
+            waiting.set_exception(TrialLostError(trial_id))
+
+    def ask(self, trial_id: str, future: Future[Delivery]) -> None:
+        """Deliver the trial's next report as soon as it is there."""
+        if trial_id not in self._steps:
+            raise TrialLostError(trial_id)
+        self._asked[trial_id] = future
+        self._deliver(trial_id)
+
+    def _run(self) -> None:
+        try:
+            self.engine = self._build()
+        except BaseException as error:
+            self._fail(error)
+        self._loaded = True
+        while True:
+            self._obey()
+            started = time.perf_counter()
+            try:
+                reported = self.engine.advance()
+            except Exception as error:
+                self._fail(error)
+            self._seconds += time.perf_counter() - started
+            for trial_id in reported:
+                self._deliver(trial_id)
+
+    def _obey(self) -> None:
+        """Do what was asked for; with nothing to train, wait for an order first."""
+        while not self.engine.busy or not self._orders.empty():
+            what, future = self._orders.get()
+            try:
+                future.set_result(what())
+            except Exception as error:
+                future.set_exception(error)
+
+    def _deliver(self, trial_id: str) -> None:
+        if trial_id not in self._asked:
+            return  # its report waits in the engine, and the trial with it
+        report = self.engine.take(trial_id)
+        if report is None:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            self.engine.save(trial_id, Path(folder))
+            files = read_files(Path(folder))
+        before = self._steps[trial_id]
+        self._updates += max(0, report.step - before) if before >= 0 else 0
+        self._steps[trial_id] = report.step
+        waiting = self._asked.pop(trial_id)
+        if report.status != "running":
+            self.stop(trial_id)  # its slot is free for another at once
+        waiting.set_result(Delivery(report.as_dict(), files))
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """Answer everything with the error from now on."""
+        self._loaded = False
+        for waiting in self._asked.values():
+            waiting.set_exception(error)
+        self._broken()
+        while True:
+            self._orders.get()[1].set_exception(error)
+
+
+def read_files(folder: Path) -> Files:
+    """The contents of all files below a folder by their paths in it."""
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def write_files(folder: Path, files: Files) -> None:
+    """Write files below a folder, the one that says that a checkpoint is whole as the last."""
+    for name in sorted(files, key=lambda name: name == LAST_FILE):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(files[name])
