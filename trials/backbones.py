@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, DynamicCache
@@ -17,6 +16,7 @@ from trials.backbone_facts import Facts, describe, from_config, load_tokenizer
 from trials.config import Architecture
 from trials.dropout import Dropout, install
 from trials.methods.base import INIT_TEXT, Surroundings
+from trials.padding import padded
 from trials.precision import DTYPES, Precision
 from trials.t5 import T5, Past
 
@@ -78,10 +78,7 @@ class Backbone(ABC):
 
     def padded(self, rows: Sequence[Any], value: int) -> Tensor:
         """Token rows as one tensor on the device, padded on the right, shape (rows, longest)."""
-        out = np.full((len(rows), max(map(len, rows))), value, dtype=np.int64)
-        for line, row in zip(out, rows, strict=True):
-            line[: len(row)] = row
-        return torch.from_numpy(out).to(self.device, non_blocking=True)
+        return padded(rows, value, self.device)
 
     def numbers(self, values: Sequence[int]) -> Tensor:
         """Whole numbers on the device, shape (len(values),)."""

@@ -23,6 +23,7 @@ from trials.randomness import number
 
 BLOCK = 64  # counters are made for lengths rounded up to this, so that few of them are kept
 STRIDES = {1: (1,), 2: (1 << 16, 1), 3: (1 << 26, 1 << 13, 1)}  # bits of position or head, query, key in one counter
+LENGTHS = {1: (), 2: (0,), 3: (1, 2)}  # the axes whose size depends on the rows: positions; queries and keys
 
 
 def _signed(word: int) -> int:
@@ -63,8 +64,7 @@ def _counters(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 def counters(shape: Sequence[int], device: torch.device) -> Tensor:
     """A different int32 word for each place of ``shape`` (one to three axes), the same whatever its lengths."""
-    *lengths, last = shape
-    rounded = (*(-(-size // BLOCK) * BLOCK if len(shape) > 1 else size for size in lengths), last)
+    rounded = tuple(-(-n // BLOCK) * BLOCK if axis in LENGTHS[len(shape)] else n for axis, n in enumerate(shape))
     return _counters(rounded, device)[tuple(slice(size) for size in shape)]
 
 
@@ -79,10 +79,7 @@ def keep(keys: Tensor, shape: Sequence[int], p: float, dtype: torch.dtype) -> Te
         Shape (..., *shape).
     """
     last = shape[-1]
-    if len(shape) == 3:  # attention weights: the number of keys depends on padding, the counters must not
-        places = counters((*shape[:2], -(-((last + 1) // 2) // BLOCK) * BLOCK), keys.device)[..., : (last + 1) // 2]
-    else:
-        places = counters((*shape[:-1], (last + 1) // 2), keys.device)
+    places = counters((*shape[:-1], (last + 1) // 2), keys.device)
     words = _mixed(keys.view(*keys.shape, *[1] * len(shape)) ^ places)
     halves = words.view(torch.int16)[..., :last]
     return (halves >= round(p * 65536) - 32768).to(dtype).mul_(1 / (1 - p))

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from trials.adapters import describe_adapter
 from trials.backbones import Backbone
 from trials.checkpoints import restore_trial, save_trial
@@ -172,8 +170,3 @@ class Engine:
         seconds = (time.perf_counter() - started) / max(1, len(healthy))
         metrics = {id(trial): found.metrics for trial, found in zip(healthy, scored, strict=True)}
         return [t.report(metrics.get(id(t)), selection, seconds if id(t) in metrics else 0.0) for t in trials]
-
-
-def device_of(*, cuda: bool) -> torch.device:
-    """The accelerator where a caller has one to give, else the CPU."""
-    return torch.device("cuda" if cuda else "cpu")

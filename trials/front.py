@@ -16,6 +16,7 @@ from torch import Tensor
 from trials.config import Recipe
 from trials.dropout import keep, scramble
 from trials.methods import Method
+from trials.padding import padded
 
 
 @dataclass
@@ -107,10 +108,7 @@ class Table:
 
     def index(self, rows: Sequence[np.ndarray]) -> Tensor:
         """Table rows of several inputs, padded on the right to the longest, shape (rows, longest)."""
-        out = np.full((len(rows), max(map(len, rows))), self.padding, dtype=np.int64)
-        for line, row in zip(out, rows, strict=True):
-            line[: len(row)] = row
-        return torch.from_numpy(out).to(self.values.device, non_blocking=True)
+        return padded(rows, self.padding, self.values.device)
 
     def backward(self, gradient: Tensor) -> list[dict[str, Tensor]]:
         """Gradients of each group's parameters by name, shape (K, ...), from those of `values`."""
@@ -153,9 +151,9 @@ def _shifted(
         if drops:
             assert part.keys is not None
             keys.append(np.repeat(part.keys, lengths))
-    positions_of = _stacked(positions, device)
-    drop = _dropout(_stacked(keys, device), positions_of, group.recipe.offset_dropout) if drops else _same
-    embedded = torch.nn.functional.embedding(_stacked(ids, device), embedding).float()
+    positions_of = padded(positions, 0, device)
+    drop = _dropout(padded(keys, 0, device, np.int32), positions_of, group.recipe.offset_dropout) if drops else _same
+    embedded = torch.nn.functional.embedding(padded(ids, 0, device), embedding).float()
     with torch.set_grad_enabled(gradients):
         parameters = {n: p.requires_grad_(gradients) for n, p in group.parameters.items()}
         return group.kind.shift(parameters, embedded, positions_of, drop), places
@@ -169,11 +167,3 @@ def _dropout(keys: Tensor, positions: Tensor, p: float):  # type: ignore[no-unty
 
 def _same(x: Tensor) -> Tensor:
     return x
-
-
-def _stacked(rows: Sequence[np.ndarray], device: torch.device) -> Tensor:
-    """Arrays of unequal length below each other, filled up with 0, shape (K, longest)."""
-    out = np.zeros((len(rows), max(map(len, rows))), dtype=rows[0].dtype)
-    for line, row in zip(out, rows, strict=True):
-        line[: len(row)] = row
-    return torch.from_numpy(out).to(device, non_blocking=True)

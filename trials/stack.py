@@ -107,8 +107,10 @@ class Stack:
         for k, trial in enumerate(trials):
             numbers = trial.next_rows(len(self.train))
             sources, answers, _ = self.train.batch(numbers)
-            embedded = [np.concatenate(pair) for pair in zip(sources, answers, strict=True)]
-            parts.append(Part(embedded if backbone.embeds_answers else sources, trial.row_keys(len(numbers))))
+            tokens = sources
+            if backbone.embeds_answers:
+                tokens = [np.concatenate(pair) for pair in zip(sources, answers, strict=True)]
+            parts.append(Part(tokens, trial.row_keys(len(numbers))))
             owners += [(k, i) for i in range(len(numbers))]
             targets += answers
             starts += [trial.method.prompt_length + len(source) for source in sources]
