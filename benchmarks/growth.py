@@ -21,9 +21,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.workload import MadeRows, backbone, rte_lengths, trials, wait
+from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials
 from trials.backbones import Backbone
-from trials.measuring import measure
+from trials.measuring import measure, wait
 from trials.stack import Stack
 
 RESULTS = Path(__file__).with_name("results")
@@ -76,8 +76,7 @@ def main() -> None:
     rows = []
     for name in args.models:
         on = backbone(name, args.precision, args.device)
-        weights = on.facts.parameters if hasattr(on.facts, "parameters") else None
-        size = float(weights or sum(w.numel() for layer in on.t5.encoder for w in (layer.qkv, layer.up)))  # type: ignore[attr-defined]
+        size = flops_per_token(on) / 4
         rows.append((name, size, seconds_of(on, rte_lengths(), 2, 8, 2) / 2))
     show("model size (encoder weights), RTE's lengths, 2 trials, batch 8", rows)
     rows = []

@@ -19,9 +19,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials, wait
+from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials
 from trials.backbones import Backbone
-from trials.measuring import measure
+from trials.measuring import measure, wait
 from trials.precision import DTYPES
 from trials.stack import Stack
 

@@ -27,8 +27,8 @@ def one(args: argparse.Namespace) -> dict[str, float]:
     """Train K stacked trials for a while in this process."""
     import torch
 
-    from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials, wait
-    from trials.measuring import measure
+    from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials
+    from trials.measuring import measure, wait
     from trials.stack import Stack
 
     torch.set_num_threads(args.threads)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.t5_shapes import SHAPES, write_shape
 from trials.backbones import Backbone, load_backbone
@@ -76,21 +75,11 @@ def trials(on: Backbone, count: int, batch_size: int, seed: int = 0) -> list[Tri
     return made
 
 
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def flops_per_token(on: Backbone) -> float:
     """Floating-point operations of one training step for one encoder position, attention's products left out.
 
     Forward, and backward to the inputs only: the weights are frozen. Every matrix of the encoder, forward and backward;
     the decoder's few tokens are not counted. For a decoder-only model every matrix of the stack.
     """
-    if hasattr(on, "t5"):
-        weights = sum(w.numel() for layer in on.t5.encoder for w in (layer.qkv, layer.out, layer.up, layer.down))
-    else:
-        layers = on.model.base_model.layers  # type: ignore[attr-defined]
-        weights = sum(p.numel() for p in layers.parameters() if p.dim() == 2)
-    return 4.0 * weights
+    encoder, decoder = on.facts.layer_weights()
+    return 4.0 * (encoder if on.facts.layers[0] else decoder)

@@ -108,15 +108,16 @@ def _pass(backbone: Backbone, rows: int, length: int, answer: int) -> float:
     starts = torch.full((rows,), length - (answer if backbone.embeds_answers else 0), device=device)
     targets = torch.full((rows, answer), 1, device=device)
     inputs = Inputs(x, torch.full((rows,), length, device=device), starts)
-    _wait(device)
+    wait(device)
     started = time.perf_counter()
     dropout = Dropout(torch.arange(rows, dtype=torch.int32, device=device))
     backbone.token_losses(inputs, targets, dropout).sum().backward()
-    _wait(device)
+    wait(device)
     return time.perf_counter() - started
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
