@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine_count import engines_needed, even_share, hosts_hold, least_memory
+from orchestrator.engine_count import device_kind, engines_needed, even_share, least_memory, places
+from orchestrator.nodes import Node
 from trials.backbone_facts import describe
 
 
@@ -29,17 +30,32 @@ def test_as_many_engines_as_have_something_to_do(
 
 @pytest.mark.parametrize(
     ("slots", "trials", "share"),
-    [([12, 12], 24, 12), ([24, 24], 24, 12), ([2, 24], 24, 22), ([4], 9, 4), ([3, 3], 3, 2)],
+    [([12, 12], 24, 12), ([24, 24], 24, 12), ([2, 24], 24, 22), ([4], 9, 4), ([3, 3], 3, 2), ([], 3, 0)],
 )
 def test_trials_are_spread_evenly_within_the_slots(slots: list[int], trials: int, share: int) -> None:
     assert even_share(slots, trials) == share
     assert sum(min(own, share) for own in slots) >= min(trials, sum(slots))
 
 
-def test_engines_on_cores_are_bounded_by_the_memory_of_each_host() -> None:
-    hosts = [{"CPU": 8.0, "memory": 4e9}, {"CPU": 2.0, "memory": 64e9}, {"memory": 9e9}]
-    assert hosts_hold(hosts, "CPU", 10**9) == 4 + 2
-    assert hosts_hold([{"GPU": 4.0, "CPU": 4.0, "memory": 1e9}], "GPU", 10**10) == 4
+def test_engines_on_cores_are_bounded_by_the_memory_of_each_host_and_spread_over_hosts() -> None:
+    hosts = [node("a", cpus=8, memory=4e9), node("b", cpus=2, memory=64e9), node("c", memory=9e9)]
+    assert "".join(place.node for place in places(hosts, "CPU", 10**9)) == "ababaa"
+
+
+def test_with_accelerators_anywhere_engines_are_there_whatever_the_memory() -> None:
+    hosts = [node("a", cpus=64, memory=64e9), node("b", gpus=2, cpus=4, memory=1e9), node("c", gpus=1, memory=1e9)]
+    assert device_kind(hosts) == "GPU"
+    assert "".join(place.node for place in places(hosts, "GPU", 10**10)) == "bcb"
+
+
+def test_where_no_host_seems_to_have_the_memory_the_largest_is_tried() -> None:
+    hosts = [node("a", cpus=8, memory=1e8), node("b", cpus=2, memory=2e8)]
+    assert [place.node for place in places(hosts, "CPU", 10**9)] == ["b"]
+    assert places([], "CPU", 10**9) == []
+
+
+def node(name: str, cpus: int = 0, gpus: int = 0, memory: float = 0) -> Node:
+    return Node(name, f"10.0.0.{name}", gpus, cpus, memory)
 
 
 def test_the_least_memory_of_an_engine_holds_the_weights() -> None:
