@@ -14,12 +14,15 @@ from orchestrator.commands.compare import compare
 from orchestrator.commands.replay import replay
 from orchestrator.commands.report import report
 from orchestrator.commands.verify import verify
+from orchestrator.commands.watch import stop, watch
 from orchestrator.messages import with_messages
 from orchestrator.planning import Plan, make_plan
-from orchestrator.settings import read_settings
+from orchestrator.search_folder import OPTIONS, find_search
+from orchestrator.settings import default_output, default_storage, read_settings
+from orchestrator.storing import take_up_by_name
 from orchestrator.twin_files import read_either
 from search_spaces import space_names
-from trials.errors import UserError, did_you_mean
+from trials.errors import UserError
 
 app = typer.Typer(
     add_completion=False,
@@ -78,12 +81,18 @@ def search(
     devices: Annotated[str | None, option("accelerators, or without any CPU cores, to use [all]", "N")] = None,
     slots: Annotated[str | None, option("trials that share a device [as many as fit and pay]", "N")] = None,
     max_concurrent: Annotated[str | None, option("trials at once, at most", "N")] = None,
+    host_wait: Annotated[
+        str | None, option("with no engine left, wait so many minutes for a host to join [60]", "MINUTES")
+    ] = None,
     precision: Annotated[str | None, option("float32 or bfloat16, of the backbone [float32]", "NAME")] = None,
     memory_limit: Annotated[str | None, option("memory that a device's trials may use [all of it]", "GB")] = None,
     tracking_uri: Annotated[
         str | None, option("MLflow store [$MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here]", "URI")
     ] = None,
-    output: Annotated[str | None, option("folder for results [runs]", "FOLDER")] = None,
+    output: Annotated[str | None, option("folder for results [$ADEPT_OUTPUT, else runs]", "FOLDER")] = None,
+    storage: Annotated[
+        str | None, option("checkpoints there, and a copy of the results [$ADEPT_STORAGE, else none]", "URI")
+    ] = None,
     name: Annotated[str | None, option("name of the search [made from its settings]", "NAME")] = None,
     price: Annotated[str | None, option("price of a device-hour, for the estimate of --plan", "X")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="print trials, steps, time and cost; start nothing")] = False,
@@ -115,7 +124,8 @@ plan.__signature__ = signature.replace(  # type: ignore[attr-defined]
 
 def resume(
     name: Annotated[str, typer.Argument(help="name of the search", metavar="NAME")],
-    output: Annotated[str | None, option("folder of the results [runs]", "FOLDER")] = None,
+    output: Annotated[str | None, option("folder of the results [$ADEPT_OUTPUT, else runs]", "FOLDER")] = None,
+    storage: Annotated[str | None, option("where the search is, too [$ADEPT_STORAGE]", "URI")] = None,
     rerun: Annotated[
         str | None, option("train these trials again: failed, diverged, or numbers (3,7)", "WHICH")
     ] = None,
@@ -124,6 +134,7 @@ def resume(
 ) -> None:
     """Resume: go on with an interrupted search; the same as `search --resume --name NAME`."""
     options = {key: None for key in signature.parameters if key not in NOT_KEPT} | {"name": name, "output": output}
+    options["storage"] = storage
     with_messages(lambda: start(options, resume=True, rerun=rerun, quiet=quiet, debug=debug))
 
 
@@ -134,6 +145,8 @@ app.command(name="report")(report)
 app.command(name="compare")(compare)
 app.command(name="replay")(replay)
 app.command(name="verify")(verify)
+app.command(name="watch")(watch)
+app.command(name="stop")(stop)
 
 
 @app.command(name="list")
@@ -192,6 +205,12 @@ def start(
         return 0
     if not debug:
         quieten()
+    from orchestrator import detaching
+
+    if detaching.is_wanted():
+        flags = {"resume": resume, "quiet": quiet, "debug": debug}
+        arguments = detaching.as_arguments({**options, "rerun": rerun}, **flags)
+        return detaching.run_detached(plan, arguments, console, quiet)
     from orchestrator.running import run_search
 
     return run_search(plan, options, console, resume=resume, rerun=rerun, quiet=quiet, debug=debug)
@@ -201,13 +220,10 @@ def resumed_options(options: dict[str, str | None]) -> dict[str, str | None]:
     """With ``--resume --name X``, the options that search X was started with; options given again must agree."""
     if options["name"] is None:
         return options
-    output = Path(options["output"] or "runs")
-    file = output / options["name"] / "options.json"
-    if not file.exists():
-        searches = [f.parent.name for f in output.glob("*/options.json")]
-        hint = did_you_mean(options["name"], searches) or (f"; there: {', '.join(searches)}" if searches else "")
-        raise UserError([f"--resume --name {options['name']}: there is no such search in {output}{hint}"])
-    before, said = read_either(file)
+    output = Path(options["output"] or default_output())
+    if storage := options["storage"] or default_storage():
+        take_up_by_name(storage, options["name"], output)
+    before, said = read_either(find_search(options["name"], output, "--resume --name ") / OPTIONS)
     if said:
         print(f"note: {said}", file=sys.stderr)
     changed = [k for k, v in options.items() if v is not None and k != "output" and before.get(k) not in (None, v)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +12,8 @@ from orchestrator.messages import INTERRUPTED
 from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord, TestResult, TrialRecord
 from orchestrator.rounds import OPEN
-from orchestrator.search_folder import ADAPTER, PAGE, TUNE, Files, shown_path
+from orchestrator.search_folder import ADAPTER, PAGE, TUNE, Files, checkpoints_of, shown_path
+from orchestrator.settings import output_option
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.select import choose_winner
 from orchestrator.summarizer.sources import RECORD
@@ -27,10 +27,9 @@ def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Con
     ended = sum(trial.status not in OPEN for trial in record.trials)
     figures = {"steps_trained": sum(t.step for t in record.trials)}
     tracker.end_search(figures, [plan.folder / RECORD], {}, status="interrupted")
-    where = "" if plan.settings.output == Path("runs") else f" --output {plan.settings.output}"
     console.print(
         f"interrupted: {ended} of {plan.count} trials are done and kept. Go on with the "
-        f"same command, or: adept-search search --resume --name {plan.name}{where}"
+        f"same command, or: adept-search search --resume --name {plan.name}{output_option(plan.settings.output)}"
     )
     return INTERRUPTED
 
@@ -49,10 +48,11 @@ def conclude(
     if choice.winner is not None:
         folder = files.folder / ADAPTER
         folder.mkdir(exist_ok=True)
-        for name, content in adapter_files(files.folder / TUNE, choice.winner.number).items():
+        place = checkpoints_of(plan)
+        for name, content in adapter_files(place, choice.winner.number).items():
             (folder / name).write_bytes(content)
         record.adapter = shown_path(folder)
-        tested = [test_of(t, record.metric, test(adapter_files(files.folder / TUNE, t.number))) for t in choice.seeds]
+        tested = [test_of(t, record.metric, test(adapter_files(place, t.number))) for t in choice.seeds]
         record.test, record.seed_tests = tested[0], tested[1:]
     keep()
     written = write_summary(record, files.folder, choice)

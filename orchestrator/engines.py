@@ -6,23 +6,26 @@ import asyncio
 import logging
 import os
 import resource
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 
+from orchestrator.shipping import unpacked
 from orchestrator.training_loop import Delivery, Files, Room, Trainer, TrainingLoop, write_files
 
 if TYPE_CHECKING:
     from orchestrator.planning import EngineSpec
 
 T = TypeVar("T")
+GRACE = 10.0  # seconds in which trials fetch what an engine hands back before its process ends
 Build = Callable[["EngineSpec", str], Trainer]
 """Makes an engine on a device, ``cuda`` or ``cpu``."""
 
@@ -58,6 +61,7 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     from trials.engine import Engine, EngineSettings
     from trials.tasks import get_task
 
+    asked, spec = spec, unpacked(spec)
     if not os.environ.get("ADEPT_VERBOSE"):
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
@@ -65,6 +69,8 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     if device == "cpu":
         torch.set_num_threads(1)  # it owns one core; two threads beside another busy process are slower than one
     backbone = load_backbone(spec.backbone, device, spec.precision)
+    if spec.backbone != asked.backbone:  # adapters name their backbone as the user knows it
+        backbone.facts = replace(backbone.facts, location=asked.backbone)
     data = prepare(
         get_task(spec.task),
         backbone.tokenizer,
@@ -103,17 +109,25 @@ test_scores.__test__ = False  # type: ignore[attr-defined]
 class EngineActor:
     """The Ray actor around a `TrainingLoop`. Its calls wait without holding each other up.
 
-    An engine whose update raised may have a broken device under it: it ends its process, and Ray starts a new one.
+    An engine whose update raised may have a broken device under it: it ends its process, and Ray starts a new one. One
+    that gets SIGTERM, as all processes of a machine do that is taken back, hands its trials back first.
 
     Args:
         build: makes the engine, for the kind of device that Ray gave this actor and no other.
     """
 
+    _loop: TrainingLoop
+
+    def __new__(cls, *arguments: Any, **more: Any) -> EngineActor:
+        """Also see to SIGTERM: of all that Ray calls here, this alone is on the thread that may."""
+        engine = super().__new__(cls)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, engine._terminated)
+        return engine
+
     def __init__(self, spec: EngineSpec, build: Build = build_engine) -> None:
         self._device = "cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu"
         self._loop = TrainingLoop(lambda: build(spec, self._device), end_process_soon)
-        self._arrived = 0
-        self._met = asyncio.Event()
 
     async def start(
         self,
@@ -147,16 +161,13 @@ class EngineActor:
         """Free a trial's slot; no matter if it has none."""
         await self._on_thread(lambda: self._loop.stop(trial_id))
 
+    async def leave(self) -> None:
+        """Hand all trials back as they are; returns when that is done. Nothing is trained here any more."""
+        await self._on_thread(lambda: self._loop.leave())
+
     async def room(self) -> Room:
         """Trials held and slots; answered without waiting for the update in progress."""
         return self._loop.room
-
-    async def meet(self, number: int) -> None:
-        """Return when so many have called this."""
-        self._arrived += 1
-        if self._arrived >= number:
-            self._met.set()
-        await self._met.wait()
 
     async def facts(self) -> EngineFacts:
         """What the engine says of itself, as soon as it is loaded."""
@@ -176,6 +187,11 @@ class EngineActor:
             pid=os.getpid(),
             node=ray.get_runtime_context().get_node_id(),
         )
+
+    def _terminated(self, *signal_and_frame: Any) -> None:
+        if hasattr(self, "_loop"):
+            self._loop.order(self._loop.leave)
+        end_process_soon(GRACE)
 
     async def _on_thread(self, what: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._loop.order(what))

@@ -28,7 +28,7 @@ class Judge:
 
     Attributes:
         said: what a user should hear of how the journal was found, a sentence each.
-        failure: why the journal could not be written; every later call raises it.
+        failure: why the journal could not be written, or the search cannot go on; every later call raises it.
 
     Raises:
         JournalError: the journal belongs to a search with other settings, or cannot be written.
@@ -39,7 +39,7 @@ class Judge:
         self.journal = journal
         self.reports: dict[tuple[int, int], dict[str, Any]] = {}
         self.said: list[str] = []
-        self.failure: JournalError | None = None
+        self.failure: Exception | None = None
         if journal is not None:
             self._read(journal)
         self._keep([], self.policy.settle())

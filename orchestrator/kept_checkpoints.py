@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
-from orchestrator.training_loop import Files, read_files, write_files
-from trials.whole_checkpoints import step_of
+from orchestrator.storage import Folder, StorageError, StoragePath, listed
+from orchestrator.training_loop import LAST_FILE, Files, read_files, write_files
+from trials.whole_checkpoints import step_in, step_of
 
 REPORT = "report.json"
 PAUSED = "paused"  # all that Tune's own checkpoint of a trial that pauses holds
@@ -17,12 +18,15 @@ UNFINISHED = f".{_PREFIX}"
 _KEPT = 2
 
 
-def keep(folder: Path, files: Files, report: dict[str, Any]) -> Path:
+def keep(folder: Folder, files: Files, report: dict[str, Any]) -> Folder:
     """Put a checkpoint in its place below a trial's folder, and remove all but the last two.
 
     Raises:
         OSError: there is no room for it; the earlier ones are untouched.
+        StorageError: the storage was away for too long.
     """
+    if isinstance(folder, StoragePath):
+        return _keep_in_storage(folder, files, report)
     place = folder / f"{_PREFIX}{report['step']:09d}"
     unfinished = folder / f"{UNFINISHED}{report['step']:09d}"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -40,15 +44,33 @@ def keep(folder: Path, files: Files, report: dict[str, Any]) -> Path:
     return place
 
 
-def latest_kept(folder: Path) -> Path | None:
+def _keep_in_storage(folder: StoragePath, files: Files, report: dict[str, Any]) -> StoragePath:
+    """`keep` where nothing can be renamed: the file that says that all are there comes last, and goes first."""
+    place = folder / f"{_PREFIX}{report['step']:09d}"
+    contents = {REPORT: json.dumps(report).encode(), **files}
+    for name in sorted(contents, key=lambda name: name == LAST_FILE):
+        (place / name).write_bytes(contents[name])
+    with suppress(StorageError):  # one too many does no harm
+        for old in folder.glob(f"{_PREFIX}*")[:-_KEPT]:
+            (old / LAST_FILE).unlink(missing_ok=True)
+            old.remove_tree()
+    return place
+
+
+def latest_kept(folder: Folder) -> Folder | None:
     """The latest whole checkpoint below a trial's folder."""
-    found = (place for place in sorted(folder.glob(f"{_PREFIX}*"), reverse=True) if step_of(place) is not None)
+    found = (place for place in reversed(listed(folder, f"{_PREFIX}*")) if whole_step(place) is not None)
     return next(found, None)
 
 
-def read_kept(place: Path) -> tuple[Files, dict[str, Any] | None]:
+def whole_step(place: Folder) -> int | None:
+    """The step of a checkpoint; None where it is not whole."""
+    return step_in(place.files()) if isinstance(place, StoragePath) else step_of(place)
+
+
+def read_kept(place: Folder) -> tuple[Files, dict[str, Any] | None]:
     """A checkpoint's files, and the report that belongs to it where that was kept and is whole."""
-    files = read_files(place)
+    files = place.files() if isinstance(place, StoragePath) else read_files(place)
     try:
         return files, json.loads(files.pop(REPORT, b""))
     except ValueError:

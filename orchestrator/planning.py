@@ -10,6 +10,7 @@ from typing import TypeVar
 from orchestrator.halving import default_grace
 from orchestrator.plans import GB, EngineSpec, Plan, PlannedTrial
 from orchestrator.settings import LEARNING, SearchSettings
+from orchestrator.storage_uris import storage_problems
 from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
 from search_spaces import Settings as SpaceSettings
 from trials.backbone_facts import DEFAULT, describe
@@ -161,4 +162,4 @@ def folder_problems(settings: SearchSettings) -> list[str]:
             probe.unlink()
         except OSError as error:
             problems.append(f"--output {settings.output}: cannot write to {existing} ({error.strerror})")
-    return problems
+    return problems + storage_problems(settings.storage)

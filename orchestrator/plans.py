@@ -11,6 +11,8 @@ from typing import Any, cast
 from orchestrator.halving import expected_share
 from orchestrator.median import expected_median_share
 from orchestrator.settings import LEARNING, Precision, SearchSettings, drawn_by_chance
+from orchestrator.shipping import Shipment
+from orchestrator.storage import shown
 from search_spaces import Configuration, Space, parameter_count
 from search_spaces import Settings as SpaceSettings
 from trials.backbone_facts import DEFAULT, Facts
@@ -33,6 +35,7 @@ class EngineSpec:
         slots: trials that an engine holds at once; None: as many as pay, found by measuring.
         typical: a trial to measure the device with.
         deterministic: compute each trial as if it were alone (`trials.engine.EngineSettings`).
+        shipments: paths above that a host without them finds in the storage (`orchestrator.shipping`).
     """
 
     task: str
@@ -45,6 +48,7 @@ class EngineSpec:
     slots: int | None = None
     typical: TrialConfig | None = None
     deterministic: bool = False
+    shipments: tuple[Shipment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,7 @@ class Plan:
             "scheduler": [self.settings.scheduler, self.grace, self.settings.eta],
             "trials": [trial.config.as_dict() for trial in sorted(self.trials, key=lambda t: t.number)],
             **({"deterministic": True} if self.settings.deterministic else {}),
+            **({"storage": shown(self.settings.storage)} if self.settings.storage else {}),
             **({"proposed": self._proposed} if self.learns else {}),
         }
 

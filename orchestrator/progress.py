@@ -123,9 +123,13 @@ class Progress:
         self._say(text, always=status == "failed", style="red" if status in NEVER else "")
         self.tick()
 
-    def note(self, text: str) -> None:
-        """Say something else once: an engine lost, a search resumed."""
-        self._say(text)
+    def note(self, text: str, whole: bool = False) -> None:
+        """Say something else once: an engine lost, a search resumed.
+
+        Args:
+            whole: however long it is, since a person has to do something about it.
+        """
+        self._say(text, whole=whole)
 
     def tick(self) -> None:
         """Bring the live status up to date, or give the log its sign of life if one is due.
@@ -216,11 +220,12 @@ class Progress:
         text = f"{before}{formats.score(best.best_score)} {self.metric}: trial {self._best} at step {best.best_step:,}"
         return f"{text}; {formats.pairs(dict(best.configuration))}" if best.configuration else text
 
-    def _say(self, text: str, always: bool = False, style: str = "") -> None:
+    def _say(self, text: str, always: bool = False, style: str = "", whole: bool = False) -> None:
         if self.quiet and not always:
             return
         self._last_line = self._clock()
-        line = formats.shortened(f"{formats.clock(self._last_line - self._begun)}  {text}", COLUMNS)
+        line = f"{formats.clock(self._last_line - self._begun)}  {text}"
+        line = line if whole else formats.shortened(line, COLUMNS)
         self.console.print(Text(line, style=style), soft_wrap=True)
 
     def _status(self) -> _Status:

@@ -9,6 +9,8 @@ import warnings
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own tables
     "RAY_DEDUP_LOGS": "1",
+    # Pages on a host that is gone, stack traces included: the pool of engines says it in one line.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": r"^(The node with node id|Raylet is terminated|WARNING: \d+ PYTHON worker)",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",

@@ -18,6 +18,7 @@ from orchestrator import tracking_notes as notes
 from orchestrator.checkpoint_files import ADAPTER, FACTS
 from orchestrator.plans import PlannedTrial
 from orchestrator.records import Report, TrialRecord
+from orchestrator.storage import Folder
 from orchestrator.tracking_runs import PARENT
 from orchestrator.tracking_store import Store
 
@@ -94,7 +95,7 @@ def find(
 
 
 def take_over(
-    store: Store, found: Reusable, configuration: Mapping[str, Any], seed: int, storage: Path
+    store: Store, found: Reusable, configuration: Mapping[str, Any], seed: int, storage: Folder
 ) -> TrialRecord | None:
     """A finished trial's record, with its adapter laid where a search looks for its own.
 
@@ -129,7 +130,7 @@ def take_over_equal(
     store: Store,
     search: Mapping[str, Any],
     data: Mapping[str, str],
-    storage: Path,
+    storage: Folder,
     planned: Sequence[PlannedTrial],
 ) -> list[TrialRecord]:
     """The records of those planned trials that were trained before and can be taken over; see `find`."""

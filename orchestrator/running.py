@@ -21,7 +21,10 @@ from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
 from orchestrator.rerun import trials_to_rerun
 from orchestrator.reuse import take_over_equal
-from orchestrator.search_folder import OPTIONS, PAGE, TUNE, Files
+from orchestrator.search_folder import OPTIONS, PAGE, TUNE, Files, checkpoints_of
+from orchestrator.search_lock import SearchLock
+from orchestrator.search_log import followed
+from orchestrator.storing import complete, held, take_up
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.published import comparison
 from orchestrator.summarizer.sources import STARTED
@@ -57,8 +60,13 @@ def run_search(
         The exit code: 0, 1 where no trial got a score, 130 after Ctrl-C.
 
     Raises:
-        UserError, TrackingError: before anything has started.
+        UserError, TrackingError, JournalError: before anything has started.
     """
+
+    def say(text: str) -> None:
+        console.print(f"note: {text}")
+
+    take_up(plan, say)
     files = Files(plan.folder)
     record = files.previous(plan)
     again = trials_to_rerun(rerun, record)
@@ -71,13 +79,33 @@ def run_search(
         def start(tracker: Tracker) -> None:
             tracker.start_search(plan.name, searched(plan), run_tags(plan, known), resume=True)
 
-        tell_the_rest(plan, record, console, start, [*written, files.record], files.folder / TUNE)
+        tell_the_rest(plan, record, console, start, [*written, files.record], checkpoints_of(plan))
+        complete(plan, say)
         return 0
     if resume and not files.begun:
         raise UserError([f"--resume: {plan.folder} holds no search yet; leave --resume out to start it"])
     if not quiet:
         announce(plan, console, record)
     data = prepare_data(plan)
+    with held(plan, say) as lock:
+        record = files.previous(plan)  # another process may have ended since
+        return run_alone(plan, options, files, record, data, console, lock, rerun=again, quiet=quiet, debug=debug)
+
+
+def run_alone(
+    plan: Plan,
+    options: Mapping[str, str | None],
+    files: Files,
+    record: SearchRecord | None,
+    data: PreparedTask,
+    console: Console,
+    lock: SearchLock,
+    *,
+    rerun: Collection[int],
+    quiet: bool,
+    debug: bool,
+) -> int:
+    """`run_search` from where it starts to write, with the folder for itself."""
     tracker = open_tracker(plan, files.begun)
     remove_unfinished(files.folder)
     for note in (*files.said, tracker.damage):
@@ -90,14 +118,15 @@ def run_search(
         else:
             go_on(plan, files, options, record)
         tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=files.begun)
-        code = train_and_test(plan, files, record, tracker, console, rerun=again, quiet=quiet, debug=debug)
+        with followed(files.folder, console) as said:
+            code = train_and_test(plan, files, record, tracker, said, lock, rerun=rerun, quiet=quiet, debug=debug)
         undelivered = tracker.close()
     if undelivered:
         console.print(not_told(plan, undelivered))
     return code
 
 
-NO_NUMBERS = {"tracking_uri", "output", "name", "price", "devices", "reuse"}
+NO_NUMBERS = {"tracking_uri", "output", "name", "price", "devices", "reuse", "host_wait", "storage"}
 """Settings on which no number depends; the others are kept with the search's run, so that a trial can be repeated."""
 
 
@@ -217,6 +246,7 @@ def train_and_test(
     record: SearchRecord,
     tracker: Tracker,
     console: Console,
+    lock: SearchLock,
     *,
     rerun: Collection[int],
     quiet: bool,
@@ -232,16 +262,20 @@ def train_and_test(
     progress = Progress(plan.count, plan.steps, record.metric, console, quiet)
 
     def keep() -> None:
+        lock.check()
+        while lock.notes:
+            progress.note(lock.notes.pop(0))
         record.wall_seconds = before + time.monotonic() - started
         keep_record(record, files.record)
 
     try:
         connecting.connect(debug)
-        storage = files.folder / TUNE
-        more: dict[str, Any] = {"rerun": rerun}
+        lock.note_cluster(ray.get_runtime_context().gcs_address)
+        place = checkpoints_of(plan)
+        more: dict[str, Any] = {"rerun": rerun, "checkpoints": place}
         if plan.settings.reuse:
-            more["reuse"] = partial(take_over_equal, tracker.store, searched(plan), run_tags(plan, record), storage)
-        search = tuning.Search(plan, storage, tracker, progress, record, keep, **more)
+            more["reuse"] = partial(take_over_equal, tracker.store, searched(plan), run_tags(plan, record), place)
+        search = tuning.Search(plan, files.folder / TUNE, tracker, progress, record, keep, **more)
         search.fit()
         progress.close()
         keep()

@@ -12,9 +12,10 @@ from typing import Any
 
 from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord
+from orchestrator.storage import Folder, StoragePath
 from orchestrator.summarizer.sources import RECORD
 from orchestrator.twin_files import keep_record, load_record, read_either, write_twice
-from trials.errors import UserError
+from trials.errors import UserError, did_you_mean
 
 OPTIONS, DEFINITION, TUNE, ADAPTER = "options.json", "definition.json", "tune", "best_adapter"
 PAGE = "report.html"
@@ -65,6 +66,33 @@ class Files:
         keep_record(record, self.record)
         write_twice(self.folder / OPTIONS, dict(options))
         write_twice(self.folder / DEFINITION, plan.definition)
+
+
+def stored(plan: Plan) -> StoragePath | None:
+    """A search's place in its storage; None where it has none."""
+    return StoragePath(plan.settings.storage) / plan.name if plan.settings.storage else None
+
+
+def checkpoints_of(plan: Plan) -> Folder:
+    """Where the checkpoints of a search's trials are."""
+    return (stored(plan) or plan.folder) / TUNE
+
+
+def find_search(name: str, output: Path, asked: str = "", sign: str = OPTIONS) -> Path:
+    """The folder of a search that was started.
+
+    Args:
+        output: where searches write. asked: what stands before the name in the command, for the message. sign: the
+            file that a search must have.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if (output / name / sign).exists():
+        return output / name
+    searches = sorted(file.parent.name for file in output.glob(f"*/{sign}"))
+    hint = did_you_mean(name, searches) or (f"; there: {', '.join(searches)}" if searches else "")
+    raise UserError([f"{asked}{name}: there is no such search in {output}{hint}"])
 
 
 def shown_path(path: Path) -> str:

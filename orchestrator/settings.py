@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -17,12 +18,28 @@ LEARNING = ("tpe", "gp")
 
 Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[int, Field(gt=0)]
+OUTPUT_VARIABLE = "ADEPT_OUTPUT"
+"""Names the folder for results where no option does: on a cluster's hosts, the one that all of them share."""
+
+STORAGE_VARIABLE = "ADEPT_STORAGE"
+"""Names the storage for checkpoints where no option does."""
+
 CHOICES: dict[str, tuple[str, ...]] = {
     "recipe": tuple(RECIPES),
     "scheduler": get_args(Scheduler),
     "search": get_args(SearchAlgorithm),
     "precision": get_args(Precision),
 }
+
+
+def default_output() -> Path:
+    """The folder for results where no option names one."""
+    return Path(os.environ.get(OUTPUT_VARIABLE) or "runs")
+
+
+def default_storage() -> str | None:
+    """The storage for checkpoints where no option names one; None: the folder for results."""
+    return os.environ.get(STORAGE_VARIABLE) or None
 
 
 class SearchSettings(BaseModel):
@@ -58,10 +75,12 @@ class SearchSettings(BaseModel):
     devices: Positive | None = None
     slots: Positive | None = None
     max_concurrent: Positive | None = None
+    host_wait: Annotated[float, Field(ge=0)] = 60.0
     precision: str = "float32"
     memory_limit: Annotated[float, Field(gt=0)] | None = None
     tracking_uri: str | None = None
-    output: Path = Path("runs")
+    output: Path = Field(default_factory=default_output)
+    storage: str | None = Field(default_factory=default_storage)
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
     price: Annotated[float, Field(ge=0)] | None = None
 
@@ -122,6 +141,11 @@ def contradictions(settings: SearchSettings, given: dict[str, Any]) -> list[str]
 def drawn_by_chance(samples: int) -> int:
     """How many configurations a searcher that learns draws at random before it begins to learn."""
     return max(4, min(10, samples // 3))
+
+
+def output_option(output: Path) -> str:
+    """The option that a command needs to find results there, with a blank before it; empty where it needs none."""
+    return "" if output == default_output() else f" --output {output}"
 
 
 def flag(key: str) -> str:

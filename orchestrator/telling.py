@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from orchestrator.checkpoint_files import adapter_folder
+from orchestrator.checkpoint_files import SCRATCH, adapter_here
 from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
+from orchestrator.search_folder import TUNE
+from orchestrator.settings import output_option
+from orchestrator.storage import Folder
 from orchestrator.summarizer.select import choose_winner
 from orchestrator.tracking import Tracker, TrackingError
 from orchestrator.tracking_spool import Spool
@@ -60,7 +63,7 @@ def tell_the_rest(
     console: Console,
     start: Callable[[Tracker], object],
     artifacts: Iterable[Path],
-    storage: Path,
+    storage: Folder,
 ) -> None:
     """Tell MLflow what it does not know yet of a search that is finished; says how that went, if there was anything.
 
@@ -91,13 +94,13 @@ def tell_the_rest(
     console.print("MLflow has been told what it had missed" if not undelivered else not_told(plan, undelivered))
 
 
-def tell_trials(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console, storage: Path) -> None:
+def tell_trials(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console, storage: Folder) -> None:
     """Tell of every trial what the store has not been told."""
     from orchestrator.tracking_callback import TrackingCallback
 
     progress = Progress(plan.count, plan.steps, record.metric, console, quiet=True)
     callback = TrackingCallback(plan.name, plan.training.steps, tracker, progress, recipe=plan.settings.recipe)
-    callback.find_adapter = partial(adapter_folder, storage)
+    callback.find_adapter = partial(adapter_here, storage, plan.folder / TUNE / SCRATCH)
     callback.take_up(record.trials)
 
 
@@ -109,7 +112,7 @@ def not_told(plan: Plan, undelivered: list[str]) -> str:
 
 def way_on(plan: Plan) -> str:
     """The command that delivers it, in words."""
-    where = "" if plan.settings.output == Path("runs") else f" --output {plan.settings.output}"
+    where = output_option(plan.settings.output)
     return (
         f"when MLflow answers: give the same command again, or adept-search search --resume --name {plan.name}{where}"
     )

@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,7 +20,16 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from orchestrator.provenance import without_secrets
-from trials.errors import UserError, did_you_mean
+from orchestrator.tracking_uris import (
+    DATABASES,
+    DEFAULT_DATABASE,
+    SERVERS,
+    URI_VARIABLE,
+    dialect_of,
+    problems_of,
+    sqlite_file,
+)
+from trials.errors import UserError
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and reads the settings below when it is imported
     from mlflow import MlflowClient
@@ -38,12 +46,8 @@ _MLFLOW_DEFAULTS = {
 }
 log = logging.getLogger(__name__)
 
-DEFAULT_DATABASE = "mlflow.db"  # what a plain `mlflow ui` opens in its own folder
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _CONTACT_SECONDS = 8
 _LOCK_SECONDS = 120
-_SERVERS = {"http": 80, "https": 443}
-_DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 
 
@@ -73,7 +77,7 @@ class Store:
     @property
     def is_server(self) -> bool:
         """Whether the URI is the address of a server with a user interface of its own."""
-        return urlsplit(self.uri).scheme in _SERVERS
+        return urlsplit(self.uri).scheme in SERVERS
 
 
 def open_store(uri: str | None, experiment: str, artifact_root: Path | None = None) -> Store:
@@ -117,7 +121,7 @@ def open_for_reading(uri: str | None) -> tuple[MlflowClient, str]:
                 f"--tracking-uri sqlite:///FOLDER/{DEFAULT_DATABASE}, or read folders of results with --runs FOLDER"
             ]
         )
-    served = database is None and _dialect(uri) not in _DATABASES
+    served = database is None and dialect_of(uri) not in DATABASES
     try:
         with _quiet_contact():
             _knock(uri)
@@ -142,48 +146,13 @@ def _resolved(uri: str | None, experiment: str) -> tuple[str, Path | None, str]:
     source = "--tracking-uri" if uri else URI_VARIABLE
     uri = uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / DEFAULT_DATABASE}"
     named = f"tracking URI {without_secrets(uri)!r} ({source})"
-    problems = _problems_of_name(uri, experiment)
-    if problems:
-        raise TrackingError([f"{named}: {problem}" for problem in problems])
-    database = _sqlite_file(uri)
-    return (uri if database is None else f"sqlite:///{database}"), database, named
-
-
-def _problems_of_name(uri: str, experiment: str) -> list[str]:
-    problems = []
-    scheme = "databricks" if uri == "databricks" else _dialect(uri)
-    plugins = metadata.entry_points(group="mlflow.tracking_store").names
-    known = {"sqlite", "databricks", *_SERVERS, *_DATABASES, *plugins}
-    if scheme in ("", "file"):
-        folder = Path(urlsplit(uri).path).absolute()
-        parent = folder.parent if folder.name == "mlruns" else folder
-        problems.append(
-            "this is a folder, MLflow's old file store, which MLflow no longer develops. Use a database in it: "
-            f"sqlite:///{parent / DEFAULT_DATABASE}"
-        )
-    elif scheme not in known:
-        hint = did_you_mean(scheme, known)
-        problems.append(f"MLflow knows no scheme {scheme!r}{hint}: use sqlite:///FILE or http://HOST:PORT")
-    elif scheme == "sqlite" and _sqlite_file(uri) is None:
-        problems.append(
-            f"it names no file, and a database in memory is gone with the search: use sqlite:///{DEFAULT_DATABASE}"
-        )
-    elif scheme in _SERVERS and not urlsplit(uri).hostname:
-        problems.append("it names no host: use http://HOST:PORT")
+    problems = problems_of(uri, on_command_line=source != URI_VARIABLE)
     if not experiment.strip():
         problems.append("the experiment's name is empty: give it one, such as the name of the task")
-    return problems
-
-
-def _dialect(uri: str) -> str:
-    return urlsplit(uri).scheme.partition("+")[0].lower()
-
-
-def _sqlite_file(uri: str) -> Path | None:
-    if _dialect(uri) != "sqlite":
-        return None
-    name = uri.partition("://")[2].partition("?")[0].removeprefix("/")
-    return Path(name).absolute() if name and ":memory:" not in name else None
+    if problems:
+        raise TrackingError([f"{named}: {problem}" for problem in problems])
+    database = sqlite_file(uri)
+    return (uri if database is None else f"sqlite:///{database}"), database, named
 
 
 @contextmanager
@@ -209,12 +178,12 @@ def _writable(database: Path) -> Iterator[None]:
 
 def _knock(uri: str) -> None:
     """See whether a database server answers and lets us in; an HTTP server is asked by MLflow itself."""
-    parts, dialect = urlsplit(uri), _dialect(uri)
-    if dialect not in _DATABASES:
+    parts, dialect = urlsplit(uri), dialect_of(uri)
+    if dialect not in DATABASES:
         return
     if parts.hostname:
         try:
-            address = parts.hostname, parts.port or _DATABASES[dialect]
+            address = parts.hostname, parts.port or DATABASES[dialect]
             socket.create_connection(address, timeout=_CONTACT_SECONDS).close()
         except OSError as error:
             raise _UnusableError(f"no database answers there ({error}): start it, or correct host and port") from None
@@ -233,7 +202,7 @@ def _knock(uri: str) -> None:
 
 
 def _contact(uri: str, name: str, artifact_root: Path, database: Path | None) -> Store:
-    served = database is None and _dialect(uri) not in _DATABASES
+    served = database is None and dialect_of(uri) not in DATABASES
     try:
         from mlflow import MlflowClient
         from mlflow.entities import LifecycleStage
@@ -268,10 +237,21 @@ def _explanation(error: Exception, served: bool) -> str:
         return "another version of MLflow wrote it. Take a copy of it, then run `mlflow db upgrade` with this URI"
     if not served:
         return f"MLflow cannot use it ({said[:300]})"
-    if "401" in said or "403" in said:
+    if "401" in said:
+        from mlflow.utils.credentials import read_mlflow_creds
+
+        known = read_mlflow_creds().username or os.environ.get("MLFLOW_TRACKING_TOKEN")
         return (
-            f"the server refuses us ({said[:200]}): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-            "MLFLOW_TRACKING_TOKEN; a host name other than localhost must be in the server's --allowed-hosts"
+            "the server does not accept this user with this password: correct them in MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or in ~/.mlflow/credentials"
+            if known
+            else "the server wants to know who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN, or write ~/.mlflow/credentials"
+        )
+    if "403" in said:
+        return (
+            f"the server refuses us ({said[:200]}): the user may lack the right to do this, or the host name is not in "
+            "the server's --allowed-hosts"
         )
     if "exception" in said and ("Connection" in said or "Timeout" in said or "resolve" in said):
         return (

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Files = dict[str, bytes]
+SHARED_MEMORY = Path("/dev/shm")  # files that are only passed on need no disk, and the host's may be full
 LAST_FILE = "training.json"  # of a checkpoint: where it is, the rest is whole
 
 
@@ -24,9 +26,12 @@ class TrialLostError(Exception):
 
 
 class Delivery(NamedTuple):
-    """A trial's report with its checkpoint as of that report: the files' contents by their paths."""
+    """A trial's report with its checkpoint as of that report: the files' contents by their paths.
 
-    report: dict[str, Any]
+    Without a report, the trial as it is between two: the engine is about to end, and it is to go on in another.
+    """
+
+    report: dict[str, Any] | None
     files: Files
 
 
@@ -63,6 +68,8 @@ class TrainingLoop:
         self._orders: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._asked: dict[str, Future[Delivery]] = {}
         self._steps: dict[str, int] = {}  # of the trials held, as of their last reports
+        self._handed_back: dict[str, Delivery] = {}  # to trials that were not waiting when the engine left
+        self._leaving = False
         self._updates = 0
         self._seconds = 0.0
         self._loaded = False
@@ -78,7 +85,7 @@ class TrainingLoop:
     @property
     def room(self) -> Room:
         """Trials held and slots."""
-        return Room(len(self._steps), self.engine.slots_to_fill if self._loaded else 0)
+        return Room(len(self._steps), self.engine.slots_to_fill if self._loaded and not self._leaving else 0)
 
     @property
     def throughput(self) -> float:
@@ -88,15 +95,18 @@ class TrainingLoop:
     def start(self, trial_id: str, config: Any, files: Files | None, limit: int) -> bool:
         """Put a trial in a slot; False where ``limit`` trials, or as many as there are slots, are held already."""
         self.stop(trial_id)
-        if len(self._steps) >= min(limit, self.engine.slots_to_fill):
+        if self._leaving or len(self._steps) >= min(limit, self.engine.slots_to_fill):
             return False
         if files is None:
             self.engine.start(trial_id, config)
             self._steps[trial_id] = 0
         else:
-            with tempfile.TemporaryDirectory() as folder:
-                write_files(Path(folder), files)
-                self.engine.start(trial_id, config, Path(folder))
+
+            def from_files(folder: Path) -> None:
+                write_files(folder, files)
+                self.engine.start(trial_id, config, folder)
+
+            in_scratch(from_files)
             self._steps[trial_id] = -1  # known with its first report
         return True
 
@@ -106,12 +116,28 @@ class TrainingLoop:
             self.engine.stop(trial_id)
         waiting = self._asked.pop(trial_id, None)
         if waiting is not None:
-            waiting.set_exception(TrialLostError(trial_id))
+            waiting.set_exception(TrialLostError("the trial was stopped there"))
+
+    def leave(self) -> None:
+        """Hand all trials back as they are at this update, and take none any more: the host is about to go."""
+        self._leaving = True
+        for trial_id in list(self._steps):
+            report = self.engine.take(trial_id)
+            delivery = Delivery(None if report is None else report.as_dict(), self._saved(trial_id))
+            waiting = self._asked.pop(trial_id, None)
+            self.stop(trial_id)
+            if waiting is None:
+                self._handed_back[trial_id] = delivery
+            else:
+                waiting.set_result(delivery)
 
     def ask(self, trial_id: str, future: Future[Delivery]) -> None:
         """Deliver the trial's next report as soon as it is there."""
+        if trial_id in self._handed_back:
+            future.set_result(self._handed_back.pop(trial_id))
+            return
         if trial_id not in self._steps:
-            raise TrialLostError(trial_id)
+            raise TrialLostError("the trial is not there")
         self._asked[trial_id] = future
         self._deliver(trial_id)
 
@@ -129,8 +155,11 @@ class TrainingLoop:
             except Exception as error:
                 self._fail(error)
             self._seconds += time.perf_counter() - started
-            for trial_id in reported:
-                self._deliver(trial_id)
+            try:
+                for trial_id in reported:
+                    self._deliver(trial_id)
+            except TrialLostError as error:
+                self._fail(error)
 
     def _obey(self) -> None:
         """Do what was asked for; with nothing to train, wait for an order first."""
@@ -147,9 +176,7 @@ class TrainingLoop:
         report = self.engine.take(trial_id)
         if report is None:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            self.engine.save(trial_id, Path(folder))
-            files = read_files(Path(folder))
+        files = self._saved(trial_id)
         before = self._steps[trial_id]
         self._updates += max(0, report.step - before) if before >= 0 else 0
         self._steps[trial_id] = report.step
@@ -157,6 +184,16 @@ class TrainingLoop:
         if report.status != "running":
             self.stop(trial_id)  # its slot is free for another at once
         waiting.set_result(Delivery(report.as_dict(), files))
+
+    def _saved(self, trial_id: str) -> Files:
+        def to_files(folder: Path) -> Files:
+            self.engine.save(trial_id, folder)
+            return read_files(folder)
+
+        try:
+            return in_scratch(to_files)
+        except OSError as error:  # there is room on other hosts
+            raise TrialLostError(f"its host cannot pass a checkpoint on ({error})") from error
 
     def _fail(self, error: BaseException) -> NoReturn:
         """Answer everything with the error from now on."""
@@ -166,6 +203,19 @@ class TrainingLoop:
         self._broken()
         while True:
             self._orders.get()[1].set_exception(error)
+
+
+def in_scratch(what: Callable[[Path], T]) -> T:
+    """Do something with an empty folder: in memory or, where that has no room, on the disk.
+
+    Raises:
+        OSError: neither has room.
+    """
+    if SHARED_MEMORY.is_dir():
+        with suppress(OSError), tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+            return what(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        return what(Path(folder))
 
 
 def read_files(folder: Path) -> Files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,35 +13,36 @@ from typing import Any
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 
-from orchestrator.checkpoint_files import adapter_folder, attempts, damaged, to_go_on_from
+from orchestrator.checkpoint_files import SCRATCH, adapter_here, attempts, damaged, next_attempt, to_go_on_from
 from orchestrator.decisions import Verdict
 from orchestrator.disk import DiskFullError, is_full, no_room, tells_of_full
-from orchestrator.engine_pool import EnginePool
+from orchestrator.engine_pool import ACTOR_BYTES, EnginePool
 from orchestrator.engines import Build, Files, build_engine
 from orchestrator.judge import Judge
+from orchestrator.nodes import own_node
 from orchestrator.plans import Plan, PlannedTrial
 from orchestrator.progress import Progress
 from orchestrator.proposals import make_searcher
+from orchestrator.recording_callback import RecordingCallback
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
 from orchestrator.schedulers import JudgedScheduler, make_policy
+from orchestrator.search_lock import LockError
+from orchestrator.storage import KEPT, Folder, StorageError, StoragePath, tells_of_storage
 from orchestrator.tracking import Tracker
-from orchestrator.tracking_callback import TrackingCallback, error_of
 from orchestrator.trainable import TrialActor
 from orchestrator.tune_search import TuneSearch
+from trials.errors import UserError
 
-RETRIES = 2  # of a trial whose process dies
+RETRIES = 2  # of a trial that raises
 YEAR = 365 * 24 * 3600
-
-LIGHT_ACTOR = tune.PlacementGroupFactory([{"memory": 64 << 20}])
-"""What a trial's actor asks Ray for: next to nothing, and no core, since engines own the cores."""
 
 
 class Search:
     """One search's trials under Tune. Each start or resumption is a Tune run of its own ("attempt") over what is left.
 
     Args:
-        storage: folder of the attempts.
+        storage: folder of the attempts. checkpoints: where the trials' checkpoints are, if not there.
         record: what earlier attempts have left; kept up to date while trials report.
         keep: writes the record down.
         build: what makes an engine.
@@ -64,11 +65,13 @@ class Search:
         build: Build = build_engine,
         rerun: Collection[int] = (),
         reuse: Callable[[Sequence[PlannedTrial]], list[TrialRecord]] = lambda planned: [],
+        checkpoints: Folder | None = None,
     ) -> None:
         self.plan = plan
-        self.pool = EnginePool(plan, build)
+        self.pool = EnginePool(plan, build, partial(progress.note, whole=True))
         self.progress = progress
         self.storage = storage
+        self.checkpoints: Folder = checkpoints or storage
         self.record = record
         self.keep = keep
         self.reuse = reuse
@@ -78,12 +81,14 @@ class Search:
         self.callback = RecordingCallback(
             plan.name, plan.training.steps, tracker, progress, recipe=plan.settings.recipe
         )
-        self.callback.publish, self.callback.release = self._publish, self.pool.release
-        self.callback.find_adapter = partial(adapter_folder, storage)
+        self.callback.publish, self.callback.release = self._at_turn, self.pool.release
+        self.callback.find_adapter = partial(adapter_here, self.checkpoints, storage / SCRATCH)
         self.callback.failing = self._failing
         self.callback.take_up(record.trials)
         self._next_save = 0.0
         self._judge: Judge | None = None
+        self._round: Round | None = None
+        self._scheduler: JudgedScheduler | None = None
 
     @property
     def open(self) -> int:
@@ -143,21 +148,23 @@ class Search:
             return
         if not told:
             self.progress.note(self.pool.describe())
-        attempt = f"attempt-{len(attempts(self.storage)) + 1}"
+        attempt = next_attempt(self.storage, self.checkpoints)
         at_once = self.pool.at_once(left)
-        # Else Tune starts one trial after the other, each when the one before has its actor: searchers may learn.
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once)
+        # Else Tune starts one trial after the other, each when the one before has its actor: searchers may learn. It
+        # looks here once, while hosts may join: the scheduler lets no more through than there is room for at the time.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(left)
         # Tune's snapshots of all trials, each as long as the search is large, serve its own way to resume, not ours.
         os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(YEAR)
         self._judge = judge = one.judge
         self.callback.waits = lambda number: judge.verdict(number) is Verdict.WAIT
         scheduler = JudgedScheduler(judge, self.callback.explain, at_once)
+        self._round, self._scheduler = one, scheduler
         configs = self._configs(one, attempt)
         try:
             Tuner(
-                tune.with_resources(TrialActor, LIGHT_ACTOR),
+                tune.with_resources(TrialActor, beside_driver()),
                 tune_config=TuneConfig(
-                    search_alg=TuneSearch(lambda: next(configs, None), scheduler, one.heard),
+                    search_alg=TuneSearch(partial(self._next, configs), scheduler, one.heard),
                     scheduler=scheduler,
                     num_samples=-1,  # as long as there are configurations
                     reuse_actors=True,
@@ -181,25 +188,29 @@ class Search:
         """The winner's test scores, computed where the trials ran."""
         return self.pool.test(adapter)
 
+    def _next(self, configs: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
+        try:
+            return next(configs, None)
+        except StorageError as error:
+            self._end_with(error)  # Tune wraps what is raised here
+            raise
+
     def _configs(self, one: Round, attempt: str) -> Iterator[dict[str, Any]]:
         """The Tune configs of the trials that are left, each made when it is its turn."""
         left, waiting = one.left, sum(one.judge.verdict(trial.number) is Verdict.WAIT for trial in one.recorded)
-        shared = {
-            "engines": self.pool.names,
-            "share": self.pool.share(left),
-            "at_once": max(1, min(self.pool.at_once(left), left - waiting)),
-        }
+        at_once = max(1, min(self.pool.at_once(left), left - waiting))
+        shared = {"directory": self.pool.directory, "at_once": at_once}
         steps = {trial.number: trial.step for trial in one.recorded}
         for trial in one.trials():
             self._make_known(trial)
             recorded = steps.get(trial.number, 0)
-            start = to_go_on_from(self.storage, trial.number, recorded)
-            for spoilt in damaged(self.storage, trial.number):
+            start = to_go_on_from(self.checkpoints, trial.number, recorded)
+            for spoilt in damaged(self.checkpoints, trial.number):
                 goes_on = f"from {start}" if start else "from its start"
                 self.progress.note(f"{spoilt} is damaged: trial {trial.number} goes on {goes_on}")
-            place = {"number": trial.number, "checkpoint": str(start) if start else None, "recorded": recorded}
-            folder = self.storage / attempt / f"trial-{trial.number}"
-            yield {**shared, **place, "folder": str(folder), "trial": trial.config.as_dict()}
+            place = {"number": trial.number, "checkpoint": start, "recorded": recorded}
+            folder = self.checkpoints / attempt / f"trial-{trial.number}"
+            yield {**shared, **place, "folder": folder, "trial": trial.config.as_dict()}
 
     def _make_known(self, trial: PlannedTrial) -> None:
         """Record a trial before it starts: one that a searcher has proposed is known nowhere else."""
@@ -210,8 +221,21 @@ class Search:
             self.callback.records[known.trial_id] = known
             self._publish(now=self.plan.learns)
         elif known.trial_id.startswith(ANEW):
-            for folder in self.storage.glob(f"attempt-*/trial-{trial.number}"):
-                shutil.rmtree(folder)
+            for attempt in attempts(self.checkpoints):
+                folder = attempt / f"trial-{trial.number}"
+                folder.remove_tree() if isinstance(folder, StoragePath) else shutil.rmtree(folder, ignore_errors=True)
+
+    def _at_turn(self) -> None:
+        """Tune's loop has gone round once: write the record down, and follow the hosts that come and go."""
+        self._publish()
+        if self._round is None or self._scheduler is None or not self.pool.due:
+            return
+        left = self._round.left
+        try:
+            self.pool.follow(left)
+        except UserError as error:
+            self._end_with(error)
+        self._scheduler.at_once = self.pool.at_once(left)
 
     def _publish(self, now: bool = False) -> None:
         """Write the record down, unless that would take more than a tenth of the time."""
@@ -222,6 +246,8 @@ class Search:
         try:
             self.keep()
             self._end_with(no_room(self.storage))
+        except LockError as error:
+            self._end_with(error)
         except OSError as error:
             if not is_full(error):
                 raise
@@ -229,61 +255,27 @@ class Search:
         self._next_save = started + 10 * (time.monotonic() - started)
 
     def _failing(self, why: str) -> None:
-        """A trial has failed, or is about to be tried again: on a full disk all others would follow it."""
+        """A trial has failed, or is about to be tried again: without disk or storage all others would follow it."""
         if tells_of_full(why):
             self._end_with(DiskFullError(self.storage, why))
+        elif tells_of_storage(why):
+            self._end_with(StorageError(why.partition(": ")[2].partition(KEPT[:15])[0]))
 
-    def _end_with(self, error: DiskFullError | None) -> None:
+    def _end_with(self, error: DiskFullError | LockError | StorageError | UserError | None) -> None:
         """End the round in progress: its scheduler raises this at its next turn."""
         if error is not None and self._judge is not None and self._judge.failure is None:
             self._judge.failure = error
 
 
-class RecordingCallback(TrackingCallback):
-    """Also hands the records on after every event, to be written down, and frees slots whose trials do not train."""
+def beside_driver() -> tune.PlacementGroupFactory:
+    """What a trial's actor asks Ray for: its memory, and no core, since engines own the cores.
 
-    publish: Callable[[], None]
-    release: Callable[[int], None]
-    waits: Callable[[int], bool]
-    failing: Callable[[str], None]
-
-    def add(self, records: Iterable[TrialRecord]) -> None:
-        """Trials that were trained elsewhere."""
-        for record in records:
-            self.records[record.trial_id] = record
-            self._replay(record, None)
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Tune's loop has gone round once."""
-        self._progress.tick()
-        self.publish()
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """A trial reported; perhaps from another engine than before."""
-        super().on_trial_result(iteration, trials, trial, result, **info)
-        if result.get("note"):
-            self._progress.note(result["note"])
-        if self.waits(trial.config["number"]):  # perhaps for long, and its actor would keep the slot meanwhile
-            self.release(trial.config["number"])
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial ended; its actor may have nothing else to do and keep its slot."""
-        super().on_trial_complete(iteration, trials, trial, **info)
-        self.release(trial.config["number"])
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial is tried again; the actor that had its slot is gone."""
-        super().on_trial_recover(iteration, trials, trial, **info)
-        self.failing(error_of(trial))
-        self.release(trial.config["number"])
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial failed for good."""
-        super().on_trial_error(iteration, trials, trial, **info)
-        self.failing(error_of(trial))
-        self.release(trial.config["number"])
+    Its place is beside the driver as long as there is memory: there it ends with nothing but the driver itself. A
+    thousand of them do not fit on most hosts; those left over go where there is room (see `EnginePool.at_once`).
+    """
+    return tune.PlacementGroupFactory(
+        [{"memory": ACTOR_BYTES}], strategy="STRICT_PACK", _soft_target_node_id=own_node()
+    )
 
 
 def name_of(trial: Any) -> str:

@@ -28,6 +28,9 @@ DRIFT = 2.0
 """Standard errors of the validation score by which a score may differ where numbers need not be equal; at least two
 examples. Rounding decides which answers of a trial change; it cannot make the trial better or worse."""
 
+NOT_ASKED = ("output", "name", "price", "storage")
+"""Options on which what a trial trains does not depend."""
+
 _NOT_COMPARED = ("seconds/", "status")
 
 
@@ -136,7 +139,7 @@ def _recorded(record: SearchRecord, number: int, options: Mapping[str, Any]) -> 
         raise UserError([f"search {record.name} has no trial {number}; there are {known}"])
     if not trial.reports:
         raise UserError([f"trial {number} of search {record.name} never reported ({trial.status})"])
-    settings, problems = read_settings({k: v for k, v in options.items() if k not in ("output", "name", "price")})
+    settings, problems = read_settings({k: v for k, v in options.items() if k not in NOT_ASKED} | {"storage": ""})
     plan = make_plan(settings, problems)
     config = plan.trial(number, trial.configuration, trial.seed).config
     spec = replace(plan.spec, slots=1, typical=config)

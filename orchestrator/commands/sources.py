@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from orchestrator.settings import default_output
 from orchestrator.summarizer.sources import Found, Selection, read_folders, unique
 from orchestrator.tracking_store import DEFAULT_DATABASE, URI_VARIABLE
 from trials.errors import UserError
-
-RUNS = Path("runs")  # where searches write by default
 
 
 def find(tracking_uri: str | None, runs: Sequence[Path]) -> Found:
@@ -25,14 +24,15 @@ def find(tracking_uri: str | None, runs: Sequence[Path]) -> Found:
     if not tracking_uri and not runs:
         if os.environ.get(URI_VARIABLE) or Path(DEFAULT_DATABASE).is_file():
             return _store(None)
-        if not RUNS.is_dir():
+        folder = default_output()
+        if not folder.is_dir():
             raise UserError(
                 [
-                    f"no searches here: neither {DEFAULT_DATABASE} nor a folder {RUNS} is in {Path.cwd()}. Name a "
+                    f"no searches here: neither {DEFAULT_DATABASE} nor a folder {folder} is in {Path.cwd()}. Name a "
                     "store with --tracking-uri URI or a folder of results with --runs FOLDER"
                 ]
             )
-        runs = [RUNS]
+        runs = [folder]
     found = [read_folders(runs)] if runs else []
     found += [_store(tracking_uri)] if tracking_uri else []
     return Found(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.messages import with_messages
+from orchestrator.settings import default_output
 from trials.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ def verify(
     tracking_uri: Annotated[
         str | None, typer.Option(metavar="URI", help="MLflow store [$MLFLOW_TRACKING_URI, else mlflow.db here]")
     ] = None,
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="folder of the results")] = Path("runs"),
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="folder of the results [$ADEPT_OUTPUT, else runs]")
+    ] = None,
 ) -> None:
     """Verify: train one trial alone again, from what is recorded of it; exit code 0 if its scores come again, else 1.
 
     Own tasks, spaces and data are looked for where the search found them: give the command in the same folder.
     """
-    with_messages(lambda: run(trial, tracking_uri, output))
+    with_messages(lambda: run(trial, tracking_uri, output or default_output()))
 
 
 def run(trial: str, tracking_uri: str | None, output: Path) -> int:

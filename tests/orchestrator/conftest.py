@@ -5,8 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+    from s3_server import S3
 
 RAY_ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # else a local Ray writes a token into the home folder
@@ -17,7 +22,12 @@ RAY_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "OMP_NUM_THREADS": "1",
+    "AWS_ACCESS_KEY_ID": "us",  # of the `s3` server, for trials: workers have the environment of Ray's start
+    "AWS_SECRET_ACCESS_KEY": "hush",
 }
+
+SOON_DEAD = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "8"}
+"""For a head that hears soon of a host's end."""
 
 
 @pytest.fixture(scope="session")
@@ -26,18 +36,46 @@ def ray_local() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in RAY_ENVIRONMENT.items():
             patch.setenv(name, value)
+        start_ray()
+        yield
         import ray
 
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=100_000_000,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-        yield
         ray.shutdown()
+
+
+def start_ray() -> None:
+    """The Ray of `ray_local`."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100_000_000,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A Ray cluster whose head has no cores, and no other host yet: processes on this machine that act as hosts."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    before = ray.is_initialized()
+    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**RAY_ENVIRONMENT, **SOON_DEAD}.items():
+            patch.setenv(name, value)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000})
+        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+        yield made
+        ray.shutdown()
+        made.shutdown()
+    if before:
+        start_ray()
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +96,16 @@ def tracking_uri(tmp_path: Path, fresh_database: Path) -> str:
     folder.mkdir()
     shutil.copy(fresh_database, folder / "mlflow.db")
     return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """An S3-compatible server with an empty bucket, and its keys in the environment."""
+    pytest.importorskip("moto.server", reason="there is no S3-compatible server here: pip install 'moto[s3]'")
+    from s3_server import S3
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, RAY_ENVIRONMENT[name])
+    server = S3()
+    yield server
+    server.stop()

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 from ray import cloudpickle
-from rich.console import Console
+from searching_toys import searched, toy_plan
 from toy_engine import REFUSED, build_toy
 
-from orchestrator import trainable, tuning
+from orchestrator import trainable
 from orchestrator.engine_pool import EnginePool
-from orchestrator.planning import Plan, make_plan
+from orchestrator.planning import Plan
 from orchestrator.progress import Progress
-from orchestrator.records import SearchRecord
-from orchestrator.settings import read_settings
-from orchestrator.tracking import Tracker
 from orchestrator.trainable import TrialActor
 from trials.errors import UserError
 
@@ -45,16 +42,7 @@ class TellingActor(TrialActor):
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Callable[..., Plan]:
-    def make(rates: list[float], steps: int = 4, **options: Any) -> Plan:
-        grid = {"prompt_lr": rates, "mlp_lr": 1e-3, "prompt_length": 4, "bottleneck": 2}
-        settings = {"steps": steps, "eval_every": 1, "batch_size": 1, "warmup_steps": 0}
-        file = tmp_path / "space.yaml"
-        file.write_text(json.dumps({"about": "a toy", "settings": settings, "grids": {"adept": grid}}))
-        given = {"space": file, "output": tmp_path, "name": "toy", "scheduler": "none", **options}
-        made, problems = read_settings({key: str(value) for key, value in given.items()})
-        return make_plan(made, problems)
-
-    return make
+    return partial(toy_plan, tmp_path)
 
 
 @pytest.fixture
@@ -71,34 +59,18 @@ def pool() -> Iterator[Callable[..., EnginePool]]:
         started.close()
 
 
-def actor(plan: Plan, pool: EnginePool, number: int, share: int = 4, steps: int = 1000) -> Any:
+def actor(plan: Plan, pool: EnginePool, number: int, steps: int = 1000) -> Any:
     """A trial's actor as Tune makes it, reporting each step of a long budget."""
     trial = {**next(t for t in plan.trials if t.number == number).config.as_dict(), "steps": steps}
     folder = plan.folder / f"trial-{number}"
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"engines": pool.names, "share": share, "at_once": 1, "number": number, "trial": trial}
-    config |= {"folder": str(folder), "checkpoint": None, "recorded": 0}
+    config = {"directory": pool.directory, "at_once": 1, "number": number, "trial": trial}
+    config |= {"folder": folder, "checkpoint": None, "recorded": 0}
     return ray.remote(num_cpus=0)(TellingActor).remote(config)
 
 
 def report(trial_actor: Any) -> dict[str, Any]:
     return ray.get(trial_actor.train.remote(), timeout=60)
-
-
-def searched(plan: Plan, folder: Path, uri: str) -> tuple[SearchRecord, str]:
-    """Run a whole search; its record and what was shown."""
-    record, shown = SearchRecord("toy", "debsec", "adept", "t5-nano", "released_code", "accuracy"), io.StringIO()
-    with (
-        Tracker.open(uri, "toy") as tracker,
-        Progress(len(plan.trials), plan.steps, "accuracy", Console(file=shown, width=200)) as progress,
-    ):
-        tracker.start_search("toy", {}, {})
-        search = tuning.Search(plan, folder / "tune", tracker, progress, record, lambda: None, build_toy)
-        try:
-            search.fit()
-        finally:
-            search.pool.close()
-    return record, shown.getvalue()
 
 
 def test_a_trials_actor_loads_neither_torch_nor_transformers(
@@ -143,7 +115,7 @@ def test_trials_spread_over_engines_and_move_where_there_is_more_room(
 ) -> None:
     made = plan([0.1, 0.2, 0.3, 0.4])
     engines = pool(made)
-    actors = {number: actor(made, engines, number, share=2) for number in (1, 2, 3, 4)}
+    actors = {number: actor(made, engines, number) for number in (1, 2, 3, 4)}
     homes = {number: report(each)["home"] for number, each in actors.items()}
     assert sorted(list(homes.values()).count(name) for name in engines.names) == [2, 2]
     left = [number for number, home in homes.items() if home == homes[1]]
@@ -166,6 +138,24 @@ def test_a_trial_whose_engine_is_killed_goes_on_from_its_last_report(
     after = [report(trial) for _ in range(3)]
     assert [each["step"] for each in after] == [4, 5, 6]
     assert any("was lost" in each["note"] for each in after)
+
+
+def test_an_engine_that_is_told_to_end_hands_its_trials_back_between_two_reports(
+    plan: Callable[..., Plan], pool: Callable[..., EnginePool]
+) -> None:
+    made = plan([0.1], eval_every=300, steps=600)
+    engines = pool(made, 2)
+    trial = actor(made, engines, 1)
+    waiting = trial.train.remote()
+    holding: list[str] = []
+    while not holding:
+        time.sleep(0.2)
+        holding = [name for name in engines.names if ray.get(ray.get_actor(name).room.remote()).held]
+    home = holding[0]
+    os.kill(engines.facts[home].pid, signal.SIGTERM)
+    first = ray.get(waiting, timeout=60)
+    assert first["step"] == 300 and first["home"] != home
+    assert "at the same update" in first["note"]
 
 
 def test_with_all_engines_gone_for_good_a_trial_says_so(

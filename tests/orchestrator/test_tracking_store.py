@@ -64,10 +64,8 @@ def test_all_problems_come_at_once() -> None:
 
 def test_a_server_that_is_not_there_is_noticed_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
-    uri = f"http://joe:hunter2@127.0.0.1:{free_port()}"
-    message = refusal(uri)
+    message = refusal(f"http://127.0.0.1:{free_port()}")
     assert "no server answers" in message and "mlflow server" in message
-    assert "hunter2" not in message
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "7"  # what the user wants for later stays
 
 
@@ -78,8 +76,32 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_noticed(monkeypatch: p
 
 
 def test_a_database_server_that_is_not_there_is_noticed_within_seconds() -> None:
-    message = refusal(f"postgresql://joe:hunter2@127.0.0.1:{free_port()}/mlflow")
+    assert "no database answers" in refusal(f"postgresql://joe@127.0.0.1:{free_port()}/mlflow")
+
+
+@pytest.mark.parametrize(
+    ("uri", "way"),
+    [
+        ("http://joe:hunter2@127.0.0.1:1", "MLFLOW_TRACKING_PASSWORD"),
+        ("https://hunter2@host", "~/.mlflow/credentials"),
+        ("postgresql://joe:hunter2@127.0.0.1:1/mlflow", "~/.pgpass"),
+        ("postgresql+psycopg://127.0.0.1:1/mlflow?user=joe&password=hunter2", "~/.pgpass"),
+        ("mysql://joe:hunter2@127.0.0.1:1/mlflow", "$MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(uri: str, way: str) -> None:
+    message = refusal(uri)
+    assert way in message
+    assert "hunter2" not in message
+
+
+def test_a_databases_password_may_be_in_the_variable_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://joe:hunter2@127.0.0.1:{free_port()}/mlflow")
+    message = refusal(None)
     assert "no database answers" in message and "hunter2" not in message
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://joe:hunter2@127.0.0.1:1")
+    message = refusal(None)
+    assert "MLFLOW_TRACKING_USERNAME" in message and "hunter2" not in message
 
 
 def test_the_variable_is_named_where_the_uri_comes_from_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,8 @@ class ToyEngine:
     def save(self, trial_id: str, folder: Path) -> None:
         (folder / "adapter").mkdir()
         (folder / "adapter" / "step.json").write_text(str(self.steps[trial_id]))
-        (folder / "training.json").write_text(json.dumps({"step": self.steps[trial_id], "pid": os.getpid()}))
+        facts = {"step": self.steps[trial_id], "pid": os.getpid(), "config": self.trials[trial_id].as_dict()}
+        (folder / "training.json").write_text(json.dumps(facts))
 
 
 def build_toy(spec: Any, device: str) -> ToyEngine:

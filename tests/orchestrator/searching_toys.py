@@ -1,0 +1,54 @@
+"""Whole searches with real Ray and toys in the engines."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+from toy_engine import build_toy
+
+from orchestrator import tuning
+from orchestrator.planning import Plan, make_plan
+from orchestrator.progress import Progress
+from orchestrator.records import SearchRecord
+from orchestrator.settings import read_settings
+from orchestrator.tracking import Tracker
+
+
+def toy_plan(folder: Path, rates: list[float], steps: int = 4, **options: object) -> Plan:
+    """A search of a trial for each rate, which reports at every step unless ``eval_every`` says otherwise."""
+    grid = {"prompt_lr": rates, "mlp_lr": 1e-3, "prompt_length": 4, "bottleneck": 2}
+    settings = {"steps": steps, "eval_every": 1, "batch_size": 1, "warmup_steps": 0}
+    file = folder / "space.yaml"
+    file.write_text(json.dumps({"about": "a toy", "settings": settings, "grids": {"adept": grid}}))
+    given = {"space": file, "output": folder, "name": "toy", "scheduler": "none", **options}
+    made, problems = read_settings({key: str(value) for key, value in given.items()})
+    return make_plan(made, problems)
+
+
+def searched(plan: Plan, folder: Path, uri: str) -> tuple[SearchRecord, str]:
+    """Run a whole search; its record and what was shown."""
+    record, shown = empty_record(), io.StringIO()
+    search_with(plan, folder, uri, record, shown)
+    return record, shown.getvalue()
+
+
+def search_with(plan: Plan, folder: Path, uri: str, record: SearchRecord, shown: io.StringIO) -> None:
+    """Run a whole search, with what it records and shows at hand though it raises."""
+    with (
+        Tracker.open(uri, "toy") as tracker,
+        Progress(len(plan.trials), plan.steps, "accuracy", Console(file=shown, width=200)) as progress,
+    ):
+        tracker.start_search("toy", {}, {})
+        search = tuning.Search(plan, folder / "tune", tracker, progress, record, lambda: None, build_toy)
+        try:
+            search.fit()
+        finally:
+            search.pool.close()
+
+
+def empty_record() -> SearchRecord:
+    """A search's record before its first trial."""
+    return SearchRecord("toy", "debsec", "adept", "t5-nano", "released_code", "accuracy")
