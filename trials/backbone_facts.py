@@ -157,8 +157,9 @@ def from_hub(model: str) -> Facts:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(model).to_dict()
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False).to_dict()
     except (OSError, ValueError) as error:
+        refuse_own_code(model, error)
         raise BackboneError(
             [
                 f"--backbone {model!r}: its config could not be read from the hub ({str(error).splitlines()[0]}); "
@@ -166,6 +167,24 @@ def from_hub(model: str) -> Facts:
             ]
         ) from error
     return from_config(config, model.split("/")[-1], model)
+
+
+def refuse_own_code(location: str, error: Exception) -> None:
+    """Say what is the matter where a model wants Python files of its own to be run; else do nothing.
+
+    transformers itself would ask at the terminal, for 15 seconds, whether to run them.
+
+    Raises:
+        BackboneError: that is what the error says.
+    """
+    if "trust_remote_code" in str(error):
+        raise BackboneError(
+            [
+                f"--backbone {location!r}: this model brings Python code of its own (auto_map in its config), which is "
+                "never run here: whoever wrote it could do with this machine what they like. Choose a model of an "
+                "architecture that transformers has itself"
+            ]
+        ) from error
 
 
 def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
@@ -223,8 +242,9 @@ def load_tokenizer(facts: Facts) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(facts.location)
+        return AutoTokenizer.from_pretrained(facts.location, trust_remote_code=False)
     except (OSError, ValueError) as error:
+        refuse_own_code(facts.location, error)
         raise BackboneError(
             [
                 f"--backbone {facts.name}: its tokenizer could not be loaded from {facts.location} "

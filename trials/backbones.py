@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, DynamicCache
 
 from trials.answers import AnswerTree
-from trials.backbone_facts import Facts, describe, from_config, load_tokenizer
+from trials.backbone_facts import Facts, describe, from_config, load_tokenizer, refuse_own_code
 from trials.config import Architecture
 from trials.dropout import Dropout, install
 from trials.methods.base import INIT_TEXT, Surroundings
@@ -269,7 +269,11 @@ def load_backbone(name: str, device: str | torch.device = "cpu", precision: Prec
     facts = describe(name)
     tokenizer = load_tokenizer(facts)
     kind, made = MODELS[facts.architecture]
-    model: Any = kind.from_pretrained(facts.location, dtype=torch.float32)
+    try:  # weights that are no safetensors (on the hub) are read with torch's weights_only, which runs no code either
+        model: Any = kind.from_pretrained(facts.location, dtype=torch.float32, trust_remote_code=False)
+    except ValueError as error:
+        refuse_own_code(facts.location, error)
+        raise
     return made(model.to(device), tokenizer, loaded_facts(facts, model.config), precision)
 
 
