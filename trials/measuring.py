@@ -19,7 +19,7 @@ from trials.errors import UserError
 from trials.passes import PassCost
 from trials.trial import Split
 
-SECONDS = 2.0
+SECONDS = 1.0
 """Measuring ends at the size that would take longer than this."""
 
 REPEATS = 3
@@ -31,7 +31,7 @@ GAIN = 1.05
 SAFETY = 0.85
 """Share of the memory limit that passes plan for; the rest is for fragments and the trials themselves."""
 
-FEWEST_SLOTS, MOST_SLOTS = 4, 32
+FEWEST_SLOTS, MOST_SLOTS = 2, 32  # with one, a device would idle while its trial's report is decided on
 
 
 @dataclass(frozen=True)
