@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.whole import train
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.replay.curves import record
 from search_spaces import load_space
@@ -44,18 +45,11 @@ def grid(task: str, seed: int, args: argparse.Namespace) -> SearchRecord:
         for number, point in enumerate(points, start=1)
     }
     engine = Engine(on, data, EngineSettings(args.precision, slots=TOGETHER), typical=configs[1])
-    trials = {n: TrialRecord(f"{n}", n, configs[n].hyperparameters, seed) for n in configs}
-    waiting = list(configs)
-    while waiting or engine.slots:
-        while waiting and len(engine.slots) < TOGETHER:
-            engine.start(str(waiting[0]), configs[waiting.pop(0)])
-        for name in engine.advance():
-            report = engine.take(name)
-            assert report is not None
-            trials[int(name)].reports.append(report.as_dict())
-            if report.status != "running":
-                trials[int(name)].status = report.status
-                engine.stop(name)
+    trials = []
+    for name, reports in train(engine, {str(n): config for n, config in configs.items()}, TOGETHER).items():
+        trial = TrialRecord(name, int(name), configs[int(name)].hyperparameters, seed, status=reports[-1].status)
+        trial.reports += [report.as_dict() for report in reports]
+        trials.append(trial)
     return SearchRecord(
         name=f"{task}-{seed}",
         task=task,
@@ -66,7 +60,7 @@ def grid(task: str, seed: int, args: argparse.Namespace) -> SearchRecord:
         settings={"steps": args.steps, "eval_every": args.eval_every, "batch_size": 16, "precision": args.precision},
         sizes=dict(data.sizes),
         majority=data.majority(),
-        trials=list(trials.values()),
+        trials=trials,
     )
 
 

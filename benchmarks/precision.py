@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.whole import train
 from search_spaces import load_space
 from trials.backbones import load_backbone
 from trials.config import TrialConfig
@@ -31,6 +32,7 @@ from trials.precision import DTYPES, Precision
 from trials.tasks import get_task
 
 RESULTS = Path(__file__).with_name("results")
+TOGETHER = 8
 
 
 def curves(task: str, precision: Precision, configs: list[TrialConfig]) -> tuple[list[float], float]:
@@ -39,23 +41,8 @@ def curves(task: str, precision: Precision, configs: list[TrialConfig]) -> tuple
     data = prepare(get_task(task), on.tokenizer, architecture=on.facts.architecture)
     engine = Engine(on, data, typical=configs[0])
     started = time.perf_counter()
-    found = []
-    for first in range(0, len(configs), 8):
-        names = {str(i): config for i, config in enumerate(configs[first : first + 8])}
-        for name, config in names.items():
-            engine.start(name, config)
-        best = dict.fromkeys(names, float("nan"))
-        left = set(names)
-        while left:
-            for name in engine.advance():
-                report = engine.take(name)
-                assert report is not None
-                best[name] = report.best_score
-                if report.status != "running":
-                    left.discard(name)
-                    engine.stop(name)
-        found += list(best.values())
-    return found, time.perf_counter() - started
+    reports = train(engine, {str(i): config for i, config in enumerate(configs)}, TOGETHER)
+    return [of_one[-1].best_score for of_one in reports.values()], time.perf_counter() - started
 
 
 def main() -> None:
