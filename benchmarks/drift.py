@@ -77,9 +77,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     found = {precision: drift(args, precision) for precision in args.precision}
-    table = Table(title=f"{args.task}: {args.trials} trials together against each alone; allowed {DRIFT:g} errors")
+    table = Table(title=f"{args.task}: {args.trials} trials together against each alone")
     for name in ("", *found):
         table.add_column(name, justify="right")
+    table.add_row("allowed, standard errors", *(f"{DRIFT[precision]:g}" for precision in found))
     for key in next(iter(found.values())):
         table.add_row(key, *(f"{row[key]:.3g}" for row in found.values()))
     Console().print(table)

@@ -158,11 +158,11 @@ class Hosts:
         return self.ray("exec", str(self.yaml), command, seconds=seconds)
 
     def wait_for_hosts(self, number: int, seconds: float = 4 * MINUTE) -> None:
-        """Return when Ray has so many hosts; what the head says of them is in the error where it has not."""
+        """Return when Ray has so many hosts or more; what the head says of them is in the error where it has not."""
         count = "import ray; ray.init(logging_level=40); print(sum(n['Alive'] for n in ray.nodes()))"
         try:
             self.wait(
-                lambda: self.shell(1, f'python -c "{count}"').stdout.strip() == str(number), seconds, f"{number} hosts"
+                lambda: int(self.shell(1, f'python -c "{count}"').stdout or 0) >= number, seconds, f"{number} hosts"
             )
         except AssertionError as error:
             log = self.shell(1, "tail -n 60 /tmp/ray/session_latest/logs/monitor.{log,out}").stdout
