@@ -19,7 +19,7 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from rich.console import Console
@@ -32,6 +32,10 @@ from orchestrator.records import SearchRecord
 from orchestrator.settings import read_settings
 from orchestrator.tracking import Tracker
 from trials.config import Report, TrialConfig
+
+if TYPE_CHECKING:
+    from orchestrator.engines import Build
+    from orchestrator.tuning import Search
 
 RESULTS = Path(__file__).parent / "results"
 FILES = {"adapter/adapter_model.safetensors": 1_000, "training.safetensors": 1_000}  # bytes of a checkpoint
@@ -104,44 +108,43 @@ class TimedProgress(Progress):
         self.ends.append(time.perf_counter())
 
 
-def plan_of(trials: int, reports: int, scheduler: str, folder: Path) -> Plan:
-    """A search of so many configurations."""
+def plan_of(trials: int, steps: int, eval_every: int, folder: Path, **options: Any) -> Plan:
+    """A search of so many configurations that need no data and teach nothing."""
     grid = {"prompt_lr": [round(1e-4 * (place + 1), 4) for place in range(trials)], "mlp_lr": 1e-3}
     space = {
         "about": "empty trials",
-        "settings": {"steps": reports, "eval_every": 1, "batch_size": 1, "warmup_steps": 0},
+        "settings": {"steps": steps, "eval_every": eval_every, "batch_size": 1, "warmup_steps": 0},
         "grids": {"adept": {**grid, "prompt_length": 4, "bottleneck": 2}},
     }
     (folder / "space.yaml").write_text(json.dumps(space))  # JSON is YAML
-    options = {"space": str(folder / "space.yaml"), "output": str(folder), "scheduler": scheduler, "name": "empty"}
-    settings, problems = read_settings(options)
+    options |= {"space": folder / "space.yaml", "output": folder}
+    settings, problems = read_settings({key: str(value) for key, value in options.items()})
     return make_plan(settings, problems)
+
+
+def search_of(plan: Plan, folder: Path, tracker: Tracker, progress: Progress, build: Build) -> Search:
+    """The search of a plan, with engines that somebody else makes."""
+    from orchestrator.tuning import Search
+
+    record = SearchRecord(plan.name, plan.task.name, "adept", plan.facts.name, "released_code", "accuracy")
+    return Search(plan, folder / "tune", tracker, progress, record, lambda: record.save(folder / "search.json"), build)
 
 
 def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
     """One search in this process, from the start of its engines to MLflow's last word."""
     silence_libraries()
-    from orchestrator import connecting, tuning
+    from orchestrator import connecting
 
     driver = psutil.Process()
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
         folder = Path(name)
-        plan = plan_of(trials, reports, scheduler, folder)
-        record = SearchRecord(plan.name, plan.task.name, "adept", plan.facts.name, "released_code", "accuracy")
+        plan = plan_of(trials, reports, 1, folder, scheduler=scheduler, name="empty")
         with (folder / "log").open("w") as log, Tracker.open(f"sqlite:///{folder / 'mlflow.db'}", "empty") as tracker:
             progress = TimedProgress(trials, plan.steps, "accuracy", Console(file=log))
             progress.ends = []
             tracker.start_search(plan.name, {}, {})
             connecting.connect(debug=False)
-            search = tuning.Search(
-                plan,
-                folder / "tune",
-                tracker,
-                progress,
-                record,
-                lambda: record.save(folder / "search.json"),
-                null_engine,
-            )
+            search = search_of(plan, folder, tracker, progress, null_engine)
             search.pool.start(trials)
             memory, started = driver.memory_info().rss, time.perf_counter()
             busy = -time.process_time()
@@ -152,7 +155,7 @@ def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
             ended = time.perf_counter()
             busy += time.process_time()
             grown = driver.memory_info().rss - memory
-        ends = sorted(progress.ends)
+        record, ends = search.record, sorted(progress.ends)
         if len(record.trials) != trials or any(len(t.reports) < 1 for t in record.trials) or undelivered:
             raise RuntimeError(f"the search is not whole: {len(record.trials)} trials; MLflow lacks {undelivered[:3]}")
     last = max(2, round(LAST_SHARE * trials))

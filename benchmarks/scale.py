@@ -28,12 +28,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.overhead import RESULTS, NullEngine
-from orchestrator.planning import EngineSpec, Plan, make_plan
+from benchmarks.overhead import RESULTS, NullEngine, plan_of, search_of
+from orchestrator.planning import EngineSpec
 from orchestrator.progress import Progress
 from orchestrator.quiet import silence_libraries
-from orchestrator.records import SearchRecord
-from orchestrator.settings import read_settings
 from orchestrator.tracking import Tracker
 
 REPORTS = 2  # of a trial
@@ -72,28 +70,13 @@ class TimedProgress(Progress):
         self.first = self.first or time.perf_counter()
 
 
-def plan_of(trials: int, engines: int, slots: int, folder: Path) -> Plan:
-    """A search of so many configurations."""
-    grid = {"prompt_lr": [round(1e-4 * (place + 1), 4) for place in range(trials)], "mlp_lr": 1e-3}
-    space = {
-        "about": "pretended trials",
-        "settings": {"steps": EVERY * REPORTS, "eval_every": EVERY, "batch_size": 1, "warmup_steps": 0},
-        "grids": {"adept": {**grid, "prompt_length": 4, "bottleneck": 2}},
-    }
-    (folder / "space.yaml").write_text(json.dumps(space))  # JSON is YAML
-    options = {"space": folder / "space.yaml", "output": folder, "scheduler": "none", "name": "scale"}
-    options |= {"devices": engines, "slots": slots, "memory_limit": 0.001}  # it is not for memory that they are few
-    settings, problems = read_settings({key: str(value) for key, value in options.items()})
-    return make_plan(settings, problems)
-
-
 def measure(trials: int, engines: int, slots: int, update: float) -> dict[str, Any]:
     """One search in this process, from the start of Ray to MLflow's last word."""
     silence_libraries()
     os.environ["SCALE_UPDATE"] = str(update)
     import ray
 
-    from orchestrator import connecting, tuning
+    from orchestrator import connecting
 
     for key, value in (connecting.HOST_ENVIRONMENT | connecting.WORKER_ENVIRONMENT).items():
         os.environ.setdefault(key, value)
@@ -103,20 +86,12 @@ def measure(trials: int, engines: int, slots: int, update: float) -> dict[str, A
     driver = psutil.Process()
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
         folder = Path(name)
-        plan = plan_of(trials, engines, slots, folder)
-        record = SearchRecord(plan.name, plan.task.name, "adept", plan.facts.name, "released_code", "accuracy")
+        few = {"devices": engines, "slots": slots, "memory_limit": 0.001}  # it is not for memory that they are few
+        plan = plan_of(trials, EVERY * REPORTS, EVERY, folder, scheduler="none", name="scale", **few)
         with (folder / "log").open("w") as log, Tracker.open(f"sqlite:///{folder / 'mlflow.db'}", "scale") as tracker:
             progress = TimedProgress(trials, plan.steps, "accuracy", Console(file=log))
             tracker.start_search(plan.name, {}, {})
-            search = tuning.Search(
-                plan,
-                folder / "tune",
-                tracker,
-                progress,
-                record,
-                lambda: record.save(folder / "search.json"),
-                pretending_engine,
-            )
+            search = search_of(plan, folder, tracker, progress, pretending_engine)
             search.pool.start(trials)
             loaded, memory, busy = time.perf_counter(), driver.memory_info().rss, -time.process_time()
             at_once = search.pool.at_once(trials)
@@ -128,6 +103,7 @@ def measure(trials: int, engines: int, slots: int, update: float) -> dict[str, A
             told = time.perf_counter()
             busy += time.process_time()
             grown = driver.memory_info().rss - memory
+        record = search.record
         reports = [report for trial in record.trials for report in trial.reports]
         if len(record.trials) != trials or len(reports) != trials * REPORTS or undelivered or progress.first is None:
             raise RuntimeError(f"the search is not whole: {len(record.trials)} trials, {len(reports)} reports")

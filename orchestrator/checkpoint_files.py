@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orchestrator.kept_checkpoints import UNFINISHED, read_kept, whole_step
 from orchestrator.storage import Folder, StoragePath, listed
+from orchestrator.training_loop import write_files
 from trials.errors import UserError
 from trials.whole_checkpoints import FACTS
 
@@ -90,9 +91,7 @@ def adapter_here(storage: Folder, scratch: Path, number: int) -> Path | None:
     if not isinstance(folder, StoragePath):
         return folder
     shutil.rmtree(scratch, ignore_errors=True)
-    (scratch / ADAPTER).mkdir(parents=True)
-    for name, content in folder.files().items():
-        (scratch / ADAPTER / name).write_bytes(content)
+    write_files(scratch / ADAPTER, folder.files())
     return scratch / ADAPTER
 
 

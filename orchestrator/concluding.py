@@ -20,6 +20,7 @@ from orchestrator.summarizer.sources import RECORD
 from orchestrator.summarizer.tables import terminal, write_summary
 from orchestrator.telling import tell_end
 from orchestrator.tracking import Tracker
+from orchestrator.training_loop import write_files
 
 
 def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console) -> int:
@@ -47,10 +48,8 @@ def conclude(
     choice = choose_winner(record)
     if choice.winner is not None:
         folder = files.folder / ADAPTER
-        folder.mkdir(exist_ok=True)
         place = checkpoints_of(plan)
-        for name, content in adapter_files(place, choice.winner.number).items():
-            (folder / name).write_bytes(content)
+        write_files(folder, adapter_files(place, choice.winner.number))
         record.adapter = shown_path(folder)
         tested = [test_of(t, record.metric, test(adapter_files(place, t.number))) for t in choice.seeds]
         record.test, record.seed_tests = tested[0], tested[1:]

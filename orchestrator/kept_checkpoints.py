@@ -68,6 +68,14 @@ def whole_step(place: Folder) -> int | None:
     return step_in(place.files()) if isinstance(place, StoragePath) else step_of(place)
 
 
+def remove_tree(folder: Folder) -> None:
+    """Remove a folder and all that is in it, as far as it is there."""
+    if isinstance(folder, StoragePath):
+        folder.remove_tree()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def read_kept(place: Folder) -> tuple[Files, dict[str, Any] | None]:
     """A checkpoint's files, and the report that belongs to it where that was kept and is whole."""
     files = place.files() if isinstance(place, StoragePath) else read_files(place)

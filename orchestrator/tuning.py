@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
@@ -19,6 +18,7 @@ from orchestrator.disk import DiskFullError, is_full, no_room, tells_of_full
 from orchestrator.engine_pool import ACTOR_BYTES, EnginePool
 from orchestrator.engines import Build, Files, build_engine
 from orchestrator.judge import Judge
+from orchestrator.kept_checkpoints import remove_tree
 from orchestrator.nodes import own_node
 from orchestrator.plans import Plan, PlannedTrial
 from orchestrator.progress import Progress
@@ -28,7 +28,7 @@ from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
 from orchestrator.schedulers import JudgedScheduler, make_policy
 from orchestrator.search_lock import LockError
-from orchestrator.storage import KEPT, Folder, StorageError, StoragePath, tells_of_storage
+from orchestrator.storage import KEPT, Folder, StorageError, tells_of_storage
 from orchestrator.tracking import Tracker
 from orchestrator.trainable import TrialActor
 from orchestrator.tune_search import TuneSearch
@@ -222,8 +222,7 @@ class Search:
             self._publish(now=self.plan.learns)
         elif known.trial_id.startswith(ANEW):
             for attempt in attempts(self.checkpoints):
-                folder = attempt / f"trial-{trial.number}"
-                folder.remove_tree() if isinstance(folder, StoragePath) else shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(attempt / f"trial-{trial.number}")
 
     def _at_turn(self) -> None:
         """Tune's loop has gone round once: write the record down, and follow the hosts that come and go."""
