@@ -201,8 +201,10 @@ class TrackingCallback(Callback):
             self._end_run(record, trial)
 
     def _end_run(self, record: TrialRecord, trial: Trial | None) -> None:
-        if record.trial_id not in self._tracker:  # it was stopped before it ever started
-            return
+        if record.trial_id not in self._tracker:
+            if not record.reports:  # it was stopped before it ever started
+                return
+            self._start_run(record)  # by an earlier run of the search; in this one it waited, and was stopped
         with _adapter_of(trial) as tunes_own:
             adapter = self.find_adapter(record.number) or tunes_own
             self._tracker.trial_ended(record.trial_id, record.status, record.reason or record.error, adapter)

@@ -213,6 +213,28 @@ def test_a_trial_that_is_stopped_before_it_starts_has_no_run(start: Start, track
     assert [record.status for record in callback.records.values()] == ["stopped early"]
 
 
+def test_a_trial_that_waited_when_the_driver_died_and_is_stopped_before_it_starts_again(
+    start: Start, tracking_uri: str
+) -> None:
+    first, callback, _ = start()
+    trial: Any = FakeTrial()
+    told(callback, trial, 200)
+    first.close()  # the driver dies; the trial waits at a rung
+
+    second, resumed, _ = start(resume=True)
+    resumed.take_up(list(callback.records.values()))
+    resumed.explain(1, "at step 200: 21.2 < cutoff 30.0, rank 4 of 5")
+    again: Any = FakeTrial()
+    again.trial_id = "in-the-next-run-of-tune"
+    resumed.on_trial_complete(0, [again], again)
+    second.end_search({}, [], {})
+    second.close()
+    run = runs(tracking_uri)[1]
+    assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "stopped early")
+    assert run.data.tags["reason"] == "at step 200: 21.2 < cutoff 30.0, rank 4 of 5"
+    assert steps(tracking_uri, run) == [100, 200]
+
+
 def test_an_error_here_ends_no_search_and_is_said_once(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     tracker, _, shown = start()
     callback = TrackingCallback("toy", BUDGET, tracker, shown)  # type: ignore[arg-type]
