@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.kept_checkpoints import UNFINISHED, read_kept, whole_step
+from orchestrator.kept_checkpoints import PREFIX, UNFINISHED, read_kept, whole_step
 from orchestrator.storage import Folder, StoragePath, listed
 from orchestrator.training_loop import write_files
 from trials.errors import UserError
@@ -55,7 +55,7 @@ def damaged(storage: Folder, number: int) -> list[Folder]:
 
 def _folders(storage: Folder, number: int) -> Iterator[Folder]:
     for attempt in attempts(storage):
-        yield from listed(attempt, f"trial-{number}/checkpoint_*")
+        yield from listed(attempt, f"trial-{number}/{PREFIX}*")
 
 
 def _number_of(attempt: Folder) -> int:

@@ -13,9 +13,14 @@ from trials.whole_checkpoints import step_in, step_of
 
 REPORT = "report.json"
 PAUSED = "paused"  # all that Tune's own checkpoint of a trial that pauses holds
-_PREFIX = "checkpoint_step_"
-UNFINISHED = f".{_PREFIX}"
+PREFIX = "checkpoint_step_"  # Tune's own are named otherwise, and hold no trial
+UNFINISHED = f".{PREFIX}"
 _KEPT = 2
+
+
+def name_of_step(step: int) -> str:
+    """What the folder of a checkpoint is called; in the order of the steps by name, too."""
+    return f"{PREFIX}{step:09d}"
 
 
 def keep(folder: Folder, files: Files, report: dict[str, Any]) -> Folder:
@@ -27,8 +32,8 @@ def keep(folder: Folder, files: Files, report: dict[str, Any]) -> Folder:
     """
     if isinstance(folder, StoragePath):
         return _keep_in_storage(folder, files, report)
-    place = folder / f"{_PREFIX}{report['step']:09d}"
-    unfinished = folder / f"{UNFINISHED}{report['step']:09d}"
+    place = folder / name_of_step(report["step"])
+    unfinished = folder / f".{place.name}"
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.mkdir(parents=True)
@@ -39,19 +44,19 @@ def keep(folder: Folder, files: Files, report: dict[str, Any]) -> Folder:
         raise
     shutil.rmtree(place, ignore_errors=True)  # a damaged one that was trained again
     unfinished.rename(place)
-    for old in sorted(folder.glob(f"{_PREFIX}*"))[:-_KEPT]:
+    for old in sorted(folder.glob(f"{PREFIX}*"))[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return place
 
 
 def _keep_in_storage(folder: StoragePath, files: Files, report: dict[str, Any]) -> StoragePath:
     """`keep` where nothing can be renamed: the file that says that all are there comes last, and goes first."""
-    place = folder / f"{_PREFIX}{report['step']:09d}"
+    place = folder / name_of_step(report["step"])
     contents = {REPORT: json.dumps(report).encode(), **files}
     for name in sorted(contents, key=lambda name: name == LAST_FILE):
         (place / name).write_bytes(contents[name])
     with suppress(StorageError):  # one too many does no harm
-        for old in folder.glob(f"{_PREFIX}*")[:-_KEPT]:
+        for old in folder.glob(f"{PREFIX}*")[:-_KEPT]:
             (old / LAST_FILE).unlink(missing_ok=True)
             old.remove_tree()
     return place
@@ -59,7 +64,7 @@ def _keep_in_storage(folder: StoragePath, files: Files, report: dict[str, Any]) 
 
 def latest_kept(folder: Folder) -> Folder | None:
     """The latest whole checkpoint below a trial's folder."""
-    found = (place for place in reversed(listed(folder, f"{_PREFIX}*")) if whole_step(place) is not None)
+    found = (place for place in reversed(listed(folder, f"{PREFIX}*")) if whole_step(place) is not None)
     return next(found, None)
 
 

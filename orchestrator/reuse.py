@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import tracking_notes as notes
 from orchestrator.checkpoint_files import ADAPTER, FACTS
+from orchestrator.kept_checkpoints import name_of_step
 from orchestrator.plans import PlannedTrial
 from orchestrator.records import Report, TrialRecord
 from orchestrator.storage import Folder
@@ -105,7 +106,7 @@ def take_over(
     Returns:
         None where the adapter is gone from the store: without it the trial could win and not be tested.
     """
-    folder = storage / _FOLDER / f"trial-{found.number}" / "checkpoint_000000"
+    folder = storage / _FOLDER / f"trial-{found.number}" / name_of_step(found.reports[-1]["step"])
     with tempfile.TemporaryDirectory() as temporary:
         if not store.client.list_artifacts(found.run_id, ADAPTER):
             return None

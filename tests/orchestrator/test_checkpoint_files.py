@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.checkpoint_files import adapter_files, attempts, to_go_on_from
+from orchestrator.checkpoint_files import adapter_files, attempts, damaged, to_go_on_from
+from orchestrator.kept_checkpoints import PAUSED, PREFIX
 from trials.errors import UserError
 
 
 def make(storage: Path, attempt: int, number: int, index: int, step: int) -> Path:
-    folder = storage / f"attempt-{attempt}" / f"trial-{number}" / f"checkpoint_{index:06d}"
+    folder = storage / f"attempt-{attempt}" / f"trial-{number}" / f"{PREFIX}{index:06d}"
     (folder / "adapter").mkdir(parents=True)
     (folder / "adapter" / "adapter_config.json").write_text(str(step))
     (folder / "training.json").write_text(json.dumps({"step": step}))
@@ -44,6 +45,13 @@ def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:
         assert to_go_on_from(tmp_path, 1, recorded=99) == whole
     (torn / "training.json").unlink()
     assert to_go_on_from(tmp_path, 1, recorded=99) == whole
+
+
+def test_what_tune_keeps_of_a_pause_is_no_damage(tmp_path: Path) -> None:
+    whole = make(tmp_path, 1, 1, 0, 10)
+    (tmp_path / "attempt-1" / "trial-1" / "checkpoint_000000").mkdir()
+    (tmp_path / "attempt-1" / "trial-1" / "checkpoint_000000" / PAUSED).write_text(whole.name)
+    assert damaged(tmp_path, 1) == [] and to_go_on_from(tmp_path, 1, recorded=10) == whole
 
 
 def test_a_winner_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
