@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import cloudpickle
 from ray.exceptions import RayActorError
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from orchestrator.records import TrialRecord
 from orchestrator.tracking_callback import TrackingCallback, error_of
@@ -71,6 +72,13 @@ class RecordingCallback(TrackingCallback):
         super().on_trial_error(iteration, trials, trial, **info)
         self.failing(error_of(trial))
         self.release(trial.config["number"])
+
+
+class Silent(TrialProgressCallback):
+    """In the place of Tune's own, which tells even at verbosity 0 of a trial that is over without having started."""
+
+    def _print(self, msg: str) -> None:
+        """The display says it."""
 
 
 def actor_was_lost(trial: Any) -> bool:

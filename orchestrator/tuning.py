@@ -23,7 +23,7 @@ from orchestrator.nodes import own_node
 from orchestrator.plans import Plan, PlannedTrial
 from orchestrator.progress import Progress
 from orchestrator.proposals import make_searcher
-from orchestrator.recording_callback import RecordingCallback
+from orchestrator.recording_callback import RecordingCallback, Silent
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
 from orchestrator.schedulers import JudgedScheduler, make_policy
@@ -174,7 +174,7 @@ class Search:
                 run_config=RunConfig(
                     name=attempt,
                     storage_path=str(self.storage),
-                    callbacks=[self.callback],
+                    callbacks=[self.callback, Silent()],
                     failure_config=FailureConfig(max_failures=RETRIES),
                     verbose=0,
                 ),
