@@ -52,7 +52,9 @@ class Distributions:
     def __post_init__(self) -> None:
         found = {",".join(axis.names): self._of(axis) for axis in self.space.axes if len(axis.rows) > 1}
         object.__setattr__(self, "all", found)
-        grid = [self._parameters(configuration) for configuration in self.space.configurations]
+        # Where nothing is ever cut nothing need be counted: no rank of LoRA's is drawn above the grid's greatest.
+        counted = self.space.configurations if self.space.method in _SIZES.values() else ()
+        grid = [self._parameters(configuration) for configuration in counted]
         object.__setattr__(self, "ceiling", max([self.space.budget * self.width, *grid]))
 
     @property

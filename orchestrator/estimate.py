@@ -75,8 +75,9 @@ def estimate(plan: Plan, device: Device) -> Estimate:
     settings = plan.settings
     # Where configurations are proposed later, those of the grid stand for them.
     of = [trial.config.hyperparameters for trial in plan.trials] or list(plan.space.configurations)
-    lengths = [plan.max_source_length + float(found.get("prompt_length", 100)) for found in of]
-    flops = [plan.facts.step_flops(plan.training.batch_size, length) for length in lengths]
+    configs = [plan.trial(0, found).config for found in of]
+    rows, longest = plan.training.batch_size, plan.max_source_length
+    flops = [plan.facts.step_flops(rows, longest + config.prompt_length, inner=config.inner) for config in configs]
     full = plan.steps * sum(flops) / len(flops)
     seconds = full / device.rate
     return Estimate(device, settings.devices or device.count, seconds * plan.expected_steps / plan.steps, seconds)
@@ -89,7 +90,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(trials_table(plan) if plan.trials else ranges_table(plan))
     for note in plan.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
-    engines = engines_needed(guess.devices, plan.samples, settings.slots, plan.max_concurrent)
+    engines = engines_needed(guess.devices, plan.samples, plan.slots, plan.max_concurrent)
     lines = [
         f"{plan.count} trials x {training.steps:,} steps = {plan.steps:,} steps at most, "
         f"about {plan.expected_steps:,} with early stopping ({stopping(plan)})",

@@ -13,7 +13,8 @@ from orchestrator.settings import LEARNING, SearchSettings
 from orchestrator.storage_uris import storage_problems
 from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
 from search_spaces import Settings as SpaceSettings
-from trials.backbone_facts import DEFAULT, describe
+from trials.backbone_facts import DEFAULT, Facts, describe
+from trials.config import INNER_METHODS
 from trials.errors import UserError, did_you_mean
 from trials.tasks import get_task
 
@@ -55,6 +56,7 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
             notes.append(f"backbone {backbone}, as in the paper (--backbone chooses another)")
     facts = tried(lambda: describe(backbone))
     problems += folder_problems(settings)
+    problems += inner_problems(settings, facts)
     if task is None or facts is None or settings.method not in methods():
         raise UserError(problems)
 
@@ -80,6 +82,24 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
         raise UserError(problems)
     plan = Plan(settings, task, facts, space, training, (), samples, grace, tuple(notes))
     return replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
+
+
+def inner_problems(settings: SearchSettings, facts: Facts | None) -> list[str]:
+    """What a method that changes weights inside the backbone cannot be asked for."""
+    if settings.method not in INNER_METHODS:
+        return []
+    problems = []
+    if settings.slots is not None and settings.slots > 1:
+        problems.append(
+            f"--slots {settings.slots}: {settings.method} changes weights inside the backbone, which all trials of an "
+            "engine share, so an engine holds one; leave --slots out (each device has an engine of its own)"
+        )
+    if facts is not None and not facts.projections:
+        problems.append(
+            f"--method {settings.method}: the query and value projections of {facts.name} are not kept in a way that "
+            "is known here; choose a method at the input (adept, dept, pt) or another backbone"
+        )
+    return problems
 
 
 def overridden(space: SpaceSettings, settings: SearchSettings) -> SpaceSettings:

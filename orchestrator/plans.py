@@ -16,7 +16,7 @@ from orchestrator.storage import shown
 from search_spaces import Configuration, Space, parameter_count
 from search_spaces import Settings as SpaceSettings
 from trials.backbone_facts import DEFAULT, Facts
-from trials.config import TrialConfig
+from trials.config import INNER_METHODS, TrialConfig
 from trials.tasks import Task
 
 GB = 10**9
@@ -113,6 +113,11 @@ class Plan:
         return self.settings.max_concurrent or (drawn_by_chance(self.samples) if self.learns else None)
 
     @property
+    def slots(self) -> int | None:
+        """Trials that an engine holds; None: as many as pay. One where trials change the backbone's weights."""
+        return 1 if self.settings.method in INNER_METHODS else self.settings.slots
+
+    @property
     def repeats(self) -> int:
         """Trials that train the best configurations on further seeds."""
         return min(self.settings.top, self.samples) * (self.settings.seeds - 1)
@@ -152,7 +157,9 @@ class Plan:
             batch_size=training.batch_size,
             warmup_steps=training.warmup_steps,
         )
-        parameters = parameter_count(settings.method, configuration, self.facts.width, self.max_source_length)
+        parameters = parameter_count(
+            settings.method, configuration, self.facts.width, self.max_source_length, self.facts.projection_shapes()
+        )
         return PlannedTrial(number, config, parameters)
 
     @property
@@ -168,7 +175,7 @@ class Plan:
             max_source_length=self.max_source_length,
             precision=cast(Precision, self.settings.precision),  # `read_settings` has seen to it
             memory_limit=None if self.settings.memory_limit is None else round(self.settings.memory_limit * GB),
-            slots=self.settings.slots,
+            slots=self.slots,
             typical=self.trial(0, longest).config,
             deterministic=self.settings.deterministic,
         )

@@ -219,7 +219,7 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker) -> SearchRecord
         "backbone revision": plan.facts.revision,
         "space": plan.space.name,
         "search": plan.settings.search,
-        "slots": str(plan.settings.slots or "auto"),
+        "slots": str(plan.slots or "auto"),
         **provenance.collect(),
     }
     rows = comparison(plan.task.published_as or plan.task.name, plan.settings.method)

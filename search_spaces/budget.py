@@ -4,7 +4,7 @@ A budget is counted in rows of a soft prompt: `budget` rows of a backbone with e
 parameters, the measure by which the papers hold their methods equal (100 rows, so 76,800 on T5-base).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.hyperparameters import Value, hyperparameters
@@ -36,23 +36,34 @@ def rank_for(prompt_length: int, d_model: int, max_source_length: int, budget: i
 
 
 def parameter_count(
-    method: str, configuration: Mapping[str, Value], d_model: int, max_source_length: int | None = None
+    method: str,
+    configuration: Mapping[str, Value],
+    d_model: int,
+    max_source_length: int | None = None,
+    projections: Sequence[tuple[int, int]] = (),
 ) -> int:
     """Trained parameters of a configuration.
 
-    ADePT m*d + 2*r*d + r + d (a prompt, two matrices, two biases), DePT m*d + r*(L + d), PT m*d.
+    ADePT m*d + 2*r*d + r + d (a prompt, two matrices, two biases), DePT m*d + r*(L + d), PT m*d, LoRA r*(outputs +
+    inputs) for each weight that it changes.
 
     Args:
-        method: adept, dept or pt.
+        method: adept, dept, pt or lora.
         configuration: a point of a space of that method.
         d_model: width d of the backbone's embeddings.
         max_source_length: tokens L to which inputs are padded; 256 where not given. Only DePT's count depends on it.
+        projections: outputs and inputs of the weights that LoRA changes; no other count depends on them.
 
     Raises:
         SpaceError: no such method.
         KeyError: the configuration lacks a size.
+        ValueError: LoRA without the weights that it changes.
     """
     hyperparameters(method)
+    if method == "lora":
+        if not projections:
+            raise ValueError("LoRA's parameters cannot be counted without the shapes of the weights that it changes")
+        return int(configuration["rank"]) * sum(map(sum, projections))
     length = 256 if max_source_length is None else max_source_length
     prompt = int(configuration["prompt_length"]) * d_model
     if method not in _OFFSET_PARAMETERS:

@@ -22,7 +22,7 @@ def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_sourc
 
     Args:
         name_or_file: a shipped space's name (`space_names`) or a YAML file.
-        method: adept, dept or pt.
+        method: adept, dept, pt or lora.
         d_model: width of the backbone's embeddings.
         max_source_length: tokens to which inputs are padded, for DePT's rank; a file that sets it goes first.
 

@@ -2,7 +2,8 @@
 
 ``adapter_model.safetensors`` holds the method's tensors, ``adapter_config.json`` everything needed to use them again:
 method, configuration, recipe, backbone with its fingerprint, the task's template and labels. The layout is PEFT's, with
-``peft_type`` ADEPT, DEPT or PROMPT_TUNING; stock PEFT knows neither of the first two.
+``peft_type`` ADEPT, DEPT, PROMPT_TUNING or LORA; stock PEFT knows neither of the first two, and loads the last as its
+own (of the keys that it does not know it says that it ignores them).
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from trials.backbone_facts import DEFAULT
+from trials.backbone_facts import DEFAULT, Facts
 from trials.backbones import Backbone, load_backbone
 from trials.config import TrialConfig
 from trials.data import encode_source
 from trials.errors import UserError
 from trials.evaluation import answers
 from trials.methods import Method, make_method
+from trials.methods.lora import ALPHA
 from trials.tasks.base import Task, template_columns
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-PEFT_TYPES = {"adept": "ADEPT", "dept": "DEPT", "pt": "PROMPT_TUNING"}
+PEFT_TYPES = {"adept": "ADEPT", "dept": "DEPT", "pt": "PROMPT_TUNING", "lora": "LORA"}
 
 
 def describe_adapter(
@@ -37,7 +39,7 @@ def describe_adapter(
         "task_type": "SEQ_2_SEQ_LM" if facts.architecture == "encoder-decoder" else "CAUSAL_LM",
         "base_model_name_or_path": DEFAULT if facts.name == DEFAULT else facts.location,
         "backbone_revision": facts.revision,
-        "num_virtual_tokens": int(config.hyperparameters.get("prompt_length", 100)),
+        **_of_peft(config, facts),
         "trial": config.as_dict(),
         "task": task.name,
         "template": task.template,
@@ -48,8 +50,27 @@ def describe_adapter(
     }
 
 
+def _of_peft(config: TrialConfig, facts: Facts) -> dict[str, Any]:
+    """What PEFT wants to know of a method."""
+    if config.method != "lora":
+        return {"num_virtual_tokens": config.prompt_length}
+    return {
+        "r": config.hyperparameters["rank"],
+        "lora_alpha": config.hyperparameters.get("alpha", ALPHA),
+        "lora_dropout": 0.0,
+        "target_modules": list(facts.projections),
+        "bias": "none",
+        "inference_mode": True,
+    }
+
+
 def save_adapter(folder: Path, state: Mapping[str, Any], description: Mapping[str, Any]) -> None:
-    """Write an adapter's two files into ``folder`` (made if need be)."""
+    """Write an adapter's two files into ``folder`` (made if need be).
+
+    Args:
+        state: as `Method.to_file` gives it.
+        description: as `describe_adapter` gives it, and what the training reached.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
@@ -118,5 +139,5 @@ def load_adapter(folder: str | Path, backbone: Backbone | None = None, device: s
         raise UserError([f"{folder} was trained on other weights of {backbone.facts.name}: {trained}, here {here}"])
     config = TrialConfig(**description["trial"])
     method = make_method(config, backbone.surroundings(description["max_source_length"]))
-    method.load_state_dict(load_file(folder / WEIGHTS))
+    method.load_state_dict(method.from_file(load_file(folder / WEIGHTS)))
     return Adapter(backbone, method.to(backbone.device), description)

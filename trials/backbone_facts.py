@@ -16,6 +16,14 @@ from trials.errors import BackboneError, did_you_mean
 
 EMBEDDED = Path(__file__).parent / "embedded"
 DEFAULT = "t5-nano"
+PROJECTIONS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("t5", "mt5", "umt5"), ("q", "v")),
+    **dict.fromkeys(("codegen", "phi3"), ("qkv_proj",)),
+    **dict.fromkeys(("gpt_neox", "bloom"), ("query_key_value",)),
+    **dict.fromkeys(("gpt2", "openai-gpt", "gpt_bigcode", "falcon", "mpt"), ()),  # transposed, or of another order
+}
+"""`Facts.projections` by the config's model type; of all others ``q_proj`` and ``v_proj``, as in Llama."""
+
 HASHED = 64 << 20  # bytes of each weight file that go into its fingerprint, with its size
 
 
@@ -29,6 +37,9 @@ class Facts:
         width: of the input embeddings, d.
         layers: of encoder and decoder; a decoder-only model has no encoder.
         inner: heads times head width. ff: feed-forward width (of a gated one, counted for two matrices).
+        values: heads of keys and values times head width, where those are fewer; 0: as ``inner``.
+        projections: what an attention's query and value projections are called in transformers' model; one name where
+            queries, keys and values are one matrix, none where it is kept in a way that is not known here.
         revision: fingerprint of the weights of a folder; ``main`` for the hub until it is loaded.
     """
 
@@ -43,6 +54,15 @@ class Facts:
     revision: str = "main"
     pad_token_id: int = 0
     eos_token_id: int = 1
+    values: int = 0
+    projections: tuple[str, ...] = ("q", "v")
+
+    def projection_shapes(self) -> list[tuple[int, int]]:
+        """Outputs and inputs of the query and value projections of every attention."""
+        values = self.values or self.inner
+        outputs = {0: [], 1: [self.inner + 2 * values], 2: [self.inner, values]}[len(self.projections)]
+        attentions = self.layers[0] + 2 * self.layers[1] if self.layers[0] else self.layers[1]
+        return [(size, self.width) for size in outputs] * attentions
 
     def layer_weights(self) -> tuple[int, int]:
         """Weights that a source token and a target token multiply with, embeddings and head apart."""
@@ -51,15 +71,19 @@ class Facts:
         decoder = self.layers[1] * (one + cross)
         return (self.layers[0] * one, decoder) if self.layers[0] else (decoder, decoder)
 
-    def step_flops(self, rows: int, source: float, target: int = 2) -> float:
-        """Floating-point operations of one training update with frozen weights.
+    def step_flops(self, rows: int, source: float, target: int = 2, *, inner: bool = False) -> float:
+        """Floating-point operations of one training update.
 
-        Two a weight forward, two for the gradient of the activations, none for the weights'.
+        Two a weight forward, two for the gradient of the activations; none for the weights', which are frozen, but two
+        for those of queries, keys and values in self-attention where a method changes them.
 
         Args:
             rows: of the batch. source: prompt and source tokens in a row. target: answer tokens in a row.
+            inner: whether queries and values are changed.
         """
-        encoder, decoder = self.layer_weights()
+        # As if there were more weights: the gradient of one costs half of what its products forward and back do.
+        more = self.width * (self.inner + 2 * (self.values or self.inner)) / 2 if inner else 0
+        encoder, decoder = (w + n * more for w, n in zip(self.layer_weights(), self.layers, strict=True))
         attention = 4 * self.inner * source**2 * (self.layers[0] or self.layers[1])
         head = target * self.width * self.vocabulary
         if not self.layers[0]:
@@ -71,10 +95,9 @@ class Facts:
 def published() -> dict[str, Facts]:
     """The paper's backbones by their short names."""
     table = yaml.safe_load((Path(__file__).parent / "backbones.yaml").read_text())
-    return {
-        name: Facts(name=name, location=row.pop("hub"), layers=tuple(row.pop("layers")), **row)
-        for name, row in table.items()
-    }
+    for row in table.values():
+        row |= {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+    return {name: Facts(name=name, location=row.pop("hub"), **row) for name, row in table.items()}
 
 
 def backbone_names() -> list[str]:
@@ -197,14 +220,14 @@ def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
     vocabulary = first("vocab_size")
     if not width or not vocabulary:
         raise BackboneError([f"--backbone {name}: model type {config.get('model_type')!r} is not a language model"])
-    both = bool(config.get("is_encoder_decoder"))
-    if both and config.get("model_type") not in {"t5", "mt5", "umt5"}:
-        kind = config.get("model_type")
+    both, kind = bool(config.get("is_encoder_decoder")), str(config.get("model_type"))
+    if both and kind not in {"t5", "mt5", "umt5"}:
         raise BackboneError(
             [f"--backbone {name}: encoder-decoder models other than T5's are not known here ({kind!r})"]
         )
     layers = int(first("num_layers", "num_hidden_layers", "n_layer", default=1))
-    inner = first("num_heads", default=0) * first("d_kv", default=0) or width
+    heads = first("num_heads", "num_attention_heads", "n_head", default=1) or 1
+    head = first("d_kv", "head_dim", default=width // heads)
     ff = int(first("d_ff", "intermediate_size", "n_inner", default=4 * width))
     gated = bool(config.get("is_gated_act")) or config.get("hidden_act") == "silu"
     eos = first("eos_token_id", default=1)
@@ -215,11 +238,13 @@ def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
         architecture="encoder-decoder" if both else "decoder-only",
         width=int(width),
         layers=(layers, int(first("num_decoder_layers", default=layers))) if both else (0, layers),
-        inner=int(inner),
+        inner=int(heads * head),
         ff=ff * 3 // 2 if gated else ff,
         vocabulary=int(vocabulary),
         pad_token_id=int(first("pad_token_id", default=eos)),
         eos_token_id=int(eos),
+        values=int(first("num_key_value_heads", default=heads) * head),
+        projections=PROJECTIONS.get(kind, ("q_proj", "v_proj")),
     )
 
 

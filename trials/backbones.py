@@ -2,141 +2,26 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, DynamicCache
 
+from trials import t5_changes
 from trials.answers import AnswerTree
+from trials.backbone_base import IGNORED, Backbone, Embed, Inputs
 from trials.backbone_facts import Facts, describe, from_config, load_tokenizer, refuse_own_code
 from trials.config import Architecture
 from trials.dropout import Dropout, install
-from trials.methods.base import INIT_TEXT, Surroundings
-from trials.padding import padded
 from trials.precision import DTYPES, Precision
 from trials.t5 import T5, Past
 
-IGNORED = -100
-"""Fills target rows beyond their last token, as in transformers."""
-
-
-@dataclass
-class Inputs:
-    """Rows of a pass, of one trial or of many.
-
-    Attributes:
-        embeddings: prompt first, tokens next, padding last, float32, shape (rows, length, d).
-        lengths: prompt and tokens in each row, shape (rows,).
-        starts: prompt and source positions in each row, shape (rows,): the answer begins there.
-    """
-
-    embeddings: Tensor
-    lengths: Tensor
-    starts: Tensor
-
-    @property
-    def mask(self) -> Tensor:
-        """1 for prompt and tokens, shape (rows, length)."""
-        places = torch.arange(self.embeddings.shape[1], device=self.lengths.device)
-        return (places < self.lengths[:, None]).long()
-
-
-Embed = Callable[[Tensor, int], Tensor]
-"""Answer token ids (rows,) and their number in the answer -> embeddings (rows, 1, d) with their trial's offset."""
-
-
-class Backbone(ABC):
-    """A frozen language model, its tokenizer, and what a stack needs from it.
-
-    Attributes:
-        facts: name, architecture, width and revision.
-        tokenizer: the model's own.
-        embedding: the input embedding table, shape (vocabulary, d).
-        precision: of the model's arithmetic; embeddings and everything trained are float32.
-    """
-
-    embeds_answers: bool
-    """Whether an answer's tokens are embedded behind the source, and shifted like it."""
-
-    def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
-        self.tokenizer, self.facts, self.precision = tokenizer, facts, precision
-        model.eval().requires_grad_(False)
-        self.embedding: Tensor = model.get_input_embeddings().weight
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.embedding.device
-
-    def surroundings(self, max_source_length: int) -> Surroundings:
-        """What a new method may look at."""
-        return Surroundings(self.embedding.float(), self.tokenizer(INIT_TEXT)["input_ids"], max_source_length)
-
-    def padded(self, rows: Sequence[Any], value: int) -> Tensor:
-        """Token rows as one tensor on the device, padded on the right, shape (rows, longest)."""
-        return padded(rows, value, self.device)
-
-    def numbers(self, values: Sequence[int]) -> Tensor:
-        """Whole numbers on the device, shape (len(values),)."""
-        return torch.tensor(list(values)).to(self.device, non_blocking=True)
-
-    def token_losses(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
-        """Cross-entropy in nats of each target token, 0 where there is none.
-
-        Args:
-            inputs: rows with their whole answers, where those are embedded.
-            targets: answers, shape (rows, target length), `IGNORED` beyond them.
-            dropout: masks of the rows; None drops nothing.
-
-        Returns:
-            Shape (rows, target length), float32.
-        """
-        logits = self.answer_logits(inputs, targets, dropout)
-        losses = nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
-        )
-        return losses.view_as(targets)
-
-    @abstractmethod
-    def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
-        """Teacher-forced logits at each target position, float32, shape (rows, target length, vocabulary)."""
-
-    @abstractmethod
-    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> Tensor:
-        """Logits after the source and after each node of a tree of answers, in one decoder step.
-
-        Args:
-            inputs: rows; where answers are embedded, the tree's nodes stand behind each source.
-
-        Returns:
-            Shape (rows, 1 + nodes, vocabulary), the root first.
-        """
-
-    @abstractmethod
-    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
-        """Greedy answers, shape (rows, at most max_new_tokens), padding after the end-of-sequence token."""
-
-    def text(self, tokens: Any) -> list[str]:
-        """Decoded answers without special tokens, stripped (the released code's post-processing)."""
-        return [t.strip() for t in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
-
-    def _greedy(self, logits: Tensor, max_new_tokens: int, advance: Callable[[Tensor, int], Tensor]) -> Tensor:
-        """The loop that both architectures share: ``advance`` takes tokens (rows,) and their number in the answer."""
-        pad, eos = self.facts.pad_token_id, self.facts.eos_token_id
-        done = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
-        answer: list[Tensor] = []
-        for n in range(max_new_tokens):
-            token = logits.argmax(-1).masked_fill(done, pad)
-            answer.append(token)
-            done = done | (token == eos)
-            if n + 1 == max_new_tokens or bool(done.all()):
-                break
-            logits = advance(token, n)
-        return torch.stack(answer, dim=1)
+__all__ = ["IGNORED", "Backbone", "DecoderOnly", "Embed", "EncoderDecoder", "Inputs", "load_backbone", "loaded_facts"]
 
 
 class EncoderDecoder(Backbone):
@@ -148,6 +33,19 @@ class EncoderDecoder(Backbone):
         super().__init__(model, tokenizer, facts, precision)
         self.t5 = T5(model, DTYPES[precision])
         self.start = model.config.decoder_start_token_id
+
+    @property
+    def projections(self) -> dict[str, tuple[int, int]]:
+        """See `Backbone.projections`."""
+        return t5_changes.projections(self.t5)
+
+    def changed(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Backbone.changed`."""
+        return t5_changes.changed(self.t5, additions)
+
+    def using(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """See `Backbone.using`."""
+        return t5_changes.using(self.t5, weights)
 
     def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
         """See `Backbone.answer_logits`."""
@@ -189,16 +87,44 @@ class DecoderOnly(Backbone):
         self.model = model.to(DTYPES[precision])
         self.masks = install(self.model)
         self.head = self.model.get_output_embeddings()
+        self.replaced: dict[str, Tensor] = {}
+
+    @property
+    def projections(self) -> dict[str, tuple[int, int]]:
+        """See `Backbone.projections`."""
+        return {
+            name: (module.out_features, module.in_features)
+            for name, module in self.model.named_modules()
+            if name.rpartition(".")[2] in self.facts.projections and isinstance(module, nn.Linear)
+        }
+
+    def changed(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Backbone.changed`. The names are those of the base model's parameters."""
+        prefix = f"{self.model.base_model_prefix}."
+        weights = {name: self.model.get_submodule(name).weight for name in additions}
+        return {f"{n.removeprefix(prefix)}.weight": weights[n].float() + added for n, added in additions.items()}
+
+    @contextmanager
+    def using(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """See `Backbone.using`."""
+        self.replaced = {name: weight.to(self.model.dtype) for name, weight in weights.items()}
+        try:
+            yield
+        finally:
+            self.replaced = {}
 
     def hidden(self, embeddings: Tensor, mask: Tensor, positions: Tensor, cache: Any = None) -> Tensor:
         """The model's last hidden states; positions count prompt and tokens, never padding."""
-        return self.model.base_model(
-            inputs_embeds=embeddings.to(self.model.dtype),
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        ).last_hidden_state
+        inputs = {
+            "inputs_embeds": embeddings.to(self.model.dtype),
+            "attention_mask": mask,
+            "position_ids": positions,
+            "past_key_values": cache,
+            "use_cache": cache is not None,
+        }
+        model = self.model.base_model
+        out = functional_call(model, self.replaced, (), inputs, tie_weights=False) if self.replaced else model(**inputs)
+        return out.last_hidden_state
 
     def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
         """See `Backbone.answer_logits`. The vocabulary is scored only where an answer's token is predicted."""

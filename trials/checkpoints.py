@@ -39,7 +39,7 @@ def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> No
     }
     if trial.best.state:
         reached = {"validation_score": trial.best.score, "step": trial.best.step}
-        save_adapter(folder / ADAPTER, trial.best.state, {**description, **reached})
+        save_adapter(folder / ADAPTER, trial.method.to_file(trial.best.state), {**description, **reached})
     facts[MANIFEST] = manifest(folder)
     (folder / FACTS).write_text(json.dumps(facts, indent=1))  # last: where it is, the rest was written
 
@@ -61,5 +61,6 @@ def restore_trial(folder: Path, trial: Trial) -> None:
     trial.step = facts["step"]
     trial.last_score = math.nan if facts["last_score"] is None else facts["last_score"]
     if facts["best_score"] is not None:
-        state = {k: v.to(device) for k, v in load_file(folder / ADAPTER / WEIGHTS).items()}
+        best = trial.method.from_file(load_file(folder / ADAPTER / WEIGHTS))
+        state = {k: v.to(device) for k, v in best.items()}
         trial.best = Best(facts["best_score"], facts["best_step"], state)

@@ -42,12 +42,19 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+INNER_METHODS = frozenset({"lora"})
+"""Methods that change weights inside the backbone (`trials.methods.Method.INNER`): an engine holds one such trial."""
+
+PROMPT_LENGTHS = {"pt": 100, "lora": 0}
+"""Prompt rows of methods whose configurations need not say (`trials.methods.Method.PROMPT_LENGTH`)."""
+
+
 @dataclass(frozen=True)
 class TrialConfig:
     """One point of a search space with a seed, trained up to a budget.
 
     Attributes:
-        method: ``adept``, ``dept`` or ``pt``.
+        method: ``adept``, ``dept``, ``pt`` or ``lora``.
         hyperparameters: the configuration, e.g. ``{"prompt_lr": 0.3, "mlp_lr": 1e-4, "prompt_length": 60, ...}``.
         seed: moves data order, dropout and initialisation; never the data split.
         steps: the budget in optimizer updates; the learning rate decays to zero over all of it, wherever a scheduler
@@ -69,6 +76,16 @@ class TrialConfig:
     def constants(self) -> Recipe:
         """The recipe's constants."""
         return RECIPES[self.recipe]
+
+    @property
+    def inner(self) -> bool:
+        """Whether it changes weights inside the backbone."""
+        return self.method in INNER_METHODS
+
+    @property
+    def prompt_length(self) -> int:
+        """Rows of its soft prompt."""
+        return int(self.hyperparameters.get("prompt_length", PROMPT_LENGTHS.get(self.method, 0)))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``TrialConfig(**d)`` is the way back."""

@@ -55,6 +55,7 @@ class Engine:
         slots: the trials by their ids.
         reports: a report of a trial that nobody has fetched yet, by the trial's id; such a trial waits.
         measured: what measuring the device has found; None before.
+        inner: whether the trials to come change weights inside the backbone.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Engine:
         self.slots: dict[str, Trial] = {}
         self.reports: dict[str, Report] = {}
         self.measured: Measured | None = None
+        self.inner = typical is not None and typical.inner
         if typical is not None and not self.settings.deterministic:
             self.measure(typical)
 
@@ -85,7 +87,9 @@ class Engine:
 
     @property
     def slots_to_fill(self) -> int:
-        """How many trials to hold at once: as asked for, or as measured."""
+        """How many trials to hold at once: as asked for, or as measured; one that changes the backbone's weights."""
+        if self.inner or any(trial.method.INNER for trial in self.slots.values()):
+            return 1
         return self.settings.slots or (self.measured.slots if self.measured else FEWEST_SLOTS)
 
     def start(self, trial_id: str, config: TrialConfig, checkpoint: Path | None = None) -> None:
@@ -160,7 +164,8 @@ class Engine:
 
     def _apart(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """The trials to compute together: all of them, or each for itself."""
-        return [[trial] for trial in trials] if self.settings.deterministic else [list(trials)] if trials else []
+        apart = self.settings.deterministic or any(trial.method.INNER for trial in trials)
+        return [[trial] for trial in trials] if apart else [list(trials)] if trials else []
 
     def _evaluated(self, trials: Sequence[Trial]) -> list[Report]:
         selection = self.data.task.metrics[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from trials.answers import AnswerTree
 from trials.backbones import Backbone, Inputs
+from trials.changes import changes_of
 from trials.front import Group, Part, Table, grouped
 from trials.methods import Method
 from trials.passes import PassCost, passes
@@ -51,11 +53,14 @@ def answers(
     nodes = tree.tokens if backbone.embeds_answers else []
     rows = [np.asarray([*source, *nodes]) for source in sources]
     tokens = len(np.unique(np.concatenate(rows))) if rows else 0
-    together = max(1, TABLE_BYTES // max(1, tokens * 4 * backbone.facts.width))
+    apart = any(method.INNER for method in methods)
+    together = 1 if apart else max(1, TABLE_BYTES // max(1, tokens * 4 * backbone.facts.width))
     found: list[list[str]] = []
     for first in range(0, len(methods), together):
-        answering = _Answering(backbone, methods[first : first + together], rows, len(nodes), tree, max_new_tokens)
-        found += answering.run(cost or PassCost())
+        these = methods[first : first + together]
+        answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens)
+        with changes_of(backbone, these[0]).applied() if these[0].INNER else nullcontext():
+            found += answering.run(cost or PassCost())
     return found
 
 

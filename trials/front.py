@@ -111,18 +111,19 @@ class Table:
         return padded(rows, self.padding, self.values.device)
 
     def backward(self, gradient: Tensor) -> list[dict[str, Tensor]]:
-        """Gradients of each group's parameters by name, shape (K, ...), from those of `values`."""
+        """Gradients of each group's parameters in front of the backbone, shape (K, ...), from those of `values`."""
         found = []
         for group, shifted, start in zip(self.groups, self._shifted, self._starts, strict=True):
             count, m, d = group.prompts.shape
             middle = start + count * m
             gradients = {"prompt": gradient[start:middle].view(count, m, d)}
-            others = [name for name in group.parameters if name != "prompt"]
+            # What changes weights inside the backbone shifts no token: `trials.changes` has its gradients.
+            others = [] if group.kind.INNER else [name for name in group.parameters if name != "prompt"]
             if others:
                 of_tokens = gradient[middle : middle + shifted.shape[1] * count].view_as(shifted)
                 inputs = [group.parameters[name] for name in others]
                 gradients |= zip(others, torch.autograd.grad(shifted, inputs, of_tokens), strict=True)
-            found.append({name: gradients[name] for name in group.parameters})
+            found.append({name: gradients[name] for name in group.parameters if name in gradients})
         return found
 
 

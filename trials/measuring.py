@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from trials.backbones import Backbone, Inputs
+from trials.changes import Changes
 from trials.config import TrialConfig
 from trials.dropout import Dropout
 from trials.errors import UserError
+from trials.methods import make_method
 from trials.passes import PassCost
 from trials.trial import Split
 
@@ -63,20 +65,22 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     Raises:
         UserError: the limit leaves no room for a single row.
     """
-    m = int(config.hyperparameters.get("prompt_length", 100))
     sample = np.random.default_rng(0).permutation(len(train))[:256].tolist()
     sources, targets, _ = train.batch(sample)
     behind = [len(t) if backbone.embeds_answers else 0 for t in targets]
-    lengths = np.array([m + len(s) + n for s, n in zip(sources, behind, strict=True)])
+    lengths = np.array([config.prompt_length + len(s) + n for s, n in zip(sources, behind, strict=True)])
     typical, answer = int(np.median(lengths)), max(map(len, targets))
+    # A trial that changes weights needs time and memory for their gradients in every pass, and shares none.
+    changes = _changes(backbone, config) if config.inner else None
+    held = 1 if config.inner else MOST_SLOTS
     memory = _Memory(backbone.device, memory_limit)
-    most_rows = max(1, MOST_SLOTS * config.batch_size)
+    most_rows = max(1, held * config.batch_size)
     sizes: list[int] = []
     times: list[float] = []
     rows = max(1, 256 // typical)
-    _pass(backbone, rows, typical, answer)  # the first pass of a process pays for libraries and threads
+    _pass(backbone, rows, typical, answer, changes)  # the first pass of a process pays for libraries and threads
     while True:
-        times.append(min(_pass(backbone, rows, typical, answer) for _ in range(REPEATS)))
+        times.append(min(_pass(backbone, rows, typical, answer, changes) for _ in range(REPEATS)))
         sizes.append(rows * typical)
         per_token = memory.risen() / sizes[-1]
         full = per_token * sizes[-1] * 2 > memory.room * SAFETY
@@ -97,11 +101,16 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     slope, fixed = np.polyfit(sizes, times, 1, w=1 / np.array(times)) if len(sizes) > 1 else (1 / rate, 0.0)
     cost = PassCost(fixed=int(np.clip(fixed / max(slope, 1e-12), 16, most)), most=max(most, 64))
     of_a_trial = float(lengths.mean()) * config.batch_size
-    slots = int(np.clip(-(-most // of_a_trial), FEWEST_SLOTS, MOST_SLOTS))
+    slots = int(np.clip(-(-most // of_a_trial), min(FEWEST_SLOTS, held), held))
     return Measured(cost, slots, rate, per_token)
 
 
-def _pass(backbone: Backbone, rows: int, length: int, answer: int) -> float:
+def _changes(backbone: Backbone, config: TrialConfig) -> Changes:
+    method = make_method(config, backbone.surroundings(1)).to(backbone.device)
+    return Changes(backbone, method, {n: p.detach()[None] for n, p in method.named_parameters()}, gradients=True)
+
+
+def _pass(backbone: Backbone, rows: int, length: int, answer: int, changes: Changes | None) -> float:
     """Seconds of one training pass over made-up rows."""
     device = backbone.device
     x = torch.zeros(rows, length, backbone.facts.width, device=device).normal_().requires_grad_()
@@ -111,7 +120,8 @@ def _pass(backbone: Backbone, rows: int, length: int, answer: int) -> float:
     wait(device)
     started = time.perf_counter()
     dropout = Dropout(torch.arange(rows, dtype=torch.int32, device=device))
-    backbone.token_losses(inputs, targets, dropout).sum().backward()
+    with changes.applied() if changes else nullcontext():
+        backbone.token_losses(inputs, targets, dropout).sum().backward()
     wait(device)
     return time.perf_counter() - started
 

@@ -3,19 +3,22 @@
 Each trial brings its own rows with its own prompt and offsets in front of the backbone; the backbone sees rows of
 similar length, whoever they belong to. The loss is the sum of the trials' losses, so no gradient of one trial touches
 another's parameters, and a trial gets the numbers that it would get alone (to float32 rounding), whatever its
-neighbours do. One trial is a stack of one.
+neighbours do. One trial is a stack of one, and a trial that changes weights inside the backbone (`Method.INNER`) is
+always one.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from trials.backbones import IGNORED, Backbone, Inputs
+from trials.changes import Changes
 from trials.dropout import Dropout
 from trials.errors import UserError
 from trials.front import Group, Part, Table, grouped
@@ -80,6 +83,7 @@ class Stack:
 
         Raises:
             UserError: one row alone does not fit into the device's memory.
+            ValueError: one of several trials changes weights inside the backbone.
         """
         started = time.perf_counter()
         while True:
@@ -115,6 +119,7 @@ class Stack:
             targets += answers
             starts += [trial.method.prompt_length + len(source) for source in sources]
         table = Table(groups, parts, backbone.embedding, gradients=True)
+        changes = self._changes(trials, groups)
         keys = np.concatenate([part.keys for part in parts if part.keys is not None])
         rows = [table.row(k, i) for k, i in owners]
         lengths = [len(row) for row in rows]
@@ -128,14 +133,18 @@ class Stack:
                 x, backbone.numbers([lengths[i] for i in these]), backbone.numbers([starts[i] for i in these])
             )
             dropout = Dropout(torch.from_numpy(keys[these]).to(device, non_blocking=True))
-            told = backbone.token_losses(inputs, backbone.padded([targets[i] for i in these], IGNORED), dropout)
+            with changes.applied() if changes else nullcontext():
+                told = backbone.token_losses(inputs, backbone.padded([targets[i] for i in these], IGNORED), dropout)
             share = torch.from_numpy(shares[owner[these]]).float().to(device, non_blocking=True)
             of_rows = told.sum(1) * share
             of_rows.sum().backward()
             assert x.grad is not None
             gradient.index_add_(0, index.flatten(), x.grad.flatten(0, 1))
             losses.index_add_(0, backbone.numbers(owner[these].tolist()), of_rows.detach())
-        return losses, table.backward(gradient), np.bincount(owner, weights=lengths)
+        found = table.backward(gradient)
+        if changes:
+            found[0] |= changes.backward()
+        return losses, found, np.bincount(owner, weights=lengths)
 
     def groups(self, trials: Sequence[Trial]) -> list[TrainingGroup]:
         """The trials' stacked parameters: those of the step before, unless something has changed."""
@@ -145,6 +154,13 @@ class Stack:
             self._groups = [TrainingGroup(members, [trials[k] for k in members]) for members in places]
             self._trials = list(trials)
         return self._groups
+
+    def _changes(self, trials: Sequence[Trial], groups: Sequence[TrainingGroup]) -> Changes | None:
+        inner = [trial for trial in trials if trial.method.INNER]
+        if inner and len(trials) > 1:
+            methods = ", ".join(sorted({trial.config.method for trial in inner}))
+            raise ValueError(f"{methods} changes weights that all rows of a pass share: step such a trial by itself")
+        return Changes(self.backbone, inner[0].method, groups[0].parameters, gradients=True) if inner else None
 
     def _shrink(self, error: Exception) -> None:
         torch.cuda.empty_cache()

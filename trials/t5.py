@@ -100,6 +100,7 @@ class Layer:
         bias: relative position bias, shape (buckets, heads); None where the first layer's serves all.
         cross: queries (inner, d), keys and values (heads, head width, d), out (d, inner); empty in an encoder.
         up: shape (d_ff, d), or (2 d_ff, d) where gated. down: shape (d, d_ff).
+        scales: folded into ``qkv``; in a decoder also into the queries and into the keys and values of ``cross``.
     """
 
     qkv: Tensor
@@ -108,6 +109,7 @@ class Layer:
     cross: tuple[Tensor, ...]
     up: Tensor
     down: Tensor
+    scales: tuple[Tensor, ...]
 
 
 @dataclass
@@ -142,9 +144,7 @@ class T5:
         config = self.config = model.config
         self.dtype, self.heads, self.width = dtype, config.num_heads, config.d_kv
         self.eps, self.p = config.layer_norm_epsilon, config.dropout_rate
-        self.folded = (
-            self.width
-        )  # answer tokens up to which cross-attention multiplies its projections into the queries
+        self.folded = self.width  # answer tokens up to which cross-attention multiplies its projections into queries
         self.activation = ACT2FN[config.dense_act_fn]
         self.encoder_scale = model.encoder.final_layer_norm.weight
         self.encoder = [self._layer(block) for block in model.encoder.block]
@@ -158,10 +158,12 @@ class T5:
         sub = list(block.layer)
         attention, dense = sub[0].SelfAttention, sub[-1].DenseReluDense
         cross: tuple[Tensor, ...] = ()
+        scales: tuple[Tensor, ...] = (sub[0].layer_norm.weight,)
         if len(sub) == 3:
             a, states = sub[1].EncDecAttention, self.encoder_scale
             heads = [(w.weight * states).view(self.heads, self.width, -1).to(self.dtype) for w in (a.k, a.v)]
             cross = ((a.q.weight * sub[1].layer_norm.weight).to(self.dtype), *heads, a.o.weight.to(self.dtype))
+            scales = (*scales, sub[1].layer_norm.weight, states)
         projections = torch.cat([attention.q.weight, attention.k.weight, attention.v.weight])
         up = torch.cat([dense.wi_0.weight, dense.wi_1.weight]) if self.config.is_gated_act else dense.wi.weight
         return Layer(
@@ -171,6 +173,7 @@ class T5:
             cross=cross,
             up=(up * sub[-1].layer_norm.weight).to(self.dtype),
             down=dense.wo.weight.to(self.dtype),
+            scales=scales,
         )
 
     def encode(self, x: Tensor, lengths: Tensor, dropout: Dropout | None = None) -> Encoded:

@@ -42,6 +42,38 @@ def test_rte_without_more_is_the_papers_search_and_needs_no_network() -> None:
     assert made.grace == 8_000  # a quarter of 30,000 in whole reports
 
 
+def test_lora_has_its_published_size_and_an_engine_for_each_trial() -> None:
+    made = plan(task="rte", method="lora")
+    assert [t.parameters for t in made.trials] == [3_538_944]
+    demo = plan(method="lora")
+    assert demo.spec.slots == 1 and demo.spec.typical is not None and demo.spec.typical.prompt_length == 0
+    device = Device("toy", 8, 1e12, "made up")
+    like = [estimate(p, device).full_seconds / p.steps for p in (demo, plan(method="pt"))]
+    assert like[0] < like[1]  # a prompt of 100 rows costs more than gradients of weights
+
+
+def test_lora_is_drawn_from_its_ranges() -> None:
+    made = plan(method="lora", search="random", samples=5)
+    assert len({t.parameters for t in made.trials}) > 1
+    assert all(4 <= t.config.hyperparameters["rank"] <= 16 for t in made.trials)
+
+
+def test_what_a_method_inside_the_backbone_cannot_be_asked_for_is_said_with_everything_else(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(
+        '{"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "vocab_size": 9}'
+    )
+    (tmp_path / "model" / "tokenizer.json").write_text("{}")
+    (tmp_path / "model" / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    with pytest.raises(UserError) as caught:
+        plan(method="lora", slots=2, steps=-1, backbone=tmp_path / "model")
+    wrong, slots, method = caught.value.problems
+    assert wrong.startswith("--steps -1: must be greater than 0")
+    assert slots.startswith("--slots 2: lora changes weights inside the backbone") and "leave --slots out" in slots
+    assert method.startswith("--method lora: the query and value projections of model are not kept")
+    assert plan(method="lora", slots=1).spec.slots == 1
+
+
 def test_the_demo_is_the_default() -> None:
     made = plan()
     assert (made.task.name, made.facts.name, made.space.name) == ("debsec", "t5-nano", "t5-nano")
@@ -137,7 +169,7 @@ def test_what_an_engine_is_made_from(space: Path) -> None:
     ("options", "expected"),
     [
         ({"task": "rtr"}, "did you mean 'rte'?"),
-        ({"method": "adpt"}, "--method 'adpt': must be one of adept, dept, pt (did you mean 'adept'?)"),
+        ({"method": "adpt"}, "--method 'adpt': must be one of adept, dept, pt, lora (did you mean 'adept'?)"),
         ({"backbone": "t5-bse"}, "did you mean 't5-base'?"),
         ({"space": "smal"}, "did you mean 'small'?"),
         ({"data_dir": "/no/such"}, "--data-dir /no/such: there is no such folder"),

@@ -40,6 +40,7 @@ def test_the_metric_tells_two_numbers_of_one_task_apart() -> None:
 def test_ablations_are_not_taken_for_results() -> None:
     # RTE's 82.0 stands in six tables; with other prompt lengths and without offsets there are lower ones.
     assert [row.table for row in published("rte", "adept")] == [3]
+    assert [(row.value, row.parameters) for row in published("rte", "lora")] == [(75.5, "3.8M")]
     assert len([row for row in rows() if row.task == "rte" and row.method == "ADePT"]) > 10
 
 

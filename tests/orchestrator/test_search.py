@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from trials import Engine, TrialConfig, get_task, load_adapter, load_backbone, prepare
+from trials import Engine, TrialConfig, describe, get_task, load_adapter, load_backbone, prepare
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +25,7 @@ about: four configurations of a few steps
 settings: {steps: STEPS, eval_every: 2, batch_size: 4, warmup_steps: 1}
 grids:
   adept: {prompt_lr: [0.1, 0.3], mlp_lr: [1e-2, 1e-3], prompt_length: 4, bottleneck: 2}
+  lora: {lr: [1e-2, 1e-3], rank: 2}
 """
 
 
@@ -169,3 +170,21 @@ def test_a_killed_driver_is_resumed_by_name_alone(folder: Path) -> None:
     )
     finish(resumed)
     assert_whole(folder)
+
+
+def test_a_method_inside_the_backbone_is_searched_stopped_and_resumed(folder: Path) -> None:
+    process = start(folder, "--method", "lora", steps=40)
+    wait_for(process, "new best")
+    process.send_signal(signal.SIGINT)
+    finish(process, code=130)
+    output = finish(start(folder, "--method", "lora", steps=40))
+    assert "1 slot(s) each" in output and "Winner" in output
+    saved = record(folder)
+    assert saved["method"] == "lora" and saved["test"]["n"] == 32
+    assert [trial["status"] in ("finished", "stopped early") for trial in saved["trials"]] == [True] * 2
+    # t5-nano: 8 attentions, two weights of each, factors of rank 2
+    facts = describe("t5-nano")
+    assert set(saved["parameters"].values()) == {16 * 2 * (facts.width + facts.inner)}
+    adapter = load_adapter(folder / "runs" / "toy" / "best_adapter")
+    assert adapter.description["peft_type"] == "LORA"
+    assert len(adapter.predict(["game number 3", "mail number 5"])) == 2

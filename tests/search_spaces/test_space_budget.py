@@ -57,6 +57,12 @@ def test_a_plain_prompt_is_its_rows(d_model: int, rows: int, count: int) -> None
     assert parameter_count("pt", {"prompt_length": rows}, d_model) == count
 
 
+def test_lora_has_two_factors_for_each_weight() -> None:
+    assert parameter_count("lora", {"lr": 1e-3, "rank": 4}, 8, projections=[(8, 8), (6, 8)]) == 4 * (8 + 8 + 6 + 8)
+    with pytest.raises(ValueError, match="the shapes of the weights that it changes"):
+        parameter_count("lora", {"lr": 1e-3, "rank": 4}, 8)
+
+
 def test_an_unknown_method_has_no_count() -> None:
     with pytest.raises(SpaceError, match="did you mean 'adept'"):
         parameter_count("adpet", {"prompt_length": 20}, T5_BASE)

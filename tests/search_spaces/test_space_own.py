@@ -158,11 +158,12 @@ def test_no_rule_lets_through_what_is_not_finite(value: float) -> None:
 
 
 def test_the_hyperparameters_of_the_methods() -> None:
-    assert methods() == ["adept", "dept", "pt"]
+    assert methods() == ["adept", "dept", "pt", "lora"]
     assert {method: list(hyperparameters(method)) for method in methods()} == {
         "adept": ["prompt_lr", "mlp_lr", "prompt_length", "bottleneck", "prompt_init"],
         "dept": ["prompt_lr", "lowrank_lr", "prompt_length", "rank", "prompt_init"],
         "pt": ["prompt_lr", "prompt_length", "prompt_init"],
+        "lora": ["lr", "rank", "alpha"],
     }
     plain = hyperparameters("pt")
     length = plain["prompt_length"]

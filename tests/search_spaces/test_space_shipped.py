@@ -30,7 +30,7 @@ def test_the_shipped_spaces_are_listed() -> None:
 def test_every_space_loads_for_every_width(name: str, d_model: int) -> None:
     for method, length in itertools.product(methods(), (256, 512)):
         if method == "dept" and name in WITHOUT_DEPT:
-            with pytest.raises(SpaceError, match="no grid for the method 'dept'; this space has adept, pt"):
+            with pytest.raises(SpaceError, match="no grid for the method 'dept'; this space has adept, pt, lora"):
                 load_space(name, method=method, d_model=d_model)
             continue
         space = load_space(name, method=method, d_model=d_model, max_source_length=length)
@@ -42,7 +42,7 @@ def test_every_space_loads_for_every_width(name: str, d_model: int) -> None:
         assert space.settings.problems() == {}
         for configuration in space.configurations:
             assert {key for key, rule in hyperparameters(method).items() if rule.required} <= set(configuration)
-            if not name.startswith("decoder-only"):
+            if not name.startswith("decoder-only") and method != "lora":  # published with 46 times the budget
                 assert parameter_count(method, configuration, d_model, length) <= 100 * d_model
 
 
@@ -103,6 +103,12 @@ def test_dept_s_grids_hold_its_published_winners(name: str, winner: tuple[float,
     *point, length = winner
     space = load_space(name, method="dept", d_model=768, max_source_length=length)
     assert tuple(point) in {tuple(configuration.values()) for configuration in space.configurations}
+
+
+@pytest.mark.parametrize(("name", "rank"), [("small", 32), ("large", 32), ("t5-3b", 35)])
+def test_lora_s_grids_are_the_configurations_whose_sizes_are_published(name: str, rank: int) -> None:
+    space = load_space(name, method="lora", d_model=768)
+    assert space.configurations == ({"lr": 3e-4, "rank": rank, "alpha": rank},)
 
 
 def test_the_plain_prompt_s_grid_pairs_each_start_with_its_published_rate() -> None:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MT5Config,
+    T5Config,
+    T5ForConditionalGeneration,
+    UMT5Config,
+)
 
 from trials.backbone_facts import EMBEDDED
 from trials.backbones import Backbone, load_backbone
@@ -57,6 +68,30 @@ def llama(llama_folder: str) -> Backbone:
 @pytest.fixture(params=["t5", "llama"])
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["t5", "gated", "mt5", "umt5", "llama"])
+def model_and_backbone(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Backbone]:
+    """Every kind of model, by transformers and by us."""
+    if request.param in ("t5", "llama"):
+        folder = request.getfixturevalue(f"{request.param}_folder")
+    else:
+        kind = {"gated": T5Config, "mt5": MT5Config, "umt5": UMT5Config}[request.param]
+        made = kind(
+            vocab_size=8128, d_model=32, d_kv=8, num_heads=4, d_ff=48, num_layers=3, num_decoder_layers=2,
+            feed_forward_proj="gated-gelu", decoder_start_token_id=0,
+        )  # fmt: skip
+        torch.manual_seed(1)
+        folder = save(tmp_path / "model", AutoModelForSeq2SeqLM.from_config(made))
+    loader = AutoModelForCausalLM if request.param == "llama" else AutoModelForSeq2SeqLM
+    model = loader.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():  # norms start at 1, which would hide a forgotten scale
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7))
+    model.save_pretrained(tmp_path / "shaken")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "shaken")
+    return model, load_backbone(str(tmp_path / "shaken"))
 
 
 class Rows:

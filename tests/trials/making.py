@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from trials.backbones import Backbone
 from trials.config import TrialConfig
 from trials.methods import make_method
@@ -12,6 +14,8 @@ from trials.trial import Trial
 ADEPT = {"prompt_lr": 0.1, "mlp_lr": 0.01, "prompt_length": 5, "bottleneck": 3}
 DEPT = {"prompt_lr": 0.1, "lowrank_lr": 0.01, "prompt_length": 4, "rank": 2}
 PT = {"prompt_lr": 0.1, "prompt_length": 7}
+LORA = {"lr": 0.01, "rank": 3, "alpha": 6}
+STRONG = {"lr": 0.3, "rank": 3, "alpha": 6}  # the made-up models are random: less changes none of their answers
 
 MIXED = [
     ("adept", ADEPT),
@@ -25,12 +29,21 @@ MIXED = [
 
 def config(method: str = "adept", hyperparameters: dict[str, Any] | None = None, **changes: Any) -> TrialConfig:
     values = {"steps": 40, "eval_every": 10, "batch_size": 8, "warmup_steps": 4, **changes}
-    default = {"adept": ADEPT, "dept": DEPT, "pt": PT}[method]
+    default = {"adept": ADEPT, "dept": DEPT, "pt": PT, "lora": LORA}[method]
     return TrialConfig(method, hyperparameters or default, **values)
 
 
 def trial(backbone: Backbone, made_of: TrialConfig) -> Trial:
     return Trial(made_of, make_method(made_of, backbone.surroundings(16)))
+
+
+def shaken(backbone: Backbone, **changes: Any) -> Trial:
+    """A trial away from the start, where B is zero and A has no gradient."""
+    made = trial(backbone, config("lora", **changes))
+    generator = torch.Generator().manual_seed(1)
+    for parameter in made.method.parameters():
+        parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
+    return made
 
 
 def mixed(backbone: Backbone, count: int, **changes: Any) -> list[Trial]:

@@ -10,19 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Rows, save
+from conftest import Rows
 from making import config, trial
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-    MT5Config,
-    T5Config,
-    UMT5Config,
-)
 
 from trials.backbone_facts import backbone_names, describe
-from trials.backbones import IGNORED, Backbone, Inputs, load_backbone
+from trials.backbones import IGNORED, Backbone, Inputs
 from trials.errors import BackboneError
 from trials.front import Group, Part, Table
 from trials.methods import Method
@@ -35,30 +27,6 @@ def inputs_of(backbone: Backbone, method: Method, rows: list[list[int]], answers
     places = [table.row(0, i) for i in range(len(rows))]
     starts = [method.prompt_length + len(r) for r in rows]
     return Inputs(table.values[table.index(places)], torch.tensor([len(p) for p in places]), torch.tensor(starts))
-
-
-@pytest.fixture(params=["t5", "gated", "mt5", "umt5", "llama"])
-def model_and_backbone(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Backbone]:
-    """Every kind of model, by transformers and by us."""
-    if request.param in ("t5", "llama"):
-        folder = request.getfixturevalue(f"{request.param}_folder")
-    else:
-        kind = {"gated": T5Config, "mt5": MT5Config, "umt5": UMT5Config}[request.param]
-        made = kind(
-            vocab_size=8128, d_model=32, d_kv=8, num_heads=4, d_ff=48, num_layers=3, num_decoder_layers=2,
-            feed_forward_proj="gated-gelu", decoder_start_token_id=0,
-        )  # fmt: skip
-        torch.manual_seed(1)
-        folder = save(tmp_path / "model", AutoModelForSeq2SeqLM.from_config(made))
-    loader = AutoModelForCausalLM if request.param == "llama" else AutoModelForSeq2SeqLM
-    model = loader.from_pretrained(folder, dtype=torch.float32).eval()
-    with torch.no_grad():  # norms start at 1, which would hide a forgotten scale
-        for name, parameter in model.named_parameters():
-            if "norm" in name:
-                parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7))
-    model.save_pretrained(tmp_path / "shaken")
-    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "shaken")
-    return model, load_backbone(str(tmp_path / "shaken"))
 
 
 def test_losses_and_gradients_equal_those_of_transformers(model_and_backbone: tuple[Any, Backbone], rows: Rows) -> None:

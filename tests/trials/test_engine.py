@@ -64,7 +64,7 @@ def test_reports_come_every_n_steps_up_to_the_budget(backbone: Backbone, rows: R
     assert reports[-1].learning_rates == {"prompt": 0.0, "mlp": 0.0}
 
 
-@pytest.mark.parametrize("method", ["adept", "dept", "pt"])
+@pytest.mark.parametrize("method", ["adept", "dept", "pt", "lora"])
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_a_trial_resumed_at_any_report_gives_the_same_numbers(
     backbone: Backbone, rows: Rows, tmp_path: Path, method: str, stop_after: int

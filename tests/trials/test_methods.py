@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from making import ADEPT, DEPT, PT, config
+from making import ADEPT, DEPT, LORA, PT, config
 
 from trials.backbones import Inputs
-from trials.config import RECIPES
+from trials.config import INNER_METHODS, RECIPES
 from trials.dropout import row_keys
 from trials.front import Group, Part, Table
 from trials.methods import METHODS, Method, Surroundings, make_method
 
 TEXT = [11, 12, 13, 1]
+PROJECTIONS = {"0.q": (16, 24), "0.v": (8, 24), "1.q": (16, 24)}
 
 
 def around(width: int = 24, length: int = 16, vocabulary: int = 6000) -> Surroundings:
     embedding = torch.randn(vocabulary, width, generator=torch.Generator().manual_seed(0))
-    return Surroundings(embedding, TEXT, length)
+    return Surroundings(embedding, TEXT, length, PROJECTIONS)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,14 @@ def test_the_search_spaces_know_the_same_methods() -> None:
     from search_spaces import hyperparameters, methods, parameter_count
 
     assert set(methods()) == set(METHODS)
-    for method, values in [("adept", ADEPT), ("dept", DEPT), ("pt", PT)]:
+    for method, values in [("adept", ADEPT), ("dept", DEPT), ("pt", PT), ("lora", LORA)]:
         made = make_method(config(method), around(24, 16))
         assert set(METHODS[method].GROUPS.values()) <= set(hyperparameters(method))
-        assert parameter_count(method, values, 24, 16) == made.parameter_count()
+        assert parameter_count(method, values, 24, 16, list(PROJECTIONS.values())) == made.parameter_count()
+
+
+def test_what_is_known_of_methods_without_torch_is_what_they_say() -> None:
+    assert {name for name, method in METHODS.items() if method.INNER} == INNER_METHODS
+    for name in METHODS:
+        assert config(name).prompt_length == make_method(config(name), around()).prompt_length
+    assert config("pt", {"prompt_lr": 0.3}).prompt_length == 100

@@ -1,6 +1,7 @@
 """The methods, one file each.
 
-To add one: a `Method` subclass, a line here, and its hyperparameters in `search_spaces/hyperparameters.yaml`.
+To add one: a `Method` subclass, a line here, and its hyperparameters in `search_spaces/hyperparameters.yaml`; one that
+changes weights inside the backbone is named in `trials.config.INNER_METHODS` as well.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from trials.config import TrialConfig
 from trials.methods.adept import Adept
 from trials.methods.base import INIT_TEXT, Method, Surroundings
 from trials.methods.dept import Dept
+from trials.methods.lora import Lora
 from trials.methods.pt import Pt
 from trials.randomness import stream
 
-METHODS: dict[str, type[Adept] | type[Dept] | type[Pt]] = {"adept": Adept, "dept": Dept, "pt": Pt}
+METHODS: dict[str, type[Adept] | type[Dept] | type[Pt] | type[Lora]] = {
+    "adept": Adept, "dept": Dept, "pt": Pt, "lora": Lora,
+}  # fmt: skip
 
 
 def make_method(config: TrialConfig, around: Surroundings) -> Method:

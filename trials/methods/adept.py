@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trials.config import Recipe, Value
 from trials.methods.base import Drop, Method, Surroundings, uniform
 
 
@@ -24,16 +23,11 @@ class Adept(Method):
 
     GROUPS: ClassVar = {"prompt": "prompt_lr", "mlp": "mlp_lr"}
 
-    def __init__(
-        self,
-        hyperparameters: Mapping[str, Value],
-        recipe: Recipe,
-        around: Surroundings,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(hyperparameters, recipe, around, generator)
-        d, r = around.width, int(hyperparameters["bottleneck"])
-        self.down = uniform((d, r), (r if recipe.down_init == "fan_out" else d) ** -0.5, generator)  # W_down: (d, r)
+    def build(self, around: Surroundings, generator: torch.Generator) -> None:
+        """See `Method.build`."""
+        d, r = around.width, int(self.hyperparameters["bottleneck"])
+        fan = r if self.recipe.down_init == "fan_out" else d
+        self.down = uniform((d, r), fan**-0.5, generator)  # W_down: (d, r)
         self.down_bias = nn.Parameter(torch.zeros(r))  # b1: (r,)
         self.up = nn.Parameter(torch.zeros(r, d))  # W_up: (r, d)
         self.up_bias = nn.Parameter(torch.zeros(d))  # b2: (d,)

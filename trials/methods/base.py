@@ -1,14 +1,15 @@
 """What every method shares: a soft prompt in front, and perhaps an offset on each token embedding.
 
 A method is one trial's trainable part. It never sees the backbone itself, only the rows of its embedding table, so many
-of them can stand side by side in front of one frozen model.
+of them can stand side by side in front of one frozen model. A method that changes weights inside the backbone as well
+says so (`Method.INNER`), and its trials are computed one at a time.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -33,11 +34,14 @@ class Surroundings:
         embedding: the backbone's input embedding table, shape (vocabulary, d).
         init_text_ids: token ids of `INIT_TEXT`, with the end-of-sequence token where the tokenizer adds one.
         max_source_length: the longest source in tokens; DePT has one offset row for each.
+        projections: outputs and inputs of the query and value projections of every attention, by the names of their
+            modules in transformers' model; empty where they have no name known here.
     """
 
     embedding: Tensor
     init_text_ids: list[int]
     max_source_length: int
+    projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -56,6 +60,9 @@ class Method(nn.Module, ABC):
 
     POSITIONAL: ClassVar = False
     """Whether an offset depends on a token's place; else equal tokens have equal offsets."""
+
+    INNER: ClassVar = False
+    """Whether it changes weights inside the backbone: such a trial can share no pass, so an engine holds one."""
 
     PROMPT_LENGTH: ClassVar[int | None] = None
     """Prompt rows where the configuration does not say; None: it must."""
@@ -78,6 +85,10 @@ class Method(nn.Module, ABC):
             raise ValueError(f"{type(self).__name__} needs a prompt_length, and {dict(hyperparameters)} has none")
         init = str(hyperparameters.get("prompt_init", self.PROMPT_INIT or recipe.prompt_init))
         self.prompt = initial_prompt(int(rows), init, around, generator)  # P: (m, d)
+        self.build(around, generator)
+
+    def build(self, around: Surroundings, generator: torch.Generator) -> None:
+        """Make the parameters beside the prompt, if there are any, in an order that stays: they are drawn in it."""
 
     @property
     def prompt_length(self) -> int:
@@ -118,6 +129,25 @@ class Method(nn.Module, ABC):
         alone = {name: parameter[None] for name, parameter in self.named_parameters()}
         shifted = self.shift(alone, embeddings.reshape(1, -1, d), positions.reshape(1, -1), lambda x: x)
         return shifted.view(rows, length, d)
+
+    def additions(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What this trial adds to each of the backbone's `Surroundings.projections`; nothing unless it is `INNER`.
+
+        Args:
+            parameters: its parameters by name, as they are shaped here; gradients flow back to them.
+
+        Returns:
+            By the names of the modules, each of shape (outputs, inputs), float32.
+        """
+        return {}
+
+    def to_file(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of an adapter file, by their names there, from those of `state_dict`."""
+        return dict(state)
+
+    def from_file(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `load_state_dict` takes, from the tensors of an adapter file."""
+        return dict(tensors)
 
     @abstractmethod
     def group_of(self, parameter: str) -> str:

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trials.config import Recipe, Value
 from trials.methods.base import Drop, Method, Surroundings, uniform
 
 ALPHA = 8
@@ -30,15 +29,9 @@ class Dept(Method):
     GROUPS: ClassVar = {"prompt": "prompt_lr", "lowrank": "lowrank_lr"}
     POSITIONAL: ClassVar = True
 
-    def __init__(
-        self,
-        hyperparameters: Mapping[str, Value],
-        recipe: Recipe,
-        around: Surroundings,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(hyperparameters, recipe, around, generator)
-        d, r = around.width, int(hyperparameters["rank"])
+    def build(self, around: Surroundings, generator: torch.Generator) -> None:
+        """See `Method.build`."""
+        d, r = around.width, int(self.hyperparameters["rank"])
         self.positions = uniform((around.max_source_length, r), r**-0.5, generator)  # A: (max_source_length, r)
         self.shared = nn.Parameter(torch.zeros(r, d))  # B: (r, d)
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from trials.config import PROMPT_LENGTHS
 from trials.methods.base import Drop, Method
 
 
@@ -20,7 +21,7 @@ class Pt(Method):
     """
 
     GROUPS: ClassVar = {"prompt": "prompt_lr"}
-    PROMPT_LENGTH = 100
+    PROMPT_LENGTH = PROMPT_LENGTHS["pt"]
     PROMPT_INIT = "vocabulary"
 
     @staticmethod
