@@ -44,7 +44,7 @@ def option(help_text: str, metavar: str = "TEXT") -> Any:
 
 def search(
     task: Annotated[str | None, option("task name, or the YAML file of an own task [debsec]", "TASK")] = None,
-    method: Annotated[str | None, option("adept, dept or pt [adept]", "METHOD")] = None,
+    method: Annotated[str | None, option("adept, dept, pt or lora [adept]", "METHOD")] = None,
     backbone: Annotated[
         str | None, option("t5-nano, t5-base, ..., a hub id or a folder [the task's]", "NAME|ID|FOLDER")
     ] = None,
@@ -59,10 +59,10 @@ def search(
     seed: Annotated[str | None, option("training seed; the data split has its own [42]", "N")] = None,
     scheduler: Annotated[
         str | None,
-        option("asha, median: stop poor trials early; promotion: pause them; none: train all [asha]", "NAME"),
+        option("promotion: pause, go on with the best; asha, median: stop poor trials; none [promotion]", "NAME"),
     ] = None,
     grace: Annotated[str | None, option("updates before the first decision [a quarter of the budget]", "N")] = None,
-    eta: Annotated[str | None, option("asha, promotion: one in N trials goes on at each rung [3]", "N")] = None,
+    eta: Annotated[str | None, option("asha, promotion: one in N trials goes on at each rung [4]", "N")] = None,
     search: Annotated[
         str | None, option("grid: the space's own; random, tpe, gp: drawn from its ranges [grid]", "NAME")
     ] = None,

@@ -62,9 +62,9 @@ class SearchSettings(BaseModel):
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
     max_source_length: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 42
-    scheduler: str = "asha"
+    scheduler: str = "promotion"
     grace: Positive | None = None
-    eta: Annotated[int, Field(ge=2)] = 3
+    eta: Annotated[int, Field(ge=2)] = 4
     search: str = "grid"
     samples: Positive | None = None
     seeds: Positive = 1

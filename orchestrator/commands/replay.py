@@ -21,11 +21,11 @@ def replay(
     curves: Annotated[Path, typer.Argument(metavar="CURVES", help="Parquet file of recorded curves")],
     scheduler: Annotated[
         str, typer.Option(metavar="NAME", help=f"{', '.join(SCHEDULERS)}, or several with commas")
-    ] = "asha,promotion,median",
+    ] = "promotion,asha,median",
     grace: Annotated[
         float | None, typer.Option(metavar="SHARE", help="first rung, as a share of the budget [as a search's own]")
     ] = None,
-    eta: Annotated[int, typer.Option(metavar="N", help="one in N goes on at each rung")] = 3,
+    eta: Annotated[int, typer.Option(metavar="N", help="one in N goes on at each rung")] = 4,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="decide independently of the order of arrival")
     ] = False,

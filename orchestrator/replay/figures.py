@@ -36,7 +36,7 @@ class Setting:
 
     scheduler: str
     grace: float | None = None
-    eta: int = 3
+    eta: int = 4
     deterministic: bool = False
 
     def policy(self, grid: Grid) -> Policy:

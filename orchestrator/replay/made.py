@@ -14,6 +14,9 @@ from trials.errors import UserError
 
 Shape = tuple[float, ...]  # progress from 0 to 1 at equal distances over the budget
 
+PACES = 0.4
+"""Standard deviation of the logarithm of a trial's pace: learning rates make two of three differ by up to a half."""
+
 
 def power_law(budget: int, pace: float, bloom: int = 0) -> Shape:
     """Progress that slows down like a power of time, after a flat stretch of ``bloom`` reports."""
@@ -35,16 +38,18 @@ def made_grid(
 
     Args:
         seed: of everything that is drawn.
-        shapes: to draw from; without them power laws, a share ``late`` of which blooms late.
+        shapes: to draw the task's from: its trials bloom alike, each at a pace of its own (`PACES`); without them each
+            trial has a power law of its own, a share ``late`` of which blooms late.
         noise: standard deviation of a score, in points.
     """
     chance = random.Random(seed)
     floor, ceiling = chance.uniform(10, 55), chance.uniform(65, 90)
+    of_task = chance.choice(list(shapes)) if shapes else ()
     curves = {}
     for number in range(1, trials + 1):
         final = ceiling - (ceiling - floor) * min(1.0, chance.expovariate(3.0))
-        if shapes:
-            shape = resampled(chance.choice(list(shapes)), reports)
+        if of_task:
+            shape = resampled(of_task, reports, math.exp(chance.gauss(0, PACES)))
         else:
             bloom = chance.randint(1, reports // 2) if chance.random() < late else 0
             shape = power_law(reports, chance.uniform(0.3, 2.0), bloom)
@@ -58,10 +63,10 @@ def made_grid(
     return Grid("made", "nothing", "adept", seed, curves, 100 * reports, examples)
 
 
-def resampled(shape: Shape, reports: int) -> Shape:
-    """The same shape seen at another number of equal distances."""
+def resampled(shape: Shape, reports: int, pace: float = 1.0) -> Shape:
+    """The same shape seen at another number of equal distances, passed through ``pace`` times as fast."""
     last = len(shape) - 1
-    places = [(i + 1) * len(shape) / reports - 1 for i in range(reports)]
+    places = [pace * (i + 1) * len(shape) / reports - 1 for i in range(reports)]
     found = []
     for place in places:
         left = min(max(math.floor(place), 0), last)

@@ -54,5 +54,5 @@ def test_what_is_not_given_keeps_its_default() -> None:
         "debsec",
         "released_code",
         42,
-        "asha",
+        "promotion",
     )
