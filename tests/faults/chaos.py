@@ -4,8 +4,8 @@ Each round runs a small real search (six ADePT configurations on t5-nano, a few 
 server on SQLite) and at random moments kills its driver, an engine, a trial's actor or the tracking server with
 SIGKILL. The server comes back after a while or only when the search has ended; the search is resumed by its own command
 until it is over. Then everything it has left is checked against its own journal, against MLflow, and, in the rounds
-with ``--deterministic``, against the same search undisturbed. Rounds with the asynchronous default come in turn with
-those.
+with ``--deterministic``, against the same search undisturbed. The rounds take turns: promotion and ASHA, each of them
+``--deterministic`` and deciding as reports come in.
 
 Prints a table, writes it as JSON, and exits with 1 where anything was lost. Linux; only processes that the harness has
 started itself are killed.
@@ -25,11 +25,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.checks import JOURNAL, all_problems
+from tests.faults.checks import all_problems
 from tests.faults.small_search import Search, Server, make_task
 from tests.faults.strikes import KINDS, Outcome, Round, draw_strikes
 
-DETERMINISTIC = ("--deterministic",)
+DETERMINISTIC = "--deterministic"
+TURNS = tuple(
+    ("--scheduler", name, "--eta", "2", *how) for name in ("promotion", "asha") for how in ((DETERMINISTIC,), ())
+)
+IN_ORDER = {options for options in TURNS if DETERMINISTIC in options}
+REPORTS = 42  # that such a search makes where nobody disturbs it; strikes are spread over them
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,23 +55,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(rounds: int, seed: int, first: int, folder: Path, file: Path | None) -> int:
-    """All rounds of a seed, in a folder."""
+    """All rounds of a seed, in a folder that has none yet."""
+    if (folder / "runs").exists():
+        sys.exit(f"--folder {folder}: holds searches of an earlier call, which would be taken up; name another")
     make_task(folder)
     server = Server(folder / "server")
     begun = time.monotonic()
     try:
         server.start()
-        calm = Search(folder, "calm", server.uri, DETERMINISTIC)
-        if calm.start().wait() != 0:
-            sys.exit(f"the undisturbed search failed:\n{calm.output}")
-        problems = all_problems(calm.folder, server.uri, undisturbed=None)
-        if problems:
-            sys.exit("the undisturbed search is not whole: " + "; ".join(problems))
-        reports = (calm.folder / "tune" / JOURNAL).read_bytes().count(b'"event":"report"')
-        print(f"{time.monotonic() - begun:5.0f} s  undisturbed: {reports} reports", flush=True)
+        wanted = {options_of(number) for number in range(first, first + rounds)}
+        calm = {options: undisturbed(folder, options, server) for options in TURNS if options in wanted & IN_ORDER}
+        print(f"{time.monotonic() - begun:5.0f} s  undisturbed", flush=True)
         outcomes: dict[int, Outcome] = {}
         for number in range(first, first + rounds):
-            outcomes[number] = one_round(number, seed, folder, server, calm, reports, begun)
+            outcomes[number] = one_round(number, seed, folder, server, calm, begun)
     finally:
         server.kill()
     document = summary(seed, outcomes, time.monotonic() - begun)
@@ -76,14 +78,30 @@ def run(rounds: int, seed: int, first: int, folder: Path, file: Path | None) -> 
     return 1 if document["rounds with problems"] else 0
 
 
+def options_of(number: int) -> tuple[str, ...]:
+    """What the search of a round is asked to do."""
+    return TURNS[(number - 1) % len(TURNS)]
+
+
+def undisturbed(folder: Path, options: tuple[str, ...], server: Server) -> Search:
+    """A search that nobody disturbs, for others to be compared with."""
+    search = Search(folder, f"calm-{options[1]}", server.uri, options)
+    if search.start().wait() != 0:
+        sys.exit(f"the undisturbed search failed:\n{search.output}")
+    problems = all_problems(search.folder, server.uri, undisturbed=None)
+    if problems:
+        sys.exit("the undisturbed search is not whole: " + "; ".join(problems))
+    return search
+
+
 def one_round(
-    number: int, seed: int, folder: Path, server: Server, calm: Search, reports: int, begun: float
+    number: int, seed: int, folder: Path, server: Server, calm: dict[tuple[str, ...], Search], begun: float
 ) -> Outcome:
     """Disturb one search and check what it has left."""
+    options = options_of(number)
     draw = random.Random(f"{seed}/{number}")
-    strikes = draw_strikes(draw, reports)
-    in_order = number % 2 == 1
-    search = Search(folder, f"round-{number}", server.uri, DETERMINISTIC if in_order else ())
+    strikes = draw_strikes(draw, REPORTS)
+    search = Search(folder, f"round-{number}", server.uri, options)
     server.start()
 
     def say(text: str) -> None:
@@ -91,7 +109,8 @@ def one_round(
 
     outcome = Round(search, server, strikes, draw).run(say)
     if not outcome.problems:
-        outcome.problems += all_problems(search.folder, server.uri, calm.folder if in_order else None)
+        like = calm.get(options)
+        outcome.problems += all_problems(search.folder, server.uri, like.folder if like else None)
     say("; ".join(outcome.problems) or f"whole after {outcome.starts} starts")
     return outcome
 

@@ -139,13 +139,19 @@ class Server:
         if self.process is None:
             self.begin()
         end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                    return
-            except OSError:
-                time.sleep(0.2)
-        raise RuntimeError(f"the MLflow server did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
+        while not self.answers():
+            if time.monotonic() > end:
+                log = (self.folder / "server.log").read_text()
+                raise RuntimeError(f"the MLflow server did not start: {log[-2000:]}")
+            time.sleep(0.2)
+
+    def answers(self) -> bool:
+        """Whether it could be used now: one that has just begun takes seconds to get there."""
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
+                return True
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """SIGKILL, in the middle of whatever it does."""

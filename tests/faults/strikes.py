@@ -82,7 +82,7 @@ class Round:
             if self.search.starts >= MOST_STARTS or time.monotonic() - begun > ROUND_SECONDS:
                 outcome.problems.append(f"not over after {self.search.starts} starts")
                 break
-            self._was_down = not self.server.up
+            self._was_down = not self.server.answers()
             code = self._watch(say)
             if code == -9:
                 self._see_to_what_is_left()
