@@ -37,7 +37,7 @@ class Arm:
 
 
 ARMS = {
-    "asha": Arm("ours, early stopping", stops_early=True),
+    "stopping": Arm("ours, early stopping", stops_early=True),
     "none": Arm("ours, nothing stopped", ("--scheduler", "none")),
     "serial": Arm("ours, one after another", ("--scheduler", "none", "--slots", "1", "--devices", "1")),
     "process": Arm("ours, one trial a process", ("--scheduler", "none", "--slots", "1")),
@@ -121,7 +121,7 @@ def run_ours(name: str, grid: Grid, seed: int, folder: Path) -> ArmRun:
     command = [
         *(sys.executable, str(ROOT / "orchestrator" / "search.py"), *shared_options(grid, seed, grid.steps)),
         *("--space", str(grid.space), "--name", name, "--output", str(folder)),
-        *("--tracking-uri", f"sqlite:///{folder / 'mlflow.db'}", "--quiet", *ARMS[name].options, *grid.ours),
+        *("--tracking-uri", f"sqlite:///{folder / 'mlflow.db'}", "--quiet", *grid.ours, *ARMS[name].options),
     ]
     seconds, memory = timed(command, folder)
     record = SearchRecord.load(folder / name / "search.json")

@@ -41,7 +41,7 @@ from trials.tasks import get_task
 RESULTS = ROOT / "benchmarks" / "results"
 RUNS = ROOT / "runs" / "benchmarks"
 SPACE = ROOT / "benchmarks" / "spaces" / "t5-nano-24.yaml"
-DEFAULT_ARMS = ("asha", "none", "serial", "process", "peer")
+DEFAULT_ARMS = ("stopping", "none", "serial", "process", "peer")
 SHAPE_SUFFIX = "-shape"
 TOLERANCE = 1e-6  # points
 
@@ -135,7 +135,7 @@ def ratios(runs: Sequence[ArmRun]) -> dict[str, dict[str, float]]:
 def near_full_grid(runs: Sequence[ArmRun]) -> tuple[int, int]:
     """In how many seeds early stopping's winner is within one validation example of the full grid's; of how many."""
     scores = {(run.arm, run.seed): run for run in runs}
-    pairs = [(run, scores["none", run.seed]) for run in runs if run.arm == "asha" and ("none", run.seed) in scores]
+    pairs = [(run, scores["none", run.seed]) for run in runs if run.arm == "stopping" and ("none", run.seed) in scores]
     near = sum(
         stopped.winner_score is not None
         and full.winner_score is not None

@@ -179,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 300, 1000], metavar="N")
     parser.add_argument("--reports", type=int, default=1, metavar="N", help="of each trial")
-    parser.add_argument("--scheduler", default="asha")
+    parser.add_argument("--scheduler", default="promotion")
     parser.add_argument("--only", action="store_true", help="measure here, print JSON; used by the command itself")
     chosen = parser.parse_args()
     if chosen.only:

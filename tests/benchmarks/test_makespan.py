@@ -58,25 +58,29 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="has 2 configurations, the peer's grid has 24"):
         grid_of(options(["--space", str(small)]))
-    assert grid_of(options(["--space", str(small), "--arms", "asha", "none"])).configurations == 2
+    assert grid_of(options(["--space", str(small), "--arms", "stopping", "none"])).configurations == 2
 
 
 def test_ratios_compare_medians_over_seeds() -> None:
-    runs = [run("asha", s, seed=i) for i, s in enumerate((10.0, 11.0, 90.0))] + [run("peer", 110.0)]
-    assert ratios(runs)["asha"] == {"seconds": 11.0, "faster than peer": 10.0}
-    assert ratios(runs)["peer"]["faster than asha"] == 0.1
+    runs = [run("stopping", s, seed=i) for i, s in enumerate((10.0, 11.0, 90.0))] + [run("peer", 110.0)]
+    assert ratios(runs)["stopping"] == {"seconds": 11.0, "faster than peer": 10.0}
+    assert ratios(runs)["peer"]["faster than stopping"] == 0.1
 
 
 @pytest.mark.parametrize(("stopped", "near"), [(60.0, 1), (59.3, 1), (59.2, 0), (61.0, 1)])
 def test_near_is_at_most_one_validation_example_below(stopped: float, near: int) -> None:
-    runs = [run("asha", 1.0, stopped), run("none", 2.0, 60.0), run("asha", 1.0, 0.0, seed=43)]  # 43 has no full grid
+    runs = [
+        run("stopping", 1.0, stopped),
+        run("none", 2.0, 60.0),
+        run("stopping", 1.0, 0.0, seed=43),
+    ]  # 43 has no full grid
     assert near_full_grid(runs) == (near, 1)
 
 
 def test_an_extrapolated_makespan_is_marked(grid: Grid) -> None:
     console = Console(width=140)
     with console.capture() as shown:
-        console.print(table_of([run("asha", 10.0), replace(run("peer", 250.0, extrapolated=True), trials=4)], "t"))
+        console.print(table_of([run("stopping", 10.0), replace(run("peer", 250.0, extrapolated=True), trials=4)], "t"))
     peer = next(line for line in shown.get().splitlines() if "peer (" in line)
     assert "4 trials measured" in peer
     assert "~250.0 s" in peer
@@ -86,7 +90,7 @@ def test_an_extrapolated_makespan_is_marked(grid: Grid) -> None:
 
 
 def test_what_is_written_names_no_folder_of_the_machine(grid: Grid, tmp_path: Path) -> None:
-    document = document_of(replace(grid, data_dir=tmp_path), [run("asha", 1.0)])
+    document = document_of(replace(grid, data_dir=tmp_path), [run("stopping", 1.0)])
     assert str(tmp_path) not in str(document)
     assert str(grid.space.parent) not in str(document)
 
