@@ -85,6 +85,9 @@ class SearchSettings(BaseModel):
     price: Annotated[float, Field(ge=0)] | None = None
 
 
+UNUSED = {"grace": ("none",), "eta": ("none", "median")}
+"""Options of early stopping that some schedulers make no use of."""
+
 RULES = {
     "greater_than": "must be greater than {gt}",
     "greater_than_equal": "must be at least {ge}",
@@ -135,7 +138,10 @@ def contradictions(settings: SearchSettings, given: dict[str, Any]) -> list[str]
         f"--top {settings.top}: configurations are compared over seeds; add --seeds, e.g. --seeds 3": settings.top > 1
         and settings.seeds == 1,
     }
-    return [sentence for sentence, broken in rules.items() if broken]
+    unused = (key for key, schedulers in UNUSED.items() if key in given and settings.scheduler in schedulers)
+    return [sentence for sentence, broken in rules.items() if broken] + [
+        f"{flag(key)} {given[key]}: --scheduler {settings.scheduler} has no use for it; leave it out" for key in unused
+    ]
 
 
 def drawn_by_chance(samples: int) -> int:
