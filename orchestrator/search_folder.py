@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.checkpoint_files import attempts
 from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord
 from orchestrator.storage import Folder, StoragePath
 from orchestrator.summarizer.sources import RECORD
-from orchestrator.twin_files import keep_record, load_record, read_either, write_twice
+from orchestrator.twin_files import copy_of, keep_record, load_record, read_either, write_twice
 from trials.errors import UserError, did_you_mean
 
 OPTIONS, DEFINITION, TUNE, ADAPTER = "options.json", "definition.json", "tune", "best_adapter"
@@ -41,10 +42,12 @@ class Files:
         """What an earlier run of this search has recorded; None also where that was lost.
 
         Raises:
-            UserError: the folder belongs to a search with other settings.
+            UserError: the folder belongs to a search with other settings, or to one that cannot be told.
         """
         definition = self.folder / DEFINITION
-        if not definition.exists():
+        if not (definition.exists() or copy_of(definition).exists()):
+            if attempts(self.folder / TUNE):
+                raise UserError([f"--name {plan.name}: {self._unknown()}"])
             return None
         self.begun = True
         before, said = read_either(definition)
@@ -60,6 +63,12 @@ class Files:
         record, lost = load_record(self.record)
         self.said = [text for text in (said, lost) if text]
         return record
+
+    def _unknown(self) -> str:
+        return (
+            f"{self.folder / TUNE} holds checkpoints, but {DEFINITION} beside it, which tells of which search, is gone "
+            "with its copy. Nothing was touched; bring it back from a backup, or search under another --name"
+        )
 
     def begin(self, plan: Plan, options: Mapping[str, Any], record: SearchRecord) -> None:
         """Write down what the search is, so that it can be taken up again; the definition last, as the sign of it."""
