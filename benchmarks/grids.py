@@ -6,8 +6,8 @@
 
 One grid after the other, in one engine on one core, with the space `spaces/t5-nano-24.yaml` at a smaller budget and
 with more reports than a search would make: early stopping can be replayed at any of them. A grid that is in the folder
-already is not trained again, so the command goes on where it was stopped, and several can share the work. The curves of
-all grids found are written to benchmarks/curves.parquet.
+or in benchmarks/curves.parquet already is not trained again, so the command goes on where it was stopped, and several
+can share the work. The curves of the grids in the folder are added to that file.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import argparse
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from benchmarks.whole import train
 from orchestrator.records import SearchRecord, TrialRecord
-from orchestrator.replay.curves import record
+from orchestrator.replay.curves import KEY, read_curves, record
 from search_spaces import load_space
 from trials.backbones import load_backbone
 from trials.config import TrialConfig
@@ -76,10 +78,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/grids"))
     args = parser.parse_args()
     torch.set_num_threads(1)
+    held = {(one.task, one.seed) for one in read_curves(CURVES)} if CURVES.exists() else set()
     for seed in args.seeds:
         for task in args.tasks:
             file = args.folder / f"{task}-{seed}" / "search.json"
-            if file.exists():
+            if file.exists() or (task, seed) in held:
                 continue
             started = time.perf_counter()
             found = grid(task, seed, args)
@@ -87,8 +90,22 @@ def main() -> None:
             found.save(file)
             best = max(trial.best_score or 0.0 for trial in found.trials)
             print(f"{found.name}: best {best:.1f}, {found.wall_seconds:.0f} s", flush=True)
-    files = sorted(args.folder.glob("*/search.json"))
-    print(record([SearchRecord.load(file) for file in files], CURVES), f"holds {len(files)} grids")
+    print(f"{CURVES} holds {add(sorted(args.folder.glob('*/search.json')))} grids")
+
+
+def add(files: list[Path]) -> int:
+    """Write these grids into the file of curves, beside others that it holds; returns how many there are then."""
+    if files:
+        part = CURVES.with_suffix(".part")
+        fresh = pq.read_table(record([SearchRecord.load(file) for file in files], part))
+        again = set(zip(*(fresh[name].to_pylist() for name in KEY), strict=True))
+        if CURVES.exists():
+            held = pq.read_table(CURVES)
+            keys = zip(*(held[name].to_pylist() for name in KEY), strict=True)
+            fresh = pa.concat_tables([held.filter(pa.array([key not in again for key in keys])), fresh])
+        pq.write_table(fresh, part, compression="zstd")
+        part.replace(CURVES)
+    return len(read_curves(CURVES))
 
 
 if __name__ == "__main__":
