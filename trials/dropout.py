@@ -26,6 +26,9 @@ STRIDES = {1: (1,), 2: (1 << 16, 1), 3: (1 << 26, 1 << 13, 1)}  # bits of positi
 LENGTHS = {1: (), 2: (0,), 3: (1, 2)}  # the axes whose size depends on the rows: positions; queries and keys
 
 
+INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes, of the size of a float
+
+
 def _signed(word: int) -> int:
     """A 32-bit word as the int32 that torch wants."""
     return word - (1 << 32) if word >= 1 << 31 else word
@@ -81,8 +84,14 @@ def keep(keys: Tensor, shape: Sequence[int], p: float, dtype: torch.dtype) -> Te
     last = shape[-1]
     places = counters((*shape[:-1], (last + 1) // 2), keys.device)
     words = _mixed(keys.view(*keys.shape, *[1] * len(shape)) ^ places)
-    halves = words.view(torch.int16)[..., :last]
-    return (halves >= round(p * 65536) - 32768).to(dtype).mul_(1 / (1 - p))
+    lowest = round(p * 65536) - 32768  # a half of a word that is smaller drops
+    # A CPU turns booleans into floats one by one, and whole numbers into others many at a time. So the sign of lowest -
+    # 1 - half, clamped lest it overflow, fills a number with ones (keep) or zeros, which then pick the scale's bits.
+    halves = words.view(torch.int16).clamp_(max(-32768, lowest - 32768), min(32767, lowest + 32767))
+    integers = INTEGERS[dtype.itemsize]
+    scale = int(torch.tensor(1 / (1 - p), dtype=dtype).view(integers))
+    kept = torch.rsub(halves, lowest - 1).bitwise_right_shift_(15).to(integers)
+    return kept.bitwise_and_(scale).view(dtype)[..., :last]
 
 
 class Dropout:

@@ -26,6 +26,15 @@ def test_the_share_of_zeros_is_p_everywhere(p: float, shape: tuple[int, ...]) ->
         assert float((shares - p).abs().max()) < 5.5 * spread
 
 
+@pytest.mark.parametrize("p", [0.003, 0.1, 0.5, 0.9, 0.998])
+def test_every_precision_drops_the_same(p: float) -> None:
+    kept = keep(keys(64), (40, 257), p, torch.float64) > 0
+    assert float(kept.double().mean()) == pytest.approx(1 - p, abs=0.004)
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        mask = keep(keys(64), (40, 257), p, dtype)
+        assert torch.equal(mask, kept.to(dtype) * torch.tensor(1 / (1 - p), dtype=dtype))
+
+
 def test_places_are_not_correlated() -> None:
     zeros = (keep(keys(400), (50, 40), 0.5, torch.float32) == 0).double().view(400, -1) - 0.5
     correlation = (zeros.T @ zeros) / (400 * 0.25) - torch.eye(2000)
