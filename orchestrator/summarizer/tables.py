@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ _QUOTED += "and a row on another backbone than this search's is no comparison."
 # files have all of them.
 _ROOM = {"parameters": 100, "train s": 100, "why": 150}
 _ROWS = 30
+_ON_TWO_LINES = {"bottleneck": "bottle\nneck"}  # as all names of two words are, since their values are short
 
 
 def write_summary(record: SearchRecord, folder: str | os.PathLike[str], choice: Choice | None = None) -> list[Path]:
@@ -111,8 +113,7 @@ def _print_trials(console: Console, table: facts.Table, legend: str) -> None:
     shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     for place in kept:
         name = table.columns[place]
-        # A long name stands on two lines: its values are short.
-        title = Text(formats.line(name).replace("_", "\n", 1))
+        title = Text(_ON_TWO_LINES.get(name) or re.sub("[_ ]", "\n", formats.line(name), count=1))
         fixed = name == "status"
         shown.add_column(title, justify="right" if table.numeric[place] else "left", overflow="fold", no_wrap=fixed)
     for row in table.rows[:_ROWS]:

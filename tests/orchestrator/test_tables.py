@@ -201,6 +201,26 @@ def test_the_terminal_cuts_a_long_search_and_says_where_the_rest_is(tmp_path: Pa
     assert summary(record, tmp_path).count("| finished |") == 100
 
 
+def test_drawn_configurations_take_a_line_each_on_a_narrow_terminal() -> None:
+    drawn = [
+        {
+            "prompt_lr": 0.0571 + n / 1000,
+            "mlp_lr": 4.61e-4 + n / 10_000,
+            "prompt_length": 20 + n % 9,
+            "bottleneck": 30 + n,
+        }
+        for n in range(24)
+    ]
+    trials = [
+        make_trial(n, [50.0, 40.0 + n], "stopped early", configuration=one, every=30)
+        for n, one in enumerate(drawn, start=1)
+    ]
+    lines = [line.rstrip() for line in printed(make_record(*trials), width=80).splitlines()]
+    assert sum(line.endswith("stopped early") for line in lines) == 24
+    first = next(place for place, line in enumerate(lines) if line.startswith("1 "))
+    assert all(line.endswith("stopped early") for line in lines[first : first + 24])
+
+
 def test_markup_and_escape_sequences_in_names_reach_no_terminal() -> None:
     record = make_record(make_trial(1, [70.0], configuration={"x": "[bold]\x1b[31mred[/nope]"}), name="a\x1b]0;b\x07")
     shown = printed(record)
