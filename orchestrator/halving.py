@@ -36,6 +36,16 @@ def expected_share(trials: int, steps: int, grace: int, eta: int) -> float:
     return (spent + kept * (steps - before)) / (trials * steps)
 
 
+def expected_end(step: int, steps: int, grace: int, eta: int) -> float:
+    """The step at which a trial ends on average that stands at one, at a rung before its decision."""
+    end, going, before = float(step), 1.0, step
+    for rung in rungs(steps, grace, eta):
+        if rung >= step:
+            end += going * (rung - before)
+            going, before = going / eta, rung
+    return end + going * (steps - before)
+
+
 class _Halving(Policy):
     """What both kinds of halving share: rungs at fixed steps, entered with the best score so far.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from orchestrator.halving import expected_share
+from orchestrator.halving import expected_end, expected_share
 from orchestrator.median import expected_median_share
 from orchestrator.settings import LEARNING, Precision, SearchSettings, drawn_by_chance
 from orchestrator.shipping import Shipment
@@ -143,6 +143,15 @@ class Plan:
         else:
             share = expected_share(self.samples, steps, self.grace, settings.eta)
         return round(steps * (self.samples * share + self.repeats))
+
+    def expected_end(self, step: int) -> float:
+        """The step at which a trial is expected to end that stands at one."""
+        settings, steps = self.settings, self.training.steps
+        if settings.scheduler == "none":
+            return float(steps)
+        if settings.scheduler == "median":
+            return expected_median_share(steps, self.grace) * steps if step <= self.grace else float(steps)
+        return expected_end(step, steps, self.grace, settings.eta)
 
     def trial(self, number: int, configuration: Configuration, seed: int | None = None) -> PlannedTrial:
         """The trial of that number, with a configuration of the space, on the search's own seed or another."""

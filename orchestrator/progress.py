@@ -59,6 +59,8 @@ class Progress:
             plain line when a trial ends or a new best appears, and a sign of life at most every 30 s.
         quiet: print failed trials and nothing else.
         clock: seconds, only differences count; tests give their own.
+        expected_end: where a trial that stands at a step ends on average, as far as is known beforehand; else at its
+            budget.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Progress:
         console: Console,
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        expected_end: Callable[[int], float] | None = None,
     ) -> None:
         self.total_trials = total_trials
         self.budget = total_steps / total_trials if total_trials else 0.0
         self.metric = metric
         self.console = console
         self.quiet = quiet
+        self._expected_end = expected_end or (lambda step: self.budget)
         self._clock = clock
         self._begun = clock()
         self._last_line = self._begun
@@ -102,12 +106,18 @@ class Progress:
         """A trial reported: ``step`` and, where it is a finite number, ``score``."""
         trial = self._trials.setdefault(number, _Trial())
         step, score = int(report["step"]), report.get("score")
+        trial.status = "running"
         self._fresh += max(step - trial.step, 0)
         trial.step = step
         if is_finite(score) and float(report["score"]) > trial.best_score:
             trial.best_score, trial.best_step = float(report["score"]), step
         if self._find_best() and self._live is None:
             self._say(f"new best {self._best_text()}")
+        self.tick()
+
+    def waits(self, number: int) -> None:
+        """A trial has stopped at a rung, until it is decided on."""
+        self._trials[number].status = "waiting"
         self.tick()
 
     def ended(self, number: int, status: Status, reason: str = "") -> None:
@@ -165,16 +175,16 @@ class Progress:
     def steps_expected(self) -> float:
         """Steps still to be trained, given where the trials so far have ended.
 
-        A trial that stands at step s is expected to end at the mean of the full budget and of the ends, beyond s, of
-        the trials that ended: with many stopped early the rest will be too, and the budget, counted once, keeps the
-        first few stopped trials from promising too much.
+        A trial that stands at step s is expected to end at the mean of what was expected beforehand and of the ends,
+        beyond s, of the trials that ended: with many stopped early the rest will be too, and the expectation, counted
+        once, keeps the first few stopped trials from promising too much.
         """
         ends = sorted(trial.step for trial in self._trials.values() if trial.status in _ENDED)
         beyond = list(accumulate(reversed(ends), initial=0))  # sums of the last 0, 1, 2, ... ends
 
         def expected(step: int) -> float:
             later = len(ends) - bisect_right(ends, step)
-            return (beyond[later] + max(self.budget, step)) / (later + 1) - step
+            return (beyond[later] + max(self._expected_end(step), step)) / (later + 1) - step
 
         standing = Counter(trial.step for trial in self._trials.values() if trial.status not in _ENDED)
         standing[0] += max(self.total_trials - len(self._trials), 0)
@@ -202,7 +212,7 @@ class Progress:
 
     def _counts(self) -> str:
         counts = Counter(trial.status for trial in self._trials.values())
-        waiting = max(self.total_trials - len(self._trials), 0)
+        waiting = max(self.total_trials - len(self._trials), 0) + counts["waiting"]
         shown = [f"{counts[status]} {status}" for status in ("running", *_ENDED) if counts[status]]
         return ", ".join(shown + ([f"{waiting} waiting"] if waiting else [])) + f" of {self.total_trials} trials"
 

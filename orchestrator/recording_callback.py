@@ -49,6 +49,7 @@ class RecordingCallback(TrackingCallback):
             self._progress.note(result["note"])
         if self.waits(trial.config["number"]):  # perhaps for long, and its actor would keep the slot meanwhile
             self.release(trial.config["number"])
+            self._progress.waits(trial.config["number"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended; its actor may have nothing else to do and keep its slot."""

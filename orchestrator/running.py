@@ -259,7 +259,7 @@ def train_and_test(
 
     started = time.monotonic()
     before = record.wall_seconds
-    progress = Progress(plan.count, plan.steps, record.metric, console, quiet)
+    progress = Progress(plan.count, plan.steps, record.metric, console, quiet, expected_end=plan.expected_end)
 
     def keep() -> None:
         lock.check()

@@ -10,7 +10,7 @@ import pytest
 from curves_of import BUDGET, Workers, curves
 
 from orchestrator.decisions import Decision, Policy, Verdict
-from orchestrator.halving import Asha, Promotion, default_grace, expected_share, rungs
+from orchestrator.halving import Asha, Promotion, default_grace, expected_end, expected_share, rungs
 from orchestrator.judge import Judge
 from orchestrator.median import Median
 
@@ -48,6 +48,12 @@ def test_the_expected_share_is_that_of_exact_halving() -> None:
     # 9 trials to 100, 3 to 300, 1 to 900.
     assert expected_share(9, 900, 100, 3) == pytest.approx((900 + 600 + 600) / 8100)
     assert expected_share(5, 100, 100, 3) == 1.0
+
+
+def test_where_a_trial_is_expected_to_end() -> None:
+    ends = [expected_end(step, 900, 100, 3) for step in (0, 50, 100, 101, 300, 301, 900)]
+    assert ends == pytest.approx([700 / 3, 700 / 3, 700 / 3, 500, 500, 900, 900])
+    assert 9 * ends[0] == pytest.approx(expected_share(9, 900, 100, 3) * 8100)
 
 
 def test_asha_keeps_the_best_third_so_far_and_says_score_cutoff_and_rank() -> None:

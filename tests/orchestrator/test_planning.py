@@ -139,6 +139,10 @@ def test_each_scheduler_has_an_expectation_of_what_it_trains(space: Path) -> Non
     assert share["median"] == (10 + 30 / 2) / 40  # half of the trials end at the grace of 10 of 40 steps
     assert share["asha"] < share["median"]
     assert plan(space=space, scheduler="median", grace=20).grace == 20
+    for name in share:
+        made = plan(space=space, scheduler=name)
+        assert made.expected_end(0) * 4 == pytest.approx(made.expected_steps)
+        assert made.expected_end(20) == made.expected_end(40) == 40
 
 
 def test_a_shorter_budget_brings_interval_and_warm_up_with_it(space: Path) -> None:

@@ -110,6 +110,33 @@ def test_scores_of_zero_and_below_are_scores() -> None:
     assert ["new best -3.0" in log.lines[0], "new best 0.0" in log.lines[1]] == [True, True]
 
 
+def test_a_trial_that_waits_at_a_rung_is_not_counted_as_running() -> None:
+    log = Log()
+    for number in (1, 2):
+        log.train(number, 50.0)
+    log.progress.waits(1)
+    log.clock.now += 60.0
+    log.progress.tick()
+    assert "1 running, 3 waiting of 4 trials" in log.lines[-1]
+    log.progress.trial_started(1, CONFIGURATION, 1_000)
+    log.clock.now += 60.0
+    log.progress.tick()
+    assert "2 running, 2 waiting of 4 trials" in log.lines[-1]
+
+
+def test_the_time_left_knows_how_many_trials_a_rung_lets_go_on() -> None:
+    progress = Progress(
+        4, 4 * 900, "accuracy", Console(file=io.StringIO()), expected_end=lambda s: 900 if s > 100 else 300
+    )
+    assert progress.steps_expected() == 4 * 300
+    for number in (1, 2, 3, 4):
+        progress.trial_started(number, CONFIGURATION)
+        progress.reported(number, {"step": 100, "score": 50.0})
+    assert progress.steps_expected() == 4 * 200  # all wait for the rung's decision
+    progress.reported(1, {"step": 200, "score": 50.0})
+    assert progress.steps_expected() == 3 * 200 + 700
+
+
 def test_the_time_left_follows_from_where_trials_were_stopped() -> None:
     log = Log(trials=4, budget=5_000)
     assert log.progress.seconds_left() is None
