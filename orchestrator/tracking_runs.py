@@ -72,6 +72,8 @@ class TrialRun:
         data = operation.data
         if operation.kind == "start":
             self.status, self.note, self.trial_id = "", data["running"][NOTE], data["running"]["trial_id"]
+            # The store may have made the run and no more: its parameters, which tell trials apart, come after it.
+            self.params = {notes.key(name): notes.text(value) for name, value in data["params"].items()}
         elif operation.kind == "end":
             self.status = data["tags"]["status"]
         elif operation.kind == "metrics":
@@ -82,9 +84,9 @@ class TrialRun:
     @classmethod
     def planned(cls, start: Operation) -> TrialRun:
         """A trial of whose run nothing is known but that it is to be made."""
-        data = start.data
-        params = {notes.key(name): notes.text(value) for name, value in data["params"].items()}
-        return cls(data["running"]["trial_id"], int(data["identity"]["trial"]), start.run, params=params)
+        trial = cls(start.data["running"]["trial_id"], int(start.data["identity"]["trial"]), start.run)
+        trial.will_hear(start)
+        return trial
 
 
 class Runs:

@@ -133,6 +133,35 @@ def test_what_was_taken_without_an_answer_is_not_doubled(
     assert [points(tracking_uri, run) for run in found.values()] == [[(100, 50.0)]] * 3
 
 
+def test_a_run_that_was_made_but_not_described_is_the_trials_own(
+    begin: Callable[..., Tracker], tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin()
+    make = first.store.client.create_run
+
+    def made(*args: Any, **kwargs: Any) -> Any:
+        run = make(*args, **kwargs)
+        away(first, monkeypatch)
+        return run
+
+    monkeypatch.setattr(first.store.client, "create_run", made)
+    first.trial_started("t1", 1, CONFIGURATION)
+    first.flush(timeout=1.0)
+    die(first)
+    assert runs(tracking_uri)["trial 01"].data.params == {}
+
+    second = begin(resume=True)
+    second.trial_started("another id", 1, CONFIGURATION)
+    second.reported("another id", report(100, 50.0))
+    second.trial_ended("another id", "finished")
+    second.end_search({}, [], {})
+    assert second.close() == []
+    found = runs(tracking_uri)
+    assert sorted(found) == ["s", "trial 01"]
+    assert found["trial 01"].data.params == {"prompt_lr": "0.3", "seed": "7"}
+    assert found["trial 01"].info.status == "FINISHED"
+
+
 def test_a_search_that_ended_while_the_store_was_away_is_delivered_later(
     begin: Callable[..., Tracker], tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
