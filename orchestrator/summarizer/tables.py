@@ -8,7 +8,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -110,12 +110,19 @@ def _legend(choice: Choice) -> str:
 
 def _print_trials(console: Console, table: facts.Table, legend: str) -> None:
     kept = [place for place, name in enumerate(table.columns) if console.width >= _ROOM.get(name, 0)]
-    shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    titles = [_ON_TWO_LINES.get(name) or re.sub("[_ ]", "\n", formats.line(name), count=1) for name in table.columns]
+    widths = (
+        max(len(text) for text in (*titles[place].split("\n"), *(row[place] for row in table.rows[:_ROWS])))
+        for place in kept
+    )
+    between = 1 if sum(widths) + 2 * len(kept) <= console.width else 0  # beside the blank that the box has anyway
+    shown = RichTable(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, between, 0, 0), collapse_padding=True
+    )
     for place in kept:
-        name = table.columns[place]
-        title = Text(_ON_TWO_LINES.get(name) or re.sub("[_ ]", "\n", formats.line(name), count=1))
-        fixed = name == "status"
-        shown.add_column(title, justify="right" if table.numeric[place] else "left", overflow="fold", no_wrap=fixed)
+        fixed = table.columns[place] == "status"
+        side: Literal["left", "right"] = "right" if table.numeric[place] else "left"
+        shown.add_column(Text(titles[place]), justify=side, overflow="fold", no_wrap=fixed)
     for row in table.rows[:_ROWS]:
         style = "bold green" if row[0].endswith("*") else None
         shown.add_row(*(Text(formats.line(row[place])) for place in kept), style=style)
