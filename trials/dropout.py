@@ -89,9 +89,14 @@ def keep(keys: Tensor, shape: Sequence[int], p: float, dtype: torch.dtype) -> Te
     # 1 - half, clamped lest it overflow, fills a number with ones (keep) or zeros, which then pick the scale's bits.
     halves = words.view(torch.int16).clamp_(max(-32768, lowest - 32768), min(32767, lowest + 32767))
     integers = INTEGERS[dtype.itemsize]
-    scale = int(torch.tensor(1 / (1 - p), dtype=dtype).view(integers))
     kept = torch.rsub(halves, lowest - 1).bitwise_right_shift_(15).to(integers)
-    return kept.bitwise_and_(scale).view(dtype)[..., :last]
+    return kept.bitwise_and_(_bits(1 / (1 - p), dtype)).view(dtype)[..., :last]
+
+
+@lru_cache(maxsize=64)
+def _bits(value: float, dtype: torch.dtype) -> int:
+    """A float's bits as a whole number; made once, as there are dozens of masks a pass."""
+    return int(torch.tensor(value, dtype=dtype).view(INTEGERS[dtype.itemsize]))
 
 
 class Dropout:
