@@ -152,7 +152,7 @@ def _same(parent: Run, search: Mapping[str, Any], data: Mapping[str, str]) -> bo
 
 
 def _as_text(configuration: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    return frozenset((notes.key(name), notes.text(value)) for name, value in configuration.items())
+    return frozenset(notes.texts(configuration).items())
 
 
 def _reports(store: Store, run: Run) -> list[Report]:

@@ -149,7 +149,7 @@ class Tracker:
             configuration: its hyperparameters and whatever else tells it from others (seed, recipe): the parameters of
                 the run.
         """
-        params = {notes.key(name): notes.text(value) for name, value in configuration.items()}
+        params = notes.texts(configuration)
         trial = self._trials.get(trial_id) or self._taken_up(number, params)
         trial = trial or TrialRun(trial_id, number, params=params)
         trial.trial_id = trial_id

@@ -27,6 +27,11 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters or tags as MLflow takes them."""
+    return {key(name): text(value) for name, value in values.items()}
+
+
 def finite_numbers(report: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a report that a chart can hold: no text, no truth values, no NaN, no infinities."""
     numbers = {

@@ -73,7 +73,7 @@ class TrialRun:
         if operation.kind == "start":
             self.status, self.note, self.trial_id = "", data["running"][NOTE], data["running"]["trial_id"]
             # The store may have made the run and no more: its parameters, which tell trials apart, come after it.
-            self.params = {notes.key(name): notes.text(value) for name, value in data["params"].items()}
+            self.params = notes.texts(data["params"])
         elif operation.kind == "end":
             self.status = data["tags"]["status"]
         elif operation.kind == "metrics":
@@ -128,7 +128,7 @@ class Runs:
 
     def create(self, name: str, tags: Mapping[str, str], start_time: int) -> str:
         """A run that is running; returns its id. The one call that must not be made twice."""
-        all_tags = {notes.key(tag): notes.text(value) for tag, value in {**_origin(tags), **tags}.items()}
+        all_tags = notes.texts({**_origin(tags), **tags})
         run = self.client.create_run(self.experiment_id, start_time=start_time, tags=all_tags, run_name=name)
         return run.info.run_id
 
@@ -145,12 +145,12 @@ class Runs:
         from mlflow.entities import Param, RunTag
 
         present = {} if fresh or not params else self.client.get_run(run_id).data.params
-        wanted = {notes.key(name): notes.text(value) for name, value in params.items()}
+        wanted = notes.texts(params)
         new = [Param(name, value) for name, value in wanted.items() if name not in present]
         for start in range(_PARAMS_A_CALL, len(new), _PARAMS_A_CALL):
             self.client.log_batch(run_id, params=new[start : start + _PARAMS_A_CALL])
         # Tags and the first parameters in one call: each is several transactions of a database.
-        entities = [RunTag(notes.key(tag), notes.text(value)) for tag, value in tags.items()]
+        entities = [RunTag(tag, value) for tag, value in notes.texts(tags).items()]
         self.client.log_batch(run_id, params=new[:_PARAMS_A_CALL], tags=entities)
 
     def log(self, run_id: str, reports: Iterable[Mapping[str, Any]]) -> None:
