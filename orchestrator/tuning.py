@@ -35,6 +35,7 @@ from orchestrator.tune_search import TuneSearch
 from trials.errors import UserError
 
 RETRIES = 2  # of a trial that raises
+WRITTEN = 1.0  # seconds between two writings of the record, at least: the journal has each report at once
 YEAR = 365 * 24 * 3600
 
 
@@ -237,7 +238,7 @@ class Search:
         self._scheduler.at_once = self.pool.at_once(left)
 
     def _publish(self, now: bool = False) -> None:
-        """Write the record down, unless that would take more than a tenth of the time."""
+        """Write the record down, unless it was a moment ago, or that would take more than a tenth of the time."""
         self.record.trials = list(self.callback.records.values())
         started = time.monotonic()
         if not now and started < self._next_save:
@@ -251,7 +252,7 @@ class Search:
             if not is_full(error):
                 raise
             self._end_with(DiskFullError(self.storage, str(error)))
-        self._next_save = started + 10 * (time.monotonic() - started)
+        self._next_save = started + max(WRITTEN, 10 * (time.monotonic() - started))
 
     def _failing(self, why: str) -> None:
         """A trial has failed, or is about to be tried again: without disk or storage all others would follow it."""
