@@ -115,7 +115,12 @@ class Rung:
         self.open.discard(number)
 
     def cutoff(self, keep: int) -> float:
-        """The score of the last of the ``keep`` best; whoever ties with it goes on as well."""
+        """The score of the last of the ``keep`` best; whoever ties with it goes on as well.
+
+        Infinite where none is kept, and minus that where fewer have come by.
+        """
+        if keep < 1 or keep > len(self.scores):
+            return math.inf if keep < 1 else -math.inf
         return sorted(self.scores.values(), reverse=True)[keep - 1]
 
     def rank(self, number: int) -> int:
@@ -250,7 +255,11 @@ class Policy(ABC):
 
     def complete(self, rung: Rung) -> bool:
         """Whether no further trial can reach the rung."""
-        return all(number in rung.scores or number in self.over for number in self.numbers)
+        return not self.to_come(rung)
+
+    def to_come(self, rung: Rung) -> set[int]:
+        """The trials that can still reach the rung."""
+        return {number for number in self.numbers if number not in rung.scores and number not in self.over}
 
     def _taken(self, decisions: Iterable[Decision]) -> Iterator[Decision]:
         for decision in decisions:

@@ -29,10 +29,10 @@ _ACTIONS = {
 class JudgedScheduler(FIFOScheduler):
     """Does with Tune's trials what a `Judge` says.
 
-    It also decides who starts: Tune is shown every trial as paused until it is its turn, so that a trial which is
-    promoted goes before one that has not begun, and a trial that waited when a search was interrupted waits on. Tune's
-    own ``max_concurrent_trials`` must be left out, since it counts trials that wait as running; ``at_once`` is in its
-    place.
+    It also decides who starts: Tune is shown every trial as paused until it is its turn, so that a trial which is let
+    past its rung goes before one that has not begun, and that before one which others may still overtake; a trial that
+    waited when a search was interrupted waits on. Tune's own ``max_concurrent_trials`` must be left out, since it
+    counts trials that wait as running; ``at_once`` is in its place.
 
     Ray's own schedulers forget what they know when a search is resumed. Each start of a search makes this one anew from
     a judge that remembers.
@@ -40,6 +40,9 @@ class JudgedScheduler(FIFOScheduler):
     Args:
         explain: told a trial's number, why it is about to be ended, and the status that it then has.
         at_once: trials that may train at the same time.
+
+    Attributes:
+        exhausted: whether all trials of the search have been added; others that wait may be promoted then.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class JudgedScheduler(FIFOScheduler):
         self.judge = judge
         self.explain = explain
         self.at_once = at_once
+        self.exhausted = False
         self._trials: dict[int, Trial] = {}
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
@@ -86,7 +90,7 @@ class JudgedScheduler(FIFOScheduler):
             self._ended(tune_controller, trial, "failed")
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """Whom the next free worker trains: first a trial that is let past its rung, then one that has not begun.
+        """Whom the next free worker trains: one that is let past its rung, one that has not begun, the best that waits.
 
         Raises:
             JournalError: an earlier decision could not be written down. Tune takes errors elsewhere for a trial's own.
@@ -123,12 +127,11 @@ class JudgedScheduler(FIFOScheduler):
         """The number of the paused trial to go on with."""
         paused = [n for n, trial in self._trials.items() if trial.status == Trial.PAUSED]
         free = [n for n in paused if self.judge.verdict(n) is Verdict.GO_ON]
-        begun = [n for n in free if n in self.judge.policy.best]
-        if begun:
-            return begun[0]
-        waiting = [n for n in paused if self.judge.verdict(n) is Verdict.WAIT]
-        promoted = self.judge.policy.promotable(waiting)
-        return promoted if promoted is not None else next(iter(free), None)
+        begun = (n for n in free if n in self.judge.policy.best)
+        chosen = next(begun, next(iter(free), None))
+        if chosen is not None or not self.exhausted:
+            return chosen
+        return self.judge.policy.promotable(n for n in paused if self.judge.verdict(n) is Verdict.WAIT)
 
     def debug_string(self) -> str:
         """One line for Tune's own status."""

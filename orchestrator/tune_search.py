@@ -36,17 +36,16 @@ class TuneSearch(Searcher):
         self._scheduler = scheduler
         self._heard = heard
         self._numbers: dict[str, int] = {}
-        self._empty = False
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's config; None for "not now"."""
-        if self._empty:
+        if self._scheduler.exhausted:
             return Searcher.FINISHED if self._scheduler.all_over() else None
         if not self._scheduler.has_room():
             return None
         config = self._next_config()
         if config is None:
-            self._empty = True
+            self._scheduler.exhausted = True
             return self.suggest(trial_id)
         self._numbers[trial_id] = config["number"]
         return config

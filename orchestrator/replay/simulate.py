@@ -103,14 +103,13 @@ class _Replay:
         while len(self.events) < self.workers:
             self.paused = [number for number in self.paused if number not in self.policy.over]
             number = next((n for n in self.paused if not self.policy.waits(n)), None)
+            if number is None and self.fresh:
+                self.paused.append(number := self.fresh.pop())
             if number is None and (number := self.policy.promotable(self.paused)) is not None:
                 self.policy.promote(number)
-            if number is not None:
-                self.paused.remove(number)
-            elif self.fresh:
-                number = self.fresh.pop()
-            else:
+            if number is None:
                 return
+            self.paused.remove(number)
             self._train(number)
 
     def _train(self, number: int) -> None:

@@ -75,14 +75,13 @@ class Workers:
             released = [
                 n for n in self.scores if self.at[n] and self._runs(n) and n not in self.running and n not in self.fresh
             ]
-            promoted = self.judge.policy.promotable(waiting)
             if released:
                 self.running.append(released[0])
-            elif promoted is not None:
-                self.judge.promote(promoted)
-                self.running.append(promoted)
             elif self.fresh:
                 self.running.append(self.fresh.pop(0))
+            elif (promoted := self.judge.policy.promotable(waiting)) is not None:
+                self.judge.promote(promoted)
+                self.running.append(promoted)
             else:
                 break
         return bool(self.running)

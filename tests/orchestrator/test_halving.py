@@ -153,6 +153,32 @@ def test_nobody_is_promoted_who_was_not_among_the_best_third_then(seed: int) -> 
             assert decision.score >= decision.cutoff
 
 
+def test_promotion_decides_as_soon_as_what_comes_cannot_change_it() -> None:
+    policy = Promotion(range(1, 9), 300, 100, 4)  # two of eight go on
+    decided: dict[int, Verdict] = {}
+    for number, score in enumerate((50.0, 40.0, 30.0, 60.0, 20.0, 45.0, 10.0), start=1):
+        decided |= {d.number: d.verdict for d in policy.report(number, 100, score)}
+    assert decided == {1: Verdict.WAIT, 4: Verdict.GO_ON} | dict.fromkeys((2, 3, 5, 6, 7), Verdict.STOP)
+    assert policy.over[3].sentence == "at step 100: 30.0 < cutoff 40.0, rank 3 of 3"  # type: ignore[union-attr]
+    (decision,) = policy.end(8, "failed")  # two of seven
+    assert (decision.number, decision.verdict, decision.rank) == (1, Verdict.GO_ON, 2)
+
+
+def test_a_worker_with_nothing_else_to_do_goes_on_with_the_best_so_far() -> None:
+    policy = Promotion(range(1, 9), 300, 100, 4)
+    for number, score in enumerate((50.0, 40.0, 30.0), start=1):
+        policy.report(number, 100, score)
+    assert policy.promotable([1, 2, 3]) is None  # not among the best floor(3 / 4)
+    policy.report(4, 100, 20.0)
+    assert policy.promotable([1, 2]) == 1
+    assert policy.promote(1).sentence == "at step 100: 50.0 >= cutoff 50.0, rank 1 of 4"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_promotion_on_one_worker_trains_what_deciding_together_does(seed: int) -> None:
+    assert searched(POLICIES["promotion"](), seed, 1, at_once=1).at == searched(POLICIES["together"](), seed, 1).at
+
+
 def test_promotion_trains_no_more_than_asha_on_average() -> None:
     spent = {name: sum(searched(POLICIES[name](), s, s).trained for s in SEEDS) for name in ("asha", "promotion")}
     assert spent["promotion"] < 0.9 * spent["asha"]
