@@ -46,6 +46,9 @@ class Inputs:
 Embed = Callable[[Tensor, int], Tensor]
 """Answer token ids (rows,) and their number in the answer -> embeddings (rows, 1, d) with their trial's offset."""
 
+Decode = Callable[[Sequence[int], int], Tensor]
+"""Numbers of rows of a pass and tokens at most -> their greedy answers as of `Backbone.greedy`."""
+
 
 class Backbone(ABC):
     """A frozen language model, its tokenizer, and what a stack needs from it.
@@ -122,14 +125,15 @@ class Backbone(ABC):
         """Teacher-forced logits at each target position, float32, shape (rows, target length, vocabulary)."""
 
     @abstractmethod
-    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> Tensor:
+    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> tuple[Tensor, Decode | None]:
         """Logits after the source and after each node of a tree of answers, in one decoder step.
 
         Args:
             inputs: rows; where answers are embedded, the tree's nodes stand behind each source.
 
         Returns:
-            Shape (rows, 1 + nodes, vocabulary), the root first.
+            Shape (rows, 1 + nodes, vocabulary), the root first; and what answers rows that leave the tree without
+            reading their sources again, None where `greedy` has to.
         """
 
     @abstractmethod

@@ -14,12 +14,12 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, DynamicCac
 
 from trials import t5_changes
 from trials.answers import AnswerTree
-from trials.backbone_base import IGNORED, Backbone, Embed, Inputs
+from trials.backbone_base import IGNORED, Backbone, Decode, Embed, Inputs
 from trials.backbone_facts import Facts, describe, from_config, load_tokenizer, refuse_own_code
 from trials.config import Architecture
 from trials.dropout import Dropout, install
 from trials.precision import DTYPES, Precision
-from trials.t5 import T5, Past
+from trials.t5 import T5, Encoded, Past
 
 __all__ = ["IGNORED", "Backbone", "DecoderOnly", "Embed", "EncoderDecoder", "Inputs", "load_backbone", "loaded_facts"]
 
@@ -56,23 +56,27 @@ class EncoderDecoder(Backbone):
         tokens = shifted.masked_fill(shifted == IGNORED, self.facts.pad_token_id)
         return self.t5.logits(self.t5.decode(encoded, tokens, depths, depths <= depths[:, None], dropout))
 
-    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> Tensor:
+    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> tuple[Tensor, Decode | None]:
         """See `Backbone.tree_logits`. The decoder's own tokens are never shifted."""
         encoded = self.t5.encode(inputs.embeddings, inputs.lengths)
         tokens = self.numbers([self.start, *tree.tokens]).expand(len(inputs.lengths), -1)
         visible = torch.from_numpy(tree.visible).to(self.device)
-        return self.t5.logits(self.t5.decode(encoded, tokens, self.numbers(tree.depths), visible))
+        logits = self.t5.logits(self.t5.decode(encoded, tokens, self.numbers(tree.depths), visible))
+        return logits, lambda rows, most: self._decoded(encoded.rows(self.numbers(rows)), most)
 
     def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
         """See `Backbone.greedy`."""
-        encoded, past = self.t5.encode(inputs.embeddings, inputs.lengths), Past()
+        return self._decoded(self.t5.encode(inputs.embeddings, inputs.lengths), max_new_tokens)
+
+    def _decoded(self, encoded: Encoded, max_new_tokens: int) -> Tensor:
+        past, rows = Past(), len(encoded.states)
 
         def step(tokens: Tensor, number: int) -> Tensor:
             depths = torch.arange(number + 2, device=self.device)
             visible = torch.ones(1, number + 2, dtype=torch.bool, device=self.device)
             return self.t5.logits(self.t5.decode(encoded, tokens[:, None], depths, visible, past=past))[:, -1]
 
-        first = torch.full((len(inputs.lengths),), self.start, device=self.device)
+        first = torch.full((rows,), self.start, device=self.device)
         return self._greedy(step(first, -1), max_new_tokens, step)
 
 
@@ -133,12 +137,12 @@ class DecoderOnly(Backbone):
         places = inputs.starts[:, None] - 1 + torch.arange(targets.shape[1], device=self.device)
         return self._scored(hidden, places.clamp(max=hidden.shape[1] - 1))
 
-    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> Tensor:
+    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> tuple[Tensor, Decode | None]:
         """See `Backbone.tree_logits`. Each node sees its row's prompt and source, and the nodes above it."""
         length, nodes, starts = inputs.embeddings.shape[1], len(tree.tokens), inputs.starts
         ends = starts[:, None] - 1 + torch.arange(nodes + 1, device=self.device)
         if not nodes:
-            return self._scored(self.hidden(inputs.embeddings, inputs.mask, self.positions(inputs.mask)), ends)
+            return self._scored(self.hidden(inputs.embeddings, inputs.mask, self.positions(inputs.mask)), ends), None
         places = torch.arange(length, device=self.device)
         number = places - starts[:, None]  # below 0 in prompt and source, then the node, then padding
         inside, node = (number >= 0) & (number < nodes), number.clamp(0, nodes - 1)
@@ -150,7 +154,7 @@ class DecoderOnly(Backbone):
         allowed = (in_source | in_tree | itself)[:, None]
         mask = torch.zeros(allowed.shape, dtype=self.model.dtype, device=self.device)
         mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)
-        return self._scored(self.hidden(inputs.embeddings, mask, positions), ends)
+        return self._scored(self.hidden(inputs.embeddings, mask, positions), ends), None
 
     def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
         """See `Backbone.greedy`. Answer tokens stand behind the padding and are masked and numbered accordingly."""

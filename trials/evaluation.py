@@ -109,23 +109,27 @@ class _Answering:
         pairs = [(k, i) for k in range(len(self.methods)) for i in range(len(self.rows))]
         lengths = [self.methods[k].prompt_length + len(self.rows[i]) for k, i in pairs]
         tokens: dict[tuple[int, int], Sequence[int]] = {}
-        open_pairs = []
-        for places in passes(lengths, cost):
-            these = [pairs[place] for place in places]
-            if not self.tree.labels:
-                open_pairs += these
-                continue
-            logits = self.backbone.tree_logits(self._inputs(these, self.nodes), self.tree)
-            for pair, choices in zip(these, logits.argmax(-1).tolist(), strict=True):
-                label = self.tree.followed(choices)
-                if label is None:
-                    open_pairs.append(pair)
-                else:
-                    tokens[pair] = label
-        for k in sorted({k for k, _ in open_pairs}):
-            self._decode(k, [i for other, i in open_pairs if other == k], cost, tokens)
+        unread = pairs  # to be read, or read again, and answered token by token
+        if self.tree.labels:
+            parts = ([pairs[place] for place in places] for places in passes(lengths, cost))
+            unread = [pair for part in parts for pair in self._follow(part, tokens)]
+        for k in sorted({k for k, _ in unread}):
+            self._decode(k, [i for other, i in unread if other == k], cost, tokens)
         texts = self.backbone.text([tokens[pair] for pair in pairs])
         return [texts[k * len(self.rows) : (k + 1) * len(self.rows)] for k in range(len(self.methods))]
+
+    def _follow(
+        self, pairs: Sequence[tuple[int, int]], tokens: dict[tuple[int, int], Any]
+    ) -> Sequence[tuple[int, int]]:
+        """Answer the rows of a pass in the tree, and those that leave it where that needs no reading; the others."""
+        logits, decode = self.backbone.tree_logits(self._inputs(pairs, self.nodes), self.tree)
+        labels = [self.tree.followed(choices) for choices in logits.argmax(-1).tolist()]
+        tokens |= {pair: label for pair, label in zip(pairs, labels, strict=True) if label is not None}
+        left = [row for row, label in enumerate(labels) if label is None]
+        if left and decode is not None:
+            tokens |= zip([pairs[row] for row in left], decode(left, self.max_new_tokens).tolist(), strict=True)
+            return []
+        return [pairs[row] for row in left]
 
     def _inputs(self, pairs: Sequence[tuple[int, int]], nodes: int) -> Inputs:
         """Rows of a pass, with so many of the tree's nodes behind each source."""

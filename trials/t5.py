@@ -124,6 +124,10 @@ class Encoded:
     states: Tensor
     blocked: Tensor
 
+    def rows(self, numbers: Tensor) -> Encoded:
+        """Some of the rows."""
+        return Encoded(self.states[numbers], self.blocked[numbers])
+
 
 @dataclass
 class Past:

@@ -8,7 +8,7 @@ from conftest import Rows
 from making import mixed
 
 from trials.answers import AnswerTree
-from trials.backbones import Backbone
+from trials.backbones import Backbone, EncoderDecoder
 from trials.evaluation import answers
 from trials.passes import PassCost
 from trials.trial import Trial
@@ -70,6 +70,24 @@ def test_rows_inside_the_tree_need_no_decoding(backbone: Backbone, rows: Rows, m
     )
     assert answers(backbone, methods, rows.sources[:30], 5, labels) == expected
     assert sum(decoded) < 60 and len(labels) == 20
+
+
+def test_an_encoder_reads_rows_outside_the_tree_only_once(
+    backbone: Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not isinstance(backbone, EncoderDecoder):
+        pytest.skip("no encoder in a decoder-only model")
+    methods = [t.method for t in shaken(backbone)][:2]
+    expected = answers(backbone, methods, rows.sources[:30], 5)
+    read, encode = [], backbone.t5.encode
+
+    def counting(x: torch.Tensor, *rest: object) -> object:
+        read.append(len(x))
+        return encode(x, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backbone.t5, "encode", counting)
+    assert answers(backbone, methods, rows.sources[:30], 5, [[30, 1]]) == expected
+    assert sum(read) == 60
 
 
 def test_a_tree_shares_beginnings() -> None:
