@@ -28,6 +28,7 @@ class RecordingCallback(TrackingCallback):
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._losses: Counter[str] = Counter()  # of each trial's actor, by Tune's id
+        self._faults: Counter[str] = Counter()  # of the trial itself
 
     def add(self, records: Iterable[TrialRecord]) -> None:
         """Trials that were trained elsewhere."""
@@ -62,9 +63,9 @@ class RecordingCallback(TrackingCallback):
         What took the actor away, most likely its host, is no fault of the trial and uses up none of its retries.
         """
         super().on_trial_recover(iteration, trials, trial, **info)
-        if actor_was_lost(trial) and self._losses[trial.trial_id] < LOSSES:
-            self._losses[trial.trial_id] += 1
-            trial.run_metadata.num_failures -= 1
+        lost = actor_was_lost(trial) and self._losses[trial.trial_id] < LOSSES
+        (self._losses if lost else self._faults)[trial.trial_id] += 1
+        trial.run_metadata.num_failures = self._faults[trial.trial_id]  # Tune counts some losses twice
         self.failing(error_of(trial))
         self.release(trial.config["number"])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,9 @@ class Curve(tune.Trainable):
         self.index = config.get("index", 0)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        if new_config["number"] == new_config.get("dies") and not Path(new_config["log"]).exists():
+            Path(new_config["log"]).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         self.setup(new_config)
         return True
 
@@ -121,6 +126,16 @@ def test_tune_does_what_the_judge_decides(tmp_path: Path, name: str) -> None:
     for number in SCORES:
         assert attempt.trained[number] == (stops[number].step if number in stops else BUDGET)
     assert bool(stops) == (name != "none")
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_an_actor_that_is_killed_while_it_takes_a_trial_over_costs_nothing(tmp_path: Path) -> None:
+    """Tune alone would fail the trial at once, or wait for it for ever."""
+    attempt = Attempt(tmp_path, "none", deterministic=False, dies=7)
+    results = attempt.fit()
+    assert (tmp_path / "broke").exists()
+    assert not results.errors
+    assert set(attempt.judge.policy.over.values()) == {"finished"} and len(attempt.judge.policy.over) == TRIALS
 
 
 @pytest.mark.usefixtures("ray_local")
