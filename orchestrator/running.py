@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +23,7 @@ from orchestrator.records import SearchRecord
 from orchestrator.rerun import trials_to_rerun
 from orchestrator.reuse import take_over_equal
 from orchestrator.search_folder import OPTIONS, PAGE, TUNE, Files, checkpoints_of
-from orchestrator.search_lock import SearchLock
+from orchestrator.search_lock import LockError, SearchLock
 from orchestrator.search_log import followed
 from orchestrator.storing import complete, held, take_up
 from orchestrator.summarizer.page import write_search_page
@@ -72,6 +73,8 @@ def run_search(
     again = trials_to_rerun(rerun, record)
     if record is not None and is_finished(plan, record) and not again:
         console.print(f"search {plan.name} is finished; another --name runs it again")
+        with suppress(LockError), SearchLock(plan.folder, plan.name, say):  # a kill may have come as this was written
+            remove_unfinished(files.folder)
         written = [*write_summary(record, files.folder), write_search_page(record, files.folder / PAGE)]
         terminal(record, console)
         known = record

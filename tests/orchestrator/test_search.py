@@ -121,8 +121,10 @@ def test_one_command_gives_the_table_the_adapter_and_the_experiment(folder: Path
     assert parent.data.metrics["test/n"] == 32
 
     before = time.monotonic()
+    (here / ".summary.tex.0123.tmp").write_text("a kill came as the table was written")
     again = finish(start(folder))
     assert "is finished" in again and "Winner" in again
+    assert not list(here.glob(".*.tmp"))
     assert time.monotonic() - before < 30
     assert "another steps" not in again
     refused = finish(start(folder, steps=10), code=2)
