@@ -60,7 +60,7 @@ def answers(
         these = methods[first : first + together]
         answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens)
         with changes_of(backbone, these[0]).applied() if these[0].INNER else nullcontext():
-            found += answering.run(cost or PassCost())
+            found += answering.run(cost or PassCost(grain=backbone.grain))
     return found
 
 
@@ -135,7 +135,7 @@ class _Answering:
         """Rows of a pass, with so many of the tree's nodes behind each source."""
         cut = self.nodes - nodes
         places = [self.table.row(k, i) for k, i in pairs]
-        index = self.table.index([p[: len(p) - cut] for p in places])
+        index = self.table.index([p[: len(p) - cut] for p in places], self.backbone.grain)
         lengths = [len(p) - cut for p in places]
         numbers = self.backbone.numbers
         return Inputs(self.table.values[index], numbers(lengths), numbers([n - nodes for n in lengths]))

@@ -17,6 +17,7 @@ from trials.config import Recipe
 from trials.dropout import keep, scramble
 from trials.methods import Method
 from trials.padding import padded
+from trials.passes import ANY, Grain
 
 
 @dataclass
@@ -106,9 +107,10 @@ class Table:
         """Table rows of a trial's prompt and the tokens of one of its rows."""
         return np.concatenate([self.prompts[trial], self.places[trial][row]])
 
-    def index(self, rows: Sequence[np.ndarray]) -> Tensor:
-        """Table rows of several inputs, padded on the right to the longest, shape (rows, longest)."""
-        return padded(rows, self.padding, self.values.device)
+    def index(self, rows: Sequence[np.ndarray], grain: Grain = ANY) -> Tensor:
+        """Table rows of several inputs, padded on the right as the grain has it, shape (rows, length)."""
+        length = grain.padded(max(map(len, rows)))
+        return padded(rows, self.padding, self.values.device, length=length)
 
     def backward(self, gradient: Tensor) -> list[dict[str, Tensor]]:
         """Gradients of each group's parameters in front of the backbone, shape (K, ...), from those of `values`."""

@@ -99,7 +99,7 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
         most = int(min(most, memory.room * SAFETY / per_token))
     rate = float(rates[best])
     slope, fixed = np.polyfit(sizes, times, 1, w=1 / np.array(times)) if len(sizes) > 1 else (1 / rate, 0.0)
-    cost = PassCost(fixed=int(np.clip(fixed / max(slope, 1e-12), 16, most)), most=max(most, 64))
+    cost = PassCost(int(np.clip(fixed / max(slope, 1e-12), 16, most)), max(most, 64), backbone.grain)
     of_a_trial = float(lengths.mean()) * config.batch_size
     slots = int(np.clip(-(-most // of_a_trial), min(FEWEST_SLOTS, held), held))
     return Measured(cost, slots, rate, per_token)

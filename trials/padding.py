@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 
-def padded(rows: Sequence[Any], value: int, device: torch.device, dtype: Any = np.int64) -> Tensor:
-    """Rows of whole numbers below each other, filled up on the right, shape (rows, longest)."""
-    out = np.full((len(rows), max(map(len, rows))), value, dtype=dtype)
+def padded(
+    rows: Sequence[Any], value: int, device: torch.device, dtype: Any = np.int64, length: int | None = None
+) -> Tensor:
+    """Rows of whole numbers below each other, filled up on the right, shape (rows, longest or ``length``)."""
+    out = np.full((len(rows), length or max(map(len, rows))), value, dtype=dtype)
     for line, row in zip(out, rows, strict=True):
         line[: len(row)] = row
     return torch.from_numpy(out).to(device, non_blocking=True)

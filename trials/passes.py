@@ -8,8 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Grain:
+    """What the shapes of passes are multiples of, where a device has to prepare itself for each new one.
+
+    Attributes:
+        rows: of a pass; the last rows of all may be fewer.
+        length: tokens that the rows of a pass are padded to.
+    """
+
+    rows: int = 1
+    length: int = 1
+
+    def padded(self, length: Any) -> Any:
+        """What a row of so many tokens is padded to; a number, or an array of them."""
+        return -(-length // self.length) * self.length
+
+
+ANY = Grain()
+"""Passes may have any shape."""
 
 
 @dataclass
@@ -19,31 +41,35 @@ class PassCost:
     Attributes:
         fixed: what a pass costs whatever its size, in tokens' worth of time.
         most: padded tokens in one pass at most; a row longer than that is a pass of its own.
+        grain: see `Grain`; where so many rows do not fit together, their number does not count.
     """
 
     fixed: int = 256
     most: int = 2048
+    grain: Grain = ANY
 
 
 def passes(lengths: Sequence[int] | np.ndarray, cost: PassCost) -> list[np.ndarray]:
     """Cut rows into passes of the least total cost.
 
     Rows are sorted by length, the longest first; the cuts are found by dynamic programming over all of them, where a
-    pass costs ``fixed`` plus rows times its longest row.
+    pass costs ``fixed`` plus rows times the padded length of its longest row.
 
     Returns:
         Row numbers of each pass.
     """
     lengths = np.asarray(lengths)
     order = np.argsort(-lengths, kind="stable")
-    sizes = lengths[order].astype(np.int64)
+    sizes = cost.grain.padded(lengths[order].astype(np.int64))
+    together = cost.grain.rows if len(sizes) and cost.grain.rows * int(sizes[0]) <= cost.most else 1
+    ends = [*range(together, len(sizes), together), len(sizes)] if len(sizes) else []
     best = np.zeros(len(sizes) + 1)  # cost of the first i rows
     start = np.zeros(len(sizes) + 1, dtype=np.int64)  # where the last pass of the first i rows begins
     first = 0
-    for end in range(1, len(sizes) + 1):
-        while first < end - 1 and (end - first) * sizes[first] > cost.most:
-            first += 1
-        begins = np.arange(first, end)
+    for end in ends:
+        while first + together < end and (end - first) * sizes[first] > cost.most:
+            first += together
+        begins = np.arange(first, end, together)
         costs = best[begins] + cost.fixed + (end - begins) * sizes[begins]
         chosen = int(costs.argmin())
         best[end], start[end] = costs[chosen], begins[chosen]

@@ -71,7 +71,7 @@ class Stack:
     """
 
     def __init__(self, backbone: Backbone, train: Split, cost: PassCost | None = None) -> None:
-        self.backbone, self.train, self.cost = backbone, train, cost or PassCost()
+        self.backbone, self.train, self.cost = backbone, train, cost or PassCost(grain=backbone.grain)
         self._groups: list[TrainingGroup] = []
         self._trials: list[Trial] = []
 
@@ -127,7 +127,7 @@ class Stack:
         shares = 1 / np.bincount(owner, weights=[len(t) for t in targets])  # of one target token in its trial's mean
         gradient, losses = torch.zeros_like(table.values), torch.zeros(len(trials), device=device)
         for these in passes(lengths, self.cost):
-            index = table.index([rows[i] for i in these])
+            index = table.index([rows[i] for i in these], self.cost.grain)
             x = table.values[index].requires_grad_()
             inputs = Inputs(
                 x, backbone.numbers([lengths[i] for i in these]), backbone.numbers([starts[i] for i in these])
