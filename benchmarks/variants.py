@@ -116,7 +116,8 @@ class Variants:
 
         def run() -> None:
             with (
-                replaced(forward, "Norm", PlainNorm),
+                replaced(forward, "AddNorm", PlainAddNorm),
+                replaced(forward, "Heads", PlainHeads),
                 replaced(forward, "ReluDropout", PlainReluDropout),
                 replaced(t5, "encode", encode),
                 replaced(t5, "p", p),
@@ -147,17 +148,28 @@ class Variants:
         return losses.view_as(targets)
 
 
-class PlainNorm:
-    """`trials.t5.Norm` without a backward pass of its own."""
+class PlainAddNorm:
+    """`trials.t5_functions.AddNorm` without a backward pass of its own."""
 
     @staticmethod
-    def apply(x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
-        """Shape of ``x``."""
-        return (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)).to(dtype)
+    def apply(x: Tensor, added: Tensor | None, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Two of the shape of ``x``."""
+        x = x if added is None else x + added
+        return x, (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)).to(dtype)
+
+
+class PlainHeads:
+    """`trials.t5_functions.Heads` without a backward pass of its own."""
+
+    @staticmethod
+    def apply(parts: Tensor, heads: int) -> tuple[Tensor, ...]:
+        """Three of shape (rows, heads, length, head width)."""
+        rows, length, _ = parts.shape
+        return parts.view(rows, length, 3, heads, -1).permute(2, 0, 3, 1, 4).contiguous().unbind(0)
 
 
 class PlainReluDropout:
-    """`trials.t5.ReluDropout` without a backward pass of its own."""
+    """`trials.t5_functions.ReluDropout` without a backward pass of its own."""
 
     @staticmethod
     def apply(x: Tensor, mask: Tensor | None, p: float) -> Tensor:

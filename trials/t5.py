@@ -6,7 +6,8 @@ The numbers are those of transformers' T5, mT5 and UMT5 (tests compare both); wh
   from one product, and so do both halves of a gated feed-forward layer.
 - An answer has a handful of tokens. Its cross-attention multiplies the projections of keys and values into the queries
   and contexts instead of projecting every source token in every decoder layer (the same product in another order).
-- Nothing is computed for the gradients of weights, and the backward passes of norms and ReLU keep one tensor each.
+- Nothing is computed for the gradients of weights, and what surrounds the products has backward passes of its own
+  (`trials.t5_functions`).
 - Dropout takes its masks from the rows' keys (`trials.dropout`).
 
 The residual stream is float32; matrix products, attention and activations are in the precision asked for.
@@ -24,51 +25,9 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from trials.dropout import Dropout
+from trials.t5_functions import AddNorm, Heads, ReluDropout
 
 BLOCKED = -1e9  # added to the score of a key that must not be seen; exp() makes it exactly 0
-
-
-class Norm(torch.autograd.Function):
-    """T5's layer norm without its scale: x / sqrt(mean(x**2) + eps), in the precision of the products after it."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
-        """Shape of ``x``; float32 in, ``dtype`` out."""
-        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        inverse = size.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
-        y = (x * inverse).to(dtype)
-        ctx.save_for_backward(y, inverse)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
-        """d/dx = (g - y mean(g y)) / sqrt(mean(x**2) + eps)."""
-        y, inverse = ctx.saved_tensors
-        (g,) = gradients
-        along = torch.linalg.vecdot(g, y).float().unsqueeze(-1).div_(-y.shape[-1])
-        return torch.addcmul(g.float(), y.float(), along).mul_(inverse), None, None
-
-
-class ReluDropout(torch.autograd.Function):
-    """ReLU and dropout in one: where the result is positive the derivative is the mask's scale, elsewhere 0."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, mask: Tensor | None, p: float) -> Tensor:
-        """Overwrites ``x``, which nothing else may need."""
-        y = torch.relu_(x)
-        if mask is not None:
-            y.mul_(mask)
-        ctx.scale = 1.0 if mask is None else 1 / (1 - p)
-        ctx.mark_dirty(x)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
-        """Only the result is kept: neither the input nor the mask."""
-        (y,) = ctx.saved_tensors
-        g = torch.ops.aten.threshold_backward(gradients[0], y, 0)
-        return (g if ctx.scale == 1 else g.mul_(ctx.scale)), None, None
 
 
 def bucket(distance: Tensor, buckets: int, farthest: int, *, both_ways: bool) -> Tensor:
@@ -190,16 +149,16 @@ class T5:
         """
         places = torch.arange(x.shape[1], device=x.device)
         blocked = (places >= lengths[:, None]).float().mul_(BLOCKED).to(self.dtype)[:, None, None]
-        x = self._dropped(x, dropout, 0)
+        x, y = self._normed(self._dropped(x, dropout, 0))
         bias = x.new_empty(0)
         for number, layer in enumerate(self.encoder):
             if layer.bias is not None:
                 bias = self._bias(layer.bias, places - places[:, None], both_ways=True) + blocked
-            q, k, v = self._projected(x, layer)
-            values = self._attention(q, k, v, bias, dropout, 8 * number + 1)
-            x = self._attended(x, values, layer.out, dropout, 8 * number)
-            x = self._fed_forward(x, layer, dropout, 8 * number)
-        return Encoded(self._dropped(Norm.apply(x, self.eps, self.dtype), dropout, 7), blocked)
+            site = 8 * number
+            values = self._attention(*self._projected(y, layer), bias, dropout, site + 1)
+            x, y = self._normed(x, self._attended(values, layer.out, dropout, site))
+            x, y = self._normed(x, self._fed_forward(y, layer, dropout, site))
+        return Encoded(self._dropped(y, dropout, 7), blocked)
 
     def decode(
         self,
@@ -221,23 +180,23 @@ class T5:
         Returns:
             After the last norm without its scale, for `logits`, shape (rows, n, d).
         """
-        x = self._dropped(F.embedding(tokens, self.tokens).float(), dropout, 1000)
+        x, y = self._normed(self._dropped(F.embedding(tokens, self.tokens).float(), dropout, 1000))
         n, bias = tokens.shape[1], x.new_empty(0)
         for number, layer in enumerate(self.decoder):
             if layer.bias is not None:
                 bias = self._bias(layer.bias, depths - depths[-n:, None], both_ways=False)
                 bias = bias.masked_fill(~visible, BLOCKED)
             site = 1000 + 16 * number
-            q, k, v = self._projected(x, layer)
+            q, k, v = self._projected(y, layer)
             if past is not None:
                 if len(past.layers) > number:
                     k, v = (torch.cat(pair, dim=2) for pair in zip(past.layers[number], (k, v), strict=True))
                 past.layers[number:] = [(k, v), *past.layers[number + 1 :]]
             values = self._attention(q, k, v, bias, dropout, site + 1)
-            x = self._attended(x, values, layer.out, dropout, site)
-            x = self._cross_attended(x, encoded, layer, dropout, site + 8)
-            x = self._fed_forward(x, layer, dropout, site)
-        return self._dropped(Norm.apply(x, self.eps, self.dtype), dropout, 999)
+            x, y = self._normed(x, self._attended(values, layer.out, dropout, site))
+            x, y = self._normed(x, self._cross_attended(y, encoded, layer, dropout, site + 8))
+            x, y = self._normed(x, self._fed_forward(y, layer, dropout, site))
+        return self._dropped(y, dropout, 999)
 
     def logits(self, states: Tensor) -> Tensor:
         """Scores of the vocabulary, float32, shape (..., vocabulary)."""
@@ -251,11 +210,13 @@ class T5:
         )
         return F.embedding(places, table).permute(2, 0, 1)[None].to(self.dtype)
 
-    def _projected(self, x: Tensor, layer: Layer) -> tuple[Tensor, ...]:
+    def _normed(self, x: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The residual stream with an output added to it, and its norm."""
+        return AddNorm.apply(x, added, self.eps, self.dtype)
+
+    def _projected(self, y: Tensor, layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each of shape (rows, heads, length, head width)."""
-        parts = F.linear(Norm.apply(x, self.eps, self.dtype), layer.qkv)
-        parts = parts.view(*x.shape[:2], 3, self.heads, self.width)
-        return parts.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
+        return Heads.apply(F.linear(y, layer.qkv), self.heads)
 
     def _attention(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: Dropout | None, site: int) -> Tensor:
         """Attended values, shape (rows, heads, queries, head width); T5 does not scale the scores."""
@@ -265,40 +226,39 @@ class T5:
         weights = self._dropped(weights.view(rows, heads, queries, -1), dropout, site)
         return (weights.flatten(0, 1) @ v.flatten(0, 1)).view_as(q)
 
-    def _attended(self, x: Tensor, values: Tensor, out: Tensor, dropout: Dropout | None, site: int) -> Tensor:
-        """The residual stream with an attention's output, given shape (rows, heads, length, head width)."""
-        y = F.linear(values.transpose(1, 2).flatten(2), out)
-        return x + self._dropped(y, dropout, site + 2).float()
+    def _attended(self, values: Tensor, out: Tensor, dropout: Dropout | None, site: int) -> Tensor:
+        """An attention's output of its values, shape (rows, queries, d)."""
+        return self._dropped(F.linear(values.transpose(1, 2).flatten(2), out), dropout, site + 2)
 
-    def _cross_attended(self, x: Tensor, encoded: Encoded, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
+    def _cross_attended(self, y: Tensor, encoded: Encoded, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
         query, key, value, out = layer.cross
-        rows, n, d = x.shape
-        q = F.linear(Norm.apply(x, self.eps, self.dtype), query).view(rows, n, self.heads, self.width)
+        rows, n, d = y.shape
+        q = F.linear(y, query).view(rows, n, self.heads, self.width)
         states = encoded.states
         if n <= self.folded:  # fewer multiplications than projecting the whole source, and the same product
             q = torch.einsum("rnhw,hwd->rnhd", q, key).reshape(rows, n * self.heads, d)
             scores = (q @ states.transpose(1, 2)).view(rows, n, self.heads, -1)
             weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)
             context = (weights.flatten(1, 2) @ states).view(rows, n, self.heads, d)
-            y = torch.einsum("rnhd,hwd->rnhw", context, value)
+            values = torch.einsum("rnhd,hwd->rnhw", context, value)
         else:
             k, v = (F.linear(states, w.flatten(0, 1)).view(rows, -1, self.heads, self.width) for w in (key, value))
             scores = torch.einsum("rnhw,rlhw->rnhl", q, k)
             weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)
-            y = torch.einsum("rnhl,rlhw->rnhw", weights, v)
-        return x + self._dropped(F.linear(y.flatten(2), out), dropout, site + 2).float()
+            values = torch.einsum("rnhl,rlhw->rnhw", weights, v)
+        return self._dropped(F.linear(values.flatten(2), out), dropout, site + 2)
 
-    def _fed_forward(self, x: Tensor, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
-        y = F.linear(Norm.apply(x, self.eps, self.dtype), layer.up)
+    def _fed_forward(self, y: Tensor, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
+        h = F.linear(y, layer.up)
         if self.config.is_gated_act:
-            gate, y = y.chunk(2, dim=-1)
-            y = self._dropped(self.activation(gate) * y, dropout, site + 3)
+            gate, h = h.chunk(2, dim=-1)
+            h = self._dropped(self.activation(gate) * h, dropout, site + 3)
         elif self.config.dense_act_fn == "relu":
-            mask = None if dropout is None or self.p == 0 else dropout.mask(y, self.p, site + 3)
-            y = ReluDropout.apply(y, mask, self.p)
+            mask = None if dropout is None or self.p == 0 else dropout.mask(h, self.p, site + 3)
+            h = ReluDropout.apply(h, mask, self.p)
         else:
-            y = self._dropped(self.activation(y), dropout, site + 3)
-        return x + self._dropped(F.linear(y, layer.down), dropout, site + 4).float()
+            h = self._dropped(self.activation(h), dropout, site + 3)
+        return self._dropped(F.linear(h, layer.down), dropout, site + 4)
 
     def _dropped(self, x: Tensor, dropout: Dropout | None, site: int) -> Tensor:
         return x if dropout is None else dropout(x, self.p, site)
