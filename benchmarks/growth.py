@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--lengths", type=int, nargs="+", default=[32, 64, 128, 256, 512])
-    parser.add_argument("--models", nargs="+", default=["t5-nano", "random:t5-small", "random:t5-base"])
+    parser.add_argument("--models", nargs="+", default=["t5-nano", "t5-small-shape", "t5-base-shape"])
     parser.add_argument("--trials", type=int, nargs="+", default=[1, 10, 100, 1000])
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()

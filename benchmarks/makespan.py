@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.arms import ARMS, ROOT, ArmRun, Grid, run_arm
-from benchmarks.t5_shapes import SHAPES, write_shape
+from benchmarks.t5_shapes import SHAPES, SUFFIX, shape_of, write_shape
 from orchestrator import provenance
 from orchestrator.planning import make_plan
 from orchestrator.settings import SearchSettings
@@ -42,7 +42,6 @@ RESULTS = ROOT / "benchmarks" / "results"
 RUNS = ROOT / "runs" / "benchmarks"
 SPACE = ROOT / "benchmarks" / "spaces" / "t5-nano-24.yaml"
 DEFAULT_ARMS = ("stopping", "none", "serial", "process", "peer")
-SHAPE_SUFFIX = "-shape"
 TOLERANCE = 1e-6  # points
 
 
@@ -51,10 +50,10 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="rte")
     parser.add_argument("--data-dir", type=Path, help="the task's data in the hub's layout [the hub]")
-    shapes = ", ".join(f"{name}{SHAPE_SUFFIX}" for name in SHAPES)
-    parser.add_argument("--backbone", default="t5-nano", help=f"t5-nano, a hub id, a folder, or, of random "
-                        f"weights, {shapes}")  # fmt: skip
-    parser.add_argument("--tokenizer", type=Path, help="folder of the tokenizer for random weights [t5-nano's]")
+    shapes = ", ".join(f"{name}{SUFFIX}" for name in SHAPES)
+    parser.add_argument("--backbone", default="t5-nano", help="t5-nano, a hub id, a folder, or, of t5-nano's "
+                        f"weights grown, {shapes}")  # fmt: skip
+    parser.add_argument("--tokenizer", type=Path, help="folder of the tokenizer for grown weights [t5-nano's]")
     parser.add_argument("--space", type=Path, default=SPACE, help="file with 24 configurations of ADePT")
     parser.add_argument("--steps", type=int, help="updates of a trial [the space's]")
     parser.add_argument("--eval-every", type=int, help="[the space's]")
@@ -78,11 +77,11 @@ def grid_of(args: argparse.Namespace) -> Grid:
         UserError: what a search would refuse, and a peer's part that is none.
     """
     backbone = args.backbone
-    if backbone.removesuffix(SHAPE_SUFFIX) in SHAPES and backbone.endswith(SHAPE_SUFFIX):
+    if shape := shape_of(backbone):
         tokenizer = f"-{args.tokenizer.name}" if args.tokenizer else ""
-        folder = RUNS / "shapes" / f"{backbone}{tokenizer}"
+        folder = RUNS / "grown" / f"{backbone}{tokenizer}"
         folder.parent.mkdir(parents=True, exist_ok=True)
-        backbone = str(write_shape(backbone.removesuffix(SHAPE_SUFFIX), folder, args.tokenizer))
+        backbone = str(write_shape(shape, folder, args.tokenizer))
     task, backbone = (str(Path(n).resolve()) if Path(n).exists() else n for n in (args.task, backbone))
     asked = ("data_dir", "steps", "eval_every", "batch_size")
     settings = SearchSettings(

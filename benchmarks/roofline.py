@@ -1,6 +1,6 @@
 """How near a stacked step comes to what the device can do.
 
-    python -m benchmarks.roofline [--backbone random:t5-base --device cuda --precision bfloat16]
+    python -m benchmarks.roofline [--backbone t5-base-shape --device cuda --precision bfloat16]
 
 The floor counts the operations that no implementation can avoid: every encoder matrix forward, and backward to its
 input, for each real token of prompt and source (no padding), and attention's products at each row's own length. The
@@ -118,7 +118,7 @@ def main() -> None:
     console.print(table)
     console.print(f"memory copies at {memory / 2**30:.1f} GiB/s")
     RESULTS.mkdir(exist_ok=True)
-    name = args.backbone.replace("random:", "").split("/")[-1]
+    name = args.backbone.split("/")[-1]
     out = RESULTS / f"roofline-{name}-{args.device}-{args.precision}.json"
     out.write_text(json.dumps(found, indent=1) + "\n")
     print(out)

@@ -1,7 +1,7 @@
 """Trial-steps a second and peak memory against the number of stacked trials, on rows of RTE's real lengths.
 
     python -m benchmarks.throughput                                        # t5-nano on one CPU core
-    python -m benchmarks.throughput --backbone random:t5-base --device cuda --batch-size 32
+    python -m benchmarks.throughput --backbone t5-base-shape --device cuda --batch-size 32
 
 Each K runs in a process of its own, so that its peak memory is its own; the processes of K = 1 and of the largest K are
 compared as "24 trials in one engine" against "24 processes". Writes benchmarks/results/throughput-BACKBONE.json.
@@ -76,7 +76,7 @@ def private_memory() -> float:
 def main() -> None:
     """Measure each K, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbone", default="t5-nano", help="t5-nano, a folder, or random:t5-small|t5-base|t5-large")
+    parser.add_argument("--backbone", default="t5-nano", help="t5-nano, a folder, or t5-small-shape and the like")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch-size", type=int, default=32)
@@ -112,7 +112,7 @@ def main() -> None:
         )
     Console(width=110).print(table)
     RESULTS.mkdir(exist_ok=True)
-    name = args.backbone.replace("random:", "").split("/")[-1]
+    name = args.backbone.split("/")[-1]
     out = RESULTS / f"throughput-{name}-{args.device}-{args.precision}.json"
     out.write_text(json.dumps({"settings": vars(args), "stacks": found}, indent=1) + "\n")
     print(out)

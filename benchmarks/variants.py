@@ -1,6 +1,6 @@
 """What each part of the fast path is worth: a stacked step with one thing done the other way, side by side.
 
-    python -m benchmarks.variants [--backbone random:t5-small] [--compile]
+    python -m benchmarks.variants [--backbone t5-small-shape] [--compile]
 
 All variants take turns, round after round in one process, and each variant's fastest round counts. Time is this
 process's own on one thread, so that other work on the machine weighs less. Prints the table that NOTES.md quotes and
@@ -185,7 +185,7 @@ def fused_attention(_: T5, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropou
 def main() -> None:
     """Take turns, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbone", default="t5-nano", help="t5-nano, a folder with a T5, or random:t5-small")
+    parser.add_argument("--backbone", default="t5-nano", help="t5-nano, a folder with a T5, or t5-small-shape")
     parser.add_argument("--stack", type=int, default=4, help="trials")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
@@ -213,7 +213,7 @@ def main() -> None:
         table.add_row(name, f"{seconds:.3f}", f"{seconds / base:.2f}")
     Console(width=100).print(table)
     RESULTS.mkdir(exist_ok=True)
-    name = args.backbone.replace("random:", "").split("/")[-1]
+    name = args.backbone.split("/")[-1]
     found = {"settings": vars(args), "seconds": best, "first_round_seconds": first}
     (RESULTS / f"variants-{name}.json").write_text(json.dumps(found, indent=1) + "\n")
 

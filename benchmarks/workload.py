@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.t5_shapes import SHAPES, write_shape
+from benchmarks.t5_shapes import shape_of, write_shape
 from trials.backbones import Backbone, load_backbone
 from trials.config import TrialConfig, Value
 from trials.methods import make_method
@@ -55,10 +55,9 @@ def rte_lengths() -> list[int]:
 
 
 def backbone(name: str, precision: Precision, device: str) -> Backbone:
-    """t5-nano, a folder, a hub id; or ``random:`` and a name of `t5_shapes.SHAPES`, made with random weights."""
-    shape = name.removeprefix("random:")
-    if name.startswith("random:") and shape in SHAPES:
-        name = str(write_shape(shape, Path(tempfile.gettempdir()) / f"adept-{shape}"))
+    """t5-nano, a folder, a hub id; or a shape of `benchmarks.t5_shapes`, such as ``t5-base-shape``."""
+    if shape := shape_of(name):
+        name = str(write_shape(shape, Path(tempfile.gettempdir()) / f"adept-grown-{shape}"))
     return load_backbone(name, device, precision)
 
 
