@@ -15,6 +15,7 @@ from orchestrator.commands.replay import replay
 from orchestrator.commands.report import report
 from orchestrator.commands.verify import verify
 from orchestrator.commands.watch import stop, watch
+from orchestrator.halving import ETA
 from orchestrator.messages import with_messages
 from orchestrator.planning import Plan, make_plan
 from orchestrator.search_folder import OPTIONS, find_search
@@ -62,7 +63,7 @@ def search(
         option("promotion: pause, go on with the best; asha, median: stop poor trials; none [promotion]", "NAME"),
     ] = None,
     grace: Annotated[str | None, option("updates before the first decision [a quarter of the budget]", "N")] = None,
-    eta: Annotated[str | None, option("asha, promotion: one in N trials goes on at each rung [4]", "N")] = None,
+    eta: Annotated[str | None, option(f"asha, promotion: one in N trials goes on at each rung [{ETA}]", "N")] = None,
     search: Annotated[
         str | None, option("grid: the space's own; random, tpe, gp: drawn from its ranges [grid]", "NAME")
     ] = None,

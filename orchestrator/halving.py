@@ -8,6 +8,9 @@ from typing import Any
 
 from orchestrator.decisions import Decision, Policy, Rung, Verdict
 
+ETA = 4
+"""One in so many trials goes on at each rung, where nothing else is asked for."""
+
 
 def default_grace(steps: int, eval_every: int) -> int:
     """A quarter of the budget, in whole reports, and at least one report.

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestrator.halving import ETA
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 
@@ -64,7 +65,7 @@ class SearchSettings(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 42
     scheduler: str = "promotion"
     grace: Positive | None = None
-    eta: Annotated[int, Field(ge=2)] = 4
+    eta: Annotated[int, Field(ge=2)] = ETA
     search: str = "grid"
     samples: Positive | None = None
     seeds: Positive = 1

@@ -18,11 +18,11 @@ from orchestrator.planning import make_plan
 from orchestrator.plans import EngineSpec
 from orchestrator.provenance import describe_hardware
 from orchestrator.records import RecordError, Report, SearchRecord, TrialRecord
-from orchestrator.search_folder import OPTIONS
+from orchestrator.search_folder import OPTIONS, find_search
 from orchestrator.settings import read_settings
 from orchestrator.summarizer.sources import RECORD
 from trials.config import TrialConfig
-from trials.errors import UserError, did_you_mean
+from trials.errors import UserError
 
 DRIFT = {"float32": 2.0, "bfloat16": 4.0}
 """Standard errors of the validation score by which a score may differ, by precision, where numbers need not be equal;
@@ -99,10 +99,7 @@ def from_folder(name: str, number: int, output: Path) -> Recorded:
     Raises:
         UserError: no such search or trial. RecordError: the record cannot be read.
     """
-    folder = output / name
-    if not (folder / OPTIONS).exists():
-        there = sorted(file.parent.name for file in output.glob(f"*/{OPTIONS}"))
-        raise UserError([f"{name}/{number}: {output} holds no search of that name{did_you_mean(name, there)}"])
+    folder = find_search(name, output)
     return _recorded(SearchRecord.load(folder / RECORD), number, json.loads((folder / OPTIONS).read_text()))
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.halving import ETA
 from orchestrator.messages import with_messages
 from orchestrator.replay.curves import Grid, read_curves, record
 from orchestrator.replay.figures import SCHEDULERS, Row, Setting, compare
@@ -25,7 +26,7 @@ def replay(
     grace: Annotated[
         float | None, typer.Option(metavar="SHARE", help="first rung, as a share of the budget [as a search's own]")
     ] = None,
-    eta: Annotated[int, typer.Option(metavar="N", help="one in N goes on at each rung")] = 4,
+    eta: Annotated[int, typer.Option(metavar="N", help="one in N goes on at each rung")] = ETA,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="decide independently of the order of arrival")
     ] = False,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.decisions import Policy
-from orchestrator.halving import default_grace
+from orchestrator.halving import ETA, default_grace
 from orchestrator.replay.baselines import RayAsha, first_look, random_subset, whole
 from orchestrator.replay.curves import Grid
 from orchestrator.replay.simulate import Outcome, replay
@@ -36,7 +36,7 @@ class Setting:
 
     scheduler: str
     grace: float | None = None
-    eta: int = 4
+    eta: int = ETA
     deterministic: bool = False
 
     def policy(self, grid: Grid) -> Policy:
