@@ -208,7 +208,7 @@ class T5:
         places = bucket(
             distance, c.relative_attention_num_buckets, c.relative_attention_max_distance, both_ways=both_ways
         )
-        return F.embedding(places, table).permute(2, 0, 1)[None].to(self.dtype)
+        return F.embedding(places, table).to(self.dtype).permute(2, 0, 1).contiguous()[None]
 
     def _normed(self, x: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The residual stream with an output added to it, and its norm."""
