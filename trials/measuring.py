@@ -22,10 +22,14 @@ from trials.passes import PassCost
 from trials.trial import Split
 
 SECONDS = 1.0
-"""Measuring ends at the size that would take longer than this."""
+"""A size that would take longer than this is measured only if the one before was faster a token than its half."""
+
+LONGEST = 4.0
+"""Seconds of one pass beyond which none is tried."""
 
 REPEATS = 3
-"""Each size is timed this often; the fastest counts, for other work on the machine only ever slows."""
+"""Each size is timed this often, and twice where that would take longer than `SECONDS`; the fastest counts, for other work
+on the machine only ever slows, and the first pass of a size may have to make its kernels."""
 
 GAIN = 1.05
 """A larger pass must be this much faster a token to be worth its memory."""
@@ -80,11 +84,15 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     rows = max(1, 256 // typical)
     _pass(backbone, rows, typical, answer, changes)  # the first pass of a process pays for libraries and threads
     while True:
-        times.append(min(_pass(backbone, rows, typical, answer, changes) for _ in range(REPEATS)))
+        repeats = REPEATS if not times or times[-1] * 2 * REPEATS < SECONDS else 2
+        times.append(min(_pass(backbone, rows, typical, answer, changes) for _ in range(repeats)))
         sizes.append(rows * typical)
         per_token = memory.risen() / sizes[-1]
         full = per_token * sizes[-1] * 2 > memory.room * SAFETY
-        if full or times[-1] * 2 * REPEATS > SECONDS or rows * 2 > most_rows:
+        # On a large model one row takes its time and says nothing of many: what a pass costs by itself is shared.
+        gains = len(times) == 1 or times[-1] * GAIN < times[-2] * sizes[-1] / sizes[-2]
+        slow = times[-1] * 2 * REPEATS > SECONDS and not (gains and times[-1] * 2 < LONGEST)
+        if full or slow or rows * 2 > most_rows:
             break
         rows *= 2
     if memory_limit is not None and per_token * int(lengths.max()) > memory.room:

@@ -10,7 +10,7 @@ from test_engine import data
 from trials.backbones import Backbone
 from trials.engine import Engine, EngineSettings
 from trials.errors import UserError
-from trials.measuring import FEWEST_SLOTS, MOST_SLOTS, measure
+from trials.measuring import FEWEST_SLOTS, LONGEST, MOST_SLOTS, measure
 
 
 def test_passes_and_slots_are_found_by_measuring(backbone: Backbone) -> None:
@@ -18,6 +18,22 @@ def test_passes_and_slots_are_found_by_measuring(backbone: Backbone) -> None:
     assert FEWEST_SLOTS <= found.slots <= MOST_SLOTS
     assert found.cost.most >= 64 and 16 <= found.cost.fixed <= found.cost.most
     assert found.tokens_per_second > 0
+
+
+def test_a_slow_model_is_measured_as_long_as_larger_passes_gain(t5: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass takes 0.3 s whatever is in it, and half a millisecond a token: one row alone would say 1,000 a second."""
+    rows_tried: list[int] = []
+
+    def slow(backbone: Backbone, rows: int, length: int, *_: object) -> float:
+        rows_tried.append(rows)
+        return 0.3 + 5e-4 * rows * length
+
+    monkeypatch.setattr("trials.measuring._pass", slow)
+    found = measure(t5, Rows(40), config())
+    assert found.cost.most > 2000 and found.tokens_per_second > 1500
+    assert found.cost.fixed == pytest.approx(600, rel=0.01)  # tokens' worth of the 0.3 s
+    assert all(rows_tried.count(rows) == 2 for rows in rows_tried[4:])  # the first size is timed more often
+    assert slow(t5, rows_tried[-1], 1) < LONGEST
 
 
 def test_a_limit_makes_passes_smaller(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
