@@ -28,8 +28,8 @@ LONGEST = 4.0
 """Seconds of one pass beyond which none is tried."""
 
 REPEATS = 3
-"""Each size is timed this often, and twice where that would take longer than `SECONDS`; the fastest counts, for other work
-on the machine only ever slows, and the first pass of a size may have to make its kernels."""
+"""Each size is timed this often, or twice where that would take longer than `SECONDS`; the fastest counts, for other
+work on the machine only ever slows, and the first pass of a size may have to make its kernels."""
 
 GAIN = 1.05
 """A larger pass must be this much faster a token to be worth its memory."""
