@@ -48,6 +48,7 @@ def answers(
             decoder step. The result is that of greedy decoding either way.
         cost: how to cut passes.
     """
+    cost = cost or PassCost(grain=backbone.grain)
     tree = AnswerTree(labels)
     tree = tree if tree.worthwhile and max(map(len, tree.labels)) <= max_new_tokens else AnswerTree([])
     nodes = tree.tokens if backbone.embeds_answers else []
@@ -58,9 +59,9 @@ def answers(
     found: list[list[str]] = []
     for first in range(0, len(methods), together):
         these = methods[first : first + together]
-        answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens)
+        answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens, cost)
         with changes_of(backbone, these[0]).applied() if these[0].INNER else nullcontext():
-            found += answering.run(cost or PassCost(grain=backbone.grain))
+            found += answering.run()
     return found
 
 
@@ -95,26 +96,27 @@ class _Answering:
         nodes: int,
         tree: AnswerTree,
         max_new_tokens: int,
+        cost: PassCost,
     ) -> None:
         self.backbone, self.methods, self.rows, self.nodes = backbone, methods, rows, nodes
-        self.tree, self.max_new_tokens = tree, max_new_tokens
+        self.tree, self.max_new_tokens, self.cost = tree, max_new_tokens, cost
         groups = [Group(members, [methods[k] for k in members]) for members in grouped(methods)]
         depths = np.array(tree.depths[1 : nodes + 1], dtype=np.int64) - 1
         positions = [np.concatenate([np.arange(len(row) - nodes), len(row) - nodes + depths]) for row in rows]
         self.table = Table(groups, [Part(rows, positions=positions)] * len(methods), backbone.embedding)
 
     @torch.no_grad()
-    def run(self, cost: PassCost) -> list[list[str]]:
+    def run(self) -> list[list[str]]:
         """Answers by method and row."""
         pairs = [(k, i) for k in range(len(self.methods)) for i in range(len(self.rows))]
         lengths = [self.methods[k].prompt_length + len(self.rows[i]) for k, i in pairs]
         tokens: dict[tuple[int, int], Sequence[int]] = {}
         unread = pairs  # to be read, or read again, and answered token by token
         if self.tree.labels:
-            parts = ([pairs[place] for place in places] for places in passes(lengths, cost))
+            parts = ([pairs[place] for place in places] for places in passes(lengths, self.cost))
             unread = [pair for part in parts for pair in self._follow(part, tokens)]
         for k in sorted({k for k, _ in unread}):
-            self._decode(k, [i for other, i in unread if other == k], cost, tokens)
+            self._decode(k, [i for other, i in unread if other == k], tokens)
         texts = self.backbone.text([tokens[pair] for pair in pairs])
         return [texts[k * len(self.rows) : (k + 1) * len(self.rows)] for k in range(len(self.methods))]
 
@@ -135,14 +137,14 @@ class _Answering:
         """Rows of a pass, with so many of the tree's nodes behind each source."""
         cut = self.nodes - nodes
         places = [self.table.row(k, i) for k, i in pairs]
-        index = self.table.index([p[: len(p) - cut] for p in places], self.backbone.grain)
+        index = self.table.index([p[: len(p) - cut] for p in places], self.cost.grain)
         lengths = [len(p) - cut for p in places]
         numbers = self.backbone.numbers
         return Inputs(self.table.values[index], numbers(lengths), numbers([n - nodes for n in lengths]))
 
-    def _decode(self, k: int, rows: Sequence[int], cost: PassCost, tokens: dict[tuple[int, int], Any]) -> None:
+    def _decode(self, k: int, rows: Sequence[int], tokens: dict[tuple[int, int], Any]) -> None:
         """Answer some rows of a method token by token."""
-        for places in passes([len(self.rows[i]) for i in rows], cost):
+        for places in passes([len(self.rows[i]) for i in rows], self.cost):
             these = [(k, rows[place]) for place in places]
             inputs = self._inputs(these, 0)
             told = self.backbone.greedy(inputs, self.max_new_tokens, partial(self._embed, self.methods[k], inputs))
