@@ -22,8 +22,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.checkpoint_files import adapter_files
-from orchestrator.engines import build_engine, test_scores
+from orchestrator.engines.actor import build_engine, test_scores
+from orchestrator.folder.checkpoints import adapter_files
 from orchestrator.planning import EngineSpec
 from orchestrator.records import SearchRecord
 from orchestrator.summarizer.select import choose_winner

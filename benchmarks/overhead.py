@@ -30,11 +30,11 @@ from orchestrator.progress import Progress
 from orchestrator.quiet import silence_libraries
 from orchestrator.records import SearchRecord
 from orchestrator.settings import read_settings
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.tracker import Tracker
 from trials.config import Report, TrialConfig
 
 if TYPE_CHECKING:
-    from orchestrator.engines import Build
+    from orchestrator.engines.actor import Build
     from orchestrator.tuning import Search
 
 RESULTS = Path(__file__).parent / "results"
@@ -93,7 +93,7 @@ class NullEngine:
 
 
 def null_engine(spec: EngineSpec, device: str) -> NullEngine:
-    """What the pool is given in the place of `orchestrator.engines.build_engine`."""
+    """What the pool is given in the place of `orchestrator.engines.actor.build_engine`."""
     return NullEngine()
 
 

@@ -32,7 +32,7 @@ from benchmarks.overhead import RESULTS, NullEngine, plan_of, search_of
 from orchestrator.planning import EngineSpec
 from orchestrator.progress import Progress
 from orchestrator.quiet import silence_libraries
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.tracker import Tracker
 
 REPORTS = 2  # of a trial
 EVERY = 10  # updates between two of them
@@ -54,7 +54,7 @@ class PretendingEngine(NullEngine):
 
 
 def pretending_engine(spec: EngineSpec, device: str) -> PretendingEngine:
-    """What the pool is given in the place of `orchestrator.engines.build_engine`."""
+    """What the pool is given in the place of `orchestrator.engines.actor.build_engine`."""
     assert spec.slots is not None
     return PretendingEngine(spec.slots, float(os.environ["SCALE_UPDATE"]))
 

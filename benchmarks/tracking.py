@@ -27,7 +27,7 @@ from rich.table import Table
 
 from orchestrator.provenance import describe_hardware
 from orchestrator.quiet import silence_libraries
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.tracker import Tracker
 
 RESULTS = Path(__file__).parent / "results"
 LEARNING_RATES = {"learning_rate/prompt": 0.3, "learning_rate/mlp": 1e-3}

@@ -15,13 +15,13 @@ from orchestrator.commands.replay import replay
 from orchestrator.commands.report import report
 from orchestrator.commands.verify import verify
 from orchestrator.commands.watch import stop, watch
-from orchestrator.halving import ETA
+from orchestrator.folder.layout import OPTIONS, find_search
+from orchestrator.folder.twin_files import read_either
 from orchestrator.messages import with_messages
 from orchestrator.planning import Plan, make_plan
-from orchestrator.search_folder import OPTIONS, find_search
 from orchestrator.settings import default_output, default_storage, read_settings
-from orchestrator.storing import take_up_by_name
-from orchestrator.twin_files import read_either
+from orchestrator.stopping.halving import ETA
+from orchestrator.storage.storing import take_up_by_name
 from search_spaces import space_names
 from trials.errors import UserError
 

@@ -7,20 +7,20 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.checkpoint_files import adapter_files
+from orchestrator.engines.training_loop import write_files
+from orchestrator.folder.checkpoints import adapter_files
+from orchestrator.folder.layout import ADAPTER, PAGE, TUNE, Files, checkpoints_of, shown_path
 from orchestrator.messages import INTERRUPTED
 from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord, TestResult, TrialRecord
 from orchestrator.rounds import OPEN
-from orchestrator.search_folder import ADAPTER, PAGE, TUNE, Files, checkpoints_of, shown_path
 from orchestrator.settings import output_option
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.select import choose_winner
 from orchestrator.summarizer.sources import RECORD
 from orchestrator.summarizer.tables import terminal, write_summary
-from orchestrator.telling import tell_end
-from orchestrator.tracking import Tracker
-from orchestrator.training_loop import write_files
+from orchestrator.tracking.telling import tell_end
+from orchestrator.tracking.tracker import Tracker
 
 
 def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console) -> int:

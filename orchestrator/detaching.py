@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.connecting import HEAD_OF_A_CLUSTER
-from orchestrator.owners import is_here, running_owner
+from orchestrator.folder.layout import Files
+from orchestrator.folder.log import LOG, WIDTH, follow, heading
+from orchestrator.folder.owners import is_here, running_owner
 from orchestrator.plans import Plan
-from orchestrator.search_folder import Files
-from orchestrator.search_log import LOG, WIDTH, follow, heading
 from orchestrator.settings import SearchSettings, flag
 from trials.errors import UserError
 

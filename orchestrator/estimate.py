@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.engine_count import engines_needed
+from orchestrator.engines.count import engines_needed
 from orchestrator.planning import Plan
 
 FLOAT32_TFLOPS = {

@@ -16,10 +16,10 @@ INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 def with_messages(run: Callable[[], int]) -> None:
     """Run; a user's error becomes one message on stderr and exit code 2, without a traceback."""
-    from orchestrator.disk import DiskFullError, is_full
-    from orchestrator.journal import JournalError
+    from orchestrator.folder.disk import DiskFullError, is_full
+    from orchestrator.folder.journal import JournalError
     from orchestrator.records import RecordError
-    from orchestrator.tracking_store import TrackingError
+    from orchestrator.tracking.store import TrackingError
 
     try:
         code = run()

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from orchestrator.halving import default_grace
 from orchestrator.plans import GB, EngineSpec, Plan, PlannedTrial
 from orchestrator.settings import LEARNING, SearchSettings
-from orchestrator.storage_uris import storage_problems
+from orchestrator.stopping.halving import default_grace
+from orchestrator.storage.uris import storage_problems
 from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
 from search_spaces import Settings as SpaceSettings
 from trials.backbone_facts import DEFAULT, Facts, describe

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from orchestrator.halving import expected_end, expected_share
-from orchestrator.median import expected_median_share
+from orchestrator.engines.shipping import Shipment
 from orchestrator.settings import LEARNING, Precision, SearchSettings, drawn_by_chance
-from orchestrator.shipping import Shipment
-from orchestrator.storage import shown
+from orchestrator.stopping.halving import expected_end, expected_share
+from orchestrator.stopping.median import expected_median_share
+from orchestrator.storage.files import shown
 from search_spaces import Configuration, Space, parameter_count
 from search_spaces import Settings as SpaceSettings
 from trials.backbone_facts import DEFAULT, Facts
@@ -35,7 +35,7 @@ class EngineSpec:
         slots: trials that an engine holds at once; None: as many as pay, found by measuring.
         typical: a trial to measure the device with.
         deterministic: compute each trial as if it were alone (`trials.engine.EngineSettings`).
-        shipments: paths above that a host without them finds in the storage (`orchestrator.shipping`).
+        shipments: paths above that a host without them finds in the storage (`orchestrator.engines.shipping`).
     """
 
     task: str

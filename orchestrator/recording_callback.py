@@ -12,7 +12,7 @@ from ray.exceptions import RayActorError
 from ray.tune.progress_reporter import TrialProgressCallback
 
 from orchestrator.records import TrialRecord
-from orchestrator.tracking_callback import TrackingCallback, error_of
+from orchestrator.tracking.callback import TrackingCallback, error_of
 
 LOSSES = 20  # of a trial's actor, with its host or by itself, that do not count as retries
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import tracking_notes as notes
-from orchestrator.checkpoint_files import ADAPTER, FACTS
-from orchestrator.kept_checkpoints import name_of_step
+from orchestrator.folder.checkpoints import ADAPTER, FACTS
+from orchestrator.folder.kept_checkpoints import name_of_step
 from orchestrator.plans import PlannedTrial
 from orchestrator.records import Report, TrialRecord
-from orchestrator.storage import Folder
-from orchestrator.tracking_runs import PARENT
-from orchestrator.tracking_store import Store
+from orchestrator.storage.files import Folder
+from orchestrator.tracking import notes
+from orchestrator.tracking.runs import PARENT
+from orchestrator.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.decisions import NoStopping, Policy
-from orchestrator.journal import Journal
-from orchestrator.judge import Judge
+from orchestrator.folder.journal import Journal
 from orchestrator.plans import Plan, PlannedTrial
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.searchers import ConfigurationSearch
+from orchestrator.stopping.decisions import NoStopping, Policy
+from orchestrator.stopping.judge import Judge
 from orchestrator.summarizer.select import choose_winner
 
 SETTLED = ("finished", "stopped early", "diverged")  # a failed trial is tried again when its search is resumed

@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from orchestrator import provenance
-from orchestrator.checkpoint_files import remove_unfinished
 from orchestrator.concluding import conclude, interrupted
+from orchestrator.folder.checkpoints import remove_unfinished
+from orchestrator.folder.layout import OPTIONS, PAGE, TUNE, Files, checkpoints_of
+from orchestrator.folder.lock import LockError, SearchLock
+from orchestrator.folder.log import followed
+from orchestrator.folder.twin_files import keep_record, write_twice
 from orchestrator.planning import Plan
 from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
 from orchestrator.rerun import trials_to_rerun
 from orchestrator.reuse import take_over_equal
-from orchestrator.search_folder import OPTIONS, PAGE, TUNE, Files, checkpoints_of
-from orchestrator.search_lock import LockError, SearchLock
-from orchestrator.search_log import followed
-from orchestrator.storing import complete, held, take_up
+from orchestrator.storage.storing import complete, held, take_up
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.published import comparison
 from orchestrator.summarizer.sources import STARTED
 from orchestrator.summarizer.tables import terminal, write_summary
-from orchestrator.telling import not_told, open_tracker, tell_the_rest
-from orchestrator.tracking import Tracker
-from orchestrator.twin_files import keep_record, write_twice
+from orchestrator.tracking.telling import not_told, open_tracker, tell_the_rest
+from orchestrator.tracking.tracker import Tracker
 from trials.errors import UserError
 
 if TYPE_CHECKING:

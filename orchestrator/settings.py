@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from orchestrator.halving import ETA
+from orchestrator.stopping.halving import ETA
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 

@@ -12,10 +12,10 @@ import ray
 from ray import tune
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from orchestrator.directory import Rooms
-from orchestrator.kept_checkpoints import PAUSED, keep, latest_kept, read_kept
-from orchestrator.lost_actors import LOST_ACTOR
-from orchestrator.training_loop import Files, Room, TrialLostError
+from orchestrator.engines.directory import Rooms
+from orchestrator.engines.lost_actors import LOST_ACTOR
+from orchestrator.engines.training_loop import Files, Room, TrialLostError
+from orchestrator.folder.kept_checkpoints import PAUSED, keep, latest_kept, read_kept
 
 LOSSES = 2  # of an engine, one after another without a report between them, that a trial puts up with by itself
 RAMP = 30.0  # seconds in which a search's actors should have started

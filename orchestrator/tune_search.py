@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from orchestrator.schedulers import JudgedScheduler
+from orchestrator.stopping.schedulers import JudgedScheduler
 
 
 class TuneSearch(Searcher):

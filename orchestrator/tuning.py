@@ -12,24 +12,24 @@ from typing import Any
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 
-from orchestrator.checkpoint_files import SCRATCH, adapter_here, attempts, damaged, next_attempt, to_go_on_from
-from orchestrator.decisions import Verdict
-from orchestrator.disk import DiskFullError, is_full, no_room, tells_of_full
-from orchestrator.engine_pool import ACTOR_BYTES, EnginePool
-from orchestrator.engines import Build, Files, build_engine
-from orchestrator.judge import Judge
-from orchestrator.kept_checkpoints import remove_tree
-from orchestrator.nodes import own_node
+from orchestrator.engines.actor import Build, Files, build_engine
+from orchestrator.engines.nodes import own_node
+from orchestrator.engines.pool import ACTOR_BYTES, EnginePool
+from orchestrator.folder.checkpoints import SCRATCH, adapter_here, attempts, damaged, next_attempt, to_go_on_from
+from orchestrator.folder.disk import DiskFullError, is_full, no_room, tells_of_full
+from orchestrator.folder.kept_checkpoints import remove_tree
+from orchestrator.folder.lock import LockError
 from orchestrator.plans import Plan, PlannedTrial
 from orchestrator.progress import Progress
 from orchestrator.proposals import make_searcher
 from orchestrator.recording_callback import RecordingCallback, Silent
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
-from orchestrator.schedulers import JudgedScheduler, make_policy
-from orchestrator.search_lock import LockError
-from orchestrator.storage import KEPT, Folder, StorageError, tells_of_storage
-from orchestrator.tracking import Tracker
+from orchestrator.stopping.decisions import Verdict
+from orchestrator.stopping.judge import Judge
+from orchestrator.stopping.schedulers import JudgedScheduler, make_policy
+from orchestrator.storage.files import KEPT, Folder, StorageError, tells_of_storage
+from orchestrator.tracking.tracker import Tracker
 from orchestrator.trainable import TrialActor
 from orchestrator.tune_search import TuneSearch
 from trials.errors import UserError

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.folder.layout import OPTIONS, find_search
 from orchestrator.planning import make_plan
 from orchestrator.plans import EngineSpec
 from orchestrator.provenance import describe_hardware
 from orchestrator.records import RecordError, Report, SearchRecord, TrialRecord
-from orchestrator.search_folder import OPTIONS, find_search
 from orchestrator.settings import read_settings
 from orchestrator.summarizer.sources import RECORD
 from trials.config import TrialConfig
@@ -111,9 +111,9 @@ def from_store(run_id: str, tracking_uri: str | None) -> Recorded:
     """
     from mlflow.exceptions import MlflowException
 
-    from orchestrator.tracking_runs import PARENT
-    from orchestrator.tracking_search import record_of
-    from orchestrator.tracking_store import open_for_reading
+    from orchestrator.tracking.runs import PARENT
+    from orchestrator.tracking.searches import record_of
+    from orchestrator.tracking.store import open_for_reading
 
     client, shown = open_for_reading(tracking_uri)
     try:
@@ -152,7 +152,7 @@ def compare(recorded: Recorded) -> Iterator[Compared]:
     """
     import torch
 
-    from orchestrator.engines import build_engine
+    from orchestrator.engines.actor import build_engine
 
     engine: Any = build_engine(recorded.spec, "cuda" if torch.cuda.is_available() else "cpu")
     provenance = recorded.record.provenance

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.halving import ETA
 from orchestrator.messages import with_messages
 from orchestrator.replay.curves import Grid, read_curves, record
 from orchestrator.replay.figures import SCHEDULERS, Row, Setting, compare
+from orchestrator.stopping.halving import ETA
 from trials.errors import UserError, did_you_mean
 
 

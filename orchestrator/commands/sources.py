@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.settings import default_output
 from orchestrator.summarizer.sources import Found, Selection, read_folders, unique
-from orchestrator.tracking_store import DEFAULT_DATABASE, URI_VARIABLE
+from orchestrator.tracking.store import DEFAULT_DATABASE, URI_VARIABLE
 from trials.errors import UserError
 
 
@@ -66,7 +66,7 @@ def listed(text: str | None) -> tuple[str, ...]:
 
 def _store(uri: str | None) -> Found:
     from orchestrator.quiet import silence_libraries
-    from orchestrator.tracking_search import read_store
+    from orchestrator.tracking.searches import read_store
 
     silence_libraries()
     return read_store(uri)

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.folder.layout import find_search
+from orchestrator.folder.log import LOG, follow, last_lines
+from orchestrator.folder.owners import is_here, running_owner
 from orchestrator.messages import with_messages
-from orchestrator.owners import is_here, running_owner
-from orchestrator.search_folder import find_search
-from orchestrator.search_log import LOG, follow, last_lines
 from orchestrator.settings import default_output
 from trials.errors import UserError
 

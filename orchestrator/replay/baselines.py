@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.decisions import Decision, Policy, Rung, Verdict
 from orchestrator.replay.curves import Grid
 from orchestrator.replay.simulate import Outcome, outcome
+from orchestrator.stopping.decisions import Decision, Policy, Rung, Verdict
 
 
 class RayAsha(Policy):

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.decisions import Policy
-from orchestrator.halving import ETA, default_grace
 from orchestrator.replay.baselines import RayAsha, first_look, random_subset, whole
 from orchestrator.replay.curves import Grid
 from orchestrator.replay.simulate import Outcome, replay
+from orchestrator.stopping.decisions import Policy
+from orchestrator.stopping.halving import ETA, default_grace
 from trials.errors import UserError
 
 RESAMPLES = 2_000  # of the bootstrap
@@ -41,7 +41,7 @@ class Setting:
 
     def policy(self, grid: Grid) -> Policy:
         """A fresh policy for a grid."""
-        from orchestrator.schedulers import make_policy
+        from orchestrator.stopping.schedulers import make_policy
 
         return make_policy(
             self.scheduler,

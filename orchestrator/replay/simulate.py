@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.decisions import Policy
 from orchestrator.replay.curves import Grid
+from orchestrator.stopping.decisions import Policy
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import get_app_client
 
 from benchmarks.tracking import compare, tell
-from orchestrator.tracking import Tracker, TrackingError
+from orchestrator.tracking.tracker import Tracker, TrackingError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(missing()), reason=missing())]
 

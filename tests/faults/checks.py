@@ -13,11 +13,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors import safe_open
 
-from orchestrator.decisions import Decision, NoStopping, Policy, Verdict
-from orchestrator.halving import Asha, Promotion
-from orchestrator.journal import Journal
+from orchestrator.folder.journal import Journal
 from orchestrator.records import SearchRecord
-from orchestrator.tracking_spool import Spool
+from orchestrator.stopping.decisions import Decision, NoStopping, Policy, Verdict
+from orchestrator.stopping.halving import Asha, Promotion
+from orchestrator.tracking.spool import Spool
 from tests.faults.small_search import TASK
 from trials.whole_checkpoints import step_of
 

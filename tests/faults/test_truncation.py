@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from orchestrator.checkpoint_files import adapter_files, checkpoints, damaged, remove_unfinished, to_go_on_from
-from orchestrator.kept_checkpoints import keep, latest_kept, read_kept
+from orchestrator.folder.checkpoints import adapter_files, checkpoints, damaged, remove_unfinished, to_go_on_from
+from orchestrator.folder.kept_checkpoints import keep, latest_kept, read_kept
+from orchestrator.folder.twin_files import copy_of, keep_record, load_record, read_either, write_twice
 from orchestrator.records import SearchRecord, TrialRecord
-from orchestrator.tracking_spool import SEARCH, Spool
-from orchestrator.twin_files import copy_of, keep_record, load_record, read_either, write_twice
+from orchestrator.tracking.spool import SEARCH, Spool
 from trials.errors import UserError
 from trials.whole_checkpoints import FACTS, MANIFEST, manifest, step_of
 
@@ -215,7 +215,7 @@ def test_a_full_disk_keeps_the_spool_in_memory_until_there_is_room(
 
     spool = Spool(tmp_path / "tracking")
     with monkeypatch.context() as patch:
-        patch.setattr("orchestrator.journal.os.pwrite", full)
+        patch.setattr("orchestrator.folder.journal.os.pwrite", full)
         spool.add("view", SEARCH, "the table of the trials", params=[])
         spool.commit()
     assert "stays in memory" in caplog.text and "free some space" in caplog.text

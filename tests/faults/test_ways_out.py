@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.disk import LEAST_ROOM, DiskFullError, no_room, tells_of_full
+from orchestrator.folder.disk import LEAST_ROOM, DiskFullError, no_room, tells_of_full
 from tests.faults.checks import JOURNAL, all_problems
 from tests.faults.small_search import START_SECONDS, Search, make_task
 

@@ -81,7 +81,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without experiments; copied, because laying out its tables takes seconds."""
-    from orchestrator.tracking_store import open_store
+    from orchestrator.tracking.store import open_store
 
     folder = tmp_path_factory.mktemp("mlflow")
     store = open_store(f"sqlite:///{folder / 'mlflow.db'}", "template")

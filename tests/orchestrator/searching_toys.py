@@ -14,7 +14,7 @@ from orchestrator.planning import Plan, make_plan
 from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
 from orchestrator.settings import read_settings
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.tracker import Tracker
 
 
 def toy_plan(folder: Path, rates: list[float], steps: int = 4, **options: object) -> Plan:

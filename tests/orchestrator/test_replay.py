@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from made_records import make_record, make_trial
 
-from orchestrator.decisions import NoStopping
-from orchestrator.halving import Asha, Promotion
 from orchestrator.replay.baselines import RayAsha, first_look, random_subset, whole
 from orchestrator.replay.curves import Curve, Grid, read_curves, record
 from orchestrator.replay.figures import Setting, compare, orders, replays, summarise
 from orchestrator.replay.made import made_grid, power_law, published_shapes, resampled
 from orchestrator.replay.simulate import Outcome, outcome, replay
+from orchestrator.stopping.decisions import NoStopping
+from orchestrator.stopping.halving import Asha, Promotion
 from trials.errors import UserError
 
 PUBLISHED = Path(__file__).parents[2].parent / "shared" / "data" / "dept_learning_curves.csv"

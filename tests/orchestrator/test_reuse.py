@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.checkpoint_files import adapter_files, attempts
+from orchestrator.folder.checkpoints import adapter_files, attempts
 from orchestrator.reuse import Reusable, find, take_over
-from orchestrator.tracking import Tracker
+from orchestrator.tracking.tracker import Tracker
 
 SEARCH = {
     "task": "rte",

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.decisions import NoStopping
 from orchestrator.planning import make_plan
 from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord, Status, TrialRecord
 from orchestrator.rounds import FurtherSeedsRound, OwnSeedRound
 from orchestrator.searchers import ConfigurationSearch, Distributions
 from orchestrator.settings import read_settings
+from orchestrator.stopping.decisions import NoStopping
 
 SPACE = """
 about: four

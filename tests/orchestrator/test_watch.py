@@ -16,18 +16,18 @@ import pytest
 from rich.console import Console
 
 from orchestrator import detaching
-from orchestrator.owners import is_here, running_owner
+from orchestrator.folder.lock import LOCK, STALE, Owner, SearchLock
+from orchestrator.folder.log import LOG, follow, followed, last_lines
+from orchestrator.folder.owners import is_here, running_owner
 from orchestrator.planning import make_plan
 from orchestrator.plans import Plan
-from orchestrator.search_lock import LOCK, STALE, Owner, SearchLock
-from orchestrator.search_log import LOG, follow, followed, last_lines
 from orchestrator.settings import SearchSettings, read_settings
 from tests.faults.small_search import ROOT, START_SECONDS, Search, make_task
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from orchestrator.search_lock import SearchLock
+from orchestrator.folder.lock import SearchLock
 with SearchLock(Path(sys.argv[1]), "mine"):
     print("held", flush=True)
     time.sleep(60)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeGuard
 
-from orchestrator.halving import rungs
 from orchestrator.records import SearchRecord, TrialRecord, is_finite
+from orchestrator.stopping.halving import rungs
 from orchestrator.summarizer import formats
 from orchestrator.summarizer.select import NEVER, Choice, choose_winner
 

@@ -12,9 +12,9 @@ from orchestrator.records import SearchRecord
 from orchestrator.summarizer.groups import make_groups
 from orchestrator.summarizer.model import FoundSearch
 from orchestrator.summarizer.sources import Selection, read_folders, unique
-from orchestrator.tracking import Tracker
-from orchestrator.tracking_search import read_store
-from orchestrator.tracking_store import TrackingError
+from orchestrator.tracking.searches import read_store
+from orchestrator.tracking.store import TrackingError
+from orchestrator.tracking.tracker import Tracker
 from trials.errors import UserError
 
 

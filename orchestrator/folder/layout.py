@@ -1,0 +1,111 @@
+"""What lies where in a search's folder, and whose folder it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.folder.checkpoints import attempts
+from orchestrator.folder.twin_files import copy_of, keep_record, load_record, read_either, write_twice
+from orchestrator.plans import Plan
+from orchestrator.records import SearchRecord
+from orchestrator.storage.files import Folder, StoragePath
+from orchestrator.summarizer.sources import RECORD
+from trials.errors import UserError, did_you_mean
+
+OPTIONS, DEFINITION, TUNE, ADAPTER = "options.json", "definition.json", "tune", "best_adapter"
+PAGE = "report.html"
+
+
+@dataclass
+class Files:
+    """A search's folder.
+
+    Attributes:
+        begun: whether a search has been started in it. said: damage that was found there and what was done about it.
+    """
+
+    folder: Path
+    record: Path = field(init=False)
+    begun: bool = False
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.record = self.folder / RECORD
+
+    def previous(self, plan: Plan) -> SearchRecord | None:
+        """What an earlier run of this search has recorded; None also where that was lost.
+
+        Raises:
+            UserError: the folder belongs to a search with other settings, or to one that cannot be told.
+        """
+        definition = self.folder / DEFINITION
+        if not (definition.exists() or copy_of(definition).exists()):
+            if attempts(self.folder / TUNE):
+                raise UserError([f"--name {plan.name}: {self._unknown()}"])
+            return None
+        self.begun = True
+        before, said = read_either(definition)
+        now = json.loads(json.dumps(plan.definition))
+        changed = sorted(key for key in now | before if now.get(key) != before.get(key))
+        if changed:
+            raise UserError(
+                [
+                    f"--name {plan.name}: {self.folder} holds a search of that name with another "
+                    f"{', '.join(changed)}; choose another --name, or remove the folder"
+                ]
+            )
+        record, lost = load_record(self.record)
+        self.said = [text for text in (said, lost) if text]
+        return record
+
+    def _unknown(self) -> str:
+        return (
+            f"{self.folder / TUNE} holds checkpoints, but {DEFINITION} beside it, which tells of which search, is gone "
+            "with its copy. Nothing was touched; bring it back from a backup, or search under another --name"
+        )
+
+    def begin(self, plan: Plan, options: Mapping[str, Any], record: SearchRecord) -> None:
+        """Write down what the search is, so that it can be taken up again; the definition last, as the sign of it."""
+        keep_record(record, self.record)
+        write_twice(self.folder / OPTIONS, dict(options))
+        write_twice(self.folder / DEFINITION, plan.definition)
+
+
+def stored(plan: Plan) -> StoragePath | None:
+    """A search's place in its storage; None where it has none."""
+    return StoragePath(plan.settings.storage) / plan.name if plan.settings.storage else None
+
+
+def checkpoints_of(plan: Plan) -> Folder:
+    """Where the checkpoints of a search's trials are."""
+    return (stored(plan) or plan.folder) / TUNE
+
+
+def find_search(name: str, output: Path, asked: str = "", sign: str = OPTIONS) -> Path:
+    """The folder of a search that was started.
+
+    Args:
+        output: where searches write. asked: what stands before the name in the command, for the message. sign: the
+            file that a search must have.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if (output / name / sign).exists():
+        return output / name
+    searches = sorted(file.parent.name for file in output.glob(f"*/{sign}"))
+    hint = did_you_mean(name, searches) or (f"; there: {', '.join(searches)}" if searches else "")
+    raise UserError([f"{asked}{name}: there is no such search in {output}{hint}"])
+
+
+def shown_path(path: Path) -> str:
+    """The path from the working folder where it is below it."""
+    with suppress(ValueError):
+        return os.fspath(path.relative_to(Path.cwd()))
+    return os.fspath(path)

@@ -1,0 +1,287 @@
+"""Which trials go on, as plain objects: no Ray, no clock, no randomness, nothing that a restart could lose.
+
+A `Policy` is told of reports and ends of trials and answers with `Decision`s. What it knows follows from what it was
+told alone, so the same events in the same order give the same decisions, in a search and in a replay of one.
+`orchestrator.stopping.judge` keeps both on disk.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+
+class Verdict(StrEnum):
+    """What becomes of a trial."""
+
+    GO_ON = "go on"
+    WAIT = "wait"
+    STOP = "stop"
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One verdict on one trial, and all that it rests on.
+
+    Attributes:
+        number: the trial's.
+        step: the rung, in updates; for a diverged trial that of its report.
+        score: the trial's best validation score up to then, in points; None before the first finite one.
+        rank: its place among the ``n`` scores that were compared, from 1; None where it was compared with a median.
+        cutoff: the least score that goes on; None where nothing was compared.
+    """
+
+    number: int
+    verdict: Verdict
+    step: int
+    score: float | None = None
+    rank: int | None = None
+    n: int = 0
+    cutoff: float | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether the trial trains no further."""
+        return self.verdict in (Verdict.STOP, Verdict.DIVERGED)
+
+    @property
+    def status(self) -> Literal["stopped early", "diverged"]:
+        """The status that the trial's record gets: of use where it ends."""
+        return "diverged" if self.verdict is Verdict.DIVERGED else "stopped early"
+
+    @property
+    def sentence(self) -> str:
+        """Why, in words: ``at step 8,000: 61.2 < cutoff 63.4, rank 9 of 12``."""
+        at = f"at step {self.step:,}: "
+        if self.verdict is Verdict.DIVERGED:
+            last = "it never had a finite one" if self.score is None else f"its best before was {self.score:.1f}"
+            return f"{at}its score is not a number; {last}"
+        among = f"rank {self.rank} of {self.n}" if self.rank is not None else f"the median of {self.n} others"
+        if self.verdict is Verdict.WAIT:
+            return f"{at}{self.score:.1f} waits, {among if self.n else 'first'} so far"
+        if self.cutoff is None:
+            return f"{at}{self.score:.1f} goes on, nothing to compare it with yet"
+        # Two numbers that look equal would contradict the sign between them.
+        digits = next((d for d in (1, 2, 3) if f"{self.score:.{d}f}" != f"{self.cutoff:.{d}f}"), 1)
+        sign = "<" if self.verdict is Verdict.STOP else ">="
+        return f"{at}{self.score:.{digits}f} {sign} cutoff {self.cutoff:.{digits}f}, {among}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `from_dict` is the way back."""
+        return {**asdict(self), "verdict": str(self.verdict)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Decision:
+        """What `as_dict` gave; further keys are passed over."""
+        known = {name: plain[name] for name in cls.__dataclass_fields__}
+        return cls(**{**known, "verdict": Verdict(plain["verdict"])})
+
+
+@dataclass
+class Rung:
+    """A step at which trials are compared.
+
+    Attributes:
+        scores: the best score so far of each trial that came by, by its number, in the order of arrival.
+        verdicts: what was decided about them last.
+        open: numbers of those that were neither let past nor stopped.
+    """
+
+    step: int
+    scores: dict[int, float] = field(default_factory=dict)
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    open: set[int] = field(default_factory=set)
+
+    def enter(self, number: int, score: float) -> None:
+        """A trial comes by."""
+        self.scores[number] = score
+        self.open.add(number)
+
+    def take(self, number: int, verdict: Verdict) -> None:
+        """Something was decided about a trial."""
+        self.verdicts[number] = verdict
+        if verdict is not Verdict.WAIT:
+            self.open.discard(number)
+
+    def forget(self, number: int) -> None:
+        """As if the trial had never come by."""
+        self.scores.pop(number, None)
+        self.verdicts.pop(number, None)
+        self.open.discard(number)
+
+    def cutoff(self, keep: int) -> float:
+        """The score of the last of the ``keep`` best; whoever ties with it goes on as well.
+
+        Infinite where none is kept, and minus that where fewer have come by.
+        """
+        if keep < 1 or keep > len(self.scores):
+            return math.inf if keep < 1 else -math.inf
+        return sorted(self.scores.values(), reverse=True)[keep - 1]
+
+    def rank(self, number: int) -> int:
+        """The trial's place from 1; equal scores share the better one."""
+        return 1 + sum(other > self.scores[number] for other in self.scores.values())
+
+    def decide(self, number: int, keep: int) -> Decision:
+        """Go on if the trial is among the ``keep`` best or ties with the last of them, else stop."""
+        score, cutoff = self.scores[number], self.cutoff(keep)
+        verdict = Verdict.GO_ON if score >= cutoff else Verdict.STOP
+        return Decision(number, verdict, self.step, score, self.rank(number), len(self.scores), cutoff)
+
+
+class Policy(ABC):
+    """Early stopping. Trials are known by their numbers, and all numbers of a search are known from the start.
+
+    A score that is not finite ends a trial as diverged under every policy. A trial that went back to a checkpoint
+    reports some steps twice: it is judged once a rung, by its first report at or after the rung's step.
+
+    Args:
+        numbers: of all trials of the search.
+        steps: budget of a trial, in updates.
+
+    Attributes:
+        rungs: by their steps.
+        over: why trials train no further, by their numbers: their decision, or the status with which they ended.
+    """
+
+    name: str
+
+    def __init__(self, numbers: Iterable[int], steps: int) -> None:
+        self.numbers = frozenset(numbers)
+        self.steps = steps
+        self.rungs: dict[int, Rung] = {}
+        self.over: dict[int, Decision | str] = {}
+        self.best: dict[int, float] = {}
+        self._diverging: dict[int, int] = {}
+        self._unsettled = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the decisions depend on beside the reports."""
+        return {"scheduler": self.name, "steps": self.steps, "numbers": sorted(self.numbers)}
+
+    def report(self, number: int, step: int, score: float, best: float | None = None) -> list[Decision]:
+        """Take a report in; returns what follows from it, about this trial and others, already taken into account.
+
+        Args:
+            step: updates trained.
+            score: on validation, in points, greater is better; may be NaN or infinite.
+            best: the trial's own best score so far, where it may know of reports that this policy was not told of.
+        """
+        self.note(number, step, score, best)
+        return self.settle()
+
+    def end(self, number: int, status: str) -> list[Decision]:
+        """A trial ended by itself: finished, failed, ...; others may have waited for it."""
+        self.note_end(number, status)
+        return self.settle()
+
+    def start(self, number: int, anew: bool = False) -> None:
+        """A trial that had ended is trained again: from its last checkpoint, or ``anew`` and judged anew."""
+        self.over.pop(number, None)
+        if anew:
+            self.best.pop(number, None)
+            for rung in self.rungs.values():
+                rung.forget(number)
+
+    def waits(self, number: int) -> bool:
+        """Whether the trial must not train until a decision lets it."""
+        return number not in self.over and any(
+            rung.verdicts.get(number) is Verdict.WAIT for rung in self.rungs.values()
+        )
+
+    def promotable(self, candidates: Iterable[int]) -> int | None:
+        """The waiting trial among ``candidates`` that a free worker should go on with, if one may go on already."""
+        return None
+
+    def promote(self, number: int) -> Decision:
+        """Let a trial go on that is `promotable`."""
+        raise ValueError(f"trial {number} waits for nothing that a free worker could change")
+
+    def note(self, number: int, step: int, score: float, best: float | None = None) -> None:
+        """Take a report in without deciding."""
+        if number in self.over:
+            return
+        if not math.isfinite(score):
+            self._diverging[number] = step
+            self._unsettled = True
+            return
+        known = [score, self.best.get(number, -math.inf), -math.inf if best is None else best]
+        self.best[number] = max(value for value in known if not math.isnan(value) and value < math.inf)
+        self._pass(number, step, score)
+
+    def note_end(self, number: int, status: str) -> None:
+        """Take an end in without deciding."""
+        self.over.setdefault(number, status)
+        self._unsettled = True
+
+    def take(self, decision: Decision) -> None:
+        """Let a decision count, one of this policy's own or one that was written down earlier."""
+        number, verdict = decision.number, decision.verdict
+        self._diverging.pop(number, None)
+        if verdict is not Verdict.DIVERGED:
+            rung = self.rungs.setdefault(decision.step, Rung(decision.step))
+            if number not in rung.scores and decision.score is not None:
+                rung.enter(number, decision.score)
+            rung.take(number, verdict)
+        if decision.ends:
+            self.over[number] = decision
+
+    def settle(self) -> list[Decision]:
+        """Decide all that can be decided now."""
+        made: list[Decision] = []
+        if not self._unsettled:
+            return made
+        self._unsettled = False
+        for number, step in sorted(self._diverging.items()):
+            made.append(Decision(number, Verdict.DIVERGED, step, self.best.get(number)))
+            self.take(made[-1])
+        for rung in sorted((rung for rung in self.rungs.values() if rung.open), key=lambda rung: rung.step):
+            made += self._judge(rung, sorted(number for number in rung.open if number not in self.over))
+        return made
+
+    def enter(self, rung: Rung, number: int) -> bool:
+        """Note the trial's best score so far at a rung, unless it has one there; whether it had none."""
+        if number in rung.scores:
+            return False
+        rung.enter(number, self.best[number])
+        self._unsettled = True
+        return True
+
+    def complete(self, rung: Rung) -> bool:
+        """Whether no further trial can reach the rung."""
+        return not self.to_come(rung)
+
+    def to_come(self, rung: Rung) -> set[int]:
+        """The trials that can still reach the rung."""
+        return {number for number in self.numbers if number not in rung.scores and number not in self.over}
+
+    def _taken(self, decisions: Iterable[Decision]) -> Iterator[Decision]:
+        for decision in decisions:
+            self.take(decision)
+            yield decision
+
+    @abstractmethod
+    def _pass(self, number: int, step: int, score: float) -> None:
+        """Enter a finite report into the rungs that it reaches."""
+
+    @abstractmethod
+    def _judge(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+        """Decide what can be decided at a rung about the trials that are open there, and `take` it."""
+
+
+class NoStopping(Policy):
+    """Every trial trains its whole budget."""
+
+    name = "none"
+
+    def _pass(self, number: int, step: int, score: float) -> None:
+        return None
+
+    def _judge(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+        return ()

@@ -1,0 +1,80 @@
+"""Whether a storage that a user names can be used: found out before anything starts, and on every host."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from urllib.parse import parse_qsl, urlsplit
+
+from orchestrator.storage.files import StorageError, StoragePath, one_line, opened, shown
+from trials.errors import did_you_mean
+
+SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file")
+SECRET_WORDS = ("key", "secret", "token", "password", "sas", "signature", "credential")
+KEYS = "keys come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the like) or the host's role"
+
+REMEDIES = {
+    "ACCESS_DENIED": "these keys may not write there; ask for the right, or use others",
+    "INVALID_ACCESS_KEY_ID": "the store does not know the key; see to AWS_ACCESS_KEY_ID",
+    "SIGNATURE_DOES_NOT_MATCH": "the secret key is wrong; see to AWS_SECRET_ACCESS_KEY",
+    "NO_SUCH_BUCKET": "there is no such bucket; make it first, or mend its name",
+    "NETWORK_CONNECTION": "nobody answers there; see to the endpoint and the network",
+    "HTTP status 301": "the bucket is in another region; add region=... to the URI",
+    "errno 30": "it is mounted read-only; mount it writable, or name another folder",
+    "errno 13": "the folder is another user's; make it writable, or name another",
+}
+"""What to do, by a sign in the errors of file systems."""
+
+
+def storage_problems(uri: str | None) -> list[str]:
+    """What is wrong with a storage, a sentence each, without its secrets. None is no storage, and right.
+
+    A storage that looks right is tried: a small object is written, read and removed.
+    """
+    if not uri:
+        return []
+    if "://" not in uri:
+        return [f"--storage {uri}: must be a URI, e.g. s3://bucket/folder or file:///mnt/shared"]
+    asked = f"--storage {shown(uri)}"
+    parts = urlsplit(uri)
+    if parts.scheme not in SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        return [f"{asked}: unknown scheme {parts.scheme!r}; known: {known}{did_you_mean(parts.scheme, SCHEMES)}"]
+    problems = []
+    user = parts.netloc.rpartition("@")[0]
+    if user and (":" in user or parts.scheme not in ("abfs", "abfss")):  # there a user is a container
+        problems.append(f"{asked}: a URI with a user or password would be seen by others; {KEYS}")
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if secret := secrets_among(names):
+        problems.append(f"{asked}: {', '.join(secret)} in a URI would be seen by others; {KEYS}")
+    if not parts.path.strip("/") and (parts.scheme == "file" or not parts.netloc):
+        problems.append(f"{asked}: names no bucket or folder; e.g. s3://bucket/folder or file:///mnt/shared")
+    return problems or tried(uri)
+
+
+def secrets_among(names: Iterable[str]) -> list[str]:
+    """Names of a query's values that are better not in a URI."""
+    return [name for name in names if any(word in name.lower() for word in SECRET_WORDS)]
+
+
+def tried(uri: str) -> list[str]:
+    """What goes wrong where an object is written, read and removed: at most one sentence."""
+    probe = StoragePath(uri, patience=0.0) / f".writable-{secrets.token_hex(8)}"
+    asked = f"--storage {shown(uri)}"
+    try:
+        opened(uri)
+        probe.write_bytes(b"adept")
+        content = probe.read_bytes()
+        probe.unlink()
+    except StorageError as error:
+        said = one_line(error.__cause__ or error)
+        return [f"{asked}: {said}{remedy(said)}"]
+    except (OSError, ValueError, NotImplementedError) as error:  # a file system's own words for a wrong URI
+        said = one_line(error)
+        return [f"{asked}: {said}{remedy(said)}"]
+    return [] if content == b"adept" else [f"{asked}: an object that was written there does not come back as it was"]
+
+
+def remedy(said: str) -> str:
+    """What to do about an error of a file system, with a semicolon before it; empty where that is not known."""
+    return next((f"; {text}" for sign, text in REMEDIES.items() if sign.lower() in said.lower()), "")

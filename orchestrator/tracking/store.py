@@ -1,0 +1,278 @@
+"""Where MLflow keeps its runs: which URI, whether it can be written, and the experiment in it, before a trial starts.
+
+Everything that can be wrong with a tracking store is found here within seconds, by probes of our own: MLflow itself
+tries a server that is not there for four minutes and a database for almost two.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from orchestrator.provenance import without_secrets
+from orchestrator.tracking.uris import (
+    DATABASES,
+    DEFAULT_DATABASE,
+    SERVERS,
+    URI_VARIABLE,
+    dialect_of,
+    problems_of,
+    sqlite_file,
+)
+from trials.errors import UserError
+
+if TYPE_CHECKING:  # MLflow takes seconds to import, and reads the settings below when it is imported
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+
+# A driver talks to one store through one thread that tries again by itself: short requests, no progress bars, no
+# addresses printed between the lines of the search, no usage statistics sent from a machine that may have no network.
+_MLFLOW_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would make a run twice whose first request was not answered
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+log = logging.getLogger(__name__)
+
+_CONTACT_SECONDS = 8
+_LOCK_SECONDS = 120
+_DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+
+
+class TrackingError(UserError):
+    """The tracking store cannot be used; ``problems`` names each value, the rule it breaks and the likely fix."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that answered, and the experiment in it.
+
+    Attributes:
+        uri: the URI in full (SQLite: with an absolute path). May hold a password: show ``shown``.
+        database: the SQLite file; None for a server.
+    """
+
+    uri: str
+    client: MlflowClient
+    experiment: Experiment
+    database: Path | None
+
+    @property
+    def shown(self) -> str:
+        """The URI without secrets."""
+        return without_secrets(self.uri)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the URI is the address of a server with a user interface of its own."""
+        return urlsplit(self.uri).scheme in SERVERS
+
+
+def open_store(uri: str | None, experiment: str, artifact_root: Path | None = None) -> Store:
+    """Find or create the store and the experiment.
+
+    Args:
+        uri: a tracking URI; without one ``$MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in the working folder.
+        experiment: its name. A deleted one is brought back.
+        artifact_root: folder for the artifacts of a new experiment in a database; ``mlartifacts`` beside a SQLite file
+            where it is left out. A server has its own.
+
+    Raises:
+        TrackingError: the URI is no tracking URI, or what it names does not answer or cannot be written.
+    """
+    uri, database, named = _resolved(uri, experiment)
+    try:
+        with _quiet_contact():
+            if database is not None:
+                with _writable(database):
+                    return _contact(uri, experiment, artifact_root or database.parent / "mlartifacts", database)
+            _knock(uri)
+            return _contact(uri, experiment, artifact_root or Path.cwd() / "mlartifacts", None)
+    except _UnusableError as error:
+        raise TrackingError([f"{named}: {without_secrets(str(error))}"]) from None
+
+
+def open_for_reading(uri: str | None) -> tuple[MlflowClient, str]:
+    """A client of a store that is there already, and its URI without secrets; nothing is written.
+
+    Args:
+        uri: as for `open_store`.
+
+    Raises:
+        TrackingError: the URI is no tracking URI, or there is no store that answers.
+    """
+    uri, database, named = _resolved(uri, "any")
+    if database is not None and not database.is_file():
+        raise TrackingError(
+            [
+                f"{named}: there is no such database. A search makes one where it is started; name it with "
+                f"--tracking-uri sqlite:///FOLDER/{DEFAULT_DATABASE}, or read folders of results with --runs FOLDER"
+            ]
+        )
+    served = database is None and dialect_of(uri) not in DATABASES
+    try:
+        with _quiet_contact():
+            _knock(uri)
+            try:
+                from mlflow import MlflowClient
+
+                client = MlflowClient(tracking_uri=uri)
+                client.search_experiments(max_results=1)
+            except Exception as error:
+                raise _UnusableError(_explanation(error, served)) from error
+    except _UnusableError as error:
+        raise TrackingError([f"{named}: {without_secrets(str(error))}"]) from None
+    return client, without_secrets(uri)
+
+
+class _UnusableError(Exception):
+    """What is wrong, in words that follow the URI."""
+
+
+def _resolved(uri: str | None, experiment: str) -> tuple[str, Path | None, str]:
+    """The URI in full, its SQLite file where it is one, and how a message names it."""
+    source = "--tracking-uri" if uri else URI_VARIABLE
+    uri = uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / DEFAULT_DATABASE}"
+    named = f"tracking URI {without_secrets(uri)!r} ({source})"
+    problems = problems_of(uri, on_command_line=source != URI_VARIABLE)
+    if not experiment.strip():
+        problems.append("the experiment's name is empty: give it one, such as the name of the task")
+    if problems:
+        raise TrackingError([f"{named}: {problem}" for problem in problems])
+    database = sqlite_file(uri)
+    return (uri if database is None else f"sqlite:///{database}"), database, named
+
+
+@contextmanager
+def _writable(database: Path) -> Iterator[None]:
+    """Hold the database's lock: of eight processes that open a fresh one at once, MLflow lets seven die."""
+    advice = "choose a file in a folder that you may write to, e.g. --tracking-uri sqlite:///$HOME/mlflow.db"
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(database.with_name(f".{database.name}.lock"), timeout=_LOCK_SECONDS):
+            with closing(sqlite3.connect(database, timeout=_CONTACT_SECONDS, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")  # asks for the right to write, and reads the header
+                connection.execute("ROLLBACK")
+            yield
+    except Timeout:
+        raise _UnusableError(f"another process has been creating it for {_LOCK_SECONDS} s: try again") from None
+    except OSError as error:
+        raise _UnusableError(f"its folder cannot be used ({error.strerror}: {error.filename}): {advice}") from None
+    except sqlite3.OperationalError as error:
+        raise _UnusableError(f"the database cannot be written ({error}): {advice}") from None
+    except sqlite3.DatabaseError as error:
+        raise _UnusableError(f"the file is no SQLite database ({error}): name another file") from None
+
+
+def _knock(uri: str) -> None:
+    """See whether a database server answers and lets us in; an HTTP server is asked by MLflow itself."""
+    parts, dialect = urlsplit(uri), dialect_of(uri)
+    if dialect not in DATABASES:
+        return
+    if parts.hostname:
+        try:
+            address = parts.hostname, parts.port or DATABASES[dialect]
+            socket.create_connection(address, timeout=_CONTACT_SECONDS).close()
+        except OSError as error:
+            raise _UnusableError(f"no database answers there ({error}): start it, or correct host and port") from None
+    import sqlalchemy
+
+    try:
+        engine = sqlalchemy.create_engine(uri)
+        engine.connect().close()
+        engine.dispose()
+    except ModuleNotFoundError as error:
+        package = _DRIVERS.get(error.name or "", error.name)
+        raise _UnusableError(f"the driver of this database is not installed: pip install {package}") from None
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        said = str(error).splitlines()[0]
+        raise _UnusableError(f"the database lets us not in ({said}): correct user, password or its name") from None
+
+
+def _contact(uri: str, name: str, artifact_root: Path, database: Path | None) -> Store:
+    served = database is None and dialect_of(uri) not in DATABASES
+    try:
+        from mlflow import MlflowClient
+        from mlflow.entities import LifecycleStage
+
+        client = MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            experiment = _create(client, name, None if served else artifact_root.absolute().as_uri())
+        elif experiment.lifecycle_stage == LifecycleStage.DELETED:
+            client.restore_experiment(experiment.experiment_id)
+            log.warning("experiment %r of %s had been deleted: it is back, old runs too", name, without_secrets(uri))
+    except Exception as error:
+        raise _UnusableError(_explanation(error, served)) from error
+    return Store(uri, client, experiment, database)
+
+
+def _create(client: MlflowClient, name: str, artifact_location: str | None) -> Experiment:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_experiment(client.create_experiment(name, artifact_location=artifact_location))
+    except MlflowException:
+        made_meanwhile = client.get_experiment_by_name(name)
+        if made_meanwhile is None:
+            raise
+        return made_meanwhile
+
+
+def _explanation(error: Exception, served: bool) -> str:
+    said = " ".join(str(error).split())
+    if "out-of-date database schema" in said:
+        return "another version of MLflow wrote it. Take a copy of it, then run `mlflow db upgrade` with this URI"
+    if not served:
+        return f"MLflow cannot use it ({said[:300]})"
+    if "401" in said:
+        from mlflow.utils.credentials import read_mlflow_creds
+
+        known = read_mlflow_creds().username or os.environ.get("MLFLOW_TRACKING_TOKEN")
+        return (
+            "the server does not accept this user with this password: correct them in MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or in ~/.mlflow/credentials"
+            if known
+            else "the server wants to know who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN, or write ~/.mlflow/credentials"
+        )
+    if "403" in said:
+        return (
+            f"the server refuses us ({said[:200]}): the user may lack the right to do this, or the host name is not in "
+            "the server's --allowed-hosts"
+        )
+    if "exception" in said and ("Connection" in said or "Timeout" in said or "resolve" in said):
+        return (
+            "no server answers there. Start one (`mlflow server --port 5000`), correct the address, or use "
+            f"sqlite:///{DEFAULT_DATABASE}, which needs none"
+        )
+    return f"what answers there is no MLflow server that we can use ({said[:200]})"
+
+
+@contextmanager
+def _quiet_contact() -> Iterator[None]:
+    """MLflow's first contact in seconds, not minutes, and without its account of how it lays out a database."""
+    for name, value in _MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each error that it raises
+    hurry = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_CONTACT_SECONDS)}
+    before = {name: os.environ.get(name) for name in hurry}
+    os.environ.update(hurry)
+    try:
+        yield
+    finally:
+        for name, earlier in before.items():
+            os.environ[name] = earlier if earlier is not None else _MLFLOW_DEFAULTS[name]

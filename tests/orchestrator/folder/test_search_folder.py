@@ -1,0 +1,37 @@
+"""Whose folder it is that a search finds under its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from searching_toys import empty_record, toy_plan
+
+from orchestrator.folder.layout import DEFINITION, TUNE, Files
+from trials.errors import UserError
+
+
+def test_the_same_search_is_taken_up_and_another_is_refused(tmp_path: Path) -> None:
+    plan = toy_plan(tmp_path, [0.1, 0.2])
+    files = Files(plan.folder)
+    assert files.previous(plan) is None and not files.begun
+    files.begin(plan, {}, empty_record())
+    assert files.previous(plan) == empty_record() and files.begun
+    with pytest.raises(UserError, match=r"holds a search of that name with another .*; choose another --name"):
+        files.previous(toy_plan(tmp_path, [0.1, 0.3]))
+
+
+def test_one_copy_of_the_definition_is_enough(tmp_path: Path) -> None:
+    plan = toy_plan(tmp_path, [0.1])
+    files = Files(plan.folder)
+    files.begin(plan, {}, empty_record())
+    (plan.folder / DEFINITION).unlink()
+    assert files.previous(plan) == empty_record()
+    assert "its copy definition.copy.json is used" in files.said[0]
+
+
+def test_checkpoints_of_nobody_knows_which_search_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    plan = toy_plan(tmp_path, [0.1])
+    (plan.folder / TUNE / "attempt-1" / "trial-1").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"holds checkpoints, but definition.json .* is gone with its copy"):
+        Files(plan.folder).previous(plan)
