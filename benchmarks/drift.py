@@ -44,7 +44,7 @@ def drift(args: argparse.Namespace, precision: Precision) -> dict[str, float]:
         )
         for n in np.linspace(0, len(points) - 1, args.trials).astype(int)
     }
-    settings = EngineSettings(precision, slots=args.trials)
+    settings = EngineSettings(slots=args.trials)
     together = train(Engine(on, data, settings, typical=next(iter(configs.values()))), configs)
     alone = {
         name: train(Engine(on, data, settings, typical=config), {name: config})[name]

@@ -46,7 +46,7 @@ def grid(task: str, seed: int, args: argparse.Namespace) -> SearchRecord:
         )
         for number, point in enumerate(points, start=1)
     }
-    engine = Engine(on, data, EngineSettings(args.precision, slots=TOGETHER), typical=configs[1])
+    engine = Engine(on, data, EngineSettings(slots=TOGETHER), typical=configs[1])
     trials = []
     for name, reports in train(engine, {str(n): config for n, config in configs.items()}, TOGETHER).items():
         trial = TrialRecord(name, int(name), configs[int(name)].hyperparameters, seed, status=reports[-1].status)

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials
 from trials.backbones import Backbone
-from trials.measuring import measure, wait
+from trials.devices import wait
+from trials.measuring import measure
 from trials.stack import Stack
 
 RESULTS = Path(__file__).with_name("results")

@@ -28,7 +28,8 @@ def one(args: argparse.Namespace) -> dict[str, float]:
     import torch
 
     from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials
-    from trials.measuring import measure, wait
+    from trials.devices import wait
+    from trials.measuring import measure
     from trials.stack import Stack
 
     torch.set_num_threads(args.threads)

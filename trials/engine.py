@@ -12,6 +12,7 @@ from trials.backbones import Backbone
 from trials.checkpoints import restore_trial, save_trial
 from trials.config import Report, TrialConfig
 from trials.data import PreparedTask
+from trials.devices import hint
 from trials.evaluation import Scored, score
 from trials.measuring import FEWEST_SLOTS, Measured, measure
 from trials.methods import Method, make_method
@@ -25,14 +26,12 @@ class EngineSettings:
     """How an engine uses its device.
 
     Attributes:
-        precision: of the backbone's arithmetic; parameters of methods are float32 always.
         memory_limit: bytes that the engine may use; None: what the device has.
         slots: trials held at once; None: found by measuring.
         deterministic: compute each trial as if it were alone, in passes of a fixed size, so that its numbers are the
             same to the last bit whatever its neighbours do and however often it is resumed; slower.
     """
 
-    precision: str = "float32"
     memory_limit: int | None = None
     slots: int | None = None
     deterministic: bool = False
@@ -56,6 +55,7 @@ class Engine:
         reports: a report of a trial that nobody has fetched yet, by the trial's id; such a trial waits.
         measured: what measuring the device has found; None before.
         inner: whether the trials to come change weights inside the backbone.
+        note: what a user may want to know of the device; often empty.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Engine:
         self.reports: dict[str, Report] = {}
         self.measured: Measured | None = None
         self.inner = typical is not None and typical.inner
+        self.note = hint(backbone.precision, backbone.device)
         if typical is not None and not self.settings.deterministic:
             self.measure(typical)
 

@@ -15,6 +15,7 @@ import torch
 from trials.backbones import Backbone, Inputs
 from trials.changes import Changes
 from trials.config import TrialConfig
+from trials.devices import wait
 from trials.dropout import Dropout
 from trials.errors import UserError
 from trials.methods import make_method
@@ -132,12 +133,6 @@ def _pass(backbone: Backbone, rows: int, length: int, answer: int, changes: Chan
         backbone.token_losses(inputs, targets, dropout).sum().backward()
     wait(device)
     return time.perf_counter() - started
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 class _Memory:

@@ -40,6 +40,7 @@ class EngineFacts:
         memory: its process's peak in bytes; with an accelerator the peak there.
         throughput: updates of all trials a second since the first report; 0 before.
         node: id of the host in Ray.
+        note: what a user may want to know of the device; often empty.
     """
 
     slots: int
@@ -49,15 +50,21 @@ class EngineFacts:
     device: str
     pid: int
     node: str
+    note: str
 
 
 def build_engine(spec: EngineSpec, device: str) -> Trainer:
-    """Load backbone and data, and see how many trials fit."""
+    """Load backbone and data, and see how many trials fit.
+
+    Raises:
+        UserError: the device has no units for the precision; a user's file or limit is wrong.
+    """
     import torch
     from transformers.utils import logging as transformers_logging
 
     from trials.backbones import load_backbone
     from trials.data import prepare
+    from trials.devices import refuse_slow
     from trials.engine import Engine, EngineSettings
     from trials.tasks import get_task
 
@@ -68,6 +75,7 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
         logging.getLogger("datasets").setLevel(logging.ERROR)
     if device == "cpu":
         torch.set_num_threads(1)  # it owns one core; two threads beside another busy process are slower than one
+    refuse_slow(spec.precision, torch.device(device))
     backbone = load_backbone(spec.backbone, device, spec.precision)
     if spec.backbone != asked.backbone:  # adapters name their backbone as the user knows it
         backbone.facts = replace(backbone.facts, location=asked.backbone)
@@ -79,7 +87,7 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
         max_source_length=spec.max_source_length,
         cache_dir=Path(spec.cache_dir) if spec.cache_dir else None,
     )
-    settings = EngineSettings(spec.precision, spec.memory_limit, spec.slots, spec.deterministic)
+    settings = EngineSettings(spec.memory_limit, spec.slots, spec.deterministic)
     return Engine(backbone, data, settings, spec.typical)
 
 
@@ -186,6 +194,7 @@ class EngineActor:
             device=self._device,
             pid=os.getpid(),
             node=ray.get_runtime_context().get_node_id(),
+            note=self._loop.engine.note,
         )
 
     def _terminated(self, *signal_and_frame: Any) -> None:

@@ -151,7 +151,8 @@ class EnginePool:
         hosts = len({facts.node for facts in engines})
         text = f"{len(engines)} engine(s) on {kinds}, {each} slot(s) each, {memory:.1f} GB loaded"
         text += f", on {hosts} hosts" if hosts > 1 else ""
-        return f"{text}; {self.note}" if self.note else text
+        notes = dict.fromkeys((self.note, *(facts.note for facts in engines)))
+        return "; ".join([text, *filter(None, notes)])
 
     def release(self, number: int) -> None:
         """Free a trial's slot, wherever it is: its own actor may not be able to. Does not wait."""

@@ -45,6 +45,8 @@ class Room(NamedTuple):
 class Trainer(Protocol):
     """What is asked of an engine: the part of `trials.engine.Engine` that says what each does."""
 
+    note: str
+
     @property
     def slots_to_fill(self) -> int: ...  # noqa: D102
     @property

@@ -32,6 +32,7 @@ class ToyEngine:
         self.trials: dict[str, TrialConfig] = {}
         self.steps: dict[str, int] = {}
         self.waiting: dict[str, Report] = {}
+        self.note = ""
         self.most = 0
 
     @property

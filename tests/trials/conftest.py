@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from making import Rows, save
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -20,19 +20,12 @@ from transformers import (
     UMT5Config,
 )
 
-from trials.backbone_facts import EMBEDDED
 from trials.backbones import Backbone, load_backbone
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def save(folder: Path, model: torch.nn.Module) -> str:
-    model.save_pretrained(folder)  # type: ignore[operator]
-    AutoTokenizer.from_pretrained(EMBEDDED / "t5-nano").save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="session")
@@ -92,23 +85,6 @@ def model_and_backbone(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[
     model.save_pretrained(tmp_path / "shaken")
     AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "shaken")
     return model, load_backbone(str(tmp_path / "shaken"))
-
-
-class Rows:
-    """A split of made-up rows of many lengths; each answer is a digit that the first token decides."""
-
-    def __init__(self, size: int = 70, longest: int = 12, seed: int = 0) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        lengths = torch.randint(2, longest + 1, (size,), generator=generator).tolist()
-        self.sources = [torch.randint(20, 8000, (n,), generator=generator).tolist() for n in lengths]
-        self.texts = [str(s[0] % 4) for s in self.sources]
-        self.targets = [[30 + int(t), 1] for t in self.texts]
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def batch(self, rows: Sequence[int]) -> tuple[list[list[int]], list[list[int]], list[str]]:
-        return [self.sources[i] for i in rows], [self.targets[i] for i in rows], [self.texts[i] for i in rows]
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,15 @@
-"""Trials of many shapes, for tests."""
+"""Trials of many shapes, rows and folders of models, for tests."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoTokenizer
 
+from trials.backbone_facts import EMBEDDED
 from trials.backbones import Backbone
 from trials.config import TrialConfig
 from trials.methods import make_method
@@ -50,3 +54,26 @@ def mixed(backbone: Backbone, count: int, **changes: Any) -> list[Trial]:
     """``count`` trials of all methods, with prompts and bottlenecks of different sizes and different seeds."""
     chosen = [MIXED[i % len(MIXED)] for i in range(count)]
     return [trial(backbone, config(m, dict(h), seed=i, **changes)) for i, (m, h) in enumerate(chosen)]
+
+
+def save(folder: Path, model: torch.nn.Module) -> str:
+    model.save_pretrained(folder)  # type: ignore[operator]
+    AutoTokenizer.from_pretrained(EMBEDDED / "t5-nano").save_pretrained(folder)
+    return str(folder)
+
+
+class Rows:
+    """A split of made-up rows of many lengths; each answer is a digit that the first token decides."""
+
+    def __init__(self, size: int = 70, longest: int = 12, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        lengths = torch.randint(2, longest + 1, (size,), generator=generator).tolist()
+        self.sources = [torch.randint(20, 8000, (n,), generator=generator).tolist() for n in lengths]
+        self.texts = [str(s[0] % 4) for s in self.sources]
+        self.targets = [[30 + int(t), 1] for t in self.texts]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def batch(self, rows: Sequence[int]) -> tuple[list[list[int]], list[list[int]], list[str]]:
+        return [self.sources[i] for i in rows], [self.targets[i] for i in rows], [self.texts[i] for i in rows]

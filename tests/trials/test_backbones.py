@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Rows
-from making import config, trial
+from making import Rows, config, trial
 
 from trials.backbone_facts import backbone_names, describe
 from trials.backbones import IGNORED, Backbone, Inputs

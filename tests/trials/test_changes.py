@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Rows
-from making import STRONG, config, shaken, trial
+from making import STRONG, Rows, config, shaken, trial
 from test_engine import data, engine, numbers, run
 from test_stack import gradients, relative_error, without_dropout
 

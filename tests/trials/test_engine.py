@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Rows
-from making import config
+from making import Rows, config
 
 from trials.adapters import load_adapter
 from trials.backbones import Backbone

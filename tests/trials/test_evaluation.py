@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import Rows
-from making import mixed
+from making import Rows, mixed
 
 from trials.answers import AnswerTree
 from trials.backbones import Backbone, EncoderDecoder

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Rows, save
-from making import STRONG, config, shaken, trial
+from making import STRONG, Rows, config, save, shaken, trial
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from test_engine import engine, run
 from test_stack import gradients, relative_error, without_dropout

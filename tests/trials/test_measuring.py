@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Rows
-from making import config
+from making import Rows, config
 from test_engine import data
 
 from trials.backbones import Backbone

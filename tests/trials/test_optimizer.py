@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import Rows
-from making import config, mixed, trial
+from making import Rows, config, mixed, trial
 
 from trials.backbones import Backbone
 from trials.config import RECIPES

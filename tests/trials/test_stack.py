@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Rows
-from making import config, mixed, trial
+from making import Rows, config, mixed, trial
 
 from trials.backbones import Backbone, DecoderOnly, EncoderDecoder, Inputs
 from trials.errors import UserError
