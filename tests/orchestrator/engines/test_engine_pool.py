@@ -59,6 +59,12 @@ def pool() -> Iterator[Callable[..., EnginePool]]:
         started.close()
 
 
+def build_noted(spec: Any, device: str) -> Any:
+    engine = build_toy(spec, device)
+    engine.note = "it could be faster"
+    return engine
+
+
 def actor(plan: Plan, pool: EnginePool, number: int, steps: int = 1000) -> Any:
     """A trial's actor as Tune makes it, reporting each step of a long budget."""
     trial = {**next(t for t in plan.trials if t.number == number).config.as_dict(), "steps": steps}
@@ -94,6 +100,15 @@ def test_every_trial_of_a_search_reports_though_slots_are_few(
     assert "2 engine(s) on cpu, 1 slot(s) each" in shown
     kept = sorted((tmp_path / "tune" / "attempt-1" / "trial-3").glob("checkpoint_*/training.json"))
     assert [json.loads(file.read_text())["step"] for file in kept] == [3, 4]
+
+
+def test_what_engines_say_of_their_devices_is_shown_once(plan: Callable[..., Plan]) -> None:
+    engines = EnginePool(plan([0.1, 0.2], slots=1, devices=2), build_noted)
+    engines.start(2)
+    shown = engines.describe()
+    engines.close()
+    assert shown.startswith("2 engine(s) on cpu") and shown.endswith("; it could be faster")
+    assert shown.count("faster") == 1
 
 
 def test_a_trial_that_cannot_start_fails_alone_with_its_reason(
