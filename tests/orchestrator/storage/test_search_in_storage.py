@@ -58,17 +58,17 @@ def search(plan: Plan, folder: Path, tracking_uri: str, record: SearchRecord, pa
 def test_trials_keep_their_checkpoints_in_the_storage_and_a_short_absence_ends_nothing(
     ray_local: None, s3: S3, tmp_path: Path, tracking_uri: str
 ) -> None:
-    plan = toy_plan(tmp_path, RATES, steps=20, storage=s3.uri)
+    plan = toy_plan(tmp_path, RATES, steps=10, storage=s3.uri)
     record = empty_record()
     away = threading.Thread(target=be_away, args=(s3,))
     away.start()
     search(plan, tmp_path, tracking_uri, record)
     away.join()
     assert {trial.status for trial in record.trials} == {"finished"}
-    assert [[report["step"] for report in trial.reports] for trial in record.trials] == [list(range(1, 21))] * 4
+    assert [[report["step"] for report in trial.reports] for trial in record.trials] == [list(range(1, 11))] * 4
     kept = {name.rpartition("/")[0] for name in s3.names() if name.endswith("training.json")}
     assert kept == {
-        f"toy/tune/attempt-1/trial-{number}/checkpoint_step_{step:09d}" for number in range(1, 5) for step in (19, 20)
+        f"toy/tune/attempt-1/trial-{number}/checkpoint_step_{step:09d}" for number in range(1, 5) for step in (9, 10)
     }
     assert not list(tmp_path.rglob("training.json"))
 
@@ -76,7 +76,7 @@ def test_trials_keep_their_checkpoints_in_the_storage_and_a_short_absence_ends_n
 def test_a_storage_that_stays_away_ends_the_search_and_no_trial_fails_for_it(
     ray_local: None, s3: S3, tmp_path: Path, tracking_uri: str
 ) -> None:
-    plan = toy_plan(tmp_path, RATES[:2], steps=200, storage=s3.uri)
+    plan = toy_plan(tmp_path, RATES[:2], steps=60, storage=s3.uri)
     record = empty_record()
     away = threading.Thread(target=be_away, args=(s3, 60))
     away.start()
@@ -89,9 +89,9 @@ def test_a_storage_that_stays_away_ends_the_search_and_no_trial_fails_for_it(
     search(plan, tmp_path, tracking_uri, record)
     for trial in record.trials:
         steps = [report["step"] for report in trial.reports]
-        assert steps == list(range(1, 201)) and trial.status == "finished"
+        assert steps == list(range(1, 61)) and trial.status == "finished"
     attempts = {name.split("/")[2] for name in s3.names() if "/attempt-" in name}
-    assert attempts == {"attempt-1", "attempt-2"} and max(recorded.values()) < 200
+    assert attempts == {"attempt-1", "attempt-2"} and max(recorded.values()) < 60
 
 
 back = threading.Event()
