@@ -45,7 +45,7 @@ LAST_SHARE = 0.2  # of the trials, whose time is compared with the mean: what gr
 class NullEngine:
     """Holds trials and reports for them at once."""
 
-    slots_to_fill = 4
+    slots_to_fill, note = 4, ""
 
     def __init__(self) -> None:
         self.trials: dict[str, tuple[TrialConfig, int]] = {}
