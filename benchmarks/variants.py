@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from torch import Tensor
 from benchmarks.workload import MadeRows, backbone, rte_lengths, trials
 from trials import t5 as forward
 from trials.backbones import IGNORED, Backbone, Inputs
+from trials.devices import SLOW, pace
 from trials.dropout import Dropout
 from trials.measuring import measure
-from trials.passes import PassCost
+from trials.packing import PackedDropout, Packing
+from trials.passes import ANY, Grain, PassCost
 from trials.stack import Stack
 from trials.t5 import T5
 from trials.trial import Trial
@@ -51,7 +54,9 @@ class Variants:
     """The same stack in the same place of its training, stepped in different ways."""
 
     def __init__(self, name: str, count: int, batch_size: int) -> None:
-        self.single, self.half = (backbone(name, precision, "cpu") for precision in ("float32", "bfloat16"))
+        self.single = backbone(name, "float32", "cpu")
+        has_units = pace("bfloat16", self.single.device) >= SLOW
+        self.half = backbone(name, "bfloat16", "cpu") if has_units else None
         from transformers import AutoModelForSeq2SeqLM
 
         self.model = AutoModelForSeq2SeqLM.from_pretrained(self.single.facts.location, dtype=torch.float32)
@@ -59,7 +64,8 @@ class Variants:
         self.rows = MadeRows(rte_lengths(), len(self.single.embedding))
         self.trials = trials(self.single, count, batch_size)
         self.cost = measure(self.single, self.rows, self.trials[0].config).cost
-        self.half_cost = measure(self.half, self.rows, self.trials[0].config).cost
+        self.half_cost = measure(self.half, self.rows, self.trials[0].config).cost if self.half else self.cost
+        self.padded_cost = replace(self.cost, grain=ANY)
 
     def step(self, on: Backbone | None = None, cost: PassCost | None = None, among: list[Trial] | None = None) -> None:
         """Gradients of one step of all trials; nothing is updated, so that every round is the same work."""
@@ -70,28 +76,38 @@ class Variants:
     def all(self, with_compile: bool) -> dict[str, Step]:
         """The variants by what differs from the first."""
         t5: T5 = self.single.t5  # type: ignore[attr-defined]
-        half: T5 = self.half.t5  # type: ignore[attr-defined]
-        for each in (t5, half):
-            each.p = 0.0
+        t5.p = 0.0
         whole = PassCost(fixed=10**9, most=10**12)
         found: dict[str, Step] = {
             "float32, no dropout": self.step,
-            "one pass, padded to the longest row": lambda: self.step(cost=whole),
+            "rows not packed, passes padded to their longest": self.patched(T5, "grain", ANY, cost=self.padded_cost),
+            "one pass, padded to the longest row": self.patched(T5, "grain", ANY, cost=whole),
             "each trial in a step of its own": self.apart,
             "cross-attention projects every source token": self.patched(t5, "folded", 0),
-            "torch's scaled_dot_product_attention": self.patched(T5, "_attention", fused_attention),
-            "transformers' T5 in the same passes": self.patched(type(self.single), "token_losses", self.transformers),
+            "torch's scaled_dot_product_attention": self.patched(forward, "SelfAttention", FusedAttention),
+            "transformers' T5, passes padded to their longest": self.patched(
+                type(self.single), "token_losses", self.transformers, cost=self.padded_cost
+            ),
             "transformers' T5, one padded pass": self.patched(
                 type(self.single), "token_losses", self.transformers, cost=whole
             ),
             "float32, dropout 0.1": self.patched(t5, "p", 0.1),
             "dropout from a generator instead of keys": self.drawn(t5),
-            "bfloat16, no dropout": lambda: self.step(self.half),
-            "bfloat16, dropout 0.1": self.patched(half, "p", 0.1, on=self.half),
         }
         if with_compile:
             found["float32, no dropout, encoder by torch.compile"] = self.compiled(t5, self.single, 0.0)
-            found["bfloat16, dropout 0.1, encoder by torch.compile"] = self.compiled(half, self.half, 0.1)
+        return found | (self.in_bfloat16(self.half, with_compile) if self.half else {})
+
+    def in_bfloat16(self, on: Backbone, with_compile: bool) -> dict[str, Step]:
+        """Those that want a processor with units for it."""
+        half: T5 = on.t5  # type: ignore[attr-defined]
+        half.p = 0.0
+        found: dict[str, Step] = {
+            "bfloat16, no dropout": lambda: self.step(on),
+            "bfloat16, dropout 0.1": self.patched(half, "p", 0.1, on=on),
+        }
+        if with_compile:
+            found["bfloat16, dropout 0.1, encoder by torch.compile"] = self.compiled(half, on, 0.1)
         return found
 
     def apart(self) -> None:
@@ -113,16 +129,19 @@ class Variants:
     def compiled(self, t5: T5, on: Backbone, p: float) -> Step:
         """A step whose encoder torch has compiled, from plain operations: it derives and fuses the backward pass."""
         encode = torch.compile(t5.encode, dynamic=True)
+        grain = Grain(4, 16) if on is self.half else ANY  # padded: what packs rows is nothing to compile
+        cost = replace(self.half_cost if on is self.half else self.cost, grain=grain)
 
         def run() -> None:
             with (
                 replaced(forward, "AddNorm", PlainAddNorm),
-                replaced(forward, "Heads", PlainHeads),
+                replaced(forward, "SelfAttention", PlainAttention),
+                replaced(T5, "grain", grain),
                 replaced(forward, "ReluDropout", PlainReluDropout),
                 replaced(t5, "encode", encode),
                 replaced(t5, "p", p),
             ):
-                self.step(on)
+                self.step(on, cost)
 
         return run
 
@@ -133,8 +152,17 @@ class Variants:
         def mask(_: Dropout, x: Tensor, p: float, site: int) -> Tensor:
             return torch.empty_like(x).bernoulli_(1 - p, generator=generator).div_(1 - p)
 
+        def masks(of: T5, packing: Packing, dropout: Dropout, site: int) -> list[Tensor]:
+            shapes = ((block.rows, of.heads, block.length, block.length) for block in packing.blocks)
+            return [mask(dropout, torch.empty(shape, dtype=of.dtype), of.p, site) for shape in shapes]
+
         def run() -> None:
-            with replaced(t5, "p", 0.1), replaced(Dropout, "mask", mask):
+            with (
+                replaced(t5, "p", 0.1),
+                replaced(Dropout, "mask", mask),
+                replaced(PackedDropout, "mask", mask),
+                replaced(T5, "_masks", masks),
+            ):
                 self.step()
 
         return run
@@ -158,14 +186,38 @@ class PlainAddNorm:
         return x, (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)).to(dtype)
 
 
-class PlainHeads:
-    """`trials.t5_functions.Heads` without a backward pass of its own."""
+class PlainAttention:
+    """`trials.t5_functions.SelfAttention` without a backward pass of its own."""
 
     @staticmethod
-    def apply(parts: Tensor, heads: int) -> tuple[Tensor, ...]:
-        """Three of shape (rows, heads, length, head width)."""
-        rows, length, _ = parts.shape
-        return parts.view(rows, length, 3, heads, -1).permute(2, 0, 3, 1, 4).contiguous().unbind(0)
+    def apply(
+        qkv: Tensor, packing: Packing, added: Sequence[Tensor], masks: Sequence[Tensor] | None, heads: int
+    ) -> Tensor:
+        """Shape (tokens, inner)."""
+        out = []
+        for number, (block, bias) in enumerate(zip(packing.blocks, added, strict=True)):
+            parts = qkv[block.tokens].view(block.rows, block.length, 3, heads, -1)
+            q, k, v = parts.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
+            weights = (q @ k.transpose(-1, -2) + bias).softmax(-1)
+            out.append((weights if masks is None else weights * masks[number]) @ v)
+        return torch.cat([values.transpose(1, 2).flatten(0, 1).flatten(1) for values in out])
+
+
+class FusedAttention:
+    """Attention without dropout on its weights by torch's fused kernel."""
+
+    @staticmethod
+    def apply(qkv: Tensor, packing: Packing, added: Sequence[Tensor], masks: object, heads: int) -> Tensor:
+        """Shape (tokens, inner)."""
+        out = []
+        for block, bias in zip(packing.blocks, added, strict=True):
+            parts = qkv[block.tokens].view(block.rows, block.length, 3, heads, -1)
+            q, k, v = (parts[:, :, i].transpose(1, 2) for i in range(3))
+            fused = torch.nn.functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=bias.expand(block.rows, -1, -1, -1), scale=1.0
+            )
+            out.append(fused.transpose(1, 2).flatten(0, 1).flatten(1))
+        return torch.cat(out)
 
 
 class PlainReluDropout:
@@ -175,11 +227,6 @@ class PlainReluDropout:
     def apply(x: Tensor, mask: Tensor | None, p: float) -> Tensor:
         """Shape of ``x``."""
         return torch.relu(x) if mask is None else torch.relu(x) * mask
-
-
-def fused_attention(_: T5, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: Any, site: int) -> Tensor:
-    """T5's attention without dropout on its weights by torch's fused kernel."""
-    return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from trials.backbone_base import IGNORED, Backbone, Decode, Embed, Inputs
 from trials.backbone_facts import Facts, describe, from_config, load_tokenizer, refuse_own_code
 from trials.config import Architecture
 from trials.dropout import Dropout, install
+from trials.passes import Grain
 from trials.precision import DTYPES, Precision
 from trials.t5 import T5, Encoded, Past
 
@@ -33,6 +34,11 @@ class EncoderDecoder(Backbone):
         super().__init__(model, tokenizer, facts, precision)
         self.t5 = T5(model, DTYPES[precision])
         self.start = model.config.decoder_start_token_id
+
+    @property
+    def grain(self) -> Grain:
+        """See `Backbone.grain`."""
+        return self.t5.grain
 
     @property
     def projections(self) -> dict[str, tuple[int, int]]:

@@ -82,9 +82,26 @@ def keep(keys: Tensor, shape: Sequence[int], p: float, dtype: torch.dtype) -> Te
     Returns:
         Shape (..., *shape).
     """
-    last = shape[-1]
-    places = counters((*shape[:-1], (last + 1) // 2), keys.device)
-    words = _mixed(keys.view(*keys.shape, *[1] * len(shape)) ^ places)
+    places = counters((*shape[:-1], (shape[-1] + 1) // 2), keys.device)
+    return _kept(keys.view(*keys.shape, *[1] * len(shape)) ^ places, shape[-1], p, dtype)
+
+
+def counted(keys: Tensor, places: Tensor, longest: int, features: int, p: float, dtype: torch.dtype) -> Tensor:
+    """Single tokens of the masks that `keep` makes for rows of shape (longest, features).
+
+    Args:
+        keys: of each token's row, shape (tokens,). places: of the token in its row, below ``longest``, shape (tokens,).
+
+    Returns:
+        Shape (tokens, features).
+    """
+    line = counters((longest, (features + 1) // 2), keys.device).index_select(0, places)
+    return _kept(line.bitwise_xor_(keys[:, None]), features, p, dtype)
+
+
+def _kept(words: Tensor, last: int, p: float, dtype: torch.dtype) -> Tensor:
+    """A mask of words that are about to be mixed, two places a word; overwrites them."""
+    words = _mixed(words)
     lowest = round(p * 65536) - 32768  # a half of a word that is smaller drops
     # A CPU turns booleans into floats one by one, and whole numbers into others many at a time. So the sign of lowest -
     # 1 - half, clamped lest it overflow, fills a number with ones (keep) or zeros, which then pick the scale's bits.
@@ -119,10 +136,14 @@ class Dropout:
 
     def mask(self, x: Tensor, p: float, site: int) -> Tensor:
         """The mask of ``x`` at a place of the network, shape of ``x``: (rows, length, features) or (rows, *, *, *)."""
+        return keep(self.words(site), x.shape[1:], p, x.dtype)
+
+    def words(self, site: int) -> Tensor:
+        """The word of each row at a place of the network, shape (rows,)."""
         block, place = divmod(site, SITES)
         if block not in self._words:
             self._words[block] = scramble(self.keys + _places(block, self.keys.device))
-        return keep(self._words[block][place], x.shape[1:], p, x.dtype)
+        return self._words[block][place]
 
     def __call__(self, x: Tensor, p: float, site: int) -> Tensor:
         """Inverted dropout of ``x``."""

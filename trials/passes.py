@@ -20,10 +20,12 @@ class Grain:
     Attributes:
         rows: of a pass; the last rows of all may be fewer.
         length: tokens that the rows of a pass are padded to.
+        packed: each row is padded for itself (`trials.packing`); else all of a pass to the longest.
     """
 
     rows: int = 1
     length: int = 1
+    packed: bool = False
 
     def padded(self, length: Any) -> Any:
         """What a row of so many tokens is padded to; a number, or an array of them."""
@@ -31,7 +33,7 @@ class Grain:
 
 
 ANY = Grain()
-"""Passes may have any shape."""
+"""Passes may have any shape, as long as it is a rectangle."""
 
 
 @dataclass
@@ -53,7 +55,8 @@ def passes(lengths: Sequence[int] | np.ndarray, cost: PassCost) -> list[np.ndarr
     """Cut rows into passes of the least total cost.
 
     Rows are sorted by length, the longest first; the cuts are found by dynamic programming over all of them, where a
-    pass costs ``fixed`` plus rows times the padded length of its longest row.
+    pass costs ``fixed`` plus rows times the padded length of its longest row, or plus the rows' own padded lengths
+    where they are packed.
 
     Returns:
         Row numbers of each pass.
@@ -65,12 +68,17 @@ def passes(lengths: Sequence[int] | np.ndarray, cost: PassCost) -> list[np.ndarr
     ends = [*range(together, len(sizes), together), len(sizes)] if len(sizes) else []
     best = np.zeros(len(sizes) + 1)  # cost of the first i rows
     start = np.zeros(len(sizes) + 1, dtype=np.int64)  # where the last pass of the first i rows begins
+    before = np.concatenate([[0], sizes.cumsum()])  # tokens of the first i rows
+
+    def tokens(begins: Any, end: int) -> Any:
+        return before[end] - before[begins] if cost.grain.packed else (end - begins) * sizes[begins]
+
     first = 0
     for end in ends:
-        while first + together < end and (end - first) * sizes[first] > cost.most:
+        while first + together < end and tokens(first, end) > cost.most:
             first += together
         begins = np.arange(first, end, together)
-        costs = best[begins] + cost.fixed + (end - begins) * sizes[begins]
+        costs = best[begins] + cost.fixed + tokens(begins, end)
         chosen = int(costs.argmin())
         best[end], start[end] = costs[chosen], begins[chosen]
     found = []

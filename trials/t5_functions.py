@@ -6,10 +6,13 @@ where a result is needed next, and leave no sum of gradients for autograd to mak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from trials.packing import Block, Packing
 
 
 class AddNorm(torch.autograd.Function):
@@ -73,6 +76,75 @@ class Heads(torch.autograd.Function):
         for place, gradient in enumerate(gradients):
             joined[:, :, place] = gradient.transpose(1, 2)
         return joined.view(rows, length, -1), None
+
+
+class SelfAttention(torch.autograd.Function):
+    """Attention within the rows of a pass, block by block, without a graph for each.
+
+    A block of one row needs no copies: its heads are views of the projections.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, qkv: Tensor, packing: Packing, added: Sequence[Tensor], masks: Sequence[Tensor] | None, heads: int
+    ) -> Tensor:
+        """Attended values, shape (tokens, inner); T5 does not scale the scores.
+
+        Args:
+            qkv: queries, keys and values of packed tokens, shape (tokens, 3 inner).
+            added: to each block's scores, shape (heads, length, length) or (rows, heads, length, length).
+            masks: of dropout for each block's weights, shape (rows, heads, length, length).
+        """
+        tokens, inner = qkv.shape[0], qkv.shape[1] // 3
+        out = (qkv.new_zeros if packing.spare else qkv.new_empty)(tokens, heads, inner // heads)
+        kept = []
+        for number, (block, bias) in enumerate(zip(packing.blocks, added, strict=True)):
+            q, k, v = _heads(qkv, block, 3, heads)
+            bias = bias.expand(block.rows, heads, block.length, block.length).flatten(0, 1)
+            weights = torch.baddbmm(bias, q, k.transpose(1, 2)).softmax(-1)
+            kept.append(weights)
+            if masks is not None:
+                weights = weights * masks[number].view_as(weights)
+            _write(out[block.tokens], block, torch.bmm(weights, v))
+        ctx.packing, ctx.heads, ctx.dropped = packing, heads, masks is not None
+        ctx.save_for_backward(qkv, *kept, *(masks or ()))
+        return out.view(tokens, inner)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        """Of the projections, all in one tensor."""
+        qkv, *kept = ctx.saved_tensors
+        blocks, heads = ctx.packing.blocks, ctx.heads
+        masks, along = kept[len(blocks) :], gradients[0].contiguous()
+        found = (torch.zeros_like if ctx.packing.spare else torch.empty_like)(qkv)
+        parts = found.view(len(qkv), 3, heads, -1)
+        for number, (block, weights) in enumerate(zip(blocks, kept[: len(blocks)], strict=True)):
+            q, k, v = _heads(qkv, block, 3, heads)
+            (g,) = _heads(along, block, 1, heads)
+            of_weights = torch.bmm(g, v.transpose(1, 2))
+            dropped = weights
+            if ctx.dropped:
+                mask = masks[number].view_as(weights)
+                of_weights, dropped = of_weights.mul_(mask), weights * mask
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            into = parts[block.tokens]
+            _write(into[:, 0], block, torch.bmm(of_scores, k))
+            _write(into[:, 1], block, torch.bmm(of_scores.transpose(1, 2), q))
+            _write(into[:, 2], block, torch.bmm(dropped.transpose(1, 2), g))
+        return found, None, None, None, None
+
+
+def _heads(x: Tensor, block: Block, parts: int, heads: int) -> list[Tensor]:
+    """Parts of a block's tokens, each of shape (rows heads, length, width), of shape (tokens, parts heads width)."""
+    rows = x[block.tokens].view(block.rows, block.length, parts, heads, -1)
+    return [rows[:, :, part].transpose(1, 2).flatten(0, 1) for part in range(parts)]
+
+
+def _write(into: Tensor, block: Block, of_heads: Tensor) -> None:
+    """Heads of a block, shape (rows heads, length, width), to its tokens, shape (rows length, heads, width)."""
+    heads, width = into.shape[1:]
+    rows = into.view(block.rows, block.length, heads, width)
+    rows.copy_(of_heads.view(block.rows, heads, block.length, width).transpose(1, 2))
 
 
 class ReluDropout(torch.autograd.Function):
