@@ -1,8 +1,9 @@
 """Rows of a pass one behind the other: no matrix product sees padding, and rows of any lengths share it.
 
 What looks at single tokens (projections, norms, feed-forward layers) does not mind whose they are. Attention is
-computed block by block: on a CPU a block is a row, since a row fills the units and its parts need not be copied; on an
-accelerator, where each call has its price, all rows are one block, padded to the longest.
+computed block by block: on a CPU a block is a row, since a row fills the units and its parts need not be copied, or,
+where rows come in few lengths, up to four of a length; on an accelerator, where each call has its price, all rows are
+one block, padded to the longest.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from trials.dropout import Dropout, counted, keep
 from trials.passes import Grain
 
 ROUND = 64  # tokens of a pass are a multiple of this where the device has to prepare itself for each new shape
+TOGETHER = (4, 2, 1)  # rows of a length in one block there
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,15 @@ class Packing:
         sizes = np.minimum(grain.padded(real), longest)
         ends = sizes.cumsum()
         starts = ends - sizes
-        rows = enumerate(zip(starts.tolist(), sizes.tolist(), (sizes > real).tolist(), strict=True))
-        self.blocks = [Block(start, row, 1, size, padded) for row, (start, size, padded) in rows]
+        self.blocks = _blocks(real, sizes, TOGETHER if grain.length > 1 else (1,))
         total = int(ends[-1])
         whole = -(-total // ROUND) * ROUND if grain.length > 1 else total
         self.spare = whole > total
-        row = np.repeat(np.arange(self.rows), sizes)
-        place = np.arange(total) - np.repeat(starts, sizes)
-        self._row, self._place = (torch.from_numpy(np.pad(x, (0, whole - total), mode="edge")) for x in (row, place))
+        rows_of = np.repeat(np.arange(self.rows), sizes)
+        places = np.arange(total) - np.repeat(starts, sizes)
+        self._row, self._place = (
+            torch.from_numpy(np.pad(x, (0, whole - total), mode="edge")) for x in (rows_of, places)
+        )
         # At padding stands the row's own last token: whatever is there, a neighbour's NaN is not.
         self._padded = torch.from_numpy(starts[:, None] + np.minimum(np.arange(longest), sizes[:, None] - 1))
 
@@ -108,6 +111,22 @@ class Packing:
         if self._row is None or self._place is None:
             return keep(words, (self.longest, *shape), p, dtype).flatten(0, 1)
         return counted(words[self._row], self._place, self.longest, shape[0], p, dtype)
+
+
+def _blocks(real: np.ndarray, sizes: np.ndarray, together: Sequence[int]) -> list[Block]:
+    """Neighbours of equal size, so many of them ``together`` at once.
+
+    Args:
+        real: tokens of each row without padding. sizes: with it.
+    """
+    found: list[Block] = []
+    row = token = 0
+    while row < len(sizes):
+        size = int(sizes[row])
+        rows = next(n for n in together if row + n <= len(sizes) and (sizes[row : row + n] == size).all())
+        found.append(Block(token, row, rows, size, padded=bool((real[row : row + rows] < size).any())))
+        row, token = row + rows, token + rows * size
+    return found
 
 
 class PackedDropout(Dropout):

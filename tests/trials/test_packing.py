@@ -40,7 +40,15 @@ def test_every_token_is_there_and_comes_back_to_its_place(grain: Grain) -> None:
 def test_packed_rows_have_no_padding_and_coarse_ones_few_shapes() -> None:
     exact, coarse = (Packing(LENGTHS, 40, grain) for grain in (PACKED, COARSE))
     assert len(exact.packed(rows_of())) == int(LENGTHS.sum()) and not exact.spare
-    assert [block.length for block in coarse.blocks] == [16, 32, 16, 16, 32, 40, 32]
+    assert [(block.rows, block.length) for block in coarse.blocks] == [
+        (1, 16),
+        (1, 32),
+        (2, 16),
+        (1, 32),
+        (1, 40),
+        (1, 32),
+    ]
+    assert all(block.rows == 1 for block in exact.blocks)
     assert len(coarse.packed(rows_of())) % ROUND == 0 and coarse.spare
 
 
