@@ -37,9 +37,8 @@ SAMPLE = 256  # training rows whose lengths stand for all
 
 def operations(on: Backbone, lengths: list[int]) -> tuple[float, float]:
     """Of a row on average, in training and in evaluation."""
-    training = (sum(lengths) * flops_per_token(on) + attention_flops(on, lengths)) / len(lengths)
-    products, attention = sum(lengths) * flops_per_token(on) / 2, attention_flops(on, lengths) / 3
-    return training, (products + attention) / len(lengths)
+    products, attention = sum(lengths) * flops_per_token(on), attention_flops(on, lengths)
+    return (products + attention) / len(lengths), (products / 2 + attention / 3) / len(lengths)
 
 
 def floors(measured: dict[str, Any], on: Backbone, data_dir: Path | None) -> dict[str, float]:

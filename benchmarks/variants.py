@@ -26,11 +26,11 @@ from torch import Tensor
 from benchmarks.workload import MadeRows, backbone, rte_lengths, trials
 from trials import t5 as forward
 from trials.backbones import IGNORED, Backbone, Inputs
-from trials.devices import SLOW, pace
+from trials.devices import has_units
 from trials.dropout import Dropout
 from trials.measuring import measure
 from trials.packing import PackedDropout, Packing
-from trials.passes import ANY, Grain, PassCost
+from trials.passes import ANY, COARSE, PassCost
 from trials.stack import Stack
 from trials.t5 import T5
 from trials.trial import Trial
@@ -55,8 +55,7 @@ class Variants:
 
     def __init__(self, name: str, count: int, batch_size: int) -> None:
         self.single = backbone(name, "float32", "cpu")
-        has_units = pace("bfloat16", self.single.device) >= SLOW
-        self.half = backbone(name, "bfloat16", "cpu") if has_units else None
+        self.half = backbone(name, "bfloat16", "cpu") if has_units("bfloat16", self.single.device) else None
         from transformers import AutoModelForSeq2SeqLM
 
         self.model = AutoModelForSeq2SeqLM.from_pretrained(self.single.facts.location, dtype=torch.float32)
@@ -129,7 +128,7 @@ class Variants:
     def compiled(self, t5: T5, on: Backbone, p: float) -> Step:
         """A step whose encoder torch has compiled, from plain operations: it derives and fuses the backward pass."""
         encode = torch.compile(t5.encode, dynamic=True)
-        grain = Grain(4, 16) if on is self.half else ANY  # padded: what packs rows is nothing to compile
+        grain = COARSE if on is self.half else ANY  # padded: what packs rows is nothing to compile
         cost = replace(self.half_cost if on is self.half else self.cost, grain=grain)
 
         def run() -> None:
@@ -189,35 +188,33 @@ class PlainAddNorm:
 class PlainAttention:
     """`trials.t5_functions.SelfAttention` without a backward pass of its own."""
 
-    @staticmethod
+    @classmethod
     def apply(
-        qkv: Tensor, packing: Packing, added: Sequence[Tensor], masks: Sequence[Tensor] | None, heads: int
+        cls, qkv: Tensor, packing: Packing, added: Sequence[Tensor], masks: Sequence[Tensor] | None, heads: int
     ) -> Tensor:
         """Shape (tokens, inner)."""
         out = []
         for number, (block, bias) in enumerate(zip(packing.blocks, added, strict=True)):
             parts = qkv[block.tokens].view(block.rows, block.length, 3, heads, -1)
-            q, k, v = parts.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
-            weights = (q @ k.transpose(-1, -2) + bias).softmax(-1)
-            out.append((weights if masks is None else weights * masks[number]) @ v)
+            q, k, v = parts.permute(2, 0, 3, 1, 4).unbind(0)
+            out.append(cls.attended(q, k, v, bias, None if masks is None else masks[number]))
         return torch.cat([values.transpose(1, 2).flatten(0, 1).flatten(1) for values in out])
 
+    @staticmethod
+    def attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+        """Of one block, all of shape (rows, heads, length, head width)."""
+        weights = (q @ k.transpose(-1, -2) + bias).softmax(-1)
+        return (weights if mask is None else weights * mask) @ v
 
-class FusedAttention:
+
+class FusedAttention(PlainAttention):
     """Attention without dropout on its weights by torch's fused kernel."""
 
     @staticmethod
-    def apply(qkv: Tensor, packing: Packing, added: Sequence[Tensor], masks: object, heads: int) -> Tensor:
-        """Shape (tokens, inner)."""
-        out = []
-        for block, bias in zip(packing.blocks, added, strict=True):
-            parts = qkv[block.tokens].view(block.rows, block.length, 3, heads, -1)
-            q, k, v = (parts[:, :, i].transpose(1, 2) for i in range(3))
-            fused = torch.nn.functional.scaled_dot_product_attention(
-                q, k, v, attn_mask=bias.expand(block.rows, -1, -1, -1), scale=1.0
-            )
-            out.append(fused.transpose(1, 2).flatten(0, 1).flatten(1))
-        return torch.cat(out)
+    def attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+        """See `PlainAttention.attended`."""
+        mask_of_rows = bias.expand(len(q), -1, -1, -1)
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask_of_rows, scale=1.0)
 
 
 class PlainReluDropout:

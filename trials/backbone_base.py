@@ -16,7 +16,7 @@ from trials.backbone_facts import Facts
 from trials.dropout import Dropout
 from trials.methods.base import INIT_TEXT, Surroundings
 from trials.padding import padded
-from trials.passes import ANY, Grain
+from trials.passes import ANY, COARSE, Grain
 from trials.precision import Precision
 
 IGNORED = -100
@@ -81,7 +81,7 @@ class Backbone(ABC):
         On a CPU bfloat16 products run on kernels that oneDNN compiles for each shape, in 0.5 ms or, where the processor
         has a matrix unit (AMX), in 3 ms; a pass has forty products. Without a grain few shapes would come twice.
         """
-        return Grain(4, 16) if self.device.type == "cpu" and self.precision == "bfloat16" else ANY
+        return COARSE if self.device.type == "cpu" and self.precision == "bfloat16" else ANY
 
     def surroundings(self, max_source_length: int) -> Surroundings:
         """What a new method may look at."""

@@ -10,7 +10,7 @@ import torch
 from trials.errors import UserError
 from trials.precision import DTYPES, Precision
 
-SIDES = {"cpu": 256, "cuda": 4096}  # of the square matrices that are multiplied to see how fast a device is
+SIDE, SIDE_ON_CUDA = 256, 4096  # of the square matrices that are multiplied to see how fast a device is
 REPEATS = 3  # of which the fastest counts
 SLOW, FAST = 0.5, 1.5  # times float32's pace: below the one a precision is refused, above the other it is worth a word
 
@@ -25,15 +25,21 @@ def pace(precision: Precision, device: torch.device) -> float:
     return _seconds("float32", device) / _seconds(precision, device)
 
 
+def has_units(precision: Precision, device: torch.device) -> bool:
+    """Whether a device has units for a precision: without them it multiplies so slowly that nobody can want it."""
+    return precision == "float32" or pace(precision, device) >= SLOW
+
+
 def refuse_slow(precision: Precision, device: torch.device) -> None:
     """Refuse a precision that a device has no units for.
 
     Raises:
-        UserError: it multiplies so much slower than in float32 that nobody can want it.
+        UserError: see `has_units`.
     """
-    if precision != "float32" and (found := pace(precision, device)) < SLOW:
+    if not has_units(precision, device):
+        times = 1 / pace(precision, device)
         problem = (
-            f"--precision {precision}: this {device.type.upper()} has no units for it and multiplies {1 / found:.0f} "
+            f"--precision {precision}: this {device.type.upper()} has no units for it and multiplies {times:.0f} "
             "times slower than in float32; leave --precision out"
         )
         raise UserError([problem])
@@ -53,7 +59,7 @@ def wait(device: torch.device) -> None:
 
 
 def _seconds(precision: Precision, device: torch.device) -> float:
-    side = SIDES[device.type]
+    side = SIDE_ON_CUDA if device.type == "cuda" else SIDE
     matrix = torch.ones(side, side, dtype=DTYPES[precision], device=device)
     times = []
     for _ in range(REPEATS + 1):  # the first may have to make its kernel

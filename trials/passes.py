@@ -35,6 +35,9 @@ class Grain:
 ANY = Grain()
 """Passes may have any shape, as long as it is a rectangle."""
 
+COARSE = Grain(rows=4, length=16)
+"""Rectangles of few shapes, for little padding."""
+
 
 @dataclass
 class PassCost:

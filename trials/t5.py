@@ -26,7 +26,7 @@ from transformers.activations import ACT2FN
 
 from trials.dropout import Dropout, keep
 from trials.packing import Packing
-from trials.passes import ANY, Grain
+from trials.passes import ANY, COARSE, Grain
 from trials.t5_functions import AddNorm, Heads, ReluDropout, SelfAttention
 
 BLOCKED = -1e9  # added to the score of a key that must not be seen; exp() makes it exactly 0
@@ -163,7 +163,7 @@ class T5:
             site = 8 * number
             masks = self._masks(packing, drop, site + 1)
             values = SelfAttention.apply(F.linear(y, layer.qkv), packing, added, masks, self.heads)
-            x, y = self._normed(x, self._dropped(F.linear(values, layer.out), drop, site + 2))
+            x, y = self._normed(x, self._attended(values, layer.out, drop, site))
             x, y = self._normed(x, self._fed_forward(y, layer, drop, site))
         return Encoded(packing.unpacked(self._dropped(y, drop, 7)), blocked)
 
@@ -172,7 +172,7 @@ class T5:
         """See `Backbone.grain`. On a CPU rows are packed."""
         if self.tokens.device.type != "cpu":
             return ANY
-        return Grain(length=16 if self.dtype == torch.bfloat16 else 1, packed=True)
+        return Grain(length=COARSE.length if self.dtype == torch.bfloat16 else 1, packed=True)
 
     def _masks(self, packing: Packing, dropout: Dropout | None, site: int) -> list[Tensor] | None:
         """Of the attention weights of each block, shape (rows, heads, length, length)."""
@@ -214,7 +214,7 @@ class T5:
                 if len(past.layers) > number:
                     k, v = (torch.cat(pair, dim=2) for pair in zip(past.layers[number], (k, v), strict=True))
                 past.layers[number:] = [(k, v), *past.layers[number + 1 :]]
-            values = self._attention(q, k, v, bias, dropout, site + 1)
+            values = self._attention(q, k, v, bias, dropout, site + 1).transpose(1, 2).flatten(2)
             x, y = self._normed(x, self._attended(values, layer.out, dropout, site))
             x, y = self._normed(x, self._cross_attended(y, encoded, layer, dropout, site + 8))
             x, y = self._normed(x, self._fed_forward(y, layer, dropout, site))
@@ -249,8 +249,8 @@ class T5:
         return (weights.flatten(0, 1) @ v.flatten(0, 1)).view_as(q)
 
     def _attended(self, values: Tensor, out: Tensor, dropout: Dropout | None, site: int) -> Tensor:
-        """An attention's output of its values, shape (rows, queries, d)."""
-        return self._dropped(F.linear(values.transpose(1, 2).flatten(2), out), dropout, site + 2)
+        """An attention's output, shape (..., d), of its values, shape (..., inner)."""
+        return self._dropped(F.linear(values, out), dropout, site + 2)
 
     def _cross_attended(self, y: Tensor, encoded: Encoded, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
         query, key, value, out = layer.cross
@@ -268,7 +268,7 @@ class T5:
             scores = torch.einsum("rnhw,rlhw->rnhl", q, k)
             weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)
             values = torch.einsum("rnhl,rlhw->rnhw", weights, v)
-        return self._dropped(F.linear(values.flatten(2), out), dropout, site + 2)
+        return self._attended(values.flatten(2), out, dropout, site)
 
     def _fed_forward(self, y: Tensor, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
         h = F.linear(y, layer.up)

@@ -25,6 +25,11 @@ def test_the_pace_is_measured() -> None:
     assert pace("bfloat16", CPU) > 0
 
 
+def test_a_device_of_another_kind_is_timed_as_well() -> None:
+    """Engines of a search have a CPU or CUDA; who uses `trials` alone may have anything that torch has."""
+    assert pace("bfloat16", torch.device("meta")) > 0
+
+
 def test_a_precision_that_a_device_has_no_units_for_is_refused(bfloat16_takes) -> None:  # type: ignore[no-untyped-def]
     bfloat16_takes(50.0)
     with pytest.raises(
