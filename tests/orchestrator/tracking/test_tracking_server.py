@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,54 +11,15 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from orchestrator.tracking.tracker import Tracker
+from tests.faults.small_search import Server
 
 pytestmark = pytest.mark.slow
-
-START_SECONDS = 120
-
-
-class Server:
-    """An MLflow server on a port of its own, in a process group of its own: it forks workers, and all must end."""
-
-    def __init__(self, folder: Path, database: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.folder = folder
-        self.command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{database}"]
-        self.command += ["--artifacts-destination", str(folder / "artifacts")]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        with (self.folder / "server.log").open("ab") as log:
-            streams = {"stdout": log, "stderr": log}
-            self.process = subprocess.Popen(
-                self.command, cwd=self.folder, env={**os.environ, **quiet}, start_new_session=True, **streams
-            )
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                    return
-            except OSError:
-                time.sleep(0.2)
-        pytest.fail(f"the server did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(timeout=10)
-            self.process = None
 
 
 @pytest.fixture
 def server(tmp_path: Path, fresh_database: Path) -> Iterator[Server]:
-    database = tmp_path / "mlflow.db"
-    database.write_bytes(fresh_database.read_bytes())
-    running = Server(tmp_path, database)
+    (tmp_path / "mlflow.db").write_bytes(fresh_database.read_bytes())
+    running = Server(tmp_path)
     running.start()
     yield running
     running.kill()
