@@ -159,7 +159,8 @@ class Hosts:
 
     def wait_for_hosts(self, number: int, seconds: float = 4 * MINUTE) -> None:
         """Return when Ray has so many hosts or more; what the head says of them is in the error where it has not."""
-        count = "import ray; ray.init(logging_level=40); print(sum(n['Alive'] for n in ray.nodes()))"
+        start = "ray.init(logging_level=40, log_to_driver=False)"  # else its advice may stand beside the number
+        count = f"import ray; {start}; print(sum(n['Alive'] for n in ray.nodes()))"
         try:
             self.wait(
                 lambda: int(self.shell(1, f'python -c "{count}"').stdout or 0) >= number, seconds, f"{number} hosts"
