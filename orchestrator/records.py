@@ -42,7 +42,8 @@ class TrialRecord:
         status: ``finished`` alone means that the full budget was trained.
         reports: one flat dict an evaluation, in the order in which they were made: ``step``, ``score`` (the selection
             metric on validation, 0 to 100, greater is better), ``best_score``, ``best_step``, ``train/loss``,
-            ``validation/<metric>``, ``learning_rate/<group>``, ``seconds/train``, ``seconds/evaluation``, ``status``.
+            ``validation/loss`` (where the task's answers are few), ``validation/<metric>``, ``learning_rate/<group>``,
+            ``seconds/train``, ``seconds/evaluation``, ``status``.
         reason: why a scheduler stopped it, in words.
         error: the exception that ended a failed trial.
     """

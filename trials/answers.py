@@ -39,6 +39,13 @@ class AnswerTree:
         """Whether it is small enough to be computed whole; a tree without labels is not."""
         return bool(self.labels) and len(self.tokens) <= MOST_NODES
 
+    def path(self, label: Sequence[int]) -> list[tuple[int, int]] | None:
+        """Each node that the label passes, with its next token there; None where it is no label of the tree."""
+        tokens = tuple(int(token) for token in label)
+        if tokens not in self.labels:
+            return None
+        return [(self._node[tokens[:n]], token) for n, token in enumerate(tokens)]
+
     def followed(self, choices: Sequence[int]) -> tuple[int, ...] | None:
         """The label that greedy decoding gives, or None where it leaves the tree.
 

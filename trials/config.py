@@ -96,7 +96,8 @@ class TrialConfig:
 class Report:
     """One evaluation of a trial: what a scheduler decides on.
 
-    Scores are percentages (0 to 100, greater is better); seconds count since the report before.
+    Scores are percentages (0 to 100, greater is better), losses nats a target token; seconds count since the report
+    before. The validation loss is known where the task's answers are few (`trials.evaluation.Scored`).
     """
 
     step: int
@@ -104,6 +105,7 @@ class Report:
     best_score: float
     best_step: int
     train_loss: float
+    validation_loss: float | None = None
     validation: dict[str, float] = field(default_factory=dict)
     learning_rates: dict[str, float] = field(default_factory=dict)
     train_seconds: float = 0.0
@@ -118,6 +120,7 @@ class Report:
             "best_score": self.best_score,
             "best_step": self.best_step,
             "train/loss": self.train_loss,
+            **({} if self.validation_loss is None else {"validation/loss": self.validation_loss}),
             **{f"validation/{name}": value for name, value in self.validation.items()},
             **{f"learning_rate/{group}": value for group, value in self.learning_rates.items()},
             "seconds/train": self.train_seconds,

@@ -174,5 +174,8 @@ class Engine:
         started = time.perf_counter()
         scored = [s for part in self._apart(healthy) for s in self._scored([t.method for t in part], "validation")]
         seconds = (time.perf_counter() - started) / max(1, len(healthy))
-        metrics = {id(trial): found.metrics for trial, found in zip(healthy, scored, strict=True)}
-        return [t.report(metrics.get(id(t)), selection, seconds if id(t) in metrics else 0.0) for t in trials]
+        found = {
+            id(trial): trial.report(of_trial.metrics, selection, of_trial.loss, seconds)
+            for trial, of_trial in zip(healthy, scored, strict=True)
+        }
+        return [found.get(id(trial)) or trial.report(None, selection) for trial in trials]

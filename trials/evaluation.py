@@ -26,11 +26,17 @@ TABLE_BYTES = 1 << 28
 
 @dataclass
 class Scored:
-    """One evaluation of a method on a split."""
+    """One evaluation of a method on a split.
+
+    Attributes:
+        loss: mean over the targets' tokens of the negative log-likelihood, in nats, teacher-forced; None where no tree
+            of answers was computed, since it would cost a second pass over all rows.
+    """
 
     metrics: dict[str, float]
     predictions: list[str]
     targets: list[str]
+    loss: float | None = None
 
 
 def answers(
@@ -48,6 +54,19 @@ def answers(
             decoder step. The result is that of greedy decoding either way.
         cost: how to cut passes.
     """
+    return _answered(backbone, methods, sources, max_new_tokens, labels, cost)[0]
+
+
+def _answered(
+    backbone: Backbone,
+    methods: Sequence[Method],
+    sources: Sequence[Any],
+    max_new_tokens: int,
+    labels: Sequence[Sequence[int]],
+    cost: PassCost | None,
+    targets: Sequence[Sequence[int]] = (),
+) -> tuple[list[list[str]], list[float | None]]:
+    """Each method's answers and, where the tree holds all ``targets``, its mean loss of a target token."""
     cost = cost or PassCost(grain=backbone.grain)
     tree = AnswerTree(labels)
     tree = tree if tree.worthwhile and max(map(len, tree.labels)) <= max_new_tokens else AnswerTree([])
@@ -57,12 +76,14 @@ def answers(
     apart = any(method.INNER for method in methods)
     together = 1 if apart else max(1, TABLE_BYTES // max(1, tokens * 4 * backbone.facts.width))
     found: list[list[str]] = []
+    losses: list[float | None] = []
     for first in range(0, len(methods), together):
         these = methods[first : first + together]
-        answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens, cost)
+        answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens, cost, targets)
         with changes_of(backbone, these[0]).applied() if these[0].INNER else nullcontext():
             found += answering.run()
-    return found
+        losses += answering.losses
+    return found, losses
 
 
 def score(
@@ -74,10 +95,13 @@ def score(
     labels: Sequence[Sequence[int]] = (),
     cost: PassCost | None = None,
 ) -> list[Scored]:
-    """Greedy answers of each method on a split, and their metrics in percent."""
-    sources, _, targets = split.batch(range(len(split)))
-    told = answers(backbone, methods, sources, max_new_tokens, labels, cost)
-    return [Scored(compute(metrics, predictions, targets), predictions, targets) for predictions in told]
+    """Greedy answers of each method on a split, their metrics in percent, and the loss of its targets."""
+    sources, targets, texts = split.batch(range(len(split)))
+    told, losses = _answered(backbone, methods, sources, max_new_tokens, labels, cost, targets)
+    return [
+        Scored(compute(metrics, predictions, texts), predictions, texts, loss)
+        for predictions, loss in zip(told, losses, strict=True)
+    ]
 
 
 class _Answering:
@@ -86,6 +110,7 @@ class _Answering:
     Args:
         rows: source tokens, and behind them the tree's nodes where answers are embedded.
         nodes: how many those are.
+        targets: token ids of the rows' right answers, for `losses`; may be empty.
     """
 
     def __init__(
@@ -97,13 +122,25 @@ class _Answering:
         tree: AnswerTree,
         max_new_tokens: int,
         cost: PassCost,
+        targets: Sequence[Sequence[int]],
     ) -> None:
         self.backbone, self.methods, self.rows, self.nodes = backbone, methods, rows, nodes
         self.tree, self.max_new_tokens, self.cost = tree, max_new_tokens, cost
+        paths = [tree.path(target) for target in targets]
+        self._paths = [path for path in paths if path is not None]
+        self._lossy = bool(paths) and len(self._paths) == len(paths)
+        self._summed = torch.zeros(len(methods), device=backbone.device)
         groups = [Group(members, [methods[k] for k in members]) for members in grouped(methods)]
         depths = np.array(tree.depths[1 : nodes + 1], dtype=np.int64) - 1
         positions = [np.concatenate([np.arange(len(row) - nodes), len(row) - nodes + depths]) for row in rows]
         self.table = Table(groups, [Part(rows, positions=positions)] * len(methods), backbone.embedding)
+
+    @property
+    def losses(self) -> list[float | None]:
+        """Of each method, in nats a target token; None where the tree does not hold all targets."""
+        if not self._lossy:
+            return [None] * len(self.methods)
+        return (self._summed / sum(map(len, self._paths))).tolist()
 
     @torch.no_grad()
     def run(self) -> list[list[str]]:
@@ -125,6 +162,8 @@ class _Answering:
     ) -> Sequence[tuple[int, int]]:
         """Answer the rows of a pass in the tree, and those that leave it where that needs no reading; the others."""
         logits, decode = self.backbone.tree_logits(self._inputs(pairs, self.nodes), self.tree)
+        if self._lossy:
+            self._note_losses(pairs, logits)
         labels = [self.tree.followed(choices) for choices in logits.argmax(-1).tolist()]
         tokens |= {pair: label for pair, label in zip(pairs, labels, strict=True) if label is not None}
         left = [row for row, label in enumerate(labels) if label is None]
@@ -132,6 +171,12 @@ class _Answering:
             tokens |= zip([pairs[row] for row in left], decode(left, self.max_new_tokens).tolist(), strict=True)
             return []
         return [pairs[row] for row in left]
+
+    def _note_losses(self, pairs: Sequence[tuple[int, int]], logits: Tensor) -> None:
+        steps = [(k, row, *step) for row, (k, i) in enumerate(pairs) for step in self._paths[i]]
+        of, rows, nodes, tokens = map(self.backbone.numbers, zip(*steps, strict=True))
+        losses = torch.nn.functional.cross_entropy(logits[rows, nodes], tokens, reduction="none")
+        self._summed.index_add_(0, of, losses)
 
     def _inputs(self, pairs: Sequence[tuple[int, int]], nodes: int) -> Inputs:
         """Rows of a pass, with so many of the tree's nodes behind each source."""

@@ -111,12 +111,19 @@ class Trial:
         ).all().to(self.loss_sum.device)
         return not bool(finite)
 
-    def report(self, metrics: dict[str, float] | None, selection: str, evaluation_seconds: float = 0.0) -> Report:
+    def report(
+        self,
+        metrics: dict[str, float] | None,
+        selection: str,
+        loss: float | None = None,
+        evaluation_seconds: float = 0.0,
+    ) -> Report:
         """Close the stretch since the last report.
 
         Args:
             metrics: validation metrics in percent; None where the trial diverged and was not evaluated.
             selection: the metric that chooses the best checkpoint (first strictly best).
+            loss: on validation, in nats a target token, if it is known.
         """
         if metrics is not None:
             self.last_score = metrics[selection]
@@ -130,6 +137,7 @@ class Trial:
             best_score=self.best.score if self.best.state else math.nan,
             best_step=self.best.step,
             train_loss=float(self.loss_sum) / max(1, self.loss_count),
+            validation_loss=loss,
             validation=metrics or {},
             learning_rates=self.learning_rates(),
             train_seconds=self.train_seconds,

@@ -169,7 +169,7 @@ def _test(record: SearchRecord, tags: dict[str, str], metrics: dict[str, float])
 
 
 def _is_score(key: str, split: str) -> bool:
-    return key.startswith(split) and key != f"{split}n"
+    return key.startswith(split) and key not in (f"{split}n", f"{split}loss")
 
 
 def _value(text: str) -> Any:

@@ -7,8 +7,8 @@ import torch
 from making import Rows, mixed
 
 from trials.answers import AnswerTree
-from trials.backbones import Backbone, EncoderDecoder
-from trials.evaluation import answers
+from trials.backbones import Backbone, EncoderDecoder, Inputs
+from trials.evaluation import answers, score
 from trials.passes import PassCost
 from trials.trial import Trial
 
@@ -87,6 +87,30 @@ def test_an_encoder_reads_rows_outside_the_tree_only_once(
     monkeypatch.setattr(backbone.t5, "encode", counting)
     assert answers(backbone, methods, rows.sources[:30], 5, [[30, 1]]) == expected
     assert sum(read) == 60
+
+
+def test_the_loss_is_that_of_the_targets_alone(backbone: Backbone, rows: Rows) -> None:
+    """As in training without dropout: the mean over all targets' tokens, whatever the pass and the neighbours."""
+    methods = [t.method for t in shaken(backbone)][:3]
+    labels = sorted({tuple(map(int, target)) for target in rows.targets})
+    found = score(backbone, methods, rows, ["accuracy"], 5, labels, PassCost(16, 300))
+    for method, scored in zip(methods, found, strict=True):
+        total = tokens = 0.0
+        for source, target in zip(rows.sources, rows.targets, strict=True):
+            told = torch.tensor([[*source, *(target if backbone.embeds_answers else [])]])
+            with torch.no_grad():
+                shifted = method.offset(backbone.embedding[told].float(), torch.arange(told.shape[1])[None])
+                x = torch.cat([method.prompt[None], shifted], dim=1)
+                length, start = (backbone.numbers([method.prompt_length + n]) for n in (told.shape[1], len(source)))
+                losses = backbone.token_losses(Inputs(x, length, start), torch.tensor([target]))
+            total, tokens = total + float(losses.sum()), tokens + len(target)
+        assert scored.loss == pytest.approx(total / tokens, rel=1e-5)
+
+
+def test_there_is_no_loss_where_a_target_is_no_answer_of_the_tree(t5: Backbone, rows: Rows) -> None:
+    method = shaken(t5)[0].method
+    assert score(t5, [method], rows, ["accuracy"], 5, [[30, 1]])[0].loss is None
+    assert score(t5, [method], rows, ["accuracy"], 5)[0].loss is None
 
 
 def test_a_tree_shares_beginnings() -> None:
