@@ -102,7 +102,8 @@ def add(files: list[Path]) -> int:
         if CURVES.exists():
             held = pq.read_table(CURVES)
             keys = zip(*(held[name].to_pylist() for name in KEY), strict=True)
-            fresh = pa.concat_tables([held.filter(pa.array([key not in again for key in keys])), fresh])
+            kept = held.filter(pa.array([key not in again for key in keys]))
+            fresh = pa.concat_tables([kept, fresh], promote_options="default")
         pq.write_table(fresh, part, compression="zstd")
         part.replace(CURVES)
     return len(read_curves(CURVES))

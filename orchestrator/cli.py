@@ -64,6 +64,10 @@ def search(
     ] = None,
     grace: Annotated[str | None, option("updates before the first decision [a quarter of the budget]", "N")] = None,
     eta: Annotated[str | None, option(f"asha, promotion: one in N trials goes on at each rung [{ETA}]", "N")] = None,
+    ties: Annotated[
+        str | None,
+        option("asha, promotion: equal scores all go on (keep), or those of the lower loss (loss) [keep]", "NAME"),
+    ] = None,
     search: Annotated[
         str | None, option("grid: the space's own; random, tpe, gp: drawn from its ranges [grid]", "NAME")
     ] = None,

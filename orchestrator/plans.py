@@ -204,6 +204,7 @@ class Plan:
             "data_dir": self.spec.data_dir,
             "precision": self.settings.precision,
             "scheduler": [self.settings.scheduler, self.grace, self.settings.eta],
+            **({"ties": self.settings.ties} if self.settings.ties != "keep" else {}),
             "trials": [trial.config.as_dict() for trial in sorted(self.trials, key=lambda t: t.number)],
             **({"deterministic": True} if self.settings.deterministic else {}),
             **({"storage": shown(self.settings.storage)} if self.settings.storage else {}),

@@ -194,6 +194,7 @@ def training_settings(plan: Plan) -> dict[str, Any]:
         "scheduler": plan.settings.scheduler,
         "grace": plan.grace,
         "eta": plan.settings.eta,
+        **({"ties": plan.settings.ties} if plan.settings.ties != "keep" else {}),
         **({"deterministic": True} if plan.settings.deterministic else {}),
         **({"seeds": plan.settings.seeds, "top": plan.settings.top} if plan.settings.seeds > 1 else {}),
     }

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from orchestrator.stopping.halving import ETA
+from orchestrator.stopping.halving import ETA, Ties
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 
@@ -30,6 +30,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "scheduler": get_args(Scheduler),
     "search": get_args(SearchAlgorithm),
     "precision": get_args(Precision),
+    "ties": get_args(Ties),
 }
 
 
@@ -66,6 +67,7 @@ class SearchSettings(BaseModel):
     scheduler: str = "promotion"
     grace: Positive | None = None
     eta: Annotated[int, Field(ge=2)] = ETA
+    ties: str = "keep"
     search: str = "grid"
     samples: Positive | None = None
     seeds: Positive = 1
@@ -86,7 +88,7 @@ class SearchSettings(BaseModel):
     price: Annotated[float, Field(ge=0)] | None = None
 
 
-UNUSED = {"grace": ("none",), "eta": ("none", "median")}
+UNUSED = {"grace": ("none",), "eta": ("none", "median"), "ties": ("none", "median")}
 """Options of early stopping that some schedulers make no use of."""
 
 RULES = {

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
@@ -26,6 +26,7 @@ from orchestrator.recording_callback import RecordingCallback, Silent
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
 from orchestrator.stopping.decisions import Verdict
+from orchestrator.stopping.halving import Ties
 from orchestrator.stopping.judge import Judge
 from orchestrator.stopping.schedulers import JudgedScheduler, make_policy
 from orchestrator.storage.files import KEPT, Folder, StorageError, tells_of_storage
@@ -128,6 +129,7 @@ class Search:
             grace=plan.grace,
             eta=plan.settings.eta,
             deterministic=plan.settings.deterministic,
+            ties=cast(Ties, plan.settings.ties),  # `read_settings` has seen to it
         )
         rounds: list[Round] = [OwnSeedRound(plan, policy, self.storage, self.record, searcher)]
         if plan.repeats:

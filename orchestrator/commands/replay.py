@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.table import Table
 from orchestrator.messages import with_messages
 from orchestrator.replay.curves import Grid, read_curves, record
 from orchestrator.replay.figures import SCHEDULERS, Row, Setting, compare
-from orchestrator.stopping.halving import ETA
+from orchestrator.stopping.halving import ETA, Ties
 from trials.errors import UserError, did_you_mean
 
 
@@ -27,6 +27,9 @@ def replay(
         float | None, typer.Option(metavar="SHARE", help="first rung, as a share of the budget [as a search's own]")
     ] = None,
     eta: Annotated[int, typer.Option(metavar="N", help="one in N goes on at each rung")] = ETA,
+    ties: Annotated[
+        str, typer.Option(metavar="NAME", help="keep: equal scores go on together; loss: told apart by validation loss")
+    ] = "keep",
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="decide independently of the order of arrival")
     ] = False,
@@ -45,10 +48,12 @@ def replay(
     """Replay: what a scheduler would have spent and found on searches that were trained whole, beside baselines."""
 
     def run() -> int:
-        settings = read_settings(scheduler, grace, eta, deterministic)
+        settings = read_settings(scheduler, grace, eta, deterministic, ties)
         if recorded:
             record_folders(recorded, curves)
         grids = of_task(read_curves(curves), task)
+        if ties == "loss" and (silent := [grid.name for grid in grids if not grid.has_losses]):
+            raise UserError([f"--ties loss: no losses are known of {', '.join(silent)}; record what was trained since"])
         rows = compare(grids, settings, workers=workers, repeats=repeats, seed=seed)
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         console.print(table(rows, title=f"{len(grids)} grid(s), {workers} worker(s), {repeats} orders of start each"))
@@ -62,7 +67,7 @@ def replay(
     with_messages(run)
 
 
-def read_settings(scheduler: str, grace: float | None, eta: int, deterministic: bool) -> list[Setting]:
+def read_settings(scheduler: str, grace: float | None, eta: int, deterministic: bool, ties: str) -> list[Setting]:
     """The settings to replay.
 
     Raises:
@@ -80,9 +85,11 @@ def read_settings(scheduler: str, grace: float | None, eta: int, deterministic: 
         problems.append(f"--grace {grace}: a share of the budget, above 0 and at most 1")
     if eta < 2:
         problems.append(f"--eta {eta}: must be at least 2")
+    if ties not in get_args(Ties):
+        problems.append(f"--ties {ties}: must be one of {', '.join(get_args(Ties))}")
     if problems:
         raise UserError(problems)
-    return [Setting(name, grace, eta, deterministic) for name in names]
+    return [Setting(name, grace, eta, deterministic, cast(Ties, ties)) for name in names]
 
 
 def record_folders(folders: list[Path], curves: Path) -> None:

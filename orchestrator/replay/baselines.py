@@ -36,7 +36,9 @@ class RayAsha(Policy):
         self._asked: dict[int, Any] = {}
         self._controller: Any = None  # which this scheduler never looks at
 
-    def report(self, number: int, step: int, score: float, best: float | None = None) -> list[Decision]:
+    def report(
+        self, number: int, step: int, score: float, best: float | None = None, loss: float | None = None
+    ) -> list[Decision]:
         """What Ray answers."""
         if number not in self._asked:
             self._asked[number] = SimpleNamespace(trial_id=str(number))

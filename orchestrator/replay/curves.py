@@ -2,7 +2,8 @@
 
 One row a report: ``task``, ``backbone``, ``method``, ``seed``, ``trial`` (its number), ``step`` (in updates), ``score``
 (the selection metric on validation, in points; NaN where a trial diverged), ``seconds`` (since the report before,
-training and evaluation), ``examples`` (of the validation split) and a column ``config/NAME`` for each hyperparameter.
+training and evaluation), ``examples`` (of the validation split), ``loss`` (on validation, in nats a target token; null,
+or no such column, where it is not known) and a column ``config/NAME`` for each hyperparameter.
 Rows of one task, backbone, method and seed make a grid.
 """
 
@@ -36,6 +37,7 @@ _TYPES = {
     "seconds": "float64",
     "examples": "int64",
 }
+_OPTIONAL = {"loss": "float64"}
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,14 @@ class Curve:
 
     Attributes:
         steps: of its reports, in updates. scores: in points. seconds: that each report took.
+        losses: on validation, None where not known; empty where none is.
     """
 
     configuration: dict[str, Any]
     steps: tuple[int, ...]
     scores: tuple[float, ...]
     seconds: tuple[float, ...]
+    losses: tuple[float | None, ...] = ()
 
     @property
     def diverged(self) -> bool:
@@ -89,6 +93,11 @@ class Grid:
     def best(self) -> float:
         """The score of the best configuration, in points."""
         return max(curve.best for curve in self.curves.values())
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether the validation loss of every report is known."""
+        return all(curve.losses and None not in curve.losses for curve in self.curves.values())
 
     @property
     def every(self) -> int:
@@ -132,8 +141,9 @@ def record(searches: Iterable[SearchRecord], path: str | os.PathLike[str]) -> Pa
         problems.append("no search was given, or none that has a trial")
     if problems:
         raise UserError(problems)
-    names = list(dict.fromkeys(name for row in rows for name in row if name not in _TYPES))
-    columns = {name: [row.get(name) for row in rows] for name in [*_TYPES, *names]}
+    known = _TYPES | _OPTIONAL
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in known))
+    columns = {name: [row.get(name) for row in rows] for name in [*known, *names]}
     arrays = {name: _column(pa, name, values) for name, values in columns.items()}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,6 +197,7 @@ def _grid(key: tuple[Any, ...], trials: dict[int, list[dict[str, Any]]], problem
             tuple(row["step"] for row in rows),
             tuple(math.nan if row["score"] is None else row["score"] for row in rows),
             tuple(row["seconds"] or 0.0 for row in rows),
+            tuple(row.get("loss") for row in rows),
         )
         where = f"{', '.join(map(str, key))}, trial {number}"
         curve = curves[number]
@@ -228,6 +239,7 @@ def _rows(search: SearchRecord, trial: TrialRecord) -> list[dict[str, Any]]:
                 "score": math.nan if last_of_diverged else float(report["score"]),
                 "seconds": float(report.get("seconds/train", 0.0)) + float(report.get("seconds/evaluation", 0.0)),
                 "examples": search.sizes.get("validation", 0),
+                "loss": report.get("validation/loss"),
                 **{f"{CONFIGURATION}{name}": value for name, value in trial.configuration.items()},
             }
         )
@@ -235,8 +247,8 @@ def _rows(search: SearchRecord, trial: TrialRecord) -> list[dict[str, Any]]:
 
 
 def _column(pa: Any, name: str, values: list[Any]) -> pyarrow.Array:
-    if name in _TYPES:
-        return pa.array(values, _TYPES[name])
+    if kind := (_TYPES | _OPTIONAL).get(name):
+        return pa.array(values, kind)
     kinds = {type(value) for value in values if value is not None}
     return pa.array([None if v is None else str(v) for v in values] if str in kinds else values)
 

@@ -14,7 +14,7 @@ from orchestrator.replay.baselines import RayAsha, first_look, random_subset, wh
 from orchestrator.replay.curves import Grid
 from orchestrator.replay.simulate import Outcome, replay
 from orchestrator.stopping.decisions import Policy
-from orchestrator.stopping.halving import ETA, default_grace
+from orchestrator.stopping.halving import ETA, Ties, default_grace
 from trials.errors import UserError
 
 RESAMPLES = 2_000  # of the bootstrap
@@ -32,12 +32,14 @@ class Setting:
     Attributes:
         grace: first rung as a share of the budget; None: the default of a search.
         deterministic: decide independently of the order of arrival.
+        ties: see `orchestrator.stopping.halving`; a grid without losses keeps them.
     """
 
     scheduler: str
     grace: float | None = None
     eta: int = ETA
     deterministic: bool = False
+    ties: Ties = "keep"
 
     def policy(self, grid: Grid) -> Policy:
         """A fresh policy for a grid."""
@@ -50,6 +52,7 @@ class Setting:
             grace=self.first_rung(grid),
             eta=self.eta,
             deterministic=self.deterministic,
+            ties=self.ties,
         )
 
     def first_rung(self, grid: Grid) -> int:
@@ -65,7 +68,8 @@ class Setting:
         if self.scheduler == "none":
             return "none"
         grace = "default" if self.grace is None else f"{self.grace:.3g}"
-        eta = "" if self.scheduler == "median" else f", eta {self.eta}"
+        ties = ", ties by loss" if self.ties == "loss" else ""
+        eta = "" if self.scheduler == "median" else f", eta {self.eta}{ties}"
         return f"{self.scheduler}{' deterministic' if self.deterministic else ''}, grace {grace}{eta}"
 
 

@@ -90,7 +90,8 @@ class _Replay:
     def _report(self, number: int) -> None:
         curve, index = self.grid.curves[number], self.trained[number]
         self.trained[number] += 1
-        self.policy.report(number, curve.steps[index], curve.scores[index])
+        loss = curve.losses[index] if curve.losses else None
+        self.policy.report(number, curve.steps[index], curve.scores[index], loss=loss)
         if self.trained[number] == len(curve.steps):
             self.policy.end(number, "finished")
         elif number not in self.policy.over:

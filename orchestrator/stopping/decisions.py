@@ -12,7 +12,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+
+class Standing(NamedTuple):
+    """What trials are compared by at a rung, the greater the better: equal scores are told apart by their losses.
+
+    Attributes:
+        score: the trial's best on validation so far, in points.
+        gain: minus its lowest validation loss so far, in nats; infinite where no loss is known, so that such a trial
+            ties with the best of its score.
+    """
+
+    score: float
+    gain: float = math.inf
+
+    @property
+    def loss(self) -> float | None:
+        """The lowest validation loss, None where it is not known."""
+        return None if self.gain == math.inf else -self.gain
 
 
 class Verdict(StrEnum):
@@ -34,6 +52,8 @@ class Decision:
         score: the trial's best validation score up to then, in points; None before the first finite one.
         rank: its place among the ``n`` scores that were compared, from 1; None where it was compared with a median.
         cutoff: the least score that goes on; None where nothing was compared.
+        loss: the trial's lowest on validation up to then, in nats; None where not known.
+        cutoff_loss: with the score of the cutoff, the highest that goes on; None where not known.
     """
 
     number: int
@@ -43,6 +63,8 @@ class Decision:
     rank: int | None = None
     n: int = 0
     cutoff: float | None = None
+    loss: float | None = None
+    cutoff_loss: float | None = None
 
     @property
     def ends(self) -> bool:
@@ -66,10 +88,13 @@ class Decision:
             return f"{at}{self.score:.1f} waits, {among if self.n else 'first'} so far"
         if self.cutoff is None:
             return f"{at}{self.score:.1f} goes on, nothing to compare it with yet"
-        # Two numbers that look equal would contradict the sign between them.
-        digits = next((d for d in (1, 2, 3) if f"{self.score:.{d}f}" != f"{self.cutoff:.{d}f}"), 1)
-        sign = "<" if self.verdict is Verdict.STOP else ">="
-        return f"{at}{self.score:.{digits}f} {sign} cutoff {self.cutoff:.{digits}f}, {among}"
+        stopped = self.verdict is Verdict.STOP
+        if self.score == self.cutoff and self.loss is not None and self.cutoff_loss is not None:
+            loss, cutoff = _apart(self.loss, self.cutoff_loss, (3, 4, 5, 6))
+            sign = ">" if stopped else "<="
+            return f"{at}{self.score:.1f} = cutoff, validation loss {loss} {sign} {cutoff}, {among}"
+        score, least = _apart(self.score or 0.0, self.cutoff, (1, 2, 3))
+        return f"{at}{score} {'<' if stopped else '>='} cutoff {least}, {among}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` is the way back."""
@@ -77,9 +102,15 @@ class Decision:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Decision:
-        """What `as_dict` gave; further keys are passed over."""
-        known = {name: plain[name] for name in cls.__dataclass_fields__}
+        """What `as_dict` gave, also before losses were in it; further keys are passed over."""
+        known = {name: plain[name] for name in cls.__dataclass_fields__ if name in plain}
         return cls(**{**known, "verdict": Verdict(plain["verdict"])})
+
+
+def _apart(one: float, other: float, digits: Iterable[int]) -> tuple[str, str]:
+    """Two numbers with so many digits that they do not look equal, or with the fewest where all are too few."""
+    pairs = [(f"{one:.{d}f}", f"{other:.{d}f}") for d in digits]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
 
 
 @dataclass
@@ -87,19 +118,19 @@ class Rung:
     """A step at which trials are compared.
 
     Attributes:
-        scores: the best score so far of each trial that came by, by its number, in the order of arrival.
+        standings: of each trial that came by, by its number, in the order of arrival.
         verdicts: what was decided about them last.
         open: numbers of those that were neither let past nor stopped.
     """
 
     step: int
-    scores: dict[int, float] = field(default_factory=dict)
+    standings: dict[int, Standing] = field(default_factory=dict)
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     open: set[int] = field(default_factory=set)
 
-    def enter(self, number: int, score: float) -> None:
+    def enter(self, number: int, standing: Standing) -> None:
         """A trial comes by."""
-        self.scores[number] = score
+        self.standings[number] = standing
         self.open.add(number)
 
     def take(self, number: int, verdict: Verdict) -> None:
@@ -110,28 +141,34 @@ class Rung:
 
     def forget(self, number: int) -> None:
         """As if the trial had never come by."""
-        self.scores.pop(number, None)
+        self.standings.pop(number, None)
         self.verdicts.pop(number, None)
         self.open.discard(number)
 
-    def cutoff(self, keep: int) -> float:
-        """The score of the last of the ``keep`` best; whoever ties with it goes on as well.
+    def cutoff(self, keep: int) -> Standing:
+        """That of the last of the ``keep`` best; whoever ties with it, in the loss as well, goes on.
 
-        Infinite where none is kept, and minus that where fewer have come by.
+        Above all where none is kept, and below all where fewer have come by.
         """
-        if keep < 1 or keep > len(self.scores):
-            return math.inf if keep < 1 else -math.inf
-        return sorted(self.scores.values(), reverse=True)[keep - 1]
+        if keep < 1 or keep > len(self.standings):
+            return Standing(math.inf) if keep < 1 else Standing(-math.inf)
+        return sorted(self.standings.values(), reverse=True)[keep - 1]
 
     def rank(self, number: int) -> int:
-        """The trial's place from 1; equal scores share the better one."""
-        return 1 + sum(other > self.scores[number] for other in self.scores.values())
+        """The trial's place from 1; those who tie share the better one."""
+        return 1 + sum(other > self.standings[number] for other in self.standings.values())
 
     def decide(self, number: int, keep: int) -> Decision:
         """Go on if the trial is among the ``keep`` best or ties with the last of them, else stop."""
-        score, cutoff = self.scores[number], self.cutoff(keep)
-        verdict = Verdict.GO_ON if score >= cutoff else Verdict.STOP
-        return Decision(number, verdict, self.step, score, self.rank(number), len(self.scores), cutoff)
+        standing, cutoff = self.standings[number], self.cutoff(keep)
+        verdict = Verdict.GO_ON if standing >= cutoff else Verdict.STOP
+        return self.decision(number, verdict, cutoff)
+
+    def decision(self, number: int, verdict: Verdict, cutoff: Standing | None = None) -> Decision:
+        """A verdict on a trial that came by, with its place and what it was compared with."""
+        own, rank, n = self.standings[number], self.rank(number), len(self.standings)
+        least = (None, None) if cutoff is None else (cutoff.score, cutoff.loss)
+        return Decision(number, verdict, self.step, own.score, rank, n, least[0], own.loss, least[1])
 
 
 class Policy(ABC):
@@ -147,6 +184,7 @@ class Policy(ABC):
     Attributes:
         rungs: by their steps.
         over: why trials train no further, by their numbers: their decision, or the status with which they ended.
+        best: score of each trial so far. gains: see `Standing.gain`; of trials whose losses are known.
     """
 
     name: str
@@ -157,6 +195,7 @@ class Policy(ABC):
         self.rungs: dict[int, Rung] = {}
         self.over: dict[int, Decision | str] = {}
         self.best: dict[int, float] = {}
+        self.gains: dict[int, float] = {}
         self._diverging: dict[int, int] = {}
         self._unsettled = False
 
@@ -165,15 +204,18 @@ class Policy(ABC):
         """What the decisions depend on beside the reports."""
         return {"scheduler": self.name, "steps": self.steps, "numbers": sorted(self.numbers)}
 
-    def report(self, number: int, step: int, score: float, best: float | None = None) -> list[Decision]:
+    def report(
+        self, number: int, step: int, score: float, best: float | None = None, loss: float | None = None
+    ) -> list[Decision]:
         """Take a report in; returns what follows from it, about this trial and others, already taken into account.
 
         Args:
             step: updates trained.
             score: on validation, in points, greater is better; may be NaN or infinite.
             best: the trial's own best score so far, where it may know of reports that this policy was not told of.
+            loss: on validation, in nats; None where not known.
         """
-        self.note(number, step, score, best)
+        self.note(number, step, score, best, loss)
         return self.settle()
 
     def end(self, number: int, status: str) -> list[Decision]:
@@ -186,6 +228,7 @@ class Policy(ABC):
         self.over.pop(number, None)
         if anew:
             self.best.pop(number, None)
+            self.gains.pop(number, None)
             for rung in self.rungs.values():
                 rung.forget(number)
 
@@ -203,7 +246,7 @@ class Policy(ABC):
         """Let a trial go on that is `promotable`."""
         raise ValueError(f"trial {number} waits for nothing that a free worker could change")
 
-    def note(self, number: int, step: int, score: float, best: float | None = None) -> None:
+    def note(self, number: int, step: int, score: float, best: float | None = None, loss: float | None = None) -> None:
         """Take a report in without deciding."""
         if number in self.over:
             return
@@ -213,6 +256,9 @@ class Policy(ABC):
             return
         known = [score, self.best.get(number, -math.inf), -math.inf if best is None else best]
         self.best[number] = max(value for value in known if not math.isnan(value) and value < math.inf)
+        if loss is not None:  # one that is not a number is worse than any
+            gain = -loss if math.isfinite(loss) else -math.inf
+            self.gains[number] = max(gain, self.gains.get(number, -math.inf))
         self._pass(number, step, score)
 
     def note_end(self, number: int, status: str) -> None:
@@ -226,8 +272,9 @@ class Policy(ABC):
         self._diverging.pop(number, None)
         if verdict is not Verdict.DIVERGED:
             rung = self.rungs.setdefault(decision.step, Rung(decision.step))
-            if number not in rung.scores and decision.score is not None:
-                rung.enter(number, decision.score)
+            if number not in rung.standings and decision.score is not None:
+                gain = math.inf if decision.loss is None else -decision.loss
+                rung.enter(number, Standing(decision.score, gain))
             rung.take(number, verdict)
         if decision.ends:
             self.over[number] = decision
@@ -246,12 +293,16 @@ class Policy(ABC):
         return made
 
     def enter(self, rung: Rung, number: int) -> bool:
-        """Note the trial's best score so far at a rung, unless it has one there; whether it had none."""
-        if number in rung.scores:
+        """Note how the trial stands so far at a rung, unless that is noted there; whether it was not."""
+        if number in rung.standings:
             return False
-        rung.enter(number, self.best[number])
+        rung.enter(number, self.standing(number))
         self._unsettled = True
         return True
+
+    def standing(self, number: int) -> Standing:
+        """How a trial stands so far."""
+        return Standing(self.best[number])
 
     def complete(self, rung: Rung) -> bool:
         """Whether no further trial can reach the rung."""
@@ -259,7 +310,7 @@ class Policy(ABC):
 
     def to_come(self, rung: Rung) -> set[int]:
         """The trials that can still reach the rung."""
-        return {number for number in self.numbers if number not in rung.scores and number not in self.over}
+        return {number for number in self.numbers if number not in rung.standings and number not in self.over}
 
     def _taken(self, decisions: Iterable[Decision]) -> Iterator[Decision]:
         for decision in decisions:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
-from orchestrator.stopping.decisions import Decision, Policy, Rung, Verdict
+from orchestrator.stopping.decisions import Decision, Policy, Rung, Standing, Verdict
+
+Ties = Literal["keep", "loss"]
+"""What becomes of equal scores at a rung: all go on, or those of the lower validation loss."""
 
 ETA = 4
 """One in so many trials goes on at each rung, where nothing else is asked for."""
@@ -54,18 +57,25 @@ class _Halving(Policy):
 
     Args:
         grace: first rung, in updates. eta: one in ``eta`` goes on.
+        ties: ``keep``: trials of equal scores go on together; ``loss``: their validation losses tell them apart.
     """
 
-    def __init__(self, numbers: Iterable[int], steps: int, grace: int, eta: int) -> None:
+    def __init__(self, numbers: Iterable[int], steps: int, grace: int, eta: int, ties: Ties = "keep") -> None:
         super().__init__(numbers, steps)
         self.grace = grace
         self.eta = eta
+        self.ties = ties
         self.rungs = {step: Rung(step) for step in rungs(steps, grace, eta)}
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the decisions depend on beside the reports."""
-        return {**super().settings, "grace": self.grace, "eta": self.eta}
+        return {**super().settings, "grace": self.grace, "eta": self.eta, "ties": self.ties}
+
+    def standing(self, number: int) -> Standing:
+        """By its score and, if that is how ties are broken, by its loss."""
+        gain = self.gains.get(number, math.inf) if self.ties == "loss" else math.inf
+        return Standing(self.best[number], gain)
 
     def _pass(self, number: int, step: int, score: float) -> None:
         for rung in self.rungs.values():
@@ -83,7 +93,7 @@ class Asha(_Halving):
     name = "asha"
 
     def _judge(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
-        keep = math.ceil(len(rung.scores) / self.eta)
+        keep = math.ceil(len(rung.standings) / self.eta)
         return [*self._taken(rung.decide(number, keep) for number in open_)]
 
 
@@ -103,8 +113,10 @@ class Promotion(_Halving):
 
     name = "promotion"
 
-    def __init__(self, numbers: Iterable[int], steps: int, grace: int, eta: int, together: bool = False) -> None:
-        super().__init__(numbers, steps, grace, eta)
+    def __init__(
+        self, numbers: Iterable[int], steps: int, grace: int, eta: int, together: bool = False, ties: Ties = "keep"
+    ) -> None:
+        super().__init__(numbers, steps, grace, eta, ties)
         self.together = together
 
     @property
@@ -118,16 +130,16 @@ class Promotion(_Halving):
             return None
         waiting = set(candidates)
         for rung in sorted(self.rungs.values(), key=lambda rung: -rung.step):
-            least = rung.cutoff(len(rung.scores) // self.eta)
-            found = [n for n in rung.open if n in waiting and n not in self.over and rung.scores[n] >= least]
+            least = rung.cutoff(len(rung.standings) // self.eta)
+            found = [n for n in rung.open if n in waiting and n not in self.over and rung.standings[n] >= least]
             if found:
-                return min(found, key=lambda n: (-rung.scores[n], n))
+                return max(found, key=lambda n: (rung.standings[n], -n))
         return None
 
     def promote(self, number: int) -> Decision:
         """Let a trial go on that is `promotable`."""
         rung = next(rung for rung in self.rungs.values() if rung.verdicts.get(number) is Verdict.WAIT)
-        decision = rung.decide(number, len(rung.scores) // self.eta)
+        decision = rung.decide(number, len(rung.standings) // self.eta)
         self.take(decision)
         return decision
 
@@ -136,17 +148,16 @@ class Promotion(_Halving):
         if to_come and self.together:
             certain, possible = 0, len(self.numbers)
         else:  # so many of the best go on if all that come are better, and if none is
-            possible = math.ceil((len(rung.scores) + to_come) / self.eta)
+            possible = math.ceil((len(rung.standings) + to_come) / self.eta)
             certain = possible - to_come
         passes, stays = rung.cutoff(certain), rung.cutoff(possible)
         made = []
         for number in open_:
-            score = rung.scores[number]
-            if score >= passes:
+            standing = rung.standings[number]
+            if standing >= passes:
                 made.append(rung.decide(number, certain))
-            elif score < stays:
+            elif standing < stays:
                 made.append(rung.decide(number, possible))
             elif number not in rung.verdicts:
-                rank, n = rung.rank(number), len(rung.scores)
-                made.append(Decision(number, Verdict.WAIT, rung.step, score, rank, n))
+                made.append(rung.decision(number, Verdict.WAIT))
         return [*self._taken(made)]

@@ -10,6 +10,7 @@ from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.stopping.decisions import Decision, Policy, Verdict
 
 RETRIED = ("failed", "interrupted")  # ends after which a resumed search trains the trial again
+LATER = {"ties": "keep"}  # settings that older journals lack, and what they went by
 _SETTLED = ("finished", "stopped early", "diverged", "failed")
 
 
@@ -149,7 +150,7 @@ class Judge:
         if not journal.found:
             journal.append([settings])
             return
-        before = journal.found[0]
+        before = {**{key: value for key, value in LATER.items() if key in settings}, **journal.found[0]}
         changed = [key for key in settings | before if settings.get(key) != before.get(key)]
         if changed:
             raise JournalError(
@@ -177,12 +178,13 @@ class Judge:
             self.reports = {key: report for key, report in self.reports.items() if key[0] != number}
 
     def _note(self, number: int, report: Mapping[str, Any]) -> None:
-        step, score, best = int(report["step"]), float(report["score"]), report.get("best_score")
+        step, score = int(report["step"]), float(report["score"])
+        best, loss = report.get("best_score"), report.get("validation/loss")
         self.reports[number, step] = dict(report)
         if report.get("status") == "diverged":  # by its loss: a score of its spoilt parameters would compare nothing
             self.policy.note_end(number, "diverged")
         else:
-            self.policy.note(number, step, score, None if best is None else float(best))
+            self.policy.note(number, step, score, *(None if x is None else float(x) for x in (best, loss)))
 
     def _take_up(self, trials: Iterable[TrialRecord]) -> None:
         """Reports in the order of their steps: all that is known of the order in which they came."""

@@ -66,11 +66,11 @@ class Median(Policy):
         return [*self._taken(self._compare(rung, number) for number in open_)]
 
     def _waiting(self, rung: Rung, number: int) -> Decision:
-        return Decision(number, Verdict.WAIT, rung.step, rung.scores[number], rung.rank(number), len(rung.scores))
+        return rung.decision(number, Verdict.WAIT)
 
     def _compare(self, rung: Rung, number: int) -> Decision:
         means = [mean for other, mean in self._means[rung.step].items() if other != number]
-        score = rung.scores[number]
+        score = rung.standings[number].score
         if len(means) < self.least:
             return Decision(number, Verdict.GO_ON, rung.step, score, n=len(means))
         median = statistics.median(means)

@@ -10,7 +10,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from orchestrator.stopping.decisions import Decision, NoStopping, Policy, Verdict
 from orchestrator.stopping.halving import Asha as AshaPolicy
-from orchestrator.stopping.halving import Promotion
+from orchestrator.stopping.halving import Promotion, Ties
 from orchestrator.stopping.judge import Judge
 from orchestrator.stopping.median import Median
 from orchestrator.tracking.callback import report_of
@@ -179,7 +179,14 @@ def hold(tune_controller: TuneController, trial: Trial) -> None:
 
 
 def make_policy(
-    name: str, numbers: Iterable[int], steps: int, *, grace: int, eta: int, deterministic: bool = False
+    name: str,
+    numbers: Iterable[int],
+    steps: int,
+    *,
+    grace: int,
+    eta: int,
+    deterministic: bool = False,
+    ties: Ties = "keep",
 ) -> Policy:
     """The policy of that name: ``asha``, ``promotion``, ``median`` or ``none``.
 
@@ -187,15 +194,16 @@ def make_policy(
         numbers: of all trials of the search. steps: budget of a trial. grace: first rung.
         deterministic: decide independently of the order in which trials arrive. For both kinds of halving that is the
             same: a rung is decided when nobody can reach it any more.
+        ties: how both kinds of halving treat equal scores.
 
     Raises:
         KeyError: no such policy.
     """
     if name == "asha" and not deterministic:
-        return AshaPolicy(numbers, steps, grace, eta)
+        return AshaPolicy(numbers, steps, grace, eta, ties)
     return {
-        "asha": lambda: Promotion(numbers, steps, grace, eta, together=True),
-        "promotion": lambda: Promotion(numbers, steps, grace, eta, together=deterministic),
+        "asha": lambda: Promotion(numbers, steps, grace, eta, together=True, ties=ties),
+        "promotion": lambda: Promotion(numbers, steps, grace, eta, together=deterministic, ties=ties),
         "median": lambda: Median(numbers, steps, grace, together=deterministic),
         "none": lambda: NoStopping(numbers, steps),
     }[name]()

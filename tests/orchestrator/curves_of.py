@@ -24,10 +24,18 @@ def curves(seed: int, trials: int = 12) -> dict[int, list[float]]:
     return found
 
 
-def report_of(scores: list[float], index: int) -> dict[str, Any]:
+def losses(seed: int, trials: int = 12) -> dict[int, list[float]]:
+    """Validation losses beside `curves`: falling, no two alike."""
+    draw = random.Random(-seed)
+    floors = {number: draw.uniform(0.2, 2.0) for number in range(1, trials + 1)}
+    return {n: [floor + draw.uniform(0.5, 1.0) / (1 + step) for step in range(9)] for n, floor in floors.items()}
+
+
+def report_of(scores: list[float], index: int, losses: list[float] | None = None) -> dict[str, Any]:
     last = index + 1 == len(scores)
     best = max(scores[: index + 1])
-    return {"step": EVERY * (index + 1), "score": scores[index], "best_score": best, "status": _status(last)}
+    report = {"step": EVERY * (index + 1), "score": scores[index], "best_score": best, "status": _status(last)}
+    return report if losses is None else {**report, "validation/loss": losses[index]}
 
 
 def _status(last: bool) -> str:
@@ -37,8 +45,15 @@ def _status(last: bool) -> str:
 class Workers:
     """Trains one report of a trial drawn at random, again and again, as a judge lets it; `at` is what was trained."""
 
-    def __init__(self, judge: Judge, scores: dict[int, list[float]], order: random.Random, at_once: int = 3) -> None:
-        self.judge, self.scores, self.order, self.at_once = judge, scores, order, at_once
+    def __init__(
+        self,
+        judge: Judge,
+        scores: dict[int, list[float]],
+        order: random.Random,
+        at_once: int = 3,
+        losses: dict[int, list[float]] | None = None,
+    ) -> None:
+        self.judge, self.scores, self.order, self.at_once, self.losses = judge, scores, order, at_once, losses
         self.at = dict.fromkeys(scores, 0)
         self.fresh = order.sample(sorted(scores), len(scores))
         self.running: list[int] = []
@@ -50,7 +65,7 @@ class Workers:
         while events and self._hire():
             events -= 1
             number = self.order.choice(self.running)
-            report = report_of(self.scores[number], self.at[number])
+            report = report_of(self.scores[number], self.at[number], self.losses and self.losses[number])
             self.at[number] += 1
             self.trained += 1
             made += self.judge.report(number, report)
@@ -61,7 +76,7 @@ class Workers:
 
     def resumed(self, judge: Judge, order: random.Random) -> Workers:
         """The same search after a kill: trials go on where they were."""
-        again = Workers(judge, self.scores, order, self.at_once)
+        again = Workers(judge, self.scores, order, self.at_once, self.losses)
         again.at, again.fresh, again.trained = dict(self.at), [n for n in again.fresh if n not in judge.stops], 0
         again.fresh = [n for n in again.fresh if again._runs(n)]
         return again

@@ -130,6 +130,7 @@ def test_further_seeds_are_counted_and_leave_the_searchs_name_as_it_is(space: Pa
     assert (three.samples, three.repeats, three.count, three.steps) == (4, 4, 8, 8 * 40)
     assert three.expected_steps == one.expected_steps + 4 * 40
     assert plan(space=space, deterministic="yes").name != one.name
+    assert plan(space=space, ties="loss").name != one.name == plan(space=space, ties="keep").name
     assert plan(space=space, deterministic="yes").spec.deterministic
 
 

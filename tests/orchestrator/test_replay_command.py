@@ -38,6 +38,31 @@ def test_a_search_is_recorded_and_replayed_beside_its_baselines(folder: Path) ->
     assert (rows["none"]["share"], rows["none"]["regret"], rows["none"]["kept"]) == (1.0, 0.0, 1.0)
 
 
+def test_equal_scores_may_be_told_apart_by_their_losses(folder: Path) -> None:
+    trials = [make_trial(number, [50.0, 50.0, 50.0, 50.0, 50.0 + number]) for number in BLOOMS]
+    for trial in trials:
+        for report in trial.reports:
+            report["validation/loss"] = 1.0 / trial.number
+    make_record(*trials).save(folder / "tied" / "search.json")
+    shares = {}
+    for ties in ("keep", "loss"):
+        figures = folder / f"{ties}.json"
+        command = ["replay", str(folder / "c.parquet"), "--record", str(folder / "tied"), "--scheduler", "promotion"]
+        run = CliRunner().invoke(app, [*command, "--ties", ties, "--repeats", "3", "--json", str(figures)])
+        assert run.exit_code == 0, run.output
+        first = json.loads(figures.read_text())["rows"][0]
+        shares[first["name"]] = (first["share"], first["regret"])
+    assert shares == {
+        "promotion, grace default, eta 4": (1.0, 0.0),
+        "promotion, grace default, eta 4, ties by loss": (pytest.approx((4 * 2 + 1 * 3) / 20), 0.0),
+    }
+    run = CliRunner().invoke(
+        app, ["replay", str(folder / "d.parquet"), "--record", str(folder / "whole"), "--ties", "loss"]
+    )
+    assert run.exit_code == 2
+    assert "--ties loss: no losses are known of" in " ".join(run.output.split())
+
+
 def test_all_that_is_wrong_is_said(folder: Path) -> None:
     run = CliRunner().invoke(app, ["replay", "x", "--scheduler", "ahsa", "--eta", "1", "--grace", "2"])
     assert run.exit_code == 2

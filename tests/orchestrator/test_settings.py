@@ -26,6 +26,8 @@ from orchestrator.settings import read_settings
         ({"search": "gp", "samples": "8", "deterministic": "yes"}, "--deterministic: what gp proposes depends"),
         ({"scheduler": "none", "grace": "50"}, "--grace 50: --scheduler none has no use for it; leave it out"),
         ({"scheduler": "median", "eta": "4"}, "--eta 4: --scheduler median has no use for it; leave it out"),
+        ({"ties": "los"}, "--ties los: must be one of keep, loss (did you mean 'loss'?)"),
+        ({"scheduler": "median", "ties": "loss"}, "--ties loss: --scheduler median has no use for it; leave it out"),
         ({"search": "randm"}, "did you mean 'random'?"),
         ({"precision": "bf16"}, "--precision bf16: must be one of float32, bfloat16 (did you mean 'bfloat16'?)"),
         ({"memory_limit": "0"}, "--memory-limit 0: must be greater than 0"),

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from curves_of import BUDGET, Workers, curves
+from curves_of import BUDGET, Workers, curves, losses
 
 from orchestrator.stopping.decisions import Decision, Policy, Verdict
 from orchestrator.stopping.halving import Asha, Promotion, default_grace, expected_end, expected_share, rungs
@@ -19,6 +19,9 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "asha": lambda: Asha(NUMBERS, BUDGET, 100, 3),
     "promotion": lambda: Promotion(NUMBERS, BUDGET, 100, 3),
     "together": lambda: Promotion(NUMBERS, BUDGET, 100, 3, together=True),
+    "asha by loss": lambda: Asha(NUMBERS, BUDGET, 100, 3, ties="loss"),
+    "promotion by loss": lambda: Promotion(NUMBERS, BUDGET, 100, 3, ties="loss"),
+    "together by loss": lambda: Promotion(NUMBERS, BUDGET, 100, 3, together=True, ties="loss"),
     "median": lambda: Median(NUMBERS, BUDGET, 200),
     "median together": lambda: Median(NUMBERS, BUDGET, 200, together=True),
 }
@@ -26,7 +29,7 @@ SEEDS = range(12)
 
 
 def searched(policy: Policy, seed: int, order: int, at_once: int = 3) -> Workers:
-    workers = Workers(Judge(policy), curves(seed), random.Random(order), at_once)
+    workers = Workers(Judge(policy), curves(seed), random.Random(order), at_once, losses(seed))
     workers.run()
     return workers
 
@@ -73,9 +76,39 @@ def test_asha_keeps_the_best_third_so_far_and_says_score_cutoff_and_rank() -> No
 @pytest.mark.parametrize("name", POLICIES)
 def test_ties_go_on(name: str) -> None:
     """CoLA at zero for all: nothing has been learnt about them yet, so nobody may be stopped."""
-    workers = Workers(Judge(POLICIES[name]()), dict.fromkeys(NUMBERS, [0.0] * 9), random.Random(0))
+    alike = dict.fromkeys(NUMBERS, [0.7] * 9)
+    for told in (None, alike if "by loss" in name else losses(0)):
+        workers = Workers(Judge(POLICIES[name]()), dict.fromkeys(NUMBERS, [0.0] * 9), random.Random(0), losses=told)
+        workers.run()
+        assert set(workers.at.values()) == {9}
+
+
+def test_equal_scores_are_told_apart_by_the_lowest_losses_so_far() -> None:
+    policy = Asha(NUMBERS, 8_000, 2_000, 3, ties="loss")
+
+    def tell(number: int, score: float, loss: float) -> str:
+        policy.report(number, 1_000, 0.0, loss=loss)
+        (decision,) = policy.report(number, 2_000, score, loss=loss + 1.0)
+        assert Decision.from_dict(decision.as_dict()) == decision
+        return f"{decision.verdict}: {decision.sentence}"
+
+    assert tell(1, 0.0, 0.71).startswith("go on: at step 2,000: 0.0 = cutoff, validation loss 0.710 <= 0.710")
+    assert tell(2, 0.0, 0.73) == "stop: at step 2,000: 0.0 = cutoff, validation loss 0.730 > 0.710, rank 2 of 2"
+    assert tell(3, 0.0, 0.71).endswith("0.710 <= 0.710, rank 1 of 3")  # a tie in both
+    assert tell(4, 0.0, 0.71001).endswith("0.71001 > 0.71000, rank 3 of 4")
+    assert tell(5, 0.1, 9.0) == "go on: at step 2,000: 0.1 >= cutoff 0.0, rank 1 of 5"  # the score counts first
+    assert tell(6, 0.0, math.nan) == "stop: at step 2,000: 0.0 = cutoff, validation loss inf > 0.710, rank 6 of 6"
+
+
+@pytest.mark.parametrize("name", ["asha by loss", "promotion by loss", "together by loss"])
+def test_where_all_score_alike_halving_keeps_those_of_the_lowest_losses(name: str) -> None:
+    told = losses(3)
+    workers = Workers(Judge(POLICIES[name]()), dict.fromkeys(NUMBERS, [0.0] * 9), random.Random(0), 3, told)
     workers.run()
-    assert set(workers.at.values()) == {9}
+    best = min(NUMBERS, key=lambda number: told[number][0])
+    assert workers.at[best] == 9
+    if name != "asha by loss":  # 12 to 100, 4 to 300, 2 to 900
+        assert sorted(workers.at.values()) == [1] * 8 + [3] * 2 + [9] * 2
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -111,7 +144,7 @@ def test_every_search_ends_and_someone_reaches_the_budget(name: str, seed: int) 
         assert "finished" in over.values()
 
 
-@pytest.mark.parametrize("name", ["together", "median together"])
+@pytest.mark.parametrize("name", ["together", "together by loss", "median together"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_decided_together_the_order_of_arrival_changes_nothing(name: str, seed: int) -> None:
     ends = []

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from curves_of import Workers, curves
+from curves_of import Workers, curves, losses
 from made_records import make_record, make_trial
 from test_halving import NUMBERS, POLICIES, SEEDS
 
@@ -27,23 +27,24 @@ def test_a_judge_that_is_made_again_knows_the_same(tmp_path: Path, name: str) ->
     for seed in SEEDS:
         path = tmp_path / f"{seed}.jsonl"
         first = judge(path, name)
-        Workers(first, curves(seed), random.Random(seed)).run(events=5 * seed)
+        Workers(first, curves(seed), random.Random(seed), losses=losses(seed)).run(events=5 * seed)
         first.journal.close()  # type: ignore[union-attr]
         again = judge(path, name)
         assert again.policy.over == first.policy.over
         assert again.policy.rungs == first.policy.rungs
+        assert again.policy.gains == first.policy.gains
         assert again.reports == first.reports
         assert [again.verdict(n) for n in NUMBERS] == [first.verdict(n) for n in NUMBERS]
         again.journal.close()  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", ["together", "median together"])
+@pytest.mark.parametrize("name", ["together", "together by loss", "median together"])
 def test_killed_at_any_event_a_search_decided_together_ends_as_if_it_had_not_been(tmp_path: Path, name: str) -> None:
-    undisturbed = Workers(Judge(POLICIES[name]()), curves(4), random.Random(0))
+    undisturbed = Workers(Judge(POLICIES[name]()), curves(4), random.Random(0), losses=losses(4))
     undisturbed.run()
     for kill in range(0, undisturbed.trained, 3):
         path = tmp_path / f"{kill}.jsonl"
-        first = Workers(judge(path, name), curves(4), random.Random(kill))
+        first = Workers(judge(path, name), curves(4), random.Random(kill), losses=losses(4))
         first.run(events=kill)
         first.judge.journal.close()  # type: ignore[union-attr]
         second = first.resumed(judge(path, name), random.Random(-kill))
@@ -88,6 +89,27 @@ def test_what_was_decided_holds_even_where_it_would_be_decided_otherwise_now(tmp
     )
     first.journal.close()  # type: ignore[union-attr]
     assert judge(path, "asha").stops == {2: decision}
+
+
+def test_a_search_from_before_losses_were_told_goes_on(tmp_path: Path) -> None:
+    """Its journal says nothing of ties: they were kept, and are; another way of breaking them is refused."""
+    path = tmp_path / "j.jsonl"
+    first = judge(path, "asha")
+    settings = {key: value for key, value in first.policy.settings.items() if key != "ties"}
+    decision = Decision(1, Verdict.GO_ON, 100, 50.0, 1, 1, 50.0)
+    plain = {key: value for key, value in decision.as_dict().items() if "loss" not in key}
+    first.journal.close()  # type: ignore[union-attr]
+    path.unlink()
+    report = {"event": "report", "number": 1, "report": {"step": 100, "score": 50.0}}
+    old = Journal(path)
+    old.append([{"event": "settings", **settings}, report, {"event": "decision", **plain}])
+    old.close()
+    again = judge(path, "asha")
+    (tied,) = again.report(2, {"step": 100, "score": 50.0, "validation/loss": 0.4})
+    assert (tied.verdict, tied.loss) == (Verdict.GO_ON, None)
+    again.journal.close()  # type: ignore[union-attr]
+    with pytest.raises(JournalError, match="another ties: ties was keep, is loss"):
+        judge(path, "asha by loss")
 
 
 def test_a_stop_that_was_written_but_not_carried_out_is_carried_out_on_the_record(tmp_path: Path) -> None:
@@ -153,7 +175,8 @@ def test_a_failed_trial_is_judged_again_and_one_that_is_wanted_anew_is_forgotten
     first.journal.close()  # type: ignore[union-attr]
     again = judge(path, "asha")
     assert again.policy.over.keys() == {3}
-    assert again.policy.rungs[100].scores == {1: 50.0, 3: 40.0, 2: 70.0}
+    standings = again.policy.rungs[100].standings
+    assert {number: standing.score for number, standing in standings.items()} == {1: 50.0, 3: 40.0, 2: 70.0}
 
 
 def test_a_journal_of_other_settings_is_refused_with_both(tmp_path: Path) -> None:

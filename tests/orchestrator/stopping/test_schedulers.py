@@ -173,7 +173,7 @@ def test_what_is_not_a_number_ends_a_trial_under_tune(tmp_path: Path) -> None:
     attempt.fit({**SCORES, 4: [12.5, float("nan"), 50.0]} | {4: [float("nan")] * 9})
     assert attempt.said[4] == ("at step 100: its score is not a number; it never had a finite one", "diverged")
     assert attempt.trained[4] == 100
-    assert len(attempt.judge.policy.rungs[100].scores) == TRIALS - 1
+    assert len(attempt.judge.policy.rungs[100].standings) == TRIALS - 1
 
 
 @pytest.mark.usefixtures("ray_local")
