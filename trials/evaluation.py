@@ -128,8 +128,7 @@ class _Answering:
         self.tree, self.max_new_tokens, self.cost = tree, max_new_tokens, cost
         paths = [tree.path(target) for target in targets]
         self._paths = [path for path in paths if path is not None]
-        self._lossy = bool(paths) and len(self._paths) == len(paths)
-        self._summed = torch.zeros(len(methods), device=backbone.device)
+        self._summed = [0.0] * len(methods) if paths and len(self._paths) == len(paths) else []
         groups = [Group(members, [methods[k] for k in members]) for members in grouped(methods)]
         depths = np.array(tree.depths[1 : nodes + 1], dtype=np.int64) - 1
         positions = [np.concatenate([np.arange(len(row) - nodes), len(row) - nodes + depths]) for row in rows]
@@ -138,9 +137,10 @@ class _Answering:
     @property
     def losses(self) -> list[float | None]:
         """Of each method, in nats a target token; None where the tree does not hold all targets."""
-        if not self._lossy:
+        if not self._summed:
             return [None] * len(self.methods)
-        return (self._summed / sum(map(len, self._paths))).tolist()
+        tokens = sum(map(len, self._paths))
+        return [summed / tokens for summed in self._summed]
 
     @torch.no_grad()
     def run(self) -> list[list[str]]:
@@ -162,7 +162,7 @@ class _Answering:
     ) -> Sequence[tuple[int, int]]:
         """Answer the rows of a pass in the tree, and those that leave it where that needs no reading; the others."""
         logits, decode = self.backbone.tree_logits(self._inputs(pairs, self.nodes), self.tree)
-        if self._lossy:
+        if self._summed:
             self._note_losses(pairs, logits)
         labels = [self.tree.followed(choices) for choices in logits.argmax(-1).tolist()]
         tokens |= {pair: label for pair, label in zip(pairs, labels, strict=True) if label is not None}
@@ -173,10 +173,12 @@ class _Answering:
         return [pairs[row] for row in left]
 
     def _note_losses(self, pairs: Sequence[tuple[int, int]], logits: Tensor) -> None:
-        steps = [(k, row, *step) for row, (k, i) in enumerate(pairs) for step in self._paths[i]]
-        of, rows, nodes, tokens = map(self.backbone.numbers, zip(*steps, strict=True))
+        owners = [k for k, i in pairs for _ in self._paths[i]]
+        steps = [(row, *step) for row, (_, i) in enumerate(pairs) for step in self._paths[i]]
+        rows, nodes, tokens = map(self.backbone.numbers, zip(*steps, strict=True))
         losses = torch.nn.functional.cross_entropy(logits[rows, nodes], tokens, reduction="none")
-        self._summed.index_add_(0, of, losses)
+        for k, loss in zip(owners, losses.tolist(), strict=True):  # in this order on every device
+            self._summed[k] += loss
 
     def _inputs(self, pairs: Sequence[tuple[int, int]], nodes: int) -> Inputs:
         """Rows of a pass, with so many of the tree's nodes behind each source."""
