@@ -146,7 +146,8 @@ def stopping(plan: Plan) -> str:
     elif settings.scheduler == "median":
         text = f"{first}; half the trials are taken to end there"
     else:
-        text = f"{first}, one in {settings.eta} goes on at each rung"
+        ties = ", equal scores told apart by their losses" if settings.ties == "loss" else ""
+        text = f"{first}, one in {settings.eta} goes on at each rung{ties}"
     more = f"; {plan.repeats} trials on further seeds run to the end" if plan.repeats else ""
     return text + more
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.estimate import Device, estimate
+from orchestrator.estimate import Device, estimate, stopping
 from orchestrator.planning import Plan, make_plan
 from orchestrator.settings import read_settings
 from trials.errors import UserError
@@ -208,6 +208,13 @@ def test_an_output_folder_that_cannot_be_written_is_found_now() -> None:
 def test_a_space_without_the_method_says_which_it_has(space: Path) -> None:
     with pytest.raises(UserError, match="pt"):
         plan(space=space, method="pt")
+
+
+def test_the_plan_says_how_trials_are_stopped(space: Path) -> None:
+    told = stopping(plan(space=space, ties="loss", eta="3"))
+    assert told.endswith("one in 3 goes on at each rung, equal scores told apart by their losses")
+    assert stopping(plan(space=space)).endswith("one in 4 goes on at each rung")
+    assert stopping(plan(space=space, scheduler="none")) == "every trial runs to the end"
 
 
 def test_the_estimate_scales_with_steps_and_counts_early_stopping(space: Path) -> None:
