@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.provenance import without_secrets
 from orchestrator.records import SearchRecord, TrialRecord
-from orchestrator.summarizer import formats
+from orchestrator.summarizer import finding, formats
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.published import PublishedRow, backbone_key, method_key, metric_key, printed
 from orchestrator.summarizer.select import Choice
@@ -103,8 +103,8 @@ def trial_table(record: SearchRecord, choice: Choice) -> Table:
 
 def winner(record: SearchRecord, choice: Choice) -> list[Fact]:
     """The winner, its test score with what that is worth, and the paper's number."""
-    facts = []
     best = choice.winner
+    facts = [Fact("Finding", finding.find(record, choice).headline)] if best is not None else []
     if best is not None:
         n = record.sizes.get("validation")
         if choice.candidates:

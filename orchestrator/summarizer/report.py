@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.records import write_atomically
+from orchestrator.records import SearchRecord, write_atomically
 from orchestrator.summarizer import formats
 from orchestrator.summarizer.comparing import aggregate, compare_methods
+from orchestrator.summarizer.finding import find
 from orchestrator.summarizer.groups import make_groups
 from orchestrator.summarizer.layouts import Layout, layouts
 from orchestrator.summarizer.model import Grid, Group, Results
@@ -40,12 +41,14 @@ def make_results(found: Found, tables: Sequence[Layout] | None = None) -> Result
     unfinished = [search for search in searches if search.record.test is None]
     shown = [layout for layout in layouts() if _is_measured(layout, groups)] if tables is None else tables
     compared, notes = compare_methods(groups)
+    doubted = tuple(doubts(search.record for search in searches))
     means = aggregate(groups)
     records = [search.record for search in searches if search.record.trials]
     grids: list[Grid] = [methods_by_tasks(groups, unfinished)] if groups else []
     grids += [paper_grid(layout, groups, unfinished) for layout in shown]
     if groups:
-        grids.append(scores(groups))
+        table = scores(groups)
+        grids.append(replace(table, notes=(*doubted, *table.notes)))
     if compared or notes:
         grids.append(comparisons(compared, notes))
     if len(means) > 1:
@@ -56,7 +59,7 @@ def make_results(found: Found, tables: Sequence[Layout] | None = None) -> Result
     if len(records) > _CONFIGURATIONS:
         unused = (*unused, f"tables of trials of {len(records) - _CONFIGURATIONS} searches: trials.csv has them")
     left_out = (*unused, *found.unread)
-    return Results(searches, groups, compared, means, tuple(grids), of_trials, notes, left_out)
+    return Results(searches, groups, compared, means, tuple(grids), of_trials, (*doubted, *notes), left_out)
 
 
 def write_report(results: Results, folder: str | os.PathLike[str], forms: Iterable[str] = FORMATS) -> list[Path]:
@@ -109,7 +112,13 @@ def headline(results: Results) -> list[str]:
             f"{_count(len(results.comparisons), 'comparison')} between methods: {len(decided)} with a difference, "
             f"{len(results.comparisons) - len(decided)} not distinguishable."
         )
-    return [*lines, *(f"Left out: {text}." for text in results.left_out)]
+    return [*lines, *doubts(records), *(f"Left out: {text}." for text in results.left_out)]
+
+
+def doubts(records: Iterable[SearchRecord]) -> list[str]:
+    """The headline of each search whose winner cannot be recommended."""
+    found = [(record.name, find(record)) for record in records if record.test is not None]
+    return [f"{name}: {one.headline}" for name, one in found if not one.worth_taking]
 
 
 def _is_measured(layout: Layout, groups: Sequence[Group]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.summarizer import formats
 from orchestrator.summarizer.facts import split_configuration
+from orchestrator.summarizer.finding import find
 from orchestrator.summarizer.groups import method_title
 from orchestrator.summarizer.inference import expected_best
 from orchestrator.summarizer.model import Cell, Column, Grid, Row
@@ -41,7 +42,9 @@ def configurations(record: SearchRecord) -> Grid:
         cells += [_score(trial.best_score), Cell(formats.whole(trial.best_step))]
         cells += [Cell(trial.status), Cell(formats.shortened(trial.reason or trial.error, 120))]
         rows.append(Row(tuple(cells)))
-    notes = [f"{record.metric} on validation. * winner; = not distinguishable from it on validation."]
+    headline = find(record, choice).headline
+    notes = [headline] if headline != choice.note else []
+    notes += [f"{record.metric} on validation. * winner; = not distinguishable from it on validation."]
     notes += [f"In every trial: {formats.pairs(fixed)}."] if fixed else []
     notes += [choice.note] if choice.note else []
     return Grid(

@@ -13,7 +13,7 @@ from orchestrator.summarizer.statistics import one_example, standard_error
 
 NEVER = ("diverged", "failed")  # a broken run may have scored well once; nobody could repeat it
 
-_TOLERANCE = 1e-6  # points; far below one example of any task, far above the rounding of a mean
+TOLERANCE = 1e-6  # points; far below one example of any task, far above the rounding of a mean
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def choose_winner(record: SearchRecord) -> Choice:
     if candidates:  # seeds may differ by more than examples do
         error = max(error or 0.0, candidates[0].standard_error)
     choice = Choice(winner, ranking, (), example, error, _caveats(record, winner, ranking, candidates), candidates)
-    reach = max(example or 0.0, error or 0.0) + _TOLERANCE
+    reach = max(example or 0.0, error or 0.0) + TOLERANCE
     near = tuple(t for t in ranking if _may_win(t) and not choice.wins(t) and _behind(choice, winner, t) <= reach)
     return replace(choice, not_distinguishable=near)
 
@@ -140,7 +140,7 @@ def _candidates(record: SearchRecord) -> tuple[Candidate, ...]:
 def _place_of(candidate: Candidate, parameters: dict[int, int]) -> tuple[float, ...]:
     steps = statistics.fmean(trial.best_step or 0 for trial in candidate.trials)
     number = candidate.trials[0].number
-    mean = -round(candidate.mean / _TOLERANCE)
+    mean = -round(candidate.mean / TOLERANCE)
     return -len(candidate.trials), mean, steps, parameters.get(number, math.inf), number
 
 
@@ -157,7 +157,7 @@ def _place(trial: TrialRecord, parameters: dict[int, int]) -> tuple[float, ...]:
     tier = 3 if trial.status in NEVER else 2 if step is None else 0 if trial.status == "finished" else 1
     return (
         tier,
-        -score if math.isinf(score) else -round(score / _TOLERANCE),
+        -score if math.isinf(score) else -round(score / TOLERANCE),
         math.inf if step is None else step,
         parameters.get(trial.number, math.inf),
         trial.number,
@@ -187,7 +187,7 @@ def _caveats(
             f"No trial reached {full}: trial {winner.number} is the best of the others "
             f"({winner.status} at step {formats.whole(winner.step)})."
         )
-    beaten = _score(winner) + _TOLERANCE
+    beaten = _score(winner) + TOLERANCE
     compared = {trial.trial_id for candidate in candidates for trial in candidate.trials}
     higher = [trial for trial in ranking if _score(trial) > beaten and trial.trial_id not in compared]
     if higher:

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.summarizer.finding import find
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.model import FoundSearch, Grid, Group, Results
 from orchestrator.summarizer.search_grids import expected_best_of, spent
@@ -60,6 +61,7 @@ def _search(search: FoundSearch, records: list[SearchRecord]) -> dict[str, Any]:
         "settings": record.settings,
         "sizes": record.sizes,
         "majority": record.majority,
+        "finding": asdict(find(record, choice)),
         "winner": choice.winner.number if choice.winner is not None else None,
         "not_distinguishable": [trial.number for trial in choice.not_distinguishable],
         "note": choice.note,

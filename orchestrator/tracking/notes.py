@@ -47,10 +47,13 @@ def search_note(name: str, params: Mapping[str, Any]) -> str:
     return f"{_headline(name, params)}. It runs; its trials are the runs nested below it."
 
 
-def search_end_note(name: str, params: Mapping[str, Any], winner: Mapping[str, Any], status: str) -> str:
+def search_end_note(
+    name: str, params: Mapping[str, Any], winner: Mapping[str, Any], status: str, headline: str = ""
+) -> str:
     """The description of a search that ended; its figures stand right below it, so it does not repeat them."""
     found = f" Winner: {_settings(winner)}." if winner else ""
-    return f"{_headline(name, params)}: **{status}**.{found}"
+    first = f"{formats.markdown(headline)}\n\n" if headline else ""
+    return f"{first}{_headline(name, params)}: **{status}**.{found}"
 
 
 def trial_note(number: int, search: str, configuration: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def _rebuilt(client: MlflowClient, run: Run, name: str) -> SearchRecord:
         "",
     )
     wall = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000.0
-    provenance = {key: text for key, text in tags.items() if not key.startswith(("mlflow.", "winner."))}
+    provenance = {key: text for key, text in tags.items() if not key.startswith(("mlflow.", "winner.", "finding"))}
     provenance |= {"space": params["space"]} if "space" in params else {}
     record = SearchRecord(
         name=name,

@@ -16,6 +16,7 @@ from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
 from orchestrator.settings import output_option
 from orchestrator.storage.files import Folder
+from orchestrator.summarizer.finding import find
 from orchestrator.summarizer.select import choose_winner
 from orchestrator.tracking.spool import Spool
 from orchestrator.tracking.tracker import Tracker, TrackingError
@@ -54,7 +55,9 @@ def tell_end(plan: Plan, record: SearchRecord, tracker: Tracker, artifacts: Iter
             figures[f"test/{name}"] = fmean(test.metrics[name] for test in record.tests)
         figures |= {"test/n": record.test.n, "seeds": len(record.tests)}
     described = {"trial": winner.number, **winner.configuration} if winner else {}
-    tracker.end_search(figures, artifacts, described, status="finished" if winner else "failed")
+    found = find(record, choice)
+    tags = {"finding": found.verdict, "finding.headline": found.headline}
+    tracker.end_search(figures, artifacts, described, status="finished" if winner else "failed", tags=tags)
 
 
 def tell_the_rest(

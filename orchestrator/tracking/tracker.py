@@ -231,6 +231,7 @@ class Tracker:
         artifacts: Iterable[Path],
         winner: Mapping[str, Any],
         status: str = "finished",
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """The search ended: its figures, its files, its winner. Ends every trial that still counts as running, too.
 
@@ -241,20 +242,24 @@ class Tracker:
             winner: the winner's configuration; empty where there is none. Kept as tags ``winner.<name>``: a search that
                 is resumed may find another winner, and MLflow's parameters never change.
             status: ``finished``, ``interrupted`` or ``failed``.
+            tags: more of them; ``finding.headline`` begins the run's description, too.
         """
         for trial in self._trials.values():
             if not trial.status:  # a crash came before the scheduler saved it, and nobody will take it up again
                 self.trial_ended(trial.trial_id, "interrupted", "not taken up again after the search was resumed")
         self._ended = True
         figures = notes.finite_numbers(summary_metrics)
-        tags = {f"winner.{name}": notes.text(value) for name, value in winner.items()}
-        tags |= {"status": status, NOTE: notes.search_end_note(self._search, self._params, winner, status)}
+        more = tags or {}
+        headline = more.get("finding.headline", "")
+        told = {f"winner.{name}": notes.text(value) for name, value in winner.items()}
+        told |= {name: notes.text(value) for name, value in more.items()}
+        told |= {"status": status, NOTE: notes.search_end_note(self._search, self._params, winner, status, headline)}
         if figures:
             self._tell("metrics", SEARCH, "the figures of the search", values=figures, step=0, time=now())
         for path in artifacts:
             copy = self._spool.keep(path)
             self._tell("upload", SEARCH, f"the artifact {path.name}", path=copy, folder=None)
-        self._tell("end", SEARCH, "the end of the search", status=RUN_STATUS[status], tags=tags, time=now())
+        self._tell("end", SEARCH, "the end of the search", status=RUN_STATUS[status], tags=told, time=now())
         self._spool.commit()
 
     def _tell(self, kind: str, run: str, what: str, **data: Any) -> None:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from orchestrator.records import SearchRecord
 from orchestrator.summarizer import formats
+from orchestrator.summarizer.finding import find
 from orchestrator.summarizer.groups import described, make_groups, method_title, pick
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.model import Comparison, Estimate, FoundSearch, Grid, Group, Results
@@ -207,7 +208,11 @@ class ResultsSection:
         marks = {best.method: "best", **{score.method: "near" for score in near}}
         marked = {m: s and _marked(s, marks.get(m, "")) for m, s in scores.items()}
         title = self.titles
-        if not others:
+        group, _ = pick(self.groups, task, best.method, backbone)
+        findings = [find(search.record) for search in group.by_seed.values()] if group else []
+        if findings and all(found.verdict in ("nothing learnt", "not confirmed") for found in findings):
+            verdict = f"none: {title[best.method]} is the highest, but not above the constant best answer beyond noise"
+        elif not others:
             verdict = f"{title[best.method]}; no other method to compare with"
         elif near:
             verdict = f"{title[best.method]}; not distinguishable: {', '.join(title[s.method] for s in near)}"

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from orchestrator.provenance import without_secrets
 from orchestrator.summarizer import facts, formats
+from orchestrator.summarizer.finding import Finding, find
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.page import charts_space, charts_training
 from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
@@ -100,6 +101,11 @@ class SearchSection:
         """The four figures of the decision."""
         return [self._test_tile(), self._validation_tile(), self._trials_tile(), self._saved_tile()]
 
+    @cached_property
+    def finding(self) -> Finding:
+        """The headline of the decision."""
+        return find(self.search.record, self.search.choice)
+
     @property
     def winner(self) -> list[facts.Fact]:
         """The configuration that won, a fact a hyperparameter."""
@@ -110,7 +116,7 @@ class SearchSection:
     def decision(self) -> list[facts.Fact]:
         """What else to know of the decision."""
         found = facts.winner(self.search.record, self.search.choice)
-        return [fact for fact in found if fact.label not in ("Winner", "Note")]
+        return [fact for fact in found if fact.label not in ("Finding", "Winner", "Note")]
 
     @property
     def header(self) -> list[facts.Fact]:
