@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from orchestrator.private_ray import keep_token_private
 from trials.errors import UserError
 
 HEAD_OF_A_CLUSTER = Path("~/ray_bootstrap_config.yaml")
@@ -29,13 +31,16 @@ HOST_ENVIRONMENT = {
 """For a Ray of one's own."""
 
 
-def connect(debug: bool) -> None:
+def connect(debug: bool, say: Callable[[str], None] = lambda text: None) -> None:
     """Join the cluster that $RAY_ADDRESS names or that `ray up` made this machine the head of; else start a Ray.
 
     A Ray that merely runs on the machine is not joined: it may be another search's own, and end with it.
 
+    Args:
+        say: told what a person should hear.
+
     Raises:
-        UserError: $RAY_ADDRESS names a cluster that does not answer.
+        UserError: $RAY_ADDRESS names a cluster that does not answer, or Ray's token cannot be written.
     """
     if ray.is_initialized():
         return
@@ -53,4 +58,5 @@ def connect(debug: bool) -> None:
                 raise UserError([problem]) from error
     for key, value in (HOST_ENVIRONMENT | environment).items():
         os.environ.setdefault(key, value)
+    keep_token_private(say)
     ray.init(address="local", include_dashboard=False, **options)

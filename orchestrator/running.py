@@ -273,7 +273,7 @@ def train_and_test(
         keep_record(record, files.record)
 
     try:
-        connecting.connect(debug)
+        connecting.connect(debug, progress.note)
         lock.note_cluster(ray.get_runtime_context().gcs_address)
         place = checkpoints_of(plan)
         more: dict[str, Any] = {"rerun": rerun, "checkpoints": place}

@@ -20,6 +20,7 @@ from orchestrator.folder.disk import DiskFullError, is_full, no_room, tells_of_f
 from orchestrator.folder.kept_checkpoints import remove_tree
 from orchestrator.folder.lock import LockError
 from orchestrator.plans import Plan, PlannedTrial
+from orchestrator.private_ray import hand_no_keys_on
 from orchestrator.progress import Progress
 from orchestrator.proposals import make_searcher
 from orchestrator.recording_callback import RecordingCallback, Silent
@@ -158,6 +159,7 @@ class Search:
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(left)
         # Tune's snapshots of all trials, each as long as the search is large, serve its own way to resume, not ours.
         os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(YEAR)
+        hand_no_keys_on()
         self._judge = judge = one.judge
         self.callback.waits = lambda number: judge.verdict(number) is Verdict.WAIT
         scheduler = JudgedScheduler(judge, self.callback.explain, at_once)

@@ -25,6 +25,7 @@ from mlflow.server import get_app_client
 
 from benchmarks.tracking import compare, tell
 from orchestrator.tracking.tracker import Tracker, TrackingError
+from tests.planted import command_lines, found_in
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -238,17 +239,7 @@ def test_no_secret_is_in_output_files_tags_or_process_lists(
     assert [file for file in written if file.name == "search.json"]
     places |= {str(file): file.read_text(errors="replace") for file in written}
     places |= {f"process {file.parent.name}": text for file, text in command_lines()}
-    found = [(secret, place) for secret, value in secrets.items() for place, text in places.items() if value in text]
-    assert not found
-
-
-def command_lines() -> Iterator[tuple[Path, str]]:
-    """What everybody on the machine can list."""
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            yield file, file.read_text(errors="replace")
-        except OSError:
-            continue
+    assert not found_in(places, secrets)
 
 
 def test_rays_head_and_a_worker_take_nobody_without_the_token(services: Services, tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""What Ray leaves open to everybody on the machine, closed: its token, its logs, and keys that Tune hands on."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from trials.errors import UserError
+
+TOKEN = Path("~/.ray/auth_token")
+"""Where a Ray of one's own finds its token, and writes one where there is none (ray._private.authentication)."""
+
+HANDED_ON = ("RAY_", "TUNE_", "TRAIN_")
+"""How the names of Ray's own settings begin."""
+
+
+def keep_token_private(say: Callable[[str], None]) -> None:
+    """Make the token of this user's Ray before Ray does, which would let everybody read it; mend one that it made.
+
+    A token that comes from elsewhere ($RAY_AUTH_TOKEN, $RAY_AUTH_TOKEN_PATH) is left as it is.
+
+    Args:
+        say: told what was mended.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    asked = os.environ.get("RAY_AUTH_MODE", "token").lower()
+    if asked != "token" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        return
+    file = TOKEN.expanduser()
+    try:
+        if not file.exists():
+            write_token(file)
+            return
+        found = file.stat()
+        if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077:
+            file.chmod(0o600)
+            say(f"{file} could be read by others (mode {stat.S_IMODE(found.st_mode):o}); it has mode 600 now")
+    except OSError as error:
+        problem = f"{file}: Ray's token cannot be kept there ({error.strerror})"
+        raise UserError([f"{problem}; make it writable, or name another file in RAY_AUTH_TOKEN_PATH"]) from error
+
+
+def write_token(file: Path) -> None:
+    """A token as Ray makes it (256 random bits), whole from the first moment, whoever else is about to write one."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(secrets.token_hex(32))
+    try:
+        os.link(made, file)
+    except FileExistsError:
+        pass
+    finally:
+        made.unlink()
+
+
+def hand_no_keys_on() -> None:
+    """Let Tune give trials no keys of the driver's environment, AWS's above all.
+
+    It would put them into the runtime environment of the trials' processes, and so into their command lines and into a
+    log. The processes of a host inherit the environment that Ray was started in there, which others cannot read.
+    """
+    from ray.tune.execution import class_cache
+
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in names if name.startswith(HANDED_ON)}
