@@ -63,9 +63,9 @@ def _keep_in_storage(folder: StoragePath, files: Files, report: dict[str, Any]) 
 
 
 def latest_kept(folder: Folder) -> Folder | None:
-    """The latest whole checkpoint below a trial's folder."""
-    found = (place for place in reversed(listed(folder, f"{PREFIX}*")) if whole_step(place) is not None)
-    return next(found, None)
+    """The latest whole checkpoint below a trial's folder whose report is whole, too: nobody may have heard that yet."""
+    whole = (place for place in reversed(listed(folder, f"{PREFIX}*")) if whole_step(place) is not None)
+    return next((place for place in whole if read_kept(place)[1] is not None), None)
 
 
 def whole_step(place: Folder) -> int | None:

@@ -58,7 +58,8 @@ class Judge:
         """
         step = int(report["step"])
         fresh = (number, step) not in self.reports
-        self._note(number, report)
+        if fresh:
+            self._note(number, report)
         decisions = self.policy.settle()
         event = {"event": "report", "number": number, "report": dict(report)}
         self._keep([event] if fresh or decisions else [], decisions)

@@ -134,11 +134,14 @@ class TrackingCallback(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial reported."""
+        """A trial reported.
+
+        The first report of a step stands, here as in the journal and in MLflow. It comes again where an actor handed it
+        on and died, which the next one cannot know, and where a checkpoint was lost and the steps since the one before
+        it are trained once more.
+        """
         record, report = self._record(trial), report_of(result)
-        if "step" not in report:
-            return
-        if record.reports and record.reports[-1] == report:  # its actor handed it on and died: the next cannot know
+        if "step" not in report or int(report["step"]) <= record.step:
             return
         record.reports.append(report)
         with self._guarded("the display"):

@@ -95,6 +95,7 @@ def test_a_report_that_was_not_heard_is_in_its_checkpoint_and_only_the_next_one_
     for length in range(len(whole)):
         (third / "report.json").write_bytes(whole[:length])
         assert read_kept(third)[1] is None and to_go_on_from(storage, 3, recorded=8) == second
+        assert latest_kept(third.parent) == second, "an actor that comes back would never hand the report on"
 
 
 def test_a_checkpoint_for_which_there_is_no_room_leaves_the_others(

@@ -199,3 +199,18 @@ def test_once_the_disk_is_full_nothing_more_is_decided(tmp_path: Path, monkeypat
         first.report(2, {"step": 100, "score": 20.0})
     first.journal.close()  # type: ignore[union-attr]
     assert judge(tmp_path / "j.jsonl", "asha").reports == {}
+
+
+def test_a_report_that_comes_again_changes_neither_the_journal_nor_what_is_known(tmp_path: Path) -> None:
+    """A checkpoint was lost, and a trial trains steps once more; its clock, and its last bits, are others then."""
+    path = tmp_path / "again.jsonl"
+    first = Judge(Promotion(range(1, 5), 16, grace=8, eta=2), Journal(path))
+    for step in (4, 8, 4, 8):
+        came_before = (1, step) in first.reports
+        score = 60.0 if not came_before else 99.0
+        made = first.report(1, {"step": step, "score": score, "best_score": score, "status": "running"})
+        assert not (came_before and made)
+    assert first.policy.best == {1: 60.0} and first.reports[1, 8]["score"] == 60.0
+    first.journal.close()  # type: ignore[union-attr]
+    with Journal(path) as journal:
+        assert [e["report"]["step"] for e in journal.found if e["event"] == "report"] == [4, 8]

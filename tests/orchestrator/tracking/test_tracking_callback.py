@@ -6,6 +6,7 @@ import logging
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,6 +101,33 @@ def test_each_way_in_which_a_trial_ends(start: Start, tracking_uri: str, tmp_pat
     for run in found.values():
         listed = MlflowClient(tracking_uri).list_artifacts(run.info.run_id, "adapter")
         assert {file.path: file.file_size for file in listed}["adapter/adapter_model.safetensors"] == 40_000
+
+
+def test_steps_that_are_trained_once_more_are_heard_once(start: Start, tracking_uri: str) -> None:
+    """A trial whose latest checkpoint was lost comes back from the one before, and reports again on the way."""
+    tracker, callback, shown = start()
+    trial: Any = SimpleNamespace(
+        trial_id="one",
+        config={"number": 1, "trial": {"hyperparameters": {"prompt_lr": 0.3}, "seed": 42}},
+        checkpoint=None,
+    )
+    callback.on_trial_start(1, [trial], trial)
+    seconds = 1.0
+    for step in (4, 8, 12, 8, 12, 16, 16):
+        report = {"step": step, "score": float(step), "status": "running", "seconds/train": seconds}
+        report["train/loss"] = float("nan")  # two of them are never equal
+        callback.on_trial_result(1, [trial], trial, report)
+        seconds += 0.125
+    record = callback.records["one"]
+    assert [report["step"] for report in record.reports] == [4, 8, 12, 16]
+    assert record.train_seconds == 1.0 + 1.125 + 1.25 + 1.625  # of each step the first training
+    callback.on_trial_complete(1, [trial], trial)
+    tracker.end_search({}, [], {})
+    assert tracker.close() == []
+    (run,) = runs(tracking_uri).values()
+    assert steps(tracking_uri, run) == [4, 8, 12, 16]
+    seen = [p.value for p in MlflowClient(tracking_uri).get_metric_history(run.info.run_id, "seconds/train")]
+    assert sum(seen) == record.train_seconds
 
 
 @pytest.mark.usefixtures("ray_local", "quiet_tune")
