@@ -87,6 +87,10 @@ def run_search(
         return 0
     if resume and not files.begun:
         raise UserError([f"--resume: {plan.folder} holds no search yet; leave --resume out to start it"])
+    from orchestrator import connecting
+
+    if problems := connecting.problems():
+        raise UserError(problems)
     if not quiet:
         announce(plan, console, record)
     data = prepare_data(plan)
