@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from orchestrator.commands.compare import compare
 from orchestrator.commands.replay import replay
 from orchestrator.commands.report import report
 from orchestrator.commands.verify import verify
 from orchestrator.commands.watch import stop, watch
+from orchestrator.console import PlainConsole, prepare_output
 from orchestrator.folder.layout import OPTIONS, find_search
 from orchestrator.folder.twin_files import read_either
 from orchestrator.messages import with_messages
@@ -202,11 +202,11 @@ def start(
         options = resumed_options(options)
     settings, problems = read_settings(options)
     plan = make_plan(settings, problems)
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = PlainConsole(soft_wrap=not sys.stdout.isatty())
     if plan_only:
         from orchestrator.estimate import print_plan
 
-        print_plan(plan, Console(width=None if sys.stdout.isatty() else 120))
+        print_plan(plan, PlainConsole(width=None if sys.stdout.isatty() else 120))
         return 0
     if not debug:
         quieten()
@@ -257,11 +257,13 @@ def quieten() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The console command ``adept-search``."""
+    prepare_output()
     app(arguments)
 
 
 def search_main() -> None:
     """The script ``orchestrator/search.py``: `search` alone, without naming it."""
+    prepare_output()
     script = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     script.command()(search)
     script()

@@ -47,7 +47,7 @@ def problems() -> list[str]:
     if not _is_own():
         return []
     folder = get_default_ray_temp_dir()
-    longest = len(os.fsencode(os.path.join(folder, SOCKET.format(pid=os.getpid()))))
+    longest = len(os.fsencode(f"{folder}/{SOCKET.format(pid=os.getpid())}"))
     if longest > LONGEST_SOCKET:
         most = len(os.fsencode(folder)) - (longest - LONGEST_SOCKET) - len("/ray")
         return [

@@ -34,7 +34,7 @@ def make_searcher(plan: Plan, record: SearchRecord, folder: Path) -> tuple[Confi
         return searcher, []
     file = folder / WARM_START
     if file.exists():
-        kept = decode(json.loads(file.read_text()))
+        kept = decode(json.loads(file.read_text(encoding="utf-8")))
         searcher.earlier = [Tried(**tried) for tried in kept["earlier"]]
         searcher.first = kept["first"]
         return searcher, []

@@ -100,7 +100,9 @@ def from_folder(name: str, number: int, output: Path) -> Recorded:
         UserError: no such search or trial. RecordError: the record cannot be read.
     """
     folder = find_search(name, output)
-    return _recorded(SearchRecord.load(folder / RECORD), number, json.loads((folder / OPTIONS).read_text()))
+    return _recorded(
+        SearchRecord.load(folder / RECORD), number, json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+    )
 
 
 def from_store(run_id: str, tracking_uri: str | None) -> Recorded:

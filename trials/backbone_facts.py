@@ -94,7 +94,7 @@ class Facts:
 @cache
 def published() -> dict[str, Facts]:
     """The paper's backbones by their short names."""
-    table = yaml.safe_load((Path(__file__).parent / "backbones.yaml").read_text())
+    table = yaml.safe_load((Path(__file__).parent / "backbones.yaml").read_text(encoding="utf-8"))
     for row in table.values():
         row |= {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
     return {name: Facts(name=name, location=row.pop("hub"), **row) for name, row in table.items()}
@@ -135,7 +135,7 @@ def from_folder(folder: Path, name: str) -> Facts:
     problems = []
     config: dict[str, Any] = {}
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         problems.append(f"--backbone {folder}: no config.json; give a folder written by save_pretrained")
     except ValueError as error:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from orchestrator.commands.sources import find, selection
+from orchestrator.console import PlainConsole
 from orchestrator.messages import with_messages
 from orchestrator.summarizer.model import FoundSearch
 from orchestrator.summarizer.sources import Found, Selection, read_folders
@@ -58,7 +58,7 @@ def compare(
         if problems:
             raise UserError(problems)
         results = contrast(sides[0], sides[1], (first, second))
-        console = Console(highlight=False)
+        console = PlainConsole()
         for grid in results.grids:
             terminal.show(grid, console)
         for line in (*results.notes[1:], *(f"Left out: {text}." for text in results.left_out)):

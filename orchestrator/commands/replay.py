@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from orchestrator.console import PlainConsole
 from orchestrator.messages import with_messages
 from orchestrator.replay.curves import Grid, read_curves, record
 from orchestrator.replay.figures import SCHEDULERS, Row, Setting, compare
@@ -55,13 +55,13 @@ def replay(
         if ties == "loss" and (silent := [grid.name for grid in grids if not grid.has_losses]):
             raise UserError([f"--ties loss: no losses are known of {', '.join(silent)}; record what was trained since"])
         rows = compare(grids, settings, workers=workers, repeats=repeats, seed=seed)
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        console = PlainConsole(width=None if sys.stdout.isatty() else 120)
         console.print(table(rows, title=f"{len(grids)} grid(s), {workers} worker(s), {repeats} orders of start each"))
         console.print(about(grids, settings[0]))
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
             figures = {"grids": [grid.name for grid in grids], "workers": workers, "rows": [r.as_dict() for r in rows]}
-            output.write_text(json.dumps(figures, indent=1) + "\n")
+            output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         return 0
 
     with_messages(run)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from orchestrator.commands.sources import find, listed, selection
+from orchestrator.console import PlainConsole
 from orchestrator.messages import with_messages
 from orchestrator.summarizer.sources import Found
 from trials.errors import UserError
@@ -61,7 +61,7 @@ def report(
             raise UserError([f"no search to report on: {where}", *found.unread])
         results = make_results(Found(searches, found.unread), layouts)
         paths = write_report(results, out, forms)
-        console = Console(highlight=False)
+        console = PlainConsole()
         for line in headline(results):
             console.print(Text(line))
         if results.groups:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.console import PlainConsole
 from orchestrator.messages import with_messages
 from orchestrator.settings import default_output
 from trials.errors import UserError
@@ -48,7 +49,7 @@ def run(trial: str, tracking_uri: str | None, output: Path) -> int:
         raise UserError([f"{trial}: after the search's name comes the number of a trial, e.g. {name}/3"])
     found_there = verifying.from_folder(name, int(number), output) if slash else None
     recorded = found_there or verifying.from_store(trial, tracking_uri)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = PlainConsole(width=None if sys.stdout.isatty() else 120)
     about = f"trial {recorded.trial.number} of {recorded.record.name}, seed {recorded.trial.seed}"
     console.print(f"training {about}, alone, up to step {recorded.trial.step:,}")
     found = list(verifying.compare(recorded))

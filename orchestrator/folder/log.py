@@ -13,6 +13,8 @@ from typing import IO, Any
 
 from rich.console import Console
 
+from orchestrator.console import PlainConsole
+
 LOG = "search.log"
 LOOK_SECONDS = 0.5
 WIDTH = 120
@@ -45,13 +47,13 @@ def is_output(stream: IO[str]) -> bool:
     return False
 
 
-class LoggedConsole(Console):
+class LoggedConsole(PlainConsole):
     """A console that also writes to a log, there without colours. What moves on a terminal is not written."""
 
     def __init__(self, shown: Console, stream: IO[str]) -> None:
         width = None if shown.is_terminal else shown.width  # a terminal may change its own
-        super().__init__(file=shown.file, highlight=False, soft_wrap=shown.soft_wrap, width=width)
-        self._log = Console(file=stream, highlight=False, width=WIDTH, color_system=None)
+        super().__init__(file=shown.file, soft_wrap=shown.soft_wrap, width=width)
+        self._log = PlainConsole(file=stream, width=WIDTH, color_system=None)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As `Console.print`; a log that cannot be written is no reason to end a search."""

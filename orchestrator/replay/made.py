@@ -87,7 +87,7 @@ def published_shapes(path: Path) -> dict[str, Shape]:
     if not path.is_file():
         raise UserError([f"{path}: there is no such file of published curves"])
     by_task: defaultdict[str, dict[str, list[tuple[int, float]]]] = defaultdict(dict)
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8") as stream:
         rows = csv.DictReader(stream)
         missing = [name for name in ("task", "metric", "step", "value") if name not in (rows.fieldnames or [])]
         if missing:

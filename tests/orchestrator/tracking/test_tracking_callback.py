@@ -105,7 +105,7 @@ def test_each_way_in_which_a_trial_ends(start: Start, tracking_uri: str, tmp_pat
 
 def test_steps_that_are_trained_once_more_are_heard_once(start: Start, tracking_uri: str) -> None:
     """A trial whose latest checkpoint was lost comes back from the one before, and reports again on the way."""
-    tracker, callback, shown = start()
+    tracker, callback, _ = start()
     trial: Any = SimpleNamespace(
         trial_id="one",
         config={"number": 1, "trial": {"hyperparameters": {"prompt_lr": 0.3}, "seed": 42}},
