@@ -99,8 +99,9 @@ def metrics_of(task: str, tokenizer: PreTrainedTokenizerBase, answers: EvalPredi
         tokenizer.batch_decode(np.where(np.asarray(ids) >= 0, ids, tokenizer.pad_token_id), skip_special_tokens=True)
         for ids in (answers.predictions, answers.label_ids)
     )
-    metric = get_task(task).selection_metric
-    return {"score": compute([metric], predictions, targets)[metric]}
+    known = get_task(task)
+    metric = known.selection_metric
+    return {"score": compute([metric], predictions, targets, known.targets)[metric]}
 
 
 class ReportToTune(TrainerCallback):

@@ -96,8 +96,8 @@ def inner_problems(settings: SearchSettings, facts: Facts | None) -> list[str]:
         )
     if facts is not None and not facts.projections:
         problems.append(
-            f"--method {settings.method}: the query and value projections of {facts.name} are not kept in a way that "
-            "is known here; choose a method at the input (adept, dept, pt) or another backbone"
+            f"--method {settings.method}: the query, key and value projections of {facts.name} are not kept in a way "
+            "that is known here; choose a method at the input (adept, dept, pt) or another backbone"
         )
     return problems
 

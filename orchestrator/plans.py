@@ -16,7 +16,7 @@ from orchestrator.storage.files import shown
 from search_spaces import Configuration, Space, parameter_count
 from search_spaces import Settings as SpaceSettings
 from trials.backbone_facts import DEFAULT, Facts
-from trials.config import INNER_METHODS, TrialConfig
+from trials.config import INNER_METHODS, TRAINER_REVISION, TrialConfig
 from trials.tasks import Task
 
 GB = 10**9
@@ -203,6 +203,7 @@ class Plan:
             "max_source_length": self.max_source_length,
             "data_dir": self.spec.data_dir,
             "precision": self.settings.precision,
+            "trainer_revision": TRAINER_REVISION,
             "scheduler": [self.settings.scheduler, self.grace, self.settings.eta],
             **({"ties": self.settings.ties} if self.settings.ties != "keep" else {}),
             "trials": [trial.config.as_dict() for trial in sorted(self.trials, key=lambda t: t.number)],

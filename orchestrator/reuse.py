@@ -37,6 +37,7 @@ SAME_SEARCH = (
     "warmup_steps",
     "max_source_length",
     "precision",
+    "trainer_revision",
 )
 """Parameters of a search's run that must be equal; one that either side lacks is not."""
 

@@ -33,6 +33,7 @@ from orchestrator.summarizer.sources import STARTED
 from orchestrator.summarizer.tables import terminal, write_summary
 from orchestrator.tracking.telling import not_told, open_tracker, tell_the_rest
 from orchestrator.tracking.tracker import Tracker
+from trials.config import TRAINER_REVISION
 from trials.errors import UserError
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def training_settings(plan: Plan) -> dict[str, Any]:
         **{key: value for key, value in asdict(plan.training).items() if value is not None},
         "max_source_length": plan.max_source_length,
         "precision": plan.settings.precision,
+        "trainer_revision": TRAINER_REVISION,
         "scheduler": plan.settings.scheduler,
         "grace": plan.grace,
         "eta": plan.settings.eta,

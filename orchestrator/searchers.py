@@ -18,6 +18,7 @@ from orchestrator.distributions import Distributions
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.settings import drawn_by_chance
 from search_spaces import Configuration
+from trials.config import FIRST_REVISION
 
 if TYPE_CHECKING:
     import optuna
@@ -203,7 +204,8 @@ def _sampler(algorithm: str, seed: int, number: int, samples: int) -> BaseSample
 
 def _kind(record: SearchRecord) -> tuple[Any, ...]:
     """What must be equal for scores to be comparable."""
-    return record.task, record.backbone, record.recipe, record.metric, record.settings.get("steps")
+    revision = record.settings.get("trainer_revision", FIRST_REVISION)
+    return record.task, record.backbone, record.recipe, record.metric, record.settings.get("steps"), revision
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from orchestrator.provenance import describe_hardware
 from orchestrator.records import RecordError, Report, SearchRecord, TrialRecord
 from orchestrator.settings import read_settings
 from orchestrator.summarizer.sources import RECORD
-from trials.config import TrialConfig
+from trials.config import FIRST_REVISION, TRAINER_REVISION, TrialConfig
 from trials.errors import UserError
 
 DRIFT = {"float32": 2.0, "bfloat16": 4.0}
@@ -139,6 +139,14 @@ def _recorded(record: SearchRecord, number: int, options: Mapping[str, Any]) -> 
         raise UserError([f"search {record.name} has no trial {number}; there are {known}"])
     if not trial.reports:
         raise UserError([f"trial {number} of search {record.name} never reported ({trial.status})"])
+    revision = record.settings.get("trainer_revision", FIRST_REVISION)
+    if revision != TRAINER_REVISION:
+        raise UserError(
+            [
+                f"search {record.name} was trained by revision {revision} of the trainer, and this is revision "
+                f"{TRAINER_REVISION}, which gives other numbers: verify it with the version that trained it"
+            ]
+        )
     settings, problems = read_settings({k: v for k, v in options.items() if k not in NOT_ASKED} | {"storage": ""})
     plan = make_plan(settings, problems)
     config = plan.trial(number, trial.configuration, trial.seed).config

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,10 @@ def load_adapter(folder: str | Path, backbone: Backbone | None = None, device: s
     if trained != here:
         raise UserError([f"{folder} was trained on other weights of {backbone.facts.name}: {trained}, here {here}"])
     config = TrialConfig(**description["trial"])
-    method = make_method(config, backbone.surroundings(description["max_source_length"]))
+    around = backbone.surroundings(description["max_source_length"])
+    if "target_modules" in description:  # an adapter's own: those of before have no keys' on decoder-only models
+        own = {n: s for n, s in around.projections.items() if n.rpartition(".")[2] in description["target_modules"]}
+        around = replace(around, projections=own)
+    method = make_method(config, around)
     method.load_state_dict(method.from_file(load_file(folder / WEIGHTS)))
     return Adapter(backbone, method.to(backbone.device), description)

@@ -91,7 +91,7 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def projections(self) -> dict[str, tuple[int, int]]:
-        """Outputs and inputs of query and value projections by their modules' names (`Surroundings.projections`)."""
+        """See `Surroundings.projections`; none where they are not those that the config lets expect."""
 
     @abstractmethod
     def changed(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -22,7 +22,11 @@ PROJECTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("gpt_neox", "bloom"), ("query_key_value",)),
     **dict.fromkeys(("gpt2", "openai-gpt", "gpt_bigcode", "falcon", "mpt"), ()),  # transposed, or of another order
 }
-"""`Facts.projections` by the config's model type; of all others ``q_proj`` and ``v_proj``, as in Llama."""
+"""`Facts.projections` by the config's model type, as published: queries and values of T5 (LST, rank 32; 35 on T5-3B),
+queries, keys and values of decoder-only models (rank 16: 1.3M on CodeGen-350M, 9.4M on Llama3-8B; ADePT, Table 7)."""
+
+LLAMAS = ("q_proj", "k_proj", "v_proj")
+"""`Facts.projections` of model types that are not in the table."""
 
 HASHED = 64 << 20  # bytes of each weight file that go into its fingerprint, with its size
 
@@ -38,8 +42,9 @@ class Facts:
         layers: of encoder and decoder; a decoder-only model has no encoder.
         inner: heads times head width. ff: feed-forward width (of a gated one, counted for two matrices).
         values: heads of keys and values times head width, where those are fewer; 0: as ``inner``.
-        projections: what an attention's query and value projections are called in transformers' model; one name where
-            queries, keys and values are one matrix, none where it is kept in a way that is not known here.
+        projections: what transformers' model calls the projections of an attention that LoRA changes: two names where
+            they are those of queries and values, three with the keys' between them, one where all are one matrix, none
+            where it is kept in a way that is not known here.
         revision: fingerprint of the weights of a folder; ``main`` for the hub until it is loaded.
     """
 
@@ -58,11 +63,11 @@ class Facts:
     projections: tuple[str, ...] = ("q", "v")
 
     def projection_shapes(self) -> list[tuple[int, int]]:
-        """Outputs and inputs of the query and value projections of every attention."""
+        """Outputs and inputs of the `projections` of every attention."""
         values = self.values or self.inner
-        outputs = {0: [], 1: [self.inner + 2 * values], 2: [self.inner, values]}[len(self.projections)]
+        outputs = [[], [self.inner + 2 * values], [self.inner, values], [self.inner, values, values]]
         attentions = self.layers[0] + 2 * self.layers[1] if self.layers[0] else self.layers[1]
-        return [(size, self.width) for size in outputs] * attentions
+        return [(size, self.width) for size in outputs[len(self.projections)]] * attentions
 
     def layer_weights(self) -> tuple[int, int]:
         """Weights that a source token and a target token multiply with, embeddings and head apart."""
@@ -244,7 +249,7 @@ def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
         pad_token_id=int(first("pad_token_id", default=eos)),
         eos_token_id=int(eos),
         values=int(first("num_key_value_heads", default=heads) * head),
-        projections=PROJECTIONS.get(kind, ("q_proj", "v_proj")),
+        projections=PROJECTIONS.get(kind, LLAMAS),
     )
 
 

@@ -102,11 +102,12 @@ class DecoderOnly(Backbone):
     @property
     def projections(self) -> dict[str, tuple[int, int]]:
         """See `Backbone.projections`."""
-        return {
+        found = {
             name: (module.out_features, module.in_features)
             for name, module in self.model.named_modules()
             if name.rpartition(".")[2] in self.facts.projections and isinstance(module, nn.Linear)
         }
+        return found if sorted(found.values()) == sorted(self.facts.projection_shapes()) else {}
 
     def changed(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Backbone.changed`. The names are those of the base model's parameters."""

@@ -17,6 +17,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from trials.adapters import WEIGHTS, save_adapter
+from trials.config import FIRST_REVISION, TRAINER_REVISION
 from trials.errors import UserError
 from trials.trial import Best, Trial
 from trials.whole_checkpoints import FACTS, MANIFEST, manifest
@@ -32,6 +33,7 @@ def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> No
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / TENSORS)
     facts = {
         "config": trial.config.as_dict(),
+        "trainer_revision": TRAINER_REVISION,
         "step": trial.step,
         "best_score": trial.best.score if trial.best.state else None,
         "best_step": trial.best.step,
@@ -48,12 +50,21 @@ def restore_trial(folder: Path, trial: Trial) -> None:
     """Bring a fresh trial of the same config to where the saved one was.
 
     Raises:
-        UserError: the checkpoint is of another config.
+        UserError: the checkpoint is of another config, or of a trainer that gave other numbers.
     """
     facts = json.loads((folder / FACTS).read_text())
     # JSON has no tuples and no integer keys: compare what JSON makes of both.
     if facts["config"] != json.loads(json.dumps(trial.config.as_dict())):
         raise UserError([f"the checkpoint {folder} is of another trial: {facts['config']}"])
+    revision = facts.get("trainer_revision", FIRST_REVISION)
+    if revision != TRAINER_REVISION:
+        raise UserError(
+            [
+                f"the checkpoint {folder} was trained by revision {revision} of the trainer, and this is revision "
+                f"{TRAINER_REVISION}, which gives other numbers: train the trial from its start, or go on with the "
+                "version that began it"
+            ]
+        )
     device = trial.method.prompt.device
     tensors = {k: v.to(device) for k, v in load_file(folder / TENSORS).items()}
     trial.method.load_state_dict({k[len("method.") :]: v for k, v in tensors.items() if k.startswith("method.")})

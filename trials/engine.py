@@ -161,7 +161,7 @@ class Engine:
     def _scored(self, methods: Sequence[Method], split: SplitName) -> list[Scored]:
         data, labels = self.data, list(self.data.label_token_ids.values())
         rows, metrics, longest = data.split(split), data.task.metrics, data.max_target_length
-        return score(self.backbone, methods, rows, metrics, longest, labels, self.stack.cost)
+        return score(self.backbone, methods, rows, metrics, longest, labels, self.stack.cost, self.data.task.targets)
 
     def _apart(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """The trials to compute together: all of them, or each for itself."""

@@ -94,12 +94,17 @@ def score(
     max_new_tokens: int,
     labels: Sequence[Sequence[int]] = (),
     cost: PassCost | None = None,
+    classes: Sequence[str] | None = None,
 ) -> list[Scored]:
-    """Greedy answers of each method on a split, their metrics in percent, and the loss of its targets."""
+    """Greedy answers of each method on a split, their metrics in percent, and the loss of its targets.
+
+    Args:
+        classes: the task's target texts, over which some metrics average (`trials.tasks.metrics`).
+    """
     sources, targets, texts = split.batch(range(len(split)))
     told, losses = _answered(backbone, methods, sources, max_new_tokens, labels, cost, targets)
     return [
-        Scored(compute(metrics, predictions, texts), predictions, texts, loss)
+        Scored(compute(metrics, predictions, texts, classes), predictions, texts, loss)
         for predictions, loss in zip(told, losses, strict=True)
     ]
 

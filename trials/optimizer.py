@@ -1,7 +1,8 @@
 """AdamW over stacked parameters: one update of K trials, each with its own rates, clipping norm and step count.
 
-torch's AdamW takes one learning rate for a tensor, and a stack has one tensor for the same parameter of all its trials.
-A trial's update is that of ``torch.optim.AdamW`` after ``clip_grad_norm_`` (a test compares them).
+Optimizers take one learning rate for a tensor, and a stack has one tensor for the same parameter of all its trials. A
+trial's update is that of its recipe's AdamW, torch's or the one that transformers had up to 4.x, after
+``clip_grad_norm_`` (tests compare them).
 """
 
 from __future__ import annotations
@@ -38,6 +39,13 @@ def adamw(
 ) -> None:
     """One update in place (Loshchilov and Hutter 2019, with bias correction).
 
+    With m and v the means of gradients and their squares, c1 and c2 what corrects their bias, and lr the rate:
+
+    - ``torch`` (``torch.optim.AdamW``): p -= lr wd p, then p -= lr (m / c1) / (sqrt(v / c2) + eps);
+    - ``transformers`` (``transformers.AdamW``, `optimization.py` up to 4.x, ``correct_bias=True``):
+      p -= (lr sqrt(c2) / c1) m / (sqrt(v) + eps), then p -= lr wd p. Set beside torch's its eps counts as
+      eps / sqrt(c2): 32 times as much at the first update where the second beta is 0.999.
+
     Args:
         parameters, gradients, moments: by parameter's name, each of shape (K, ...).
         rates: learning rates by parameter's name, shape (K,).
@@ -53,11 +61,12 @@ def adamw(
         g = gradients[name]
         mean.lerp_(g, 1 - first)
         square.mul_(second).addcmul_(g, g, value=1 - second)
-        rate = _aligned(rates[name], g)
-        if recipe.weight_decay:
-            parameter.mul_(1 - rate * recipe.weight_decay)
-        spread = square.sqrt().div_(_aligned(of_square.sqrt(), g)).add_(recipe.eps)
-        parameter.sub_(mean / spread * (rate / _aligned(of_mean, g)))
+        rate, corrected, root = _aligned(rates[name], g), _aligned(of_mean, g), _aligned(of_square.sqrt(), g)
+        kept = 1 - rate * recipe.weight_decay
+        if recipe.adamw == "torch":
+            parameter.mul_(kept).sub_(mean / square.sqrt().div_(root).add_(recipe.eps) * (rate / corrected))
+        else:
+            parameter.sub_(mean / square.sqrt().add_(recipe.eps) * (rate * root / corrected)).mul_(kept)
 
 
 def _aligned(values: Tensor, like: Tensor) -> Tensor:

@@ -103,11 +103,11 @@ def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder), adapter_files)
         adapter = load_adapter(folder, engine.backbone)
-    scored = engine.score(adapter.method, "test")
+    scored, task = engine.score(adapter.method, "test"), engine.data.task
     return {
         "metrics": scored.metrics,
         "n": len(scored.targets),
-        "one_example": value_of_one_example(engine.data.task.metrics[0], scored.predictions, scored.targets),
+        "one_example": value_of_one_example(task.metrics[0], scored.predictions, scored.targets, task.targets),
     }
 
 

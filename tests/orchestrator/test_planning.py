@@ -52,6 +52,11 @@ def test_lora_has_its_published_size_and_an_engine_for_each_trial() -> None:
     assert like[0] < like[1]  # a prompt of 100 rows costs more than gradients of weights
 
 
+def test_lora_on_llama_has_its_published_size_as_well() -> None:
+    made = plan(task="debsec", method="lora", backbone="llama3-8b", space="decoder-only")
+    assert 9_437_184 in {t.parameters for t in made.trials}  # 9.4M (Table 7): queries, keys and values at rank 16
+
+
 def test_lora_is_drawn_from_its_ranges() -> None:
     made = plan(method="lora", search="random", samples=5)
     assert len({t.parameters for t in made.trials}) > 1
@@ -70,7 +75,7 @@ def test_what_a_method_inside_the_backbone_cannot_be_asked_for_is_said_with_ever
     wrong, slots, method = caught.value.problems
     assert wrong.startswith("--steps -1: must be greater than 0")
     assert slots.startswith("--slots 2: lora changes weights inside the backbone") and "leave --slots out" in slots
-    assert method.startswith("--method lora: the query and value projections of model are not kept")
+    assert method.startswith("--method lora: the query, key and value projections of model are not kept")
     assert plan(method="lora", slots=1).spec.slots == 1
 
 

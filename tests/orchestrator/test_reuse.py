@@ -24,6 +24,7 @@ SEARCH = {
     "warmup_steps": 20,
     "max_source_length": 64,
     "precision": "float32",
+    "trainer_revision": 2,
     "scheduler": "asha",
 }
 DATA = {"data_fingerprint": "d4ta", "backbone_revision": "r1"}
@@ -84,11 +85,12 @@ def test_an_equal_trial_is_found_with_its_reports_and_taken_over_with_its_adapte
 def test_whatever_decides_the_numbers_must_be_equal(tracked: Tracker) -> None:
     store = tracked.store
     assert find(store, {**SEARCH, "scheduler": "none", "space": "mine", "trials": 9}, DATA, WANTED)
-    for change in ({"steps": 300}, {"recipe": "paper"}, {"precision": "bfloat16"}, {"max_source_length": 32}):
+    for change in ({"steps": 300}, {"recipe": "paper"}, {"precision": "bfloat16"}, {"trainer_revision": 3}):
         assert find(store, {**SEARCH, **change}, DATA, WANTED) == {}, change
     assert find(store, SEARCH, {**DATA, "data_fingerprint": "other"}, WANTED) == {}
     assert find(store, SEARCH, {**DATA, "backbone_revision": ""}, WANTED) == {}
-    assert find(store, {k: v for k, v in SEARCH.items() if k != "precision"}, DATA, WANTED) == {}
+    for gone in ("precision", "trainer_revision"):
+        assert find(store, {k: v for k, v in SEARCH.items() if k != gone}, DATA, WANTED) == {}
     for change in ({"seed": 1}, {"prompt_lr": 0.30001}, {"prompt_init": "text"}):
         assert find(store, SEARCH, DATA, {5: {**CONFIGURATION, **change}}) == {}, change
 

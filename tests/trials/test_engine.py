@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from making import Rows, config
+from making import Rows, config, trial
 
 from trials.adapters import load_adapter
 from trials.backbones import Backbone
-from trials.config import Report, TrialConfig
+from trials.config import TRAINER_REVISION, Report, TrialConfig
 from trials.engine import Engine, EngineSettings
 from trials.errors import UserError
 from trials.tasks.base import Task
 
 
 def data(rows: Rows) -> Any:
-    labels = {i: str(i) for i in range(4)}
+    labels = {i: str(i) for i in range(5)}  # the last of them never occurs
     task = Task(name="made-up", title="made up", template="{text}", labels=labels, metrics=("accuracy", "f1_macro"))
     return SimpleNamespace(
         task=task,
@@ -28,7 +28,7 @@ def data(rows: Rows) -> Any:
         max_source_length=16,
         max_target_length=2,
         fingerprint="0" * 16,
-        label_token_ids={str(i): [30 + i, 1] for i in range(4)},
+        label_token_ids={str(i): [30 + i, 1] for i in range(5)},
     )
 
 
@@ -65,6 +65,15 @@ def test_reports_come_every_n_steps_up_to_the_budget(backbone: Backbone, rows: R
     assert reports[-1].learning_rates == {"prompt": 0.0, "mlp": 0.0}
 
 
+def test_macro_f1_knows_classes_that_no_row_has(t5: Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(t5, "text", lambda tokens: rows.texts[: len(tokens)])  # every answer right
+    e = engine(t5, rows)
+    e.data.label_token_ids = {}  # so that answers are decoded
+    scored = e.score(trial(t5, config()).method, "validation")
+    assert scored.predictions == rows.texts
+    assert scored.metrics["f1_macro"] == pytest.approx(80.0)  # four of five
+
+
 @pytest.mark.parametrize("method", ["adept", "dept", "pt", "lora"])
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_a_trial_resumed_at_any_report_gives_the_same_numbers(
@@ -95,6 +104,19 @@ def test_a_checkpoint_of_another_trial_is_refused(t5: Backbone, rows: Rows, tmp_
     e.save("a", tmp_path)
     with pytest.raises(UserError, match="another trial"):
         e.start("b", config(seed=1), tmp_path)
+
+
+def test_a_checkpoint_of_another_revision_of_the_trainer_is_refused(t5: Backbone, rows: Rows, tmp_path: Path) -> None:
+    """Its moments would fit, but its first updates were computed otherwise: no trial is half of each."""
+    e = engine(t5, rows)
+    e.start("a", config())
+    e.next_report("a")
+    e.save("a", tmp_path)
+    facts = json.loads((tmp_path / "training.json").read_text())
+    assert facts.pop("trainer_revision") == TRAINER_REVISION
+    (tmp_path / "training.json").write_text(json.dumps(facts))  # as it was before there was a number
+    with pytest.raises(UserError, match="revision 1 of the trainer, and this is revision"):
+        e.start("b", config(), tmp_path)
 
 
 def test_neighbours_report_for_themselves_and_wait_for_decisions(t5: Backbone, rows: Rows) -> None:

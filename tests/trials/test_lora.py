@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +12,16 @@ import pytest
 import torch
 from making import STRONG, Rows, config, save, shaken, trial
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
 from test_engine import engine, run
 from test_stack import gradients, relative_error, without_dropout
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, CodeGenConfig, Qwen3Config
+from transformers_adamw import optimizer_of
 
 from search_spaces import parameter_count
+from trials.adapters import CONFIG, WEIGHTS, load_adapter, save_adapter
 from trials.backbone_facts import describe
-from trials.backbones import Backbone, DecoderOnly, load_backbone
+from trials.backbones import Backbone, load_backbone
 from trials.errors import UserError
 from trials.methods import make_method
 from trials.passes import PassCost
@@ -82,12 +88,12 @@ def test_gradients_equal_those_of_peft(model_and_backbone: tuple[Any, Backbone],
         assert float((found[name] - gradient).norm()) <= 1e-5 * max(float(gradient.norm()), 0.01 * float(total.norm()))
 
 
-def test_updates_are_those_of_torchs_adamw_on_peft(backbone: Backbone, rows: Rows) -> None:
+def test_updates_are_those_of_the_recipes_adamw_on_peft(backbone: Backbone, rows: Rows) -> None:
     made = shaken(backbone)
     theirs = peft_model(stock(backbone), made, backbone)
     trained = [p for name, p in theirs.named_parameters() if "lora_" in name]
     recipe = made.config.constants
-    optimizer = torch.optim.AdamW(trained, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay)
+    optimizer = optimizer_of(recipe, trained)
     stack = Stack(backbone, rows)
     with without_dropout(backbone):
         for _ in range(6):
@@ -131,10 +137,16 @@ def test_factors_start_as_pefts_do(backbone: Backbone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rank", "count"), [("t5-base", 32, 3_538_944), ("t5-3b", 35, 25_804_800), ("codegen-350m", 16, 1_310_720)]
+    ("name", "rank", "count"),
+    [
+        ("t5-base", 32, 3_538_944),
+        ("t5-3b", 35, 25_804_800),
+        ("codegen-350m", 16, 1_310_720),
+        ("llama3-8b", 16, 9_437_184),
+    ],
 )
 def test_published_numbers_of_parameters(name: str, rank: int, count: int) -> None:
-    """ADePT's Tables 3, 5 and 7: 3.8M with LST's biases, 25.8M, 1.3M."""
+    """ADePT's Tables 3, 5 and 7: 3.8M with LST's biases, 25.8M, 1.3M, 9.4M."""
     facts = describe(name)
     chosen = {"lr": 1e-3, "rank": rank}
     assert parameter_count("lora", chosen, facts.width, projections=facts.projection_shapes()) == count
@@ -174,10 +186,46 @@ def test_other_decoder_only_models(made: Any, rows: Rows, tmp_path: Path) -> Non
     assert float(losses) == pytest.approx(float(loss.detach()), rel=1e-5)
 
 
-def test_a_backbone_without_known_projections_is_refused(llama: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DecoderOnly, "projections", {})
-    with pytest.raises(UserError, match="no query and value projections of a known name"):
-        trial(llama, config("lora"))
+def test_a_backbone_with_other_projections_than_expected_is_refused(llama: Backbone, t5_folder: str) -> None:
+    """Keys under another name, as in models with latent attention: LoRA would change less than the plan counts."""
+    odd = copy.copy(llama)
+    odd.facts = replace(llama.facts, projections=("q_proj", "keys", "v_proj"))
+    assert llama.projections and not odd.projections
+    with pytest.raises(UserError, match="has not the query, key and value projections that its config lets expect"):
+        trial(odd, config("lora"))
+
+
+def test_llamas_keys_are_adapted_and_an_adapter_without_them_still_loads(
+    llama: Backbone, rows: Rows, tmp_path: Path
+) -> None:
+    """Those of before changed queries and values alone, and say so in `target_modules`."""
+    made = shaken(llama)
+    assert {name.rpartition(".")[2] for name in llama.projections} == {"q_proj", "k_proj", "v_proj"}
+    e = engine(llama, rows)
+    e.start("a", config("lora", STRONG))
+    e.next_report("a")
+    e.save("a", tmp_path)
+    of_before = tmp_path / "before"
+    tensors = load_file(tmp_path / "adapter" / WEIGHTS)
+    description = json.loads((tmp_path / "adapter" / CONFIG).read_text())
+    assert description["target_modules"] == ["q_proj", "k_proj", "v_proj"]
+    save_adapter(
+        of_before,
+        {name: tensor for name, tensor in tensors.items() if ".k_proj." not in name},
+        {**description, "target_modules": ["q_proj", "v_proj"]},
+    )
+    found = load_adapter(of_before, llama)
+    assert found.method.parameter_count() < made.method.parameter_count()
+    without = {n: t * (0 if ".k_proj." in n else 1) for n, t in tensors.items()}
+    made.method.load_state_dict(made.method.from_file(without))
+    numbers = list(range(9))
+    with without_dropout(llama):
+        losses = []
+        for method in (found.method, made.method):
+            t = Trial(made.config, method)
+            t.next_rows = lambda size: numbers  # type: ignore[method-assign]
+            losses.append(float(Stack(llama, rows).gradients([t])[0]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
 def test_stock_peft_loads_the_adapter(backbone: Backbone, rows: Rows, tmp_path: Path) -> None:

@@ -48,6 +48,26 @@ def test_an_answer_that_is_no_label_helps_no_class_of_macro_f1() -> None:
     assert METRICS["f1_macro"](["0", "x", "1", "1"], ["0", "0", "1", "1"]) == pytest.approx(100 * (2 / 3 + 1) / 2)
 
 
+@pytest.mark.parametrize("wrong", ["0", "1", "2", "x"], ids=["seen", "seen too", "absent", "no label"])
+def test_macro_f1_averages_over_the_tasks_classes_as_published(wrong: str) -> None:
+    """Class 2 is nowhere among the targets, as may be in 28 rows of CB: it counts as 0, not as left out."""
+    predictions, targets = ["0", "1", "1", wrong], ["0", "0", "1", "1"]
+    found = compute(["f1_macro"], predictions, targets, ["0", "1", "2"])["f1_macro"]
+    # `mean_multiclass_f1(num_classes=3)` of the released code, on numbers
+    numbers = [[{"x": -1}.get(text, text) for text in texts] for texts in (targets, predictions)]
+    as_published = sk.fbeta_score(
+        *(list(map(int, column)) for column in numbers), beta=1, labels=range(3), average="macro", zero_division=0
+    )
+    assert found == pytest.approx(100 * as_published)
+    assert found < compute(["f1_macro"], predictions, targets)["f1_macro"]
+
+
+def test_all_of_one_class_is_no_full_score_of_macro_f1_where_the_task_has_more() -> None:
+    assert compute(["f1_macro"], ["a"] * 3, ["a"] * 3, ["a", " b"])["f1_macro"] == pytest.approx(50.0)
+    # One of three right answers lost leaves F1 4/5 of one class of two.
+    assert value_of_one_example("f1_macro", ["a"] * 3, ["a"] * 3, ["a", "b"]) == pytest.approx(100 * (1 - 4 / 5) / 2)
+
+
 def test_constant_answers_have_matthews_correlation_zero() -> None:
     assert METRICS["matthews_correlation"](["1"] * 4, ["1", "0", "1", "1"]) == 0.0
 

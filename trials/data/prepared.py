@@ -116,7 +116,9 @@ class PreparedTask:
         scores = {}
         for split in ("validation", "test"):
             targets = [text for text, n in self.label_counts[split].items() for _ in range(n)]
-            scores[split] = max(metric([text] * len(targets), targets) for text in self.label_counts[split])
+            scores[split] = max(
+                metric([text] * len(targets), targets, self.task.targets) for text in self.label_counts[split]
+            )
         return scores
 
     def __getstate__(self) -> dict[str, Any]:

@@ -34,8 +34,9 @@ class Surroundings:
         embedding: the backbone's input embedding table, shape (vocabulary, d).
         init_text_ids: token ids of `INIT_TEXT`, with the end-of-sequence token where the tokenizer adds one.
         max_source_length: the longest source in tokens; DePT has one offset row for each.
-        projections: outputs and inputs of the query and value projections of every attention, by the names of their
-            modules in transformers' model; empty where they have no name known here.
+        projections: outputs and inputs of those projections of every attention that LoRA changes
+            (`Facts.projections`), by the names of their modules in transformers' model; empty where they have no name
+            known here.
     """
 
     embedding: Tensor

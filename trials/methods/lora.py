@@ -1,4 +1,4 @@
-"""LoRA: low-rank additions to the query and value projections inside the backbone (Hu et al. 2021)."""
+"""LoRA: low-rank additions to projections of the attention inside the backbone (Hu et al. 2021)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ PEFT_NAME = "base_model.model.{}.lora_{}.weight"
 
 
 class Lora(Method):
-    """W' = W + (alpha / r) B A for the query and value projections W of every attention; nothing at the input.
+    """W' = W + (alpha / r) B A for projections W of every attention; nothing at the input.
+
+    As in the runs whose numbers the ADePT paper prints, they are those of queries and values in T5, and of queries,
+    keys and values in decoder-only models (`trials.backbone_facts.PROJECTIONS`).
 
     A starts as PEFT's does (``kaiming_uniform_`` with a = sqrt(5)), B at zero, so nothing is changed before the first
     update. Factors of equally shaped weights are one tensor, and so is what they add. There is no dropout on LoRA's own
@@ -45,7 +48,8 @@ class Lora(Method):
         for name, (outputs, inputs) in around.projections.items():
             self.modules_by_shape.setdefault(f"{outputs}x{inputs}", []).append(name)
         if not self.modules_by_shape:
-            raise UserError(["lora: no query and value projections of a known name were found in this backbone"])
+            problem = "lora: this backbone's attention has not the query, key and value projections that its config "
+            raise UserError([problem + "lets expect; choose a method at the input (adept, dept, pt)"])
         self.down = nn.ParameterDict()  # A by shape of the weights: (weights, r, inputs)
         self.up = nn.ParameterDict()  # B by shape of the weights: (weights, outputs, r)
         for shape, names in self.modules_by_shape.items():

@@ -21,6 +21,18 @@ def test_the_same_search_is_taken_up_and_another_is_refused(tmp_path: Path) -> N
         files.previous(toy_plan(tmp_path, [0.1, 0.3]))
 
 
+def test_a_search_of_another_revision_of_the_trainer_is_another_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on with other arithmetic: half of its trials would be compared with what they were not."""
+    plan = toy_plan(tmp_path, [0.1, 0.2])
+    files = Files(plan.folder)
+    files.begin(plan, {}, empty_record())
+    monkeypatch.setattr("orchestrator.plans.TRAINER_REVISION", 99)
+    with pytest.raises(UserError, match="another trainer_revision"):
+        files.previous(plan)
+
+
 def test_one_copy_of_the_definition_is_enough(tmp_path: Path) -> None:
     plan = toy_plan(tmp_path, [0.1])
     files = Files(plan.folder)
