@@ -8,7 +8,7 @@ from making import config, trial
 from transformers import get_linear_schedule_with_warmup
 
 from trials.backbones import Backbone
-from trials.randomness import batch_rows, stream
+from trials.randomness import batch_rows, epoch_order, stream
 from trials.trial import rate_factor
 
 
@@ -31,6 +31,17 @@ def test_each_pass_visits_every_row_once_in_its_own_order() -> None:
         assert sorted(row for rows in batches for row in rows) == list(range(size))
     assert passes[0] != passes[1]
     assert batch_rows(2, 0, size, batch) != passes[0][0]
+
+
+def test_a_pass_is_ordered_once_and_rows_are_those_of_an_order_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    permute = torch.randperm
+    monkeypatch.setattr(torch, "randperm", lambda size, **how: (drawn.append(size), permute(size, **how))[1])
+    epoch_order.cache_clear()
+    rows = [batch_rows(7, step, 50, 8) for step in (0, 1, 6, 7, 13)] + [batch_rows(7, 0, 50, 8)]
+    assert drawn == [50, 50]
+    orders = [permute(50, generator=stream(7, "order", epoch)).tolist() for epoch in range(2)]
+    assert rows == [orders[0][:8], orders[0][8:16], orders[0][48:], orders[1][:8], orders[1][48:], orders[0][:8]]
 
 
 def test_streams_are_apart_and_repeatable() -> None:
