@@ -1,149 +1,23 @@
-"""Reads a YAML file into plain values, and remembers the line of each, so that a message can say where.
+"""Spaces as YAML documents: `yaml_reader` with this package's error."""
 
-PyYAML's own loader is not enough for files that people write: it reads `1e-4` as text, keeps the last of two equal
-keys without a word, and forgets line numbers. Its parser is used here; the values are built from the parsed nodes.
-"""
-
-import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+import yaml_reader
 from search_spaces.problems import SpaceError
+from yaml_reader import Document, DocumentError, Key
 
-Key = str | int
-"""A step on the way to a value: a mapping's key, or a place in a list, from 0."""
+__all__ = ["Document", "Key", "read_document"]
 
-_MOST_VALUES = 200_000  # anchors let a short file stand for a huge one
-
-
-class _Parser(yaml.SafeLoader):
-    """YAML 1.2's plain numbers: `1e-4` is one, `010` is ten, and dates, `1:30` and `yes` are text."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the attribute that PyYAML's resolver looks up
-
-
-_TAG = "tag:yaml.org,2002:"
-for _kind, _pattern, _first_characters in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?\d[\d_]*", list("-+0123456789")),
-    ("float", r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?", list("-+.0123456789")),
-    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", list("-+.")),
-):
-    _Parser.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), _first_characters)
-
-
-@dataclass
-class Document:
-    """A file's values, the line of each, and what is wrong with them so far."""
-
-    name: str
-    """The file as messages name it."""
-    data: Any = None
-    lines: dict[tuple[Key, ...], int] = field(default_factory=dict)
-    found: list[tuple[int, str]] = field(default_factory=list)
-    """Problems with their lines, as they were found."""
-
-    @property
-    def problems(self) -> list[str]:
-        """The messages in the order of their lines."""
-        return [problem for _, problem in sorted(self.found, key=lambda entry: entry[0])]
-
-    def report(self, path: tuple[Key, ...], problem: str) -> None:
-        """Adds a problem with the value at `path`, in the form `file:line: key: problem`."""
-        known = path
-        while known and known not in self.lines:
-            known = known[:-1]
-        where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-        line = self.lines.get(known, 1)
-        self.found.append((line, f"{self.name}:{line}: " + (f"{where}: " if where else "") + problem))
+_JOINT_AXIS = 'a joint axis is written "prompt_length, bottleneck": [[20, 39]]'
 
 
 def read_document(file: Path) -> Document:
-    """Reads one YAML file.
-
-    Keys that stand twice are reported in the document's `problems` and the first is kept.
+    """Reads one YAML file (`yaml_reader.read_document`).
 
     Raises:
         SpaceError: the file cannot be read, is not UTF-8, or is not one YAML document.
     """
-    document = Document(name=file.name)
     try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise SpaceError([f"{file}: cannot be read: {error.strerror or error}"]) from error
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        found = f"byte {raw[error.start]:#04x} at offset {error.start}"
-        raise SpaceError([f"{file.name}:{line}: not UTF-8: {found}; save the file as UTF-8"]) from error
-    try:
-        node = yaml.compose(text, Loader=_Parser)
-        if node is not None:
-            document.data = _value(node, (), document)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        reason = ", ".join(part for part in (error.context, error.problem) if part)
-        raise SpaceError([f"{file.name}{place}: not YAML: {reason}"]) from error
-    except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
-        found = f"the character {chr(error.character)!a} is not allowed"
-        raise SpaceError([f"{file.name}:{line}: not YAML: {found}"]) from error
-    except RecursionError:
-        raise SpaceError([f"{file.name}: nested too deep, or an anchor that holds itself"]) from None
-    return document
-
-
-def _value(node: yaml.Node, path: tuple[Key, ...], document: Document) -> Any:
-    document.lines[path] = node.start_mark.line + 1
-    if len(document.lines) > _MOST_VALUES:
-        raise SpaceError([f"{document.name}: more than {_MOST_VALUES:,} values"])
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, place), document) for place, item in enumerate(node.value)]
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, path, document)
-    assert isinstance(node, yaml.ScalarNode)  # the third and last kind of node
-    return _scalar(node, path, document)
-
-
-def _mapping(node: yaml.MappingNode, path: tuple[Key, ...], document: Document) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        if not isinstance(key_node, yaml.ScalarNode):
-            document.lines[path] = key_node.start_mark.line + 1
-            document.report(path, 'a key must be text; a joint axis is written "prompt_length, bottleneck": [[20, 39]]')
-            continue
-        key = key_node.value
-        line = key_node.start_mark.line + 1
-        if key in values:
-            first = document.lines[(*path, key)]
-            document.report((*path, key), f"stands twice, on lines {first} and {line}: remove one")
-            continue
-        values[key] = _value(value_node, (*path, key), document)
-        document.lines[(*path, key)] = line
-    return values
-
-
-def _scalar(node: yaml.ScalarNode, path: tuple[Key, ...], document: Document) -> bool | int | float | str | None:
-    text, kind = node.value, node.tag.removeprefix(_TAG)
-    try:
-        match kind:
-            case "str":
-                return text
-            case "null":
-                return None
-            case "bool":
-                return text.lower() == "true"
-            case "int":
-                return int(text.replace("_", ""))
-            case "float":
-                return float(text.lower().replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
-    except ValueError:  # `!!int x`, or thousands of digits: text, which no rule for a number lets through
-        return text
-    document.report(path, f"the tag {node.tag!r} has no meaning here: write the plain value")
-    return text
+        return yaml_reader.read_document(file, key_hint=_JOINT_AXIS)
+    except DocumentError as error:
+        raise SpaceError(error.problems) from error

@@ -24,7 +24,7 @@ from trials.errors import UserError
 from trials.evaluation import answers
 from trials.methods import Method, make_method
 from trials.methods.lora import ALPHA
-from trials.tasks.base import Task, template_columns
+from trials.tasks.base import Task, render, template_columns
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PEFT_TYPES = {"adept": "ADEPT", "dept": "DEPT", "pt": "PROMPT_TUNING", "lora": "LORA"}
@@ -121,7 +121,7 @@ def fill(template: str, row: str | Mapping[str, str]) -> str:
         row = {columns[0]: row}
     if gone := [c for c in columns if c not in row]:
         raise UserError([f"row {dict(row)!r} lacks the column(s) {', '.join(gone)} of the template {template!r}"])
-    return template.format(**row)
+    return render(template, row)
 
 
 def load_adapter(folder: str | Path, backbone: Backbone | None = None, device: str = "cpu") -> Adapter:

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-OURS = ("orchestrator", "trials", "search_spaces")
+OURS = ("orchestrator", "trials", "search_spaces", "yaml_reader")
 DISTRIBUTIONS = ("adept-search", "ray", "torch", "transformers", "datasets", "safetensors", "numpy", "pyarrow")
 
 

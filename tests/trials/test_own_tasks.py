@@ -138,7 +138,9 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
         ({"template": "{text} {label}"}, "names the label column"),
         ({"template": "{text!r}"}, "not a plain column name"),
         ({"label_column": "lable"}, "no column 'lable' (did you mean 'label'?)"),
-        ({"labels": {2: "a", "2": "b"}}, "stands there twice"),
+        ({"labels": {2: "a", "2": "b"}}, "labels.2: stands twice, on lines"),
+        ({"labels": {2: "a", 2.0: "b"}}, "'2' stands there twice"),
+        ({"labels": {2: "same", 10: "same"}}, "at least two different targets are needed"),
         ({"labels": {2: " a"}}, "white space"),
         ({"labels": {2: ""}}, "should not be empty"),
         ({"labels": {2: "no", 10: "yes"}, "metrics": ["f1"]}, "f1 is binary"),
@@ -160,8 +162,9 @@ def test_labels_must_be_written_out_beyond_ten_values_or_for_one(tmp_path: Path,
     rows = [{"text": "a", "label": value} for value in values]
     [problem] = problems_of(write_task(tmp_path, rows=rows))
     assert f"has {len(rows)} distinct values" in problem
-    names = {value: str(value) for value in values}
-    assert load_task_file(write_task(tmp_path, rows=rows, labels=names)).labels == names
+    names = {str(value): f"target {value}" for value in values}
+    if len(rows) > 1:
+        assert load_task_file(write_task(tmp_path, rows=rows, labels=names)).labels == names
 
 
 @pytest.mark.parametrize("text", ["", "just text", "- a\n- list\n", "a: [unclosed", "\x00"])
@@ -169,7 +172,7 @@ def test_what_is_no_task_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     [problem] = problems_of(tmp_path / "mine.yaml")
     assert "mine.yaml" in problem
-    assert "mapping" in problem or "not a YAML file" in problem
+    assert "mapping" in problem or "not YAML" in problem
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,13 @@ def test_the_template_is_filled_in_as_published() -> None:
     assert template_columns("{{literal}} {b} {a} {b}") == ("b", "a")
 
 
-@pytest.mark.parametrize("template", ["{}", "{0}", "{text.upper}", "{text[0]}", "{text!r}", "{text:>5}", "{text"])
+def test_a_dot_belongs_to_the_name_of_a_column() -> None:
+    task = made_task(template="{{}} {text.upper}: {a.b}")
+    assert task.columns == ("text.upper", "a.b")
+    assert task.render({"text.upper": "up", "a.b": "{x}"}) == "{} up: {x}"
+
+
+@pytest.mark.parametrize("template", ["{}", "{0}", "{text[0]}", "{text!r}", "{text:>5}", "{text"])
 def test_a_template_takes_plain_columns_only(template: str) -> None:
     with pytest.raises(ValueError):
         template_columns(template)
@@ -75,7 +81,19 @@ def test_the_published_splits_that_each_rule_reads() -> None:
 
 @pytest.mark.parametrize(
     ("value", "key"),
-    [(1, "1"), (1.0, "1"), (0.5, "0.5"), ("1", "1"), (True, "true"), ("False", "false"), (-1, "-1"), ("Yes", "Yes")],
+    [
+        (1, "1"),
+        (1.0, "1"),
+        (0.5, "0.5"),
+        ("1", "1"),
+        ("1.0", "1"),
+        ("-0.0", "0"),
+        ("1.10", "1.10"),
+        (True, "true"),
+        ("False", "false"),
+        (-1, "-1"),
+        ("Yes", "Yes"),
+    ],
 )
 def test_one_spelling_for_a_label(value: object, key: str) -> None:
     assert label_key(value) == key

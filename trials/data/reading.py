@@ -5,49 +5,89 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
+from trials.data.files import format_of, is_compressed, open_text, unknown_format, unpacked
+from trials.data.lines import broken_quote, places
 from trials.errors import DataError, did_you_mean
+from trials.tasks.base import TsvQuoting
 
-FORMATS: dict[str, str] = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-}
 _LFS_POINTER = b"version https://git-lfs"
 _BLOCK = 1 << 20
 _LARGEST_BLOCK = (1 << 31) - 1
 
 
-def read_table(path: Path, text_columns: Sequence[str], label_column: str) -> pa.Table:
+def read_table(
+    path: Path, text_columns: Sequence[str], label_column: str, tsv_quoting: TsvQuoting | None = None
+) -> pa.Table:
     """The named columns of a file, in that order.
 
     CSV and TSV give every column as text (an empty cell is null, `""` is empty text), so that a label is spelled as it
     stands in the file; JSON Lines and Parquet keep their types.
 
+    Args:
+        path: plain or compressed (`trials.data.files`).
+        text_columns: those that the template names.
+        label_column: the label's.
+        tsv_quoting: as the task says; None: see `is_quoted`.
+
     Raises:
         DataError: no such file, unknown format, malformed, truncated, not UTF-8, or a column is missing.
     """
-    form = FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise DataError(f"{path}: unknown format '{path.suffix}'; one of {', '.join(FORMATS)} is read")
+    form = format_of(path)
     _check_file(path)
+    if form is None:
+        raise DataError(unknown_format(path))
     columns = list(dict.fromkeys([*text_columns, label_column]))
     try:
         if form == "parquet":
             return _select(path, pa.parquet.ParquetFile(path), columns)
+        source = pa.BufferReader(unpacked(path)) if is_compressed(path) else pa.OSFile(str(path))
         if form == "jsonl":
-            return _select(path, _read_jsonl(path, text_columns), columns)
-        return _select(path, _read_csv(path, columns, "\t" if form == "tsv" else ","), columns)
+            return _select(path, _read_jsonl(source, text_columns), columns)
+        quoted = is_quoted(path, tsv_quoting)
+        if quoted and (problem := broken_quote(path)):
+            raise DataError(f"{path}: {problem}; {_QUOTES}")
+        table = _select(path, _read_csv(source, columns, "\t" if form == "tsv" else ",", quoted), columns)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(_explain(path, form, error)) from error
+    if not quoted and tsv_quoting is None:
+        _check_unquoted(path, table.select(list(text_columns)))
+    return table
+
+
+_QUOTES = 'a text that holds a quotation mark is quoted as a whole, with the mark written twice: "say ""hi"""'
+
+
+def is_quoted(path: Path, tsv_quoting: TsvQuoting | None) -> bool:
+    """Whether quotation marks enclose texts: in CSV always, in a tab-separated file only where that is declared.
+
+    The task declares it (`tsv_quoting: csv`), or, where it says nothing, the file itself with a header in quotes.
+    """
+    if format_of(path) != "tsv" or tsv_quoting is not None:
+        return tsv_quoting != "none" or format_of(path) == "csv"
+    with open_text(path) as stream:
+        names = stream.readline().rstrip("\r\n").split("\t")
+    return all(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
+
+
+def _check_unquoted(path: Path, texts: pa.Table) -> None:
+    """Raises DataError where the marks in a tab-separated file look like CSV's, and nobody has said what they are."""
+    for name in texts.column_names:
+        if pa.types.is_string(texts.schema.field(name).type):
+            alike = pa.compute.match_substring_regex(texts.column(name), '(?s)^".*"".*"$')
+            rows = np.flatnonzero(alike.fill_null(False).to_numpy(zero_copy_only=False))
+            if len(rows):
+                raise DataError(
+                    f"{path}: column '{name}' has texts in quotation marks with doubled ones inside, as CSV writes "
+                    f"them, in {places(path, rows.tolist(), quoted=False)}: write `tsv_quoting: csv` into the task "
+                    "file to have them taken off, `tsv_quoting: none` to keep them"
+                )
 
 
 def _check_file(path: Path) -> None:
@@ -68,12 +108,14 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path}: a Git LFS pointer, not the data itself; run `git lfs pull` in its repository")
 
 
-def _read_csv(path: Path, columns: list[str], delimiter: str) -> pa.Table:
+def _read_csv(source: pa.NativeFile, columns: list[str], delimiter: str, quoted: bool) -> pa.Table:
     return pa.csv.read_csv(
-        path,
+        source,
         # One thread: only then do the parser's messages name the row. The block holds the longest row.
-        read_options=pa.csv.ReadOptions(use_threads=False, block_size=_block_size(path)),
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        read_options=pa.csv.ReadOptions(use_threads=False, block_size=_block_size(source)),
+        parse_options=pa.csv.ParseOptions(
+            delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
+        ),
         convert_options=pa.csv.ConvertOptions(
             column_types={name: pa.string() for name in columns},
             null_values=[""],
@@ -83,12 +125,12 @@ def _read_csv(path: Path, columns: list[str], delimiter: str) -> pa.Table:
     )
 
 
-def _read_jsonl(path: Path, text_columns: Sequence[str]) -> pa.Table:
+def _read_jsonl(source: pa.NativeFile, text_columns: Sequence[str]) -> pa.Table:
     # The schema keeps texts that look like dates from being read as dates.
     schema = pa.schema({name: pa.string() for name in text_columns})
     table = pa.json.read_json(
-        path,
-        read_options=pa.json.ReadOptions(use_threads=False, block_size=_block_size(path)),
+        source,
+        read_options=pa.json.ReadOptions(use_threads=False, block_size=_block_size(source)),
         parse_options=pa.json.ParseOptions(explicit_schema=schema),
     )
     # A column of the schema is made up of nulls where the file has none of that name.
@@ -96,8 +138,8 @@ def _read_jsonl(path: Path, text_columns: Sequence[str]) -> pa.Table:
     return table.drop_columns(absent)
 
 
-def _block_size(path: Path) -> int:
-    return min(max(path.stat().st_size + 1, _BLOCK), _LARGEST_BLOCK)
+def _block_size(source: pa.NativeFile) -> int:
+    return min(max(source.size() + 1, _BLOCK), _LARGEST_BLOCK)
 
 
 def _select(path: Path, source: pa.Table | pa.parquet.ParquetFile, columns: list[str]) -> pa.Table:
@@ -132,7 +174,7 @@ def _explain(path: Path, form: str, error: Exception) -> str:
         )
     if form == "jsonl":
         return f"{path}: not JSON Lines ({shown}; the first row is 0); write one JSON object a line, one type a column"
-    return (
-        f"{path}: not a table ({shown}; row 1 is the header); put quotes around texts that hold the separator, "
-        "a quote or a line break"
-    )
+    fix = "put quotes around texts that hold the separator, a quote or a line break"
+    if form == "tsv":
+        fix = "quotation marks are text in .tsv; write `tsv_quoting: csv` into the task file where they enclose texts"
+    return f"{path}: not a table ({shown}; row 1 is the header); {fix}"

@@ -37,7 +37,7 @@ class Part:
         if self.table is not None:
             return self.table
         assert self.path is not None
-        return read_table(self.path, task.columns, task.label_column)
+        return read_table(self.path, task.columns, task.label_column, task.tsv_quoting)
 
     def digest(self) -> str:
         """SHA-256 of the file, or of the table's columns. Raises OSError where the file cannot be read."""

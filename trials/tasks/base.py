@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import string
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 SplitName = Literal["train", "validation", "test"]
 SplitRule = Literal["small", "large", "as_given"]
+TsvQuoting = Literal["none", "csv"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 SPLIT_RULES: tuple[SplitRule, ...] = ("as_given", "small", "large")
 
@@ -37,6 +42,8 @@ class Task:
         folder: the task's folder under `--data-dir`, e.g. "glue/rte".
         embedded: the rows ship with the project, as Parquet under `trials/embedded/<name>/`.
         files: split -> files of an own task.
+        tsv_quoting: whether quotation marks in `.tsv` files enclose texts ("csv") or are text ("none"); None: they are
+            text, unless a file's header is in quotes, and text that looks quoted all the same is refused.
         published_as: the task's key in the paper's tables, or None.
         aliases: other names that `--task` takes.
     """
@@ -54,6 +61,7 @@ class Task:
     folder: str | None = None
     embedded: bool = False
     files: Mapping[str, tuple[Path, ...]] | None = field(default=None, hash=False)
+    tsv_quoting: TsvQuoting | None = None
     published_as: str | None = None
     aliases: tuple[str, ...] = ()
 
@@ -79,22 +87,34 @@ class Task:
 
     def render(self, row: Mapping[str, str]) -> str:
         """The source text of one row."""
-        return self.template.format_map(row)
+        return render(self.template, row)
 
 
 def template_columns(template: str) -> tuple[str, ...]:
-    """The columns that a template names. Raises ValueError where it is not made of plain `{column}` fields."""
-    names: dict[str, None] = {}
-    for _, name, spec, conversion in string.Formatter().parse(template):
-        if name is None:
-            continue
-        if spec or conversion or not name or name.isdigit() or any(mark in name for mark in ".[]{}"):
+    """The columns that a template names. Raises ValueError where it is not made of plain `{column}` fields.
+
+    A column is named as it stands in the file, so `{a.b}` is the column "a.b", nothing inside a column "a".
+    """
+    return tuple(dict.fromkeys(column for _, column in template_pieces(template) if column is not None))
+
+
+@functools.lru_cache(maxsize=64)
+def template_pieces(template: str) -> tuple[tuple[str, str | None], ...]:
+    """(literal text, the column that follows it or None at the end) of each piece. Raises as `template_columns`."""
+    pieces = []
+    for literal, name, spec, conversion in string.Formatter().parse(template):
+        if name is not None and (spec or conversion or not name or name.isdigit() or any(m in name for m in "[]{}")):
             shown = "{" + name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "") + "}"
             raise ValueError(
                 f"{shown} is not a plain column name in braces; a literal brace is written twice: {{{{ }}}}"
             )
-        names[name] = None
-    return tuple(names)
+        pieces.append((literal, name))
+    return tuple(pieces)
+
+
+def render(template: str, row: Mapping[str, str]) -> str:
+    """A row's source text. Raises KeyError where it lacks a column of the template."""
+    return "".join(literal + ("" if name is None else row[name]) for literal, name in template_pieces(template))
 
 
 def raw_splits(rule: SplitRule, *, own: bool) -> tuple[str, ...]:
@@ -106,9 +126,31 @@ def raw_splits(rule: SplitRule, *, own: bool) -> tuple[str, ...]:
     return ("train", "validation")
 
 
+_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")  # how a column of floats spells whole numbers
+_TRUTH = {"true": "1", "false": "0"}
+
+
 def label_key(value: Any) -> str:
-    """One spelling for a label of any file format: 1, 1.0 and "1" are "1"; true and "True" are "true"."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    """One spelling for a label of any file format: 1, 1.0, "1" and "1.0" are "1"; true and "True" are "true"."""
     text = str(value)
+    if whole := _WHOLE.fullmatch(text):
+        text = whole.group(1)
+        return "0" if text == "-0" else text
+    if isinstance(value, float) and value.is_integer():  # 1e+16
+        return str(int(value))
     return text.lower() if text.lower() in ("true", "false") else text
+
+
+def near_key(key: str) -> str:
+    """Equal for labels that a reader would take for one: but for case, white space, or a number's spelling."""
+    folded = " ".join(unicodedata.normalize("NFKC", key).casefold().split())
+    folded = _TRUTH.get(folded, folded)
+    try:
+        return str(Decimal(folded).normalize() + 0)
+    except ArithmeticError:  # no number
+        return folded
+
+
+def is_no_label(key: str) -> bool:
+    """Whether a label is none that anybody could have meant: empty, or "not a number"."""
+    return key.strip().casefold() in ("", "nan")

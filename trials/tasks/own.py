@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
-from trials.errors import DataError, TaskError, did_you_mean
-from trials.tasks.base import SPLITS, Task, label_key, raw_splits, template_columns
+from trials.errors import TaskError, did_you_mean
+from trials.tasks.base import (
+    SPLIT_RULES,
+    SPLITS,
+    Task,
+    TsvQuoting,
+    label_key,
+    raw_splits,
+    template_columns,
+)
 from trials.tasks.metrics import BINARY_METRICS, METRICS
-
-DIGIT_LABELS = 10
-
-
-def _written(value: Any) -> Any:
-    """A target text that was written as a number; nothing else is turned into text."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _label(value: Any) -> Any:
-    if not isinstance(value, bool | int | float | str):
-        raise ValueError("a label is a number, true or false, or text")
-    return value
+from trials.tasks.own_files import Problem, labels_of, located, read_files
+from yaml_reader import Document, DocumentError, read_document
 
 
 def _one_or_many(value: Any) -> Any:
@@ -34,9 +29,8 @@ def _one_or_many(value: Any) -> Any:
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 _Text = Annotated[str, StringConstraints(min_length=1)]
-_Target = Annotated[str, BeforeValidator(_written), StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]
+_Target = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]
 _Paths = Annotated[list[_Text], BeforeValidator(_one_or_many), Field(min_length=1)]
-_Label = Annotated[Any, AfterValidator(_label)]
 
 _REQUIRED = ("name", "files", "template")
 _DEFAULTS: dict[str, Any] = {
@@ -44,57 +38,52 @@ _DEFAULTS: dict[str, Any] = {
     "metrics": ["accuracy"],
     "max_source_length": 256,
     "split": "as_given",
+    "tsv_quoting": None,
 }
+_CHOICES = {"split": SPLIT_RULES, "tsv_quoting": ("none", "csv")}
 _KEYS: dict[str, TypeAdapter[Any]] = {
     "name": TypeAdapter(_Name),
     "title": TypeAdapter(_Text),
     "files": TypeAdapter(dict[str, _Paths]),
     "template": TypeAdapter(_Text),
     "label_column": TypeAdapter(_Text),
-    "labels": TypeAdapter(Annotated[dict[_Label, _Target], Field(min_length=1)]),
+    "labels": TypeAdapter(Annotated[dict[str, _Target], Field(min_length=1)]),
     "metrics": TypeAdapter(Annotated[list[str], BeforeValidator(_one_or_many), Field(min_length=1)]),
     "max_source_length": TypeAdapter(Annotated[int, Field(strict=True, ge=2)]),
     "split": TypeAdapter(Literal["as_given", "small", "large"]),
+    "tsv_quoting": TypeAdapter(TsvQuoting),
 }
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's idea of a truth value: `yes` and `no` are labels that people use, not booleans."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
 
 
 def load_task_file(path: str | Path) -> Task:
     """The task that a YAML file describes.
 
     Its keys are name, files, template (all three required), title, label_column ("label"), labels, metrics
-    (["accuracy"]), max_source_length (256) and split ("as_given"). Paths are relative to the file. Without `labels`,
-    the distinct values of the label column in train, sorted, become "0", "1", ...
+    (["accuracy"]), max_source_length (256), split ("as_given") and tsv_quoting (none). Paths are relative to the
+    file; one may be a pattern or a folder. Without `labels`, the distinct values of the label column in train, sorted,
+    become "0", "1", ...
 
     Raises:
         TaskError: the file is missing, is no YAML, or something in it or in its data's columns is wrong; all problems
-            at once.
+            at once, each with the line of its key.
     """
     path = Path(path).expanduser()
-    values, problems = _checked_keys(_read(path))
+    document = _read(path)
+    values, problems = _checked_keys(document)
     values = _DEFAULTS | values
     problems += _checked_facts(values)
-    files = _located(values.get("files", {}), path.resolve().parent)
+    files, found = located(values.get("files", {}), path.resolve().parent)
+    problems += found
     columns = _columns_of(values.get("template", ""))
     if columns and files:
-        found = _checked_data(files, columns, values["label_column"])
+        tables, found = read_files(files, columns, values["label_column"], values["tsv_quoting"])
         problems += found
-        if not found and "labels" not in values and "train" in files:
-            values["labels"], found = _labels_of(files["train"], columns, values["label_column"])
+        if not found and "labels" not in document.data and "train" in files:
+            values["labels"], found = labels_of(tables, values["label_column"])
             problems += found
     problems += _checked_metrics(values)
-    if problems:
-        raise TaskError([f"{path}: {problem}" for problem in problems])
+    if problems or document.found:
+        raise TaskError([*document.problems, *(_placed(document, *problem) for problem in problems)])
     return Task(
         name=values["name"],
         title=values.get("title", values["name"]),
@@ -105,30 +94,45 @@ def load_task_file(path: str | Path) -> Task:
         metrics=tuple(dict.fromkeys(values["metrics"])),
         max_source_length=values["max_source_length"],
         files=files,
+        tsv_quoting=values["tsv_quoting"],
     )
 
 
-def _read(path: Path) -> dict[Any, Any]:
+def _read(path: Path) -> Document:
     if not path.is_file():
         near = did_you_mean(path.name, (p.name for p in path.parent.iterdir())) if path.parent.is_dir() else ""
         raise TaskError(f"{path}: no such task file{near}")
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader, with fewer tags
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise TaskError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from error
-    if not isinstance(raw, dict):
-        raise TaskError(f"{path}: a task file is a mapping with the keys {', '.join(_REQUIRED)}, ...; found {raw!r}")
-    return raw
+        document = read_document(path, name=str(path))
+    except DocumentError as error:
+        raise TaskError(error.problems) from error
+    if not isinstance(document.data, dict):
+        keys = ", ".join(_REQUIRED)
+        raise TaskError(f"{path}: a task file is a mapping with the keys {keys}, ...; found {document.data!r}")
+    return document
 
 
-def _checked_keys(raw: dict[Any, Any]) -> tuple[dict[str, Any], list[str]]:
+def _placed(document: Document, key: str, problem: str) -> str:
+    """A problem with the line of the key that it is about."""
+    line = document.lines.get((key,))
+    return f"{document.name}:{line}: {problem}" if line else f"{document.name}: {problem}"
+
+
+def _checked_keys(document: Document) -> tuple[dict[str, Any], list[Problem]]:
     """(the sound values, problems) of each key by itself."""
+    raw = dict(document.data)
     problems = [
-        f"unknown key '{key}'{did_you_mean(str(key), _KEYS)}; keys are {', '.join(_KEYS)}"
+        (key, f"unknown key '{key}'{did_you_mean(key, _KEYS)}; keys are {', '.join(_KEYS)}")
         for key in raw
         if key not in _KEYS
     ]
-    problems += [f"the key '{key}' is missing" for key in _REQUIRED if key not in raw]
+    problems += [("", f"the key '{key}' is missing") for key in _REQUIRED if key not in raw]
+    if isinstance(raw.get("labels"), dict):  # a target is the text as it is written: `010` is no number
+        written = document.written
+        raw["labels"] = {
+            label: written.get(("labels", label), target) if target is not None else None
+            for label, target in raw["labels"].items()
+        }
     values: dict[str, Any] = {}
     for key, adapter in _KEYS.items():
         if key not in raw:
@@ -140,8 +144,8 @@ def _checked_keys(raw: dict[Any, Any]) -> tuple[dict[str, Any], list[str]]:
                 inner = "".join(f"[{part!r}]" for part in found["loc"] if part != "[key]")
                 hint = ""
                 if found["type"] == "literal_error":
-                    hint = did_you_mean(str(found["input"]), ("as_given", "small", "large"))
-                problems.append(f"{key}{inner}: {_plain(found)}{hint}, found {found['input']!r}")
+                    hint = did_you_mean(str(found["input"]), _CHOICES[key])
+                problems.append((key, f"{key}{inner}: {_plain(found)}{hint}, found {found['input']!r}"))
     return values, problems
 
 
@@ -164,45 +168,52 @@ def _plain(found: Any) -> str:
     return said.replace("Input should be", "should be").removeprefix("Value error, ")
 
 
-def _checked_facts(values: dict[str, Any]) -> list[str]:
+def _checked_facts(values: dict[str, Any]) -> list[Problem]:
     """What is wrong between keys, without a look at the data."""
     from trials.tasks import TASKS
 
     problems = []
     if values.get("name") in TASKS:
-        problems.append(f"name: '{values['name']}' is a registered task; choose another name")
+        problems.append(("name", f"name: '{values['name']}' is a registered task; choose another name"))
     if "template" in values:
+        found = ""
         try:
             if not template_columns(values["template"]):
-                problems.append('template: it names no column; write columns in braces, e.g. "text: {text}"')
+                found = 'it names no column; write columns in braces, e.g. "text: {text}"'
             elif values["label_column"] in template_columns(values["template"]):
-                problems.append("template: it names the label column, so the answer would stand in the question")
+                found = "it names the label column, so the answer would stand in the question"
         except ValueError as error:
-            problems.append(f"template: {error}")
-    keys = [label_key(value) for value in values.get("labels", {})]
-    problems += [f"labels: '{key}' stands there twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
+            found = str(error)
+        problems += [("template", f"template: {found}")] if found else []
+    if "labels" in values:
+        problems += [("labels", f"labels: {problem}") for problem in _checked_labels(values["labels"])]
     if "files" in values:
-        problems += _checked_splits(values["files"], values["split"])
+        problems += [("files", f"files: {problem}") for problem in _checked_splits(values["files"], values["split"])]
+    return problems
+
+
+def _checked_labels(labels: dict[str, str]) -> list[str]:
+    keys = [label_key(value) for value in labels]
+    problems = [f"'{key}' stands there twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
+    problems += [f"{value!r} is no label; give the rows that have it one" for value in labels if not value.strip()]
+    if len(targets := list(dict.fromkeys(labels.values()))) == 1:
+        problems.append(f"every label has the target '{targets[0]}'; at least two different targets are needed")
     return problems
 
 
 def _checked_splits(files: Iterable[str], rule: Any) -> list[str]:
     wanted = raw_splits(rule, own=True)
     problems = [
-        f"files: no '{split}', which split: {rule} needs (it reads {', '.join(wanted)})"
+        f"no '{split}', which split: {rule} needs (it reads {', '.join(wanted)})"
         for split in wanted
         if split not in files
     ]
     for split in files:
         if split not in SPLITS:
-            problems.append(f"files: unknown split '{split}'{did_you_mean(split, SPLITS)}; {', '.join(SPLITS)}")
+            problems.append(f"unknown split '{split}'{did_you_mean(split, SPLITS)}; {', '.join(SPLITS)}")
         elif split not in wanted:
-            problems.append(f"files: '{split}' is given, but split: {rule} reads only {', '.join(wanted)}; take it out")
+            problems.append(f"'{split}' is given, but split: {rule} reads only {', '.join(wanted)}; take it out")
     return problems
-
-
-def _located(files: dict[str, list[str]], folder: Path) -> dict[str, tuple[Path, ...]]:
-    return {split: tuple(folder / Path(file).expanduser() for file in named) for split, named in files.items()}
 
 
 def _columns_of(template: str) -> tuple[str, ...]:
@@ -212,56 +223,17 @@ def _columns_of(template: str) -> tuple[str, ...]:
         return ()
 
 
-def _checked_data(files: dict[str, tuple[Path, ...]], columns: tuple[str, ...], label_column: str) -> list[str]:
-    """Files that cannot be read, columns that are missing, and a file that serves twice."""
-    from trials.data.reading import read_table
-
-    problems: list[str] = []
-    used: dict[Path, str] = {}
-    for split, named in files.items():
-        for file in named:
-            if file.resolve() in used:
-                problems.append(f"files: {split} names {file}, which {used[file.resolve()]} names already")
-                continue
-            used[file.resolve()] = split
-            try:
-                read_table(file, columns, label_column)
-            except DataError as error:
-                problems += [f"files: {split}: {problem}" for problem in error.problems]
-    return problems
-
-
-def _labels_of(
-    files: tuple[Path, ...], columns: tuple[str, ...], label_column: str
-) -> tuple[dict[str, str], list[str]]:
-    """(value -> digit, problems): the sorted distinct values of the label column become "0", "1", ..."""
-    from trials.data.reading import read_table
-
-    found: set[str] = set()
-    for file in files:
-        column = read_table(file, columns, label_column).column(label_column)
-        found |= {label_key(value) for value in column.to_pylist() if value is not None}
-    ordered = sorted(found, key=lambda key: (0, int(key), key) if re.fullmatch(r"-?[0-9]+", key) else (1, 0, key))
-    if not 1 < len(found) <= DIGIT_LABELS:
-        shown = ", ".join(repr(key) for key in ordered[:5]) + (", ..." if len(ordered) > 5 else "")
-        return {}, [
-            f"labels: the label column '{label_column}' of train has {len(found)} distinct values ({shown}); "
-            f"2 to {DIGIT_LABELS} can do without `labels`: name another label_column, or write `labels`"
-        ]
-    return {key: str(digit) for digit, key in enumerate(ordered)}, []
-
-
-def _checked_metrics(values: dict[str, Any]) -> list[str]:
+def _checked_metrics(values: dict[str, Any]) -> list[Problem]:
     problems = [
-        f"metrics: no metric '{metric}'{did_you_mean(metric, METRICS)}; it is one of {', '.join(METRICS)}"
+        f"no metric '{metric}'{did_you_mean(metric, METRICS)}; it is one of {', '.join(METRICS)}"
         for metric in values["metrics"]
         if metric not in METRICS
     ]
     targets = list(dict.fromkeys(values.get("labels", {}).values()))
     if targets and set(targets) != {"0", "1"}:
         problems += [
-            f"metrics: {metric} is binary: it needs the target texts '0' and '1', found {', '.join(targets)}"
+            f"{metric} is binary: it needs the target texts '0' and '1', found {', '.join(targets)}"
             for metric in values["metrics"]
             if metric in BINARY_METRICS
         ]
-    return problems
+    return [("metrics", f"metrics: {problem}") for problem in problems]

@@ -1,0 +1,163 @@
+"""The files of an own task: found (a file, a pattern, a folder of shards), read, and the labels that are in them."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from trials.data.files import format_of, unknown_format
+from trials.data.lines import places
+from trials.data.reading import is_quoted, read_table
+from trials.errors import DataError
+from trials.tasks.base import TsvQuoting, is_no_label, label_key, near_key
+
+Problem = tuple[str, str]
+"""(the key of the task file that it is about, the message)"""
+
+DIGIT_LABELS = 10
+_PATTERN = re.compile(r"[*?\[]")
+_SHARD = re.compile(r"^(.*)-(\d+)-of-(\d+)\.")
+
+
+def located(files: Mapping[str, Sequence[str]], folder: Path) -> tuple[dict[str, tuple[Path, ...]], list[Problem]]:
+    """(split -> its files in order, problems): patterns and folders become the files in them, sorted by name."""
+    found: dict[str, tuple[Path, ...]] = {}
+    problems: list[str] = []
+    for split, named in files.items():
+        paths: list[Path] = []
+        for name in named:
+            path = folder / Path(name).expanduser()
+            if path.is_dir():
+                paths += _in_folder(path, problems)
+            elif _PATTERN.search(name) and not path.exists():
+                # Path.glob takes no pattern that begins at the root.
+                matches = glob.glob(str(Path(name).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207
+                paths += [file for file in sorted(folder / match for match in matches) if file.is_file()]
+                if not matches:
+                    problems.append(f"{split}: no file matches {path}")
+            else:
+                paths.append(path)
+        problems += _missing_shards(paths)
+        found[split] = tuple(paths)
+    return found, [("files", f"files: {problem}") for problem in problems]
+
+
+def _in_folder(folder: Path, problems: list[str]) -> list[Path]:
+    """The files of rows in a folder; others are a problem, since rows may be in them, but for notes of the writer."""
+    inside = sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] not in "._")
+    if not inside:
+        problems.append(f"{folder}: the folder holds no files of rows")
+    if unknown := [file for file in inside if format_of(file) is None]:
+        problems.append(f"{unknown_format(unknown[0])}; a pattern, such as {folder.name}/*.parquet, leaves files out")
+    return [file for file in inside if format_of(file) is not None]
+
+
+def _missing_shards(files: Sequence[Path]) -> list[str]:
+    """What is missing of shards that are named PREFIX-00000-of-00003."""
+    groups: dict[tuple[Path, str], list[tuple[int, int]]] = defaultdict(list)
+    for file in files:
+        if shard := _SHARD.match(file.name):
+            groups[file.parent, shard.group(1)].append((int(shard.group(2)), int(shard.group(3))))
+    problems = []
+    for (folder, prefix), known in groups.items():
+        total = max(of for _, of in known)
+        if gone := sorted(set(range(total)) - {number for number, _ in known}):
+            problems.append(f"{folder}/{prefix}-*: {len(gone)} of {total} shards missing: number {gone}")
+    return problems
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """The labels in one file."""
+
+    split: str
+    file: Path
+    column: pa.ChunkedArray
+    quoted: bool
+
+
+def read_files(
+    files: Mapping[str, Sequence[Path]], columns: Sequence[str], label_column: str, tsv_quoting: TsvQuoting | None
+) -> tuple[list[LabelColumn], list[Problem]]:
+    """(labels, problems): files that cannot be read, columns that are missing, and a file that serves twice."""
+    labels: list[LabelColumn] = []
+    problems: list[str] = []
+    used: dict[Path, str] = {}
+    for split, named in files.items():
+        for file in named:
+            if file.resolve() in used:
+                problems.append(f"{split} names {file}, which {used[file.resolve()]} names already")
+                continue
+            used[file.resolve()] = split
+            try:
+                column = read_table(file, columns, label_column, tsv_quoting).column(label_column)
+                labels.append(LabelColumn(split, file, column, is_quoted(file, tsv_quoting)))
+            except DataError as error:
+                problems += [f"{split}: {problem}" for problem in error.problems]
+    return labels, [("files", f"files: {problem}") for problem in problems]
+
+
+def labels_of(columns: Sequence[LabelColumn], name: str) -> tuple[dict[str, str], list[Problem]]:
+    """(value -> digit, problems): the sorted distinct values of train's label column become "0", "1", ..."""
+    found: dict[str, list[str]] = defaultdict(list)  # label -> where it stands
+    train: set[str] = set()
+    problems: list[str] = []
+    for labels in columns:
+        try:
+            rows_of = _rows_by_key(labels.column)
+        except (pa.ArrowException, TypeError, UnicodeDecodeError) as error:
+            problems.append(f"{labels.file}: '{name}' holds {labels.column.type}, which are no labels ({error})")
+            continue
+        for key, rows in rows_of.items():
+            where = places(labels.file, rows.tolist(), labels.quoted)
+            if key is None or is_no_label(key):
+                what = {None: "null", "": "empty"}.get(key and key.strip(), f"{key!r}")
+                problems.append(f"the label '{name}' is {what} in {where}; label these rows, or drop them")
+                continue
+            found[key].append(where)
+            train |= {key} if labels.split == "train" else set()
+    problems += _near_equal(found, name)
+    ordered = sorted(train, key=lambda key: (0, int(key), key) if re.fullmatch(r"-?[0-9]+", key) else (1, 0, key))
+    if not problems and not 1 < len(train) <= DIGIT_LABELS:
+        shown = ", ".join(repr(key) for key in ordered[:5]) + (", ..." if len(ordered) > 5 else "")
+        problems.append(
+            f"the label column '{name}' of train has {len(train)} distinct values ({shown}); 2 to {DIGIT_LABELS} can "
+            "do without `labels`: name another label_column, or write `labels`"
+        )
+    return {key: str(digit) for digit, key in enumerate(ordered)}, [("labels", f"labels: {p}") for p in problems]
+
+
+def _near_equal(found: Mapping[str, Sequence[str]], name: str) -> list[str]:
+    """Labels that were probably meant to be one."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for key in found:
+        alike[near_key(key)].append(key)
+    return [
+        f"near-equal values in the label column '{name}': "
+        + "; ".join(f"{key!r} in {', '.join(found[key])}" for key in keys)
+        + "; write them alike, or, where each is meant, list all of them under `labels`"
+        for keys in alike.values()
+        if len(keys) > 1
+    ]
+
+
+def _rows_by_key(column: pa.ChunkedArray) -> dict[str | None, np.ndarray]:
+    """Label -> its rows, ascending from 0; nulls stand under None."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    encoded = column.combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    order = np.argsort(codes, kind="stable")
+    values, starts = np.unique(codes[order], return_index=True)
+    rows: dict[str | None, np.ndarray] = {}
+    for code, of_code in zip(values, np.split(order, starts[1:]), strict=True):
+        key = None if code < 0 else label_key(encoded.dictionary[int(code)].as_py())
+        rows[key] = np.sort(np.concatenate([rows[key], of_code])) if key in rows else of_code
+    return rows

@@ -1,0 +1,8 @@
+"""The one reader of YAML that people write (spaces, own tasks): YAML 1.2's values, equal keys reported, lines known.
+
+It needs nothing of the other packages, so that both `search_spaces` and `trials` may use it.
+"""
+
+from yaml_reader.documents import Document, DocumentError, Key, read_document
+
+__all__ = ["Document", "DocumentError", "Key", "read_document"]
