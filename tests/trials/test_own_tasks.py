@@ -139,7 +139,7 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
         ({"template": "{text!r}"}, "not a plain column name"),
         ({"label_column": "lable"}, "no column 'lable' (did you mean 'label'?)"),
         ({"labels": {2: "a", "2": "b"}}, "labels.2: stands twice, on lines"),
-        ({"labels": {2: "a", 2.0: "b"}}, "'2' stands there twice"),
+        ({"labels": {2: "a", "2.0": "b"}}, "'2' stands there twice"),
         ({"labels": {2: "same", 10: "same"}}, "at least two different targets are needed"),
         ({"labels": {2: " a"}}, "white space"),
         ({"labels": {2: ""}}, "should not be empty"),
@@ -241,3 +241,27 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     text = 'subject: Cannot log in body: The page says "wrong password", twice.'
     assert ids[0].tolist() == nano_tokenizer()(text)["input_ids"]
     assert targets == ["0", "1"]
+
+
+def test_values_are_read_as_they_are_written(tmp_path: Path) -> None:
+    path = write_task(tmp_path, labels=None)
+    path.write_text(path.read_text() + "labels: {2: 010, 10: 12:30}\n")
+    assert load_task_file(path).labels == {"2": "010", "10": "12:30"}
+
+
+def test_equal_keys_are_named_with_both_lines(tmp_path: Path) -> None:
+    path = write_task(tmp_path)
+    path.write_text(path.read_text() + "labels: {2: a, 10: b, 2: b}\ntemplate: '{text}'\n")
+    lines = path.read_text().splitlines()
+    first, second = (number for number, line in enumerate(lines, 1) if line.startswith("template"))
+    assert problems_of(path) == [
+        f"{path}:{first}: template: stands twice, on lines {first} and {second}: remove one",
+        f"{path}:{len(lines) - 1}: labels.2: stands twice, on line {len(lines) - 1}: remove one",
+    ]
+
+
+def test_a_file_nested_too_deep_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("[" * 5_000 + "]" * 5_000)
+    assert problems_of(tmp_path / "mine.yaml") == [
+        f"{tmp_path / 'mine.yaml'}: nested too deep, or an anchor that holds itself"
+    ]

@@ -1,0 +1,186 @@
+"""Files as people have them: quotation marks, compression, patterns and folders, labels that are nearly equal."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from made_data import write_rows
+
+from trials.data.rows import load_rows
+from trials.data.sources import find_source
+from trials.errors import DataError, TaskError
+from trials.tasks.base import Task
+from trials.tasks.own import load_task_file
+
+PLAIN = 'text\tlabel\none\tx\n"open quote\ty\nlost a\tx\nlost b\ty\n"closing\tx\nlast\ty\n'
+
+
+def task_of(folder: Path, files: str, more: str = "", template: str = "{text}") -> Task:
+    path = folder / "mine.yaml"
+    path.write_text(f'name: mine\nfiles: {{{files}}}\ntemplate: "{template}"\n{more}')
+    return load_task_file(path)
+
+
+def problems_of(folder: Path, files: str, more: str = "") -> list[str]:
+    with pytest.raises((TaskError, DataError)) as caught:
+        load_rows(task := task_of(folder, files, more), find_source(task, None))
+    return caught.value.problems
+
+
+def three(folder: Path, ending: str, content: str) -> str:
+    for split in ("train", "validation", "test"):
+        (folder / f"{split}.{ending}").write_text(content)
+    return f"train: train.{ending}, validation: validation.{ending}, test: test.{ending}"
+
+
+def rows_of(task: Task) -> list[str]:
+    return load_rows(task, find_source(task, None))["train"].sources
+
+
+def test_quotation_marks_are_text_in_a_tab_separated_file(tmp_path: Path) -> None:
+    task = task_of(tmp_path, three(tmp_path, "tsv", PLAIN))
+    assert rows_of(task) == ["one", '"open quote', "lost a", "lost b", '"closing', "last"]
+
+
+def test_quotation_marks_enclose_texts_where_the_task_or_the_header_says_so(tmp_path: Path) -> None:
+    quoted = 'text\tlabel\n"say ""hi"""\tx\n"two\nlines"\ty\n'
+    files = three(tmp_path, "tsv", quoted)
+    assert rows_of(task_of(tmp_path, files, "tsv_quoting: csv\n")) == ['say "hi"', "two\nlines"]
+    files = three(tmp_path, "tsv", quoted.replace("text\tlabel", '"text"\t"label"'))
+    assert rows_of(task_of(tmp_path, files)) == ['say "hi"', "two\nlines"]
+
+
+def test_text_that_looks_quoted_is_refused_until_somebody_says_what_it_is(tmp_path: Path) -> None:
+    files = three(tmp_path, "tsv", 'text\tlabel\none\tx\n"say ""hi"""\ty\n')
+    problem = problems_of(tmp_path, files)[0]
+    assert "train.tsv (line 3)" in problem
+    assert "`tsv_quoting: csv`" in problem
+    assert rows_of(task_of(tmp_path, files, "tsv_quoting: none\n"))[1] == '"say ""hi"""'
+
+
+@pytest.mark.parametrize(
+    ("content", "piece"),
+    [
+        ('text,label\none,x\n"open,y\na,x\n"closing,y\nlast,x\n', "line 3: a quotation mark in the row that begins"),
+        ('text,label\none,x\n"open,y\na,x\n"closing,y\nlast,x\n', "is closed on line 5 with more text after it"),
+        ('text,label\none,x\n\n"two\nlines",y\n"open,x\nlast,y\n', "line 6: "),
+        ('text,label\none,x\n"open,y\nlast,x\n', "is never closed"),
+    ],
+)
+def test_a_broken_quotation_mark_is_named_with_its_line(tmp_path: Path, content: str, piece: str) -> None:
+    for problem in problems_of(tmp_path, three(tmp_path, "csv", content)):
+        assert ".csv: line" in problem
+        assert piece in problem
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack"),
+    [
+        ("gz", gzip.compress),
+        ("bz2", bz2.compress),
+        ("xz", lzma.compress),
+        ("zst", lambda content: pa.compress(content, "zstd", asbytes=True)),
+    ],
+)
+def test_compressed_files_are_read(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
+    lines = "".join(json.dumps({"text": f"row {i}", "label": i % 2}) + "\n" for i in range(4)).encode()
+    for name, content in {"train.jsonl": lines, "validation.csv": b"text,label\na,0\nb,1\n"}.items():
+        (tmp_path / f"{name}.{ending}").write_bytes(pack(content))
+    (tmp_path / "test.csv").write_text("text,label\na,0\nb,1\n")
+    files = f"train: train.jsonl.{ending}, validation: validation.csv.{ending}, test: test.csv"
+    assert rows_of(task_of(tmp_path, files)) == ["row 0", "row 1", "row 2", "row 3"]
+    (tmp_path / f"train.jsonl.{ending}").write_bytes(pack(lines)[:-9])
+    assert "damaged" in problems_of(tmp_path, files)[0]
+
+
+@pytest.mark.parametrize(("name", "piece"), [("x.csv.zip", "unpack it first"), ("x.parquet.gz", "unpack it first")])
+def test_what_is_not_read_says_how(tmp_path: Path, name: str, piece: str) -> None:
+    files = three(tmp_path, "csv", "text,label\na,0\nb,1\n").replace("train.csv", name)
+    (tmp_path / name).write_bytes(b"PK")
+    assert piece in problems_of(tmp_path, files)[0]
+
+
+def test_patterns_and_folders_of_shards_are_read_in_order(tmp_path: Path) -> None:
+    for number in range(3):
+        rows = pa.table({"text": [f"row {number}"], "label": [number % 2]})
+        write_rows(tmp_path / "train" / f"part-{number:05d}-of-00003.parquet", rows)
+        write_rows(tmp_path / f"held-{number}.parquet", rows)
+    (tmp_path / "train" / "_SUCCESS").touch()
+    three(tmp_path, "csv", "text,label\na,0\nb,1\n")
+    files = 'train: train, validation: ["held-[01].parquet", validation.csv], test: "test.*"'
+    task = task_of(tmp_path, files)
+    assert rows_of(task) == ["row 0", "row 1", "row 2"]
+    assert task.files is not None
+    assert [file.name for file in task.files["validation"]] == ["held-0.parquet", "held-1.parquet", "validation.csv"]
+
+    (tmp_path / "train" / "part-00001-of-00003.parquet").unlink()
+    (tmp_path / "train" / "notes.xlsx").touch()
+    found = "\n".join(problems_of(tmp_path, files.replace("test.*", "tets*")))
+    for piece in ("1 of 3 shards missing: number [1]", "unknown format '.xlsx'", "no file matches"):
+        assert piece in found
+
+
+def test_a_column_with_a_dot_in_every_format(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a.b,label\none,x\ntwo,y\n")
+    (tmp_path / "test.jsonl").write_text('{"a.b": "one", "label": "x"}\n{"a.b": "two", "label": "y"}\n')
+    write_rows(
+        tmp_path / "held.parquet", pa.table({"a.b": ["one", "two"], "a": [{"b": "no"}] * 2, "label": ["x", "y"]})
+    )
+    task = task_of(tmp_path, "train: train.csv, validation: held.parquet, test: test.jsonl", template="{a.b}!")
+    for rows in load_rows(task, find_source(task, None)).values():
+        assert rows.sources == ["one!", "two!"]
+
+
+def test_labels_that_nobody_can_have_meant_are_named_with_their_places(tmp_path: Path) -> None:
+    train = 'text,label\na,billing\n"b\nb",billing \nc,Billing\nd,accounts\ne,""\nf,\ng,nan\nh,accounts\n'
+    files = three(tmp_path, "csv", "text,label\na,billing\nb,accounts\n")
+    (tmp_path / "train.csv").write_text(train)
+    found = problems_of(tmp_path, files)
+    assert len(found) == 4
+    for piece in (
+        "is empty in 1 row of train.csv (line 7)",
+        "is null in 1 row of train.csv (line 8)",
+        "is 'nan' in 1 row of train.csv (line 9)",
+        "'billing' in 1 row of train.csv (line 2), 1 row of validation.csv (line 2)",
+        "'billing ' in 1 row of train.csv (line 3)",
+        "'Billing' in 1 row of train.csv (line 5)",
+    ):
+        assert any(piece in problem for problem in found), piece
+
+
+def test_near_equal_labels_may_be_meant_where_all_are_listed(tmp_path: Path) -> None:
+    files = three(tmp_path, "csv", "text,label\na,us\nb,US\n")
+    assert "near-equal" in problems_of(tmp_path, files)[0]
+    assert task_of(tmp_path, files, "labels: {us: 0, US: 1}\n").labels == {"us": "0", "US": "1"}
+
+
+@pytest.mark.parametrize("pair", [("1.5", "1.50"), ("10", "010"), ("\uff21", "a"), ("true", "1")])
+def test_spellings_of_one_label_are_near_equal(tmp_path: Path, pair: tuple[str, str]) -> None:
+    files = three(tmp_path, "csv", "text,label\n" + "".join(f"a,{label}\n" for label in (*pair, "other")))
+    assert "near-equal" in problems_of(tmp_path, files)[0]
+
+
+def test_numbers_are_one_class_whatever_the_file_writes_them_as(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\na,1.0\nb,0.0\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "c", "label": 1}\n{"text": "d", "label": 0}\n')
+    held = three(tmp_path, "csv", "text,label\na,1\nb,0\n").replace("train.csv", "[a.csv, b.jsonl]")
+    task = task_of(tmp_path, held)
+    assert task.labels == {"0": "0", "1": "1"}
+    assert load_rows(task, find_source(task, None))["train"].targets == ["1", "0", "1", "0"]
+
+
+def test_a_number_that_is_none_is_no_label(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        write_rows(
+            tmp_path / f"{split}.parquet", pa.table({"text": ["a", "b", "c"], "label": [0.0, 1.0, float("nan")]})
+        )
+    files = "train: train.parquet, validation: validation.parquet, test: test.parquet"
+    assert "'nan' in 1 row of train.parquet (row 2; the first row is 0)" in problems_of(tmp_path, files)[0]
+    assert "is nan in 1 row" in problems_of(tmp_path, files, "labels: {0: a, 1: b}\n")[0]
