@@ -11,8 +11,9 @@ more: a size that would is cut to the largest that does not.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,25 +51,30 @@ class Distributions:
     ceiling: int = field(init=False)
 
     def __post_init__(self) -> None:
-        found = {",".join(axis.names): self._of(axis) for axis in self.space.axes if len(axis.rows) > 1}
+        found = {",".join(axis.names): self._of(axis) for axis in self.space.axes if len(set(axis.rows)) > 1}
         object.__setattr__(self, "all", found)
         # Where nothing is ever cut nothing need be counted: no rank of LoRA's is drawn above the grid's greatest.
         counted = self.space.configurations if self.space.method in _SIZES.values() else ()
         grid = [self._parameters(configuration) for configuration in counted]
         object.__setattr__(self, "ceiling", max([self.space.budget * self.width, *grid]))
 
-    @property
-    def points(self) -> int | None:
-        """How many draws there are; None where rates make them endless."""
-        counts: list[int] = []
-        for distribution in self.all.values():
-            if isinstance(distribution, FloatDistribution):
-                return None
-            if isinstance(distribution, CategoricalDistribution):
-                counts.append(len(distribution.choices))
-            elif isinstance(distribution, IntDistribution):
-                counts.append(distribution.high - distribution.low + 1)
-        return math.prod(counts)
+    def different(self) -> Iterator[Configuration]:
+        """Every configuration that a draw can give, each once, made as it is asked for.
+
+        Rates change fastest: sizes that are cut to the same one would be passed over for long.
+        """
+        axes = sorted(self.all.items(), key=lambda axis: isinstance(axis[1], FloatDistribution))
+        seen: set[tuple[Any, ...]] = set()
+        for values in itertools.product(*(_values(distribution) for _, distribution in axes)):
+            found = self.configuration({name: value for (name, _), value in zip(axes, values, strict=True)})
+            key = tuple(found.values())
+            if key not in seen:
+                seen.add(key)
+                yield found
+
+    def count(self, most: int) -> int:
+        """How many different configurations there are, counted up to ``most``."""
+        return sum(1 for _ in itertools.islice(self.different(), most))
 
     def describe(self) -> dict[str, str]:
         """What is drawn from, in words, by the names of each axis: ``0.001 to 0.3, log-uniform``."""
@@ -79,7 +85,7 @@ class Distributions:
                 text = f"{distribution.low:g} to {distribution.high:g}, {'log-' * distribution.log}uniform"
                 text += f"; {axis.names[1]} is what the budget leaves" if self._by_budget(axis) else ""
             else:
-                text = "; ".join(", ".join(map(str, row)) for row in axis.rows)
+                text = "; ".join(", ".join(map(str, row)) for row in dict.fromkeys(axis.rows))
             found[", ".join(axis.names)] = text
         return found
 
@@ -151,6 +157,21 @@ class Distributions:
             return configuration
         step = self._parameters({**configuration, size: 1}) - self._parameters({**configuration, size: 0})
         return {**configuration, size: max(1, int(configuration[size]) - math.ceil(over / step))}
+
+
+def _values(distribution: BaseDistribution) -> list[Any]:
+    """What a distribution can give, rates as `Distributions.configuration` rounds them."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return list(range(distribution.low, distribution.high + 1))
+    assert isinstance(distribution, FloatDistribution)
+    low, high = distribution.low, distribution.high
+    first, last = (math.floor(math.log10(end)) for end in (low, high))  # a rate is above 0
+    found = {low, high}
+    for decade in range(first, last + 1):
+        found |= {float(f"{digits}e{decade - DIGITS + 1}") for digits in range(10 ** (DIGITS - 1), 10**DIGITS)}
+    return sorted(value for value in found if low <= value <= high)
 
 
 def _close(one: Any, other: Any) -> bool:

@@ -92,8 +92,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     engines = engines_needed(guess.devices, plan.samples, plan.slots, plan.max_concurrent)
     lines = [
-        f"{plan.count} trials x {training.steps:,} steps = {plan.steps:,} steps at most, "
-        f"about {plan.expected_steps:,} with early stopping ({stopping(plan)})",
+        f"{plan.count} trials x {training.steps:,} steps = {plan.steps:,} steps at most, {expectation(plan)}",
         f"batch size {training.batch_size}, a report every {training.eval_every:,} steps, recipe {settings.recipe}, "
         f"seed {settings.seed}",
         f"estimated training time: {hours(guess.expected_seconds / engines)} on {engines} x "
@@ -135,6 +134,16 @@ def ranges_table(plan: Plan) -> Table:
 def title(plan: Plan) -> str:
     """Task, method and backbone."""
     return f"{plan.task.title}: {plan.settings.method} on {plan.facts.name}"
+
+
+def expectation(plan: Plan) -> str:
+    """How many of a plan's steps will be trained, and what makes them more, in words."""
+    if plan.settings.scheduler == "none":
+        return stopping(plan)
+    text = f"about {plan.expected_steps:,} with early stopping ({stopping(plan)})"
+    if plan.settings.ties == "keep":
+        text += f"; up to {plan.steps:,} where trials tie, for equal scores go on together"
+    return text
 
 
 def stopping(plan: Plan) -> str:

@@ -156,11 +156,12 @@ def sample(
 
     distributions = Distributions(space, width, max_source_length)
     search = ConfigurationSearch(distributions, settings.search, settings.seed, samples)
-    points = distributions.points
-    if points is not None and samples > points:
+    there = distributions.count(samples)
+    if there < samples:
+        configurations = "one configuration" if there == 1 else f"{there} different configurations"
         problems.append(
-            f"--samples {samples}: the ranges of {space.name} hold {points} configurations for {space.method}; ask for "
-            "at most that many"
+            f"--samples {samples}: the ranges of {space.name} hold {configurations} for {space.method}; ask for at "
+            "most that many, or give an axis other ends: its least and greatest value are those of the range"
         )
         return []
     return [] if settings.search in LEARNING else list(iter(search.ask, None))

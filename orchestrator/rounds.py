@@ -103,7 +103,6 @@ class OwnSeedRound(Round):
     ) -> None:
         self.searcher = searcher
         self._numbers = frozenset(plan.numbers)
-        self._exhausted = False
         super().__init__(plan, policy, folder / JOURNAL, record)
         if searcher is not None:
             searcher.take_up(self.recorded)
@@ -120,8 +119,7 @@ class OwnSeedRound(Round):
     @property
     def open(self) -> int:
         """Trials that have neither ended nor failed."""
-        there = len(self.recorded) if self._exhausted else self.plan.samples
-        return there - sum(trial.status not in OPEN for trial in self.recorded)
+        return self.plan.samples - sum(trial.status not in OPEN for trial in self.recorded)
 
     def heard(self, number: int, result: Mapping[str, Any], status: str) -> None:
         """Tell the searcher."""
@@ -139,10 +137,6 @@ class OwnSeedRound(Round):
                 yield self.plan.trial(trial.number, trial.configuration)
         while (found := self.searcher.ask()) is not None:
             yield self.plan.trial(*found)
-        if len(self.searcher.tried) < self.plan.samples:
-            self._exhausted = True
-            for number in sorted(self._numbers - self.searcher.tried.keys()):
-                self.judge.end(number, "not drawn")  # else trials would wait for it at their rungs
 
 
 class FurtherSeedsRound(Round):

@@ -6,6 +6,7 @@ keeps no other memory, so that a search that was killed proposes what it would h
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import warnings
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 ALGORITHMS = ("grid", "random", "tpe", "gp")
-_ATTEMPTS = 100  # draws to find a configuration that is new, before a space counts as exhausted
+_ATTEMPTS = 100  # draws to find a configuration that is new, before those that are left are looked for one by one
+_LEFT = 1000  # of those that are left, one is chosen among so many
 _OVER = ("finished", "stopped early", "diverged", "failed")
 
 
@@ -55,6 +57,8 @@ class ConfigurationSearch:
     """Proposes the configurations of one search.
 
     Args:
+        distributions: where from. They must hold as many different configurations as there are samples, and
+            `orchestrator.planning` refuses a search where they do not.
         algorithm: one of `ALGORITHMS`. ``grid`` proposes the space's own configurations in an order drawn from the
             seed; ``random`` draws from its `Distributions`, ``tpe`` and ``gp`` learn where to draw (Optuna's
             multivariate tree-structured Parzen estimator and Gaussian process).
@@ -136,7 +140,7 @@ class ConfigurationSearch:
         order = random.Random(self.seed).sample(numbered, len(numbered))
         return next(((number, dict(c)) for number, c in order if number not in self.tried), None)
 
-    def _drawn(self, number: int) -> tuple[int, Configuration] | None:
+    def _drawn(self, number: int) -> tuple[int, Configuration]:
         taken = [tried.configuration for tried in self.tried.values()]
         if (wanted := next((c for c in self.first if c not in taken), None)) is not None:
             return number, wanted
@@ -148,7 +152,10 @@ class ConfigurationSearch:
                 configuration = self.distributions.configuration(study.ask(self.distributions.all).params)
                 if configuration not in taken:
                     return number, configuration
-        return None
+        left = [*itertools.islice((c for c in self.distributions.different() if c not in taken), _LEFT)]
+        if not left:
+            raise ValueError(f"{self.samples} configurations are asked for, and the ranges hold {len(taken)}")
+        return number, random.Random(_own_seed(self.seed, number)).choice(left)
 
     def _study(self, number: int) -> optuna.Study:
         import optuna
@@ -191,7 +198,7 @@ class ConfigurationSearch:
 def _sampler(algorithm: str, seed: int, number: int, samples: int) -> BaseSampler:
     from optuna.samplers import GPSampler, RandomSampler, TPESampler
 
-    own_seed = (seed * 1_000_003 + number) % 2**32  # each number has draws of its own, whatever was asked before
+    own_seed = _own_seed(seed, number)
     by_chance = drawn_by_chance(samples)
     if algorithm == "tpe":
         return TPESampler(
@@ -200,6 +207,11 @@ def _sampler(algorithm: str, seed: int, number: int, samples: int) -> BaseSample
     if algorithm == "gp":
         return GPSampler(seed=own_seed, n_startup_trials=by_chance, deterministic_objective=False)
     return RandomSampler(seed=own_seed)
+
+
+def _own_seed(seed: int, number: int) -> int:
+    """Each number has draws of its own, whatever was asked before."""
+    return (seed * 1_000_003 + number) % 2**32
 
 
 def _kind(record: SearchRecord) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.published import PublishedRow, backbone_key, method_key, metric_key, printed
 from orchestrator.summarizer.select import Choice
 from orchestrator.summarizer.statistics import interval, standard_error
+from orchestrator.summarizer.ties import Tie, ties
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def over_seeds(scores: dict[int, float]) -> str:
 
 
 def compute(record: SearchRecord) -> list[Fact]:
-    """Steps trained against the full grid, and time."""
+    """Steps trained against the full grid, what ties have to do with it, and time."""
     own = record.own_trials
     trained, again = sum(t.step for t in own), sum(t.step for t in record.trials) - sum(t.step for t in own)
     budget = int(record.settings.get("steps") or 0)
@@ -163,6 +164,7 @@ def compute(record: SearchRecord) -> list[Fact]:
     evaluation = sum(trial.evaluation_seconds for trial in record.trials)
     return [
         Fact("Trained", text),
+        *([Fact("Ties", "; ".join(told) + _way_out(record))] if (told := [_tie(tie) for tie in ties(record)]) else []),
         Fact("Trial time", f"{formats.duration(seconds)}, of which evaluation {formats.duration(evaluation)}"),
         Fact("Wall time", formats.duration(record.wall_seconds)),
     ]
@@ -210,6 +212,19 @@ def quoted_table(record: SearchRecord) -> Table:
 
 def _steps(count: Any) -> str:
     return f"{formats.value(count)} steps"
+
+
+def _tie(tie: Tie) -> str:
+    text = f"at step {tie.step:,} {tie.tied} of {tie.there} trials were equal at {formats.score(tie.score)}, and equal "
+    return text + f"scores go on together: {tie.tied + tie.above} went on, not {tie.places}"
+
+
+def _way_out(record: SearchRecord) -> str:
+    """How equal scores would have been told apart, where they can be."""
+    known = any("validation/loss" in report for trial in record.own_trials for report in trial.reports)
+    if record.settings.get("scheduler") not in ("asha", "promotion") or not known:
+        return ""
+    return "; --ties loss tells them apart by their validation losses"
 
 
 def _share(part: float, of: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.estimate import Device, estimate, stopping
+from orchestrator.estimate import Device, estimate, expectation, stopping
 from orchestrator.planning import Plan, make_plan
 from orchestrator.settings import read_settings
 from trials.errors import UserError
@@ -17,6 +17,13 @@ about: two rates
 settings: {steps: 40, eval_every: 10, batch_size: 8, warmup_steps: 4}
 grids:
   adept: {prompt_lr: [0.1, 0.1, 0.2], mlp_lr: 1e-3, prompt_length: [4, 8], bottleneck: 2}
+"""
+
+EQUAL = """
+settings: {steps: 40, eval_every: 10, batch_size: 8, warmup_steps: 4}
+grids:
+  adept: {prompt_lr: [0.1, 0.1], mlp_lr: 1e-3, prompt_length: 20, bottleneck: from_budget}
+  pt: {prompt_lr: 0.1, prompt_length: [20, 22]}
 """
 
 
@@ -187,11 +194,20 @@ def test_what_an_engine_is_made_from(space: Path) -> None:
         ({"steps": 10, "eval_every": 20}, "--eval-every: 20 is more than steps (10)"),
         ({"steps": 100, "warmup_steps": 100}, "--warmup-steps: 100 is not less than steps (100)"),
         ({"samples": 99}, "ask for at most that many"),
+        ({"search": "tpe", "samples": 4, "space": "EQUAL"}, "--samples 4: the ranges of equal hold one configuration"),
+        (
+            {"search": "random", "samples": 4, "space": "EQUAL"},
+            "hold one configuration for adept; ask for at most that",
+        ),
+        ({"search": "gp", "samples": 4, "space": "EQUAL", "method": "pt"}, "hold 3 different configurations for pt"),
         ({"seeds": 2, "top": 99}, "--top 99: there are"),
         ({"backbone": "smal/nothing/here"}, "an existing folder, nor a hub id"),
     ],
 )
-def test_a_wrong_request_is_refused_with_the_fix(options: dict[str, Any], expected: str) -> None:
+def test_a_wrong_request_is_refused_with_the_fix(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    if options.get("space") == "EQUAL":
+        (tmp_path / "equal.yaml").write_text(EQUAL)
+        options = {**options, "space": tmp_path / "equal.yaml"}
     with pytest.raises(UserError) as error:
         plan(**options)
     assert expected in str(error.value)
@@ -220,6 +236,17 @@ def test_the_plan_says_how_trials_are_stopped(space: Path) -> None:
     assert told.endswith("one in 3 goes on at each rung, equal scores told apart by their losses")
     assert stopping(plan(space=space)).endswith("one in 4 goes on at each rung")
     assert stopping(plan(space=space, scheduler="none")) == "every trial runs to the end"
+    assert expectation(plan(space=space, scheduler="none")) == "every trial runs to the end"
+
+
+@pytest.mark.parametrize("scheduler", ["promotion", "asha", "median"])
+def test_the_plan_says_that_trials_that_tie_train_more(space: Path, scheduler: str) -> None:
+    made = plan(space=space, scheduler=scheduler)
+    assert made.expected_steps < made.steps == 160
+    assert expectation(made).startswith(f"about {made.expected_steps} with early stopping")
+    assert expectation(made).endswith("; up to 160 where trials tie, for equal scores go on together")
+    if scheduler != "median":
+        assert "tie," not in expectation(plan(space=space, scheduler=scheduler, ties="loss"))
 
 
 def test_the_estimate_scales_with_steps_and_counts_early_stopping(space: Path) -> None:

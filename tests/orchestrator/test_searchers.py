@@ -10,7 +10,7 @@ from made_records import make_record, make_trial
 
 from orchestrator.distributions import Distributions
 from orchestrator.records import TrialRecord
-from orchestrator.searchers import ConfigurationSearch
+from orchestrator.searchers import ConfigurationSearch, Tried
 from search_spaces import Configuration, load_space, parameter_count
 
 WIDTH = 256
@@ -52,7 +52,7 @@ def test_draws_stay_within_the_grids_values_and_its_parameters(method: str, name
     distributions = small(method, name)
     space = distributions.space
     most = max(parameter_count(method, c, WIDTH, 256) for c in space.configurations)
-    search = searcher("random", samples=40, distributions=distributions)
+    search = searcher("random", samples=distributions.count(40), distributions=distributions)
     drawn = [found[1] for _ in range(40) if (found := search.ask())]
     assert drawn
     for configuration in drawn:
@@ -144,11 +144,53 @@ def test_trials_that_run_wait_were_stopped_or_diverged_are_told_and_not_proposed
         search.tell(number, math.nan if status == "diverged" else score(configuration), 100 * (place % 4), status)
 
 
-def test_an_exhausted_space_says_so() -> None:
-    search = ConfigurationSearch(small("pt", "t5-nano"), "random", 1, 10)
-    object.__setattr__(search.distributions, "all", {})
-    assert search.ask() is not None
+def few(tmp_path: Path, axes: str) -> Distributions:
+    file = tmp_path / "few.yaml"
+    file.write_text(f"settings: {{steps: 100, eval_every: 50, batch_size: 4, warmup_steps: 0}}\ngrids: {{{axes}}}\n")
+    method = axes.partition(":")[0]
+    return Distributions(load_space(file, method=method, d_model=WIDTH), WIDTH, 256)
+
+
+@pytest.mark.parametrize(
+    ("axes", "count"),
+    [
+        ("pt: {prompt_lr: [0.1, 0.1], prompt_length: 20}", 1),
+        ("pt: {prompt_lr: [0.1, 0.1], prompt_length: [20, 22]}", 3),
+        ("pt: {prompt_lr: [0.1, 0.1004], prompt_length: 20}", 1),  # all of it is rounded to 0.1
+        ("pt: {prompt_lr: [0.1, 0.1006], prompt_length: 20}", 2),  # what would be 0.101 is the end
+        ("pt: {prompt_lr: [0.0998, 0.101], prompt_length: 20}", 4),  # 0.0998, 0.0999, 0.1, 0.101
+        ("pt: {prompt_lr: 0.1, prompt_length: [20, 21], prompt_init: [uniform, vocabulary]}", 4),
+        ('adept: {prompt_lr: 0.1, mlp_lr: 1e-3, "prompt_length, bottleneck": [[4, 2], [8, 1], [8, 1]]}', 2),
+        ("adept: {prompt_lr: 0.1, mlp_lr: 1e-3, prompt_length: [20, 24], bottleneck: from_budget}", 5),
+    ],
+)
+@pytest.mark.parametrize("algorithm", ["random", *LEARNING])
+def test_few_configurations_are_counted_and_all_of_them_proposed(
+    tmp_path: Path, axes: str, count: int, algorithm: str
+) -> None:
+    distributions = few(tmp_path, axes)
+    assert distributions.count(1000) == count
+    search = searcher(algorithm, samples=count, distributions=distributions)
+    asked = [c for _ in range(count) if (found := search.ask()) for c in found[1:]]
+    assert len({str(c) for c in asked}) == count
     assert search.ask() is None
+    search.samples += 1
+    with pytest.raises(ValueError, match="the ranges hold"):
+        search.ask()
+
+
+def test_the_last_of_many_configurations_is_found_though_chance_may_never_draw_it(tmp_path: Path) -> None:
+    distributions = few(tmp_path, "pt: {prompt_lr: 0.1, prompt_length: [1, 300]}")
+    search = searcher("random", samples=300, distributions=distributions)
+    search.tried = {
+        n: Tried({"prompt_lr": 0.1, "prompt_length": n, "prompt_init": "vocabulary"}) for n in range(1, 300)
+    }
+    found = search.ask()
+    assert found is not None and found[1]["prompt_length"] == 300
+
+
+def test_rates_over_decades_are_more_than_anybody_samples() -> None:
+    assert small().count(10_000) == 10_000
 
 
 def test_earlier_searches_of_the_same_task_count_and_of_another_give_their_best(tmp_path: Path) -> None:
@@ -170,3 +212,7 @@ def test_earlier_searches_of_the_same_task_count_and_of_another_give_their_best(
     assert asked[0] == best
     alone = [score(c) for c in run(searcher("tpe", samples=8), 8)]
     assert sum(score(c) for c in asked) > sum(alone) + 30.0
+    now = make_record(settings={**like.settings, "trainer_revision": 99})
+    assert searcher("tpe").learn_from([make_record(*trials)], now) == [
+        "rte-adept: its best configuration is tried first"
+    ]

@@ -104,6 +104,17 @@ def test_a_grid_just_over_the_limit_is_refused(tmp_path: Path) -> None:
     assert "the grid has 100,400 points" in problems(tmp_path, text)[0]
 
 
+@pytest.mark.parametrize("opened", ["[", "{a: ", "grids: {adept: {mlp_lr: ["])
+def test_a_file_nested_thousands_deep_is_refused_in_a_sentence(opened: str, tmp_path: Path) -> None:
+    file = tmp_path / "deep.yaml"
+    for depth in (450, 5_000):  # the first is near to what can still be read
+        file.write_text(opened + "[" * depth + "1" + "]" * depth)
+        with pytest.raises(SpaceError) as caught:
+            load_space(file, method="adept", d_model=768)
+        assert all(len(problem) < 300 for problem in caught.value.problems)
+    assert caught.value.problems == ["deep.yaml: nested too deep, or an anchor that holds itself"]
+
+
 def test_anchors_cannot_blow_a_small_file_up(tmp_path: Path) -> None:
     levels = [f"about{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 30)}]\n" for level in range(1, 9)]
     assert problems(tmp_path, "about0: &a0 [1]\n" + "".join(levels)) == ["own.yaml: more than 200,000 values"]
