@@ -75,8 +75,8 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
     grace = chosen_grace(settings, training, problems)
     numbered = sample(space, settings, facts.width, training.max_source_length or length, problems)
-    samples = len(numbered) if settings.search not in LEARNING else settings.samples or 0
-    if settings.top > samples:
+    samples = len(numbered) if settings.search == "grid" else settings.samples or 0
+    if settings.top > samples > 0:  # else that is what is wrong
         problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
     if problems:
         raise UserError(problems)

@@ -211,6 +211,7 @@ def test_a_wrong_request_is_refused_with_the_fix(options: dict[str, Any], expect
     with pytest.raises(UserError) as error:
         plan(**options)
     assert expected in str(error.value)
+    assert len(error.value.problems) == 1
 
 
 def test_everything_wrong_comes_at_once(tmp_path: Path) -> None:
