@@ -19,6 +19,7 @@ from orchestrator.folder.layout import OPTIONS, find_search
 from orchestrator.folder.twin_files import read_either
 from orchestrator.messages import with_messages
 from orchestrator.planning import Plan, make_plan
+from orchestrator.secrecy import shown_argument
 from orchestrator.settings import default_output, default_storage, read_settings
 from orchestrator.stopping.halving import ETA
 from orchestrator.storage.storing import take_up_by_name
@@ -235,7 +236,8 @@ def resumed_options(options: dict[str, str | None]) -> dict[str, str | None]:
     if changed:
         raise UserError(
             [
-                f"--{key.replace('_', '-')} {options[key]}: search {options['name']} was started with {before[key]}; "
+                f"--{key.replace('_', '-')} {shown_argument(options[key] or '')}: search {options['name']} was started "
+                f"with {shown_argument(str(before[key]))}; "
                 "leave it out, or start another search under another --name"
                 for key in changed
             ]

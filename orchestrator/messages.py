@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from orchestrator.secrecy import without_secrets
 from search_spaces import SpaceError
 from trials.errors import UserError
 
@@ -24,13 +25,13 @@ def with_messages(run: Callable[[], int]) -> None:
     try:
         code = run()
     except (UserError, SpaceError, TrackingError) as error:
-        lines = error.problems
+        lines = [without_secrets(problem) for problem in error.problems]
         print("error: " + lines[0] if len(lines) == 1 else "errors:", file=sys.stderr)
         for line in lines if len(lines) > 1 else ():
             print(f"  - {line}", file=sys.stderr)
         code = 2
     except (RecordError, JournalError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {without_secrets(str(error))}", file=sys.stderr)
         code = 2
     except OSError as error:
         if not is_full(error):

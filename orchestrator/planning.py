@@ -11,6 +11,7 @@ from orchestrator.plans import GB, EngineSpec, Plan, PlannedTrial
 from orchestrator.settings import LEARNING, SearchSettings
 from orchestrator.stopping.halving import default_grace
 from orchestrator.storage.uris import storage_problems
+from orchestrator.tracking.uris import resolved
 from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
 from search_spaces import Settings as SpaceSettings
 from trials.backbone_facts import DEFAULT, Facts, describe
@@ -168,7 +169,7 @@ def sample(
 
 
 def folder_problems(settings: SearchSettings) -> list[str]:
-    """Whether the folders of a request can be used: one problem each that cannot."""
+    """Whether the folders, tracking URI and storage of a request can be used: a problem for each that cannot."""
     problems = []
     if settings.data_dir is not None and not settings.data_dir.expanduser().is_dir():
         problems.append(f"--data-dir {settings.data_dir}: there is no such folder")
@@ -183,4 +184,5 @@ def folder_problems(settings: SearchSettings) -> list[str]:
             probe.unlink()
         except OSError as error:
             problems.append(f"--output {settings.output}: cannot write to {existing} ({error.strerror})")
-    return problems + storage_problems(settings.storage)
+    _, _, of_the_store = resolved(settings.tracking_uri)
+    return problems + of_the_store + storage_problems(settings.storage)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
-import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -16,20 +14,12 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from orchestrator.secrecy import shown_command
+
 DISTRIBUTION = "adept-search"
 PACKAGES = ("ray", "torch", "transformers", "datasets", "mlflow", "optuna", "numpy", DISTRIBUTION)
-HIDDEN = "removed"
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
-_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*://)[^/?#\s'\"]*@")
-_SECRET_NAME = r"(?:password|passwd|passphrase|pwd|token|secret|secret[-_]key|access[-_]key|api[-_]?key)"
-_SECRET_VALUE = re.compile(rf"(?i)(?P<name>\b[\w-]*{_SECRET_NAME}=)[^&;\s'\"]+")
-_SECRET_OPTION = re.compile(rf"(?i)^--?(?:[\w-]*[-_])?{_SECRET_NAME}$")
-
-
-def without_secrets(text: str) -> str:
-    """The same text without ``user:password@`` in URIs and the values of ``password=``, ``token=`` and the like."""
-    return _SECRET_VALUE.sub(rf"\g<name>{HIDDEN}", _USER_INFO.sub(r"\g<scheme>", text))
 
 
 def collect(
@@ -56,7 +46,7 @@ def collect(
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         **(describe_hardware() if hardware is None else hardware),
-        "command": _shown(sys.argv if command is None else command),
+        "command": shown_command(sys.argv if command is None else command),
     }
     return {name: fact for name, fact in facts.items() if fact}
 
@@ -122,15 +112,3 @@ def _gpus() -> str:
     rows = _output(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]).splitlines()
     kinds = Counter(" ".join(row.split()) for row in rows if row.strip())
     return "; ".join(f"{count} x {kind}" for kind, count in kinds.items())
-
-
-def _shown(command: Sequence[str]) -> str:
-    shown: list[str] = []
-    for position, argument in enumerate(command):
-        if position == 0 and Path(argument).is_absolute():
-            shown.append(Path(argument).name)  # the folders above an installed script say whose home it is
-        elif shown and _SECRET_OPTION.match(command[position - 1]):
-            shown.append(HIDDEN)
-        else:
-            shown.append(without_secrets(argument))
-    return shlex.join(shown)

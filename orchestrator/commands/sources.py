@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.settings import default_output
 from orchestrator.summarizer.sources import Found, Selection, read_folders, unique
-from orchestrator.tracking.store import DEFAULT_DATABASE, URI_VARIABLE
+from orchestrator.tracking.uris import DEFAULT_DATABASE, URI_VARIABLE
 from trials.errors import UserError
 
 

@@ -6,6 +6,7 @@ that hosts need no folder in common.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -15,10 +16,10 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 from orchestrator.folder.disk import is_full
 from orchestrator.folder.journal import JournalError
+from orchestrator.secrecy import shown_address
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -269,8 +270,7 @@ def opened(uri: str) -> tuple[fs.FileSystem, str]:
 
 def shown(uri: str) -> str:
     """A URI for people and logs: without user, password and query."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    return re.split(r"[?#]", shown_address(uri), maxsplit=1)[0].rstrip("/")
 
 
 def one_line(error: BaseException) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
-from urllib.parse import parse_qsl, urlsplit
 
+from orchestrator.secrecy import read_address, shown_address, without_secrets
 from orchestrator.storage.files import StorageError, StoragePath, one_line, opened, shown
 from trials.errors import did_you_mean
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file")
-SECRET_WORDS = ("key", "secret", "token", "password", "sas", "signature", "credential")
 KEYS = "keys come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the like) or the host's role"
 
 REMEDIES = {
@@ -34,27 +32,23 @@ def storage_problems(uri: str | None) -> list[str]:
     if not uri:
         return []
     if "://" not in uri:
-        return [f"--storage {uri}: must be a URI, e.g. s3://bucket/folder or file:///mnt/shared"]
+        return [f"--storage {shown_address(uri)}: must be a URI, e.g. s3://bucket/folder or file:///mnt/shared"]
     asked = f"--storage {shown(uri)}"
-    parts = urlsplit(uri)
-    if parts.scheme not in SCHEMES:
+    address = read_address(uri)
+    scheme = address.scheme
+    if scheme not in SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        return [f"{asked}: unknown scheme {parts.scheme!r}; known: {known}{did_you_mean(parts.scheme, SCHEMES)}"]
+        return [f"{asked}: unknown scheme {scheme!r}; known: {known}{did_you_mean(scheme, SCHEMES)}"]
     problems = []
-    user = parts.netloc.rpartition("@")[0]
-    if user and (":" in user or parts.scheme not in ("abfs", "abfss")):  # there a user is a container
+    host = address.place.partition("/")[0]
+    a_password = address.has_password or (":" in host and scheme not in ("hdfs", "viewfs"))  # a bucket has no port
+    if a_password or (address.user and scheme not in ("abfs", "abfss")):  # there a user is a container
         problems.append(f"{asked}: a URI with a user or password would be seen by others; {KEYS}")
-    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    if secret := secrets_among(names):
+    if secret := [name for name, _ in address.secret_parameters]:
         problems.append(f"{asked}: {', '.join(secret)} in a URI would be seen by others; {KEYS}")
-    if not parts.path.strip("/") and (parts.scheme == "file" or not parts.netloc):
+    if not address.place.strip("/"):
         problems.append(f"{asked}: names no bucket or folder; e.g. s3://bucket/folder or file:///mnt/shared")
     return problems or tried(uri)
-
-
-def secrets_among(names: Iterable[str]) -> list[str]:
-    """Names of a query's values that are better not in a URI."""
-    return [name for name in names if any(word in name.lower() for word in SECRET_WORDS)]
 
 
 def tried(uri: str) -> list[str]:
@@ -67,10 +61,10 @@ def tried(uri: str) -> list[str]:
         content = probe.read_bytes()
         probe.unlink()
     except StorageError as error:
-        said = one_line(error.__cause__ or error)
+        said = without_secrets(one_line(error.__cause__ or error), uri)
         return [f"{asked}: {said}{remedy(said)}"]
     except (OSError, ValueError, NotImplementedError) as error:  # a file system's own words for a wrong URI
-        said = one_line(error)
+        said = without_secrets(one_line(error), uri)
         return [f"{asked}: {said}{remedy(said)}"]
     return [] if content == b"adept" else [f"{asked}: an object that was written there does not come back as it was"]
 

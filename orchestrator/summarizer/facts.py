@@ -8,8 +8,8 @@ import statistics
 from dataclasses import dataclass, fields
 from typing import Any
 
-from orchestrator.provenance import without_secrets
 from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.secrecy import shown_address
 from orchestrator.summarizer import finding, formats
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.published import PublishedRow, backbone_key, method_key, metric_key, printed
@@ -177,7 +177,7 @@ def use(record: SearchRecord) -> list[Fact]:
         call = f"from trials import load_adapter; load_adapter({record.adapter!r}).predict(['...'])"
         facts += [Fact("Adapter", record.adapter), Fact("Load it", code=call)]
     if record.tracking_uri:
-        uri = without_secrets(record.tracking_uri)
+        uri = shown_address(record.tracking_uri)
         if uri.startswith(("http://", "https://")):
             facts.append(Fact("Browse the runs", uri))
         else:

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from orchestrator.provenance import HIDDEN
+from orchestrator.secrecy import HIDDEN
 from orchestrator.summarizer import formats
 from orchestrator.summarizer.model import Fill, FoundSearch, Group
 from orchestrator.summarizer.published import task_key

@@ -15,18 +15,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from orchestrator.provenance import without_secrets
+from orchestrator.secrecy import shown_address, without_secrets
 from orchestrator.tracking.uris import (
     DATABASES,
     DEFAULT_DATABASE,
     SERVERS,
-    URI_VARIABLE,
     dialect_of,
-    problems_of,
+    resolved,
     sqlite_file,
 )
 from trials.errors import UserError
@@ -72,12 +70,12 @@ class Store:
     @property
     def shown(self) -> str:
         """The URI without secrets."""
-        return without_secrets(self.uri)
+        return shown_address(self.uri)
 
     @property
     def is_server(self) -> bool:
         """Whether the URI is the address of a server with a user interface of its own."""
-        return urlsplit(self.uri).scheme in SERVERS
+        return dialect_of(self.uri) in SERVERS
 
 
 def open_store(uri: str | None, experiment: str, artifact_root: Path | None = None) -> Store:
@@ -101,7 +99,7 @@ def open_store(uri: str | None, experiment: str, artifact_root: Path | None = No
             _knock(uri)
             return _contact(uri, experiment, artifact_root or Path.cwd() / "mlartifacts", None)
     except _UnusableError as error:
-        raise TrackingError([f"{named}: {without_secrets(str(error))}"]) from None
+        raise TrackingError([f"{named}: {without_secrets(str(error), uri)}"]) from None
 
 
 def open_for_reading(uri: str | None) -> tuple[MlflowClient, str]:
@@ -133,8 +131,8 @@ def open_for_reading(uri: str | None) -> tuple[MlflowClient, str]:
             except Exception as error:
                 raise _UnusableError(_explanation(error, served)) from error
     except _UnusableError as error:
-        raise TrackingError([f"{named}: {without_secrets(str(error))}"]) from None
-    return client, without_secrets(uri)
+        raise TrackingError([f"{named}: {without_secrets(str(error), uri)}"]) from None
+    return client, shown_address(uri)
 
 
 class _UnusableError(Exception):
@@ -143,14 +141,11 @@ class _UnusableError(Exception):
 
 def _resolved(uri: str | None, experiment: str) -> tuple[str, Path | None, str]:
     """The URI in full, its SQLite file where it is one, and how a message names it."""
-    source = "--tracking-uri" if uri else URI_VARIABLE
-    uri = uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / DEFAULT_DATABASE}"
-    named = f"tracking URI {without_secrets(uri)!r} ({source})"
-    problems = problems_of(uri, on_command_line=source != URI_VARIABLE)
+    uri, named, problems = resolved(uri)
     if not experiment.strip():
-        problems.append("the experiment's name is empty: give it one, such as the name of the task")
+        problems.append(f"{named}: the experiment's name is empty: give it one, such as the name of the task")
     if problems:
-        raise TrackingError([f"{named}: {problem}" for problem in problems])
+        raise TrackingError(problems)
     database = sqlite_file(uri)
     return (uri if database is None else f"sqlite:///{database}"), database, named
 
@@ -178,17 +173,17 @@ def _writable(database: Path) -> Iterator[None]:
 
 def _knock(uri: str) -> None:
     """See whether a database server answers and lets us in; an HTTP server is asked by MLflow itself."""
-    parts, dialect = urlsplit(uri), dialect_of(uri)
+    dialect = dialect_of(uri)
     if dialect not in DATABASES:
         return
-    if parts.hostname:
-        try:
-            address = parts.hostname, parts.port or DATABASES[dialect]
-            socket.create_connection(address, timeout=_CONTACT_SECONDS).close()
-        except OSError as error:
-            raise _UnusableError(f"no database answers there ({error}): start it, or correct host and port") from None
     import sqlalchemy
 
+    url = sqlalchemy.make_url(uri)
+    if url.host:
+        try:
+            socket.create_connection((url.host, url.port or DATABASES[dialect]), timeout=_CONTACT_SECONDS).close()
+        except OSError as error:
+            raise _UnusableError(f"no database answers there ({error}): start it, or correct host and port") from None
     try:
         engine = sqlalchemy.create_engine(uri)
         engine.connect().close()
@@ -213,7 +208,7 @@ def _contact(uri: str, name: str, artifact_root: Path, database: Path | None) ->
             experiment = _create(client, name, None if served else artifact_root.absolute().as_uri())
         elif experiment.lifecycle_stage == LifecycleStage.DELETED:
             client.restore_experiment(experiment.experiment_id)
-            log.warning("experiment %r of %s had been deleted: it is back, old runs too", name, without_secrets(uri))
+            log.warning("experiment %r of %s had been deleted: it is back, old runs too", name, shown_address(uri))
     except Exception as error:
         raise _UnusableError(_explanation(error, served)) from error
     return Store(uri, client, experiment, database)

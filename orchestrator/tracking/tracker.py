@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.records import Status, is_finite
+from orchestrator.secrecy import without_secrets
 from orchestrator.tracking import notes
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.runs import KEY, NOTE, Runs, TrialRun, now
 from orchestrator.tracking.spool import SEARCH, Spool
-from orchestrator.tracking.store import DEFAULT_DATABASE, URI_VARIABLE, Store, TrackingError, open_store
+from orchestrator.tracking.store import Store, TrackingError, open_store
+from orchestrator.tracking.uris import DEFAULT_DATABASE, URI_VARIABLE
 from orchestrator.tracking.writer import Writer
 
 __all__ = ["Tracker", "TrackingError"]
@@ -116,7 +118,8 @@ class Tracker:
                 self._take_up(parent)
             self._runs.describe(parent, params, {NOTE: notes.search_note(name, params), "status": "running"})
         except Exception as error:
-            raise TrackingError([f"{self.store.shown!r} does not take search {name!r}: {error}"]) from error
+            why = without_secrets(str(error), self.store.uri)
+            raise TrackingError([f"{self.store.shown!r} does not take search {name!r}: {why}"]) from error
         self._started = True
         for operation in self._spool.pending:
             self._writer.put(operation)

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from orchestrator.secrecy import without_secrets
 from orchestrator.tracking.spool import Operation, Spool
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class Writer:
             if self._tries < _TRIES:
                 time.sleep(_BETWEEN_TRIES)
                 return ()
-            log.warning("MLflow at %s did not take %s: %s", self._shown, first.what, error)
+            log.warning("MLflow at %s did not take %s: %s", self._shown, first.what, without_secrets(str(error)))
             unmade = first.kind == "start" and first.run not in self._spool.runs
             self._tries = 0
             aside = [first, *(o for o in waiting[1:] if unmade and o.run == first.run)]
@@ -148,7 +149,7 @@ class Writer:
                 self._away_since = time.monotonic()
                 log.warning(
                     "MLflow at %s does not answer (%s); the search goes on, and what it is to be told is kept in %s "
-                    "until it does", self._shown, str(error)[:200], self._spool.folder,
+                    "until it does", self._shown, without_secrets(str(error))[:200], self._spool.folder,
                 )  # fmt: skip
             return False
         self._answered()

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orchestrator.provenance import without_secrets
+from orchestrator.secrecy import without_secrets
 from orchestrator.summarizer import facts, formats
 from orchestrator.summarizer.finding import Finding, find
 from orchestrator.summarizer.inference import estimate

@@ -96,9 +96,10 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(uri: str, wa
 
 
 def test_a_databases_password_may_be_in_the_variable_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://joe:hunter2@127.0.0.1:{free_port()}/mlflow")
-    message = refusal(None)
-    assert "no database answers" in message and "hunter2" not in message
+    for password in ("hunter2", "a/hunter2#b"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://joe:{password}@127.0.0.1:{free_port()}/mlflow")
+        message = refusal(None)
+        assert "no database answers" in message and "hunter2" not in message
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://joe:hunter2@127.0.0.1:1")
     message = refusal(None)
     assert "MLFLOW_TRACKING_USERNAME" in message and "hunter2" not in message
