@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -24,6 +22,7 @@ from orchestrator.summarizer.sources import Found, started_of
 from orchestrator.summarizer.summary_json import summary_text
 from orchestrator.summarizer.writers import frames, latex
 from orchestrator.summarizer.writers.markdown import code
+from orchestrator.summarizer.writers.spreadsheet import comma_separated
 
 _LEGEND = "* winner; = not distinguishable from it on validation. best: highest validation score, with its first step."
 _QUOTED = "Quoted from the ADePT paper (arXiv 2501.03291), not run here. Its baselines follow several protocols, "
@@ -47,7 +46,7 @@ def write_summary(record: SearchRecord, folder: str | os.PathLike[str], choice: 
     results = make_results(Found((FoundSearch(record, started_of(record, None), record.name),)))
     written = [
         write_atomically(folder / "summary.md", markdown(record, choice)),
-        write_atomically(folder / "summary.csv", comma_separated(record, choice)),
+        write_atomically(folder / "summary.csv", trials_as_csv(record, choice)),
         write_atomically(folder / "summary.tex", latex.document(record.name, results.all_grids)),
         write_atomically(folder / "summary.json", summary_text(results)),
     ]
@@ -74,14 +73,12 @@ def markdown(record: SearchRecord, choice: Choice) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def comma_separated(record: SearchRecord, choice: Choice) -> str:
+def trials_as_csv(record: SearchRecord, choice: Choice) -> str:
     """One row a trial, ranked, with numbers as they are: for a spreadsheet or a data frame."""
     names = list(dict.fromkeys(name for trial in record.trials for name in trial.configuration))
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     known = ["rank", "trial", "trial_id", "winner", "not_distinguishable", "seed", "status", "reason", "error"]
     known += ["parameters", "best_score", "best_step", "last_score", "last_step", "train_seconds", "evaluation_seconds"]
-    writer.writerow([*known, *(f"configuration/{name}" for name in names)])
+    rows = []
     near = {trial.trial_id for trial in choice.not_distinguishable}
     for rank, trial in enumerate(choice.ranking, 1):
         cells: list[Any] = [rank, trial.number, trial.trial_id]
@@ -89,8 +86,8 @@ def comma_separated(record: SearchRecord, choice: Choice) -> str:
         cells += [trial.status, trial.reason, trial.error, record.parameters.get(trial.number)]
         cells += [trial.best_score, trial.best_step, trial.last_score, trial.step]
         cells += [trial.train_seconds, trial.evaluation_seconds]
-        writer.writerow([*cells, *(_raw(trial.configuration.get(name)) for name in names)])
-    return stream.getvalue()
+        rows.append([*cells, *(_raw(trial.configuration.get(name)) for name in names)])
+    return comma_separated([*known, *(f"configuration/{name}" for name in names)], rows)
 
 
 def terminal(record: SearchRecord, console: Console, choice: Choice | None = None) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from orchestrator.records import SearchRecord, TestResult
 from orchestrator.summarizer import formats, terminal, write_summary
 from orchestrator.summarizer.published import comparison
+from orchestrator.summarizer.writers.frames import write_csv
 
 
 def searched(right_answers: int = 113, **fields: object) -> SearchRecord:
@@ -154,6 +155,27 @@ def test_the_csv_has_every_value_as_it_is(tmp_path: Path) -> None:
     assert lines[0]["configuration/extra"] == ""
     assert lines[1]["reason"] == 'a "quoted", reason\nover two lines'
     assert lines[1]["configuration/extra"] == '["a", 1]'
+
+
+def test_no_text_in_a_csv_is_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:
+    texts = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "-1.5", "+2e-3", "-", "no = sign", "'", ""]
+    kept = ["'=1+1", "'+1+1", "'-1+1", "'@SUM(A1)", "'\t=1", "'\r=1", "-1.5", "+2e-3", "'-", "no = sign", "'", ""]
+    record = make_record(*(make_trial(place, [-1.5], error=text) for place, text in enumerate(texts, 1)))
+    record.trials[0].configuration["=HYPERLINK(1)"] = "=2"
+    tables = write_summary(record, tmp_path)[1], write_csv(trial_rows(record, texts), tmp_path / "report.csv")
+    for table in tables:
+        with table.open(encoding="utf-8", newline="") as stream:
+            lines = {int(line["trial"]): line for line in csv.DictReader(stream)}
+        assert [lines[place]["error"] for place in sorted(lines)] == kept
+        assert {float(line["best_score"]) for line in lines.values()} == {-1.5}
+        assert lines[1]["'=HYPERLINK(1)" if table == tables[1] else "configuration/=HYPERLINK(1)"] == "'=2"
+
+
+def trial_rows(record: SearchRecord, texts: list[str]) -> list[dict[str, object]]:
+    return [
+        {"trial": trial.number, "error": text, "best_score": trial.best_score, "=HYPERLINK(1)": "=2"}
+        for trial, text in zip(record.trials, texts, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -15,6 +13,7 @@ from orchestrator.records import write_atomically
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.model import Grid, Results
 from orchestrator.summarizer.select import choose_winner
+from orchestrator.summarizer.writers.spreadsheet import comma_separated
 
 Rows = list[dict[str, Any]]
 
@@ -113,16 +112,6 @@ def trial_rows(results: Results) -> Rows:
     return rows
 
 
-def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
-    """CSV with a header; empty where a value is missing."""
-    stream = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return stream.getvalue()
-
-
 def write_parquet(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> Path:
     """A Parquet file, put in place in one step."""
     import pyarrow as pa
@@ -137,5 +126,7 @@ def write_parquet(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str]) 
 
 
 def write_csv(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> Path:
-    """A CSV file, put in place in one step."""
-    return write_atomically(path, comma_separated(rows))
+    """A CSV file, put in place in one step; empty where there are no rows."""
+    names = list(rows[0]) if rows else []
+    text = comma_separated(names, ([row[name] for name in names] for row in rows)) if rows else ""
+    return write_atomically(path, text)
