@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import typer
 
@@ -17,7 +16,7 @@ INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 def with_messages(run: Callable[[], int]) -> None:
     """Run; a user's error becomes one message on stderr and exit code 2, without a traceback."""
-    from orchestrator.folder.disk import DiskFullError, is_full
+    from orchestrator.folder.disk import in_words
     from orchestrator.folder.journal import JournalError
     from orchestrator.records import RecordError
     from orchestrator.tracking.store import TrackingError
@@ -34,9 +33,9 @@ def with_messages(run: Callable[[], int]) -> None:
         print(f"error: {without_secrets(str(error))}", file=sys.stderr)
         code = 2
     except OSError as error:
-        if not is_full(error):
+        if not (said := in_words(error)):
             raise
-        print(f"error: {DiskFullError(Path(error.filename or '.').parent, str(error))}", file=sys.stderr)
+        print(f"error: {said}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print(

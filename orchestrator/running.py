@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -116,9 +116,13 @@ def run_alone(
     """`run_search` from where it starts to write, with the folder for itself."""
     tracker = open_tracker(plan, files.begun)
     remove_unfinished(files.folder)
-    for note in (*files.said, tracker.damage):
-        if note:
+
+    def tell(notes: Iterable[str]) -> None:
+        for note in notes:
             console.print(f"note: {note}")
+
+    tell(note for note in (*files.said, tracker.damage, *tracker.said) if note)
+    tracker.said.clear()
     with tracker:
         if record is None:
             record = new_record(plan, data, tracker)
@@ -126,6 +130,7 @@ def run_alone(
         else:
             go_on(plan, files, options, record)
         tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=files.begun)
+        tell(tracker.said)
         with followed(files.folder, console) as said:
             code = train_and_test(plan, files, record, tracker, said, lock, rerun=rerun, quiet=quiet, debug=debug)
         undelivered = tracker.close()
@@ -283,7 +288,9 @@ def train_and_test(
         lock.note_cluster(ray.get_runtime_context().gcs_address)
         place = checkpoints_of(plan)
         more: dict[str, Any] = {"rerun": rerun, "checkpoints": place}
-        if plan.settings.reuse:
+        if plan.settings.reuse and not tracker.store.connected:
+            progress.note("--reuse: MLflow does not answer, so that no trials are taken over")
+        elif plan.settings.reuse:
             more["reuse"] = partial(take_over_equal, tracker.store, searched(plan), run_tags(plan, record), place)
         search = tuning.Search(plan, files.folder / TUNE, tracker, progress, record, keep, **more)
         search.fit()

@@ -16,7 +16,8 @@ from orchestrator.engines.actor import Build, Files, build_engine
 from orchestrator.engines.nodes import own_node
 from orchestrator.engines.pool import ACTOR_BYTES, EnginePool
 from orchestrator.folder.checkpoints import SCRATCH, adapter_here, attempts, damaged, next_attempt, to_go_on_from
-from orchestrator.folder.disk import DiskFullError, is_full, no_room, tells_of_full
+from orchestrator.folder.disk import cannot_write, could_not_write, no_room
+from orchestrator.folder.journal import JournalError
 from orchestrator.folder.kept_checkpoints import remove_tree
 from orchestrator.folder.lock import LockError
 from orchestrator.plans import Plan, PlannedTrial
@@ -253,19 +254,20 @@ class Search:
         except LockError as error:
             self._end_with(error)
         except OSError as error:
-            if not is_full(error):
+            found = cannot_write(self.storage.parent, error)
+            if found is None:
                 raise
-            self._end_with(DiskFullError(self.storage, str(error)))
+            self._end_with(found)
         self._next_save = started + max(WRITTEN, 10 * (time.monotonic() - started))
 
     def _failing(self, why: str) -> None:
         """A trial has failed, or is about to be tried again: without disk or storage all others would follow it."""
-        if tells_of_full(why):
-            self._end_with(DiskFullError(self.storage, why))
+        if found := could_not_write(self.storage.parent, why):
+            self._end_with(found)
         elif tells_of_storage(why):
             self._end_with(StorageError(why.partition(": ")[2].partition(KEPT[:15])[0]))
 
-    def _end_with(self, error: DiskFullError | LockError | StorageError | UserError | None) -> None:
+    def _end_with(self, error: JournalError | LockError | StorageError | UserError | None) -> None:
         """End the round in progress: its scheduler raises this at its next turn."""
         if error is not None and self._judge is not None and self._judge.failure is None:
             self._judge.failure = error

@@ -83,6 +83,16 @@ class Journal:
         with suppress(OSError):  # the entries are safe: without this file only a later cut would go unseen
             self._note_length()
 
+    def entries(self) -> list[Entry]:
+        """All that is in it now, the oldest first, read from the disk."""
+        entries, last = [], 0
+        for line in self.path.read_bytes()[: self._end].splitlines(keepends=True):
+            entry, last = _parse(line, last)
+            if entry is None:  # changed under our hands
+                break
+            entries.append(entry)
+        return entries
+
     def close(self) -> None:
         """Let another process open it."""
         if self._file >= 0:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.tracking.runs import PARENT, Runs
 from orchestrator.tracking.spool import SEARCH, Operation, Spool
 
 METRICS_A_CALL = 1000  # MLflow's own limit
+
+log = logging.getLogger(__name__)
 
 
 class Delivery:
@@ -24,6 +28,18 @@ class Delivery:
         Raises:
             Exception: whatever MLflow's client raises; nothing counts as delivered then.
         """
+        try:
+            return self._deliver(waiting)
+        except Exception:
+            if not self._is_gone(waiting[0].run):
+                raise
+        if waiting[0].kind == "delete":
+            self._spool.unmade(waiting[0].run)
+            return [waiting[0]]
+        self._make_anew(waiting[0].run)
+        return self._deliver(waiting)
+
+    def _deliver(self, waiting: Sequence[Operation]) -> list[Operation]:
         first = waiting[0]
         if first.kind == "metrics":
             return self._metrics(waiting)
@@ -45,6 +61,12 @@ class Delivery:
 
     def _metrics(self, waiting: Sequence[Operation]) -> list[Operation]:
         """As many whole reports of one run as one call takes, all or none of them."""
+        batch = self._batch(waiting)
+        self._runs.log(self._run_of(waiting[0]), [operation.data for operation in batch])
+        return batch
+
+    @staticmethod
+    def _batch(waiting: Sequence[Operation]) -> list[Operation]:
         batch: list[Operation] = []
         count = 0
         for operation in waiting:
@@ -55,7 +77,6 @@ class Delivery:
                 break
             batch.append(operation)
             count += len(values)
-        self._runs.log(self._run_of(waiting[0]), [operation.data for operation in batch])
         return batch
 
     def _start(self, operation: Operation) -> None:
@@ -67,10 +88,34 @@ class Delivery:
             self._runs.reopen(run_id)
             self._runs.describe(run_id, data["params"], data["running"])
             return
-        identity = {**data["identity"], PARENT: self._spool.runs[SEARCH]}
-        run_id = self._runs.create(data["name"], {**identity, **data["running"]}, data["time"])
-        self._spool.made(operation.run, run_id)
+        self._make(operation)
+
+    def _make(self, start: Operation) -> str:
+        data: dict[str, Any] = start.data
+        below = {} if start.run == SEARCH else {PARENT: self._spool.runs[SEARCH]}
+        run_id = self._runs.create(data["name"], {**data["identity"], **below, **data["running"]}, data["time"])
+        self._spool.made(start.run, run_id)
         self._runs.describe(run_id, data["params"], {}, fresh=True)
+        return run_id
+
+    def _is_gone(self, run: str) -> bool:
+        with suppress(Exception):  # nobody answers: then that is what went wrong before, too
+            return run in self._spool.starts and run in self._spool.runs and self._runs.is_gone(self._spool.runs[run])
+        return False
+
+    def _make_anew(self, run: str) -> None:
+        """Another run for one that somebody has deleted, with all the points that the first one was told."""
+        former, start = self._spool.runs[run], self._spool.starts[run]
+        self._spool.unmade(run)
+        run_id = self._make(start)
+        reports = [operation for operation in self._spool.told(run) if operation.kind == "metrics"]
+        while reports:
+            batch = self._batch(reports)
+            self._runs.log(run_id, [operation.data for operation in batch])
+            reports = reports[len(batch) :]
+        if run == SEARCH:
+            self._runs.adopt(former, run_id)
+        log.warning("the run of %s was deleted in MLflow: it has a new one, with all its points", start.data["name"])
 
     def _delete(self, operation: Operation) -> None:
         run_id = self._spool.runs.get(operation.run) or self._found(operation.run)

@@ -17,6 +17,7 @@ from orchestrator.tracking.spool import Operation
 from orchestrator.tracking.store import Store
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 NOTE = "mlflow.note.content"
@@ -93,8 +94,17 @@ class Runs:
     """The runs of one experiment."""
 
     def __init__(self, store: Store) -> None:
-        self.client = store.client
-        self.experiment_id = store.experiment.experiment_id
+        self._store = store
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's."""
+        return self._store.client
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment's."""
+        return self._store.experiment.experiment_id
 
     def ask(self) -> None:
         """Raise while the store does not answer."""
@@ -113,6 +123,21 @@ class Runs:
         """The id of the run of one trial of a search; of several the oldest."""
         found = self._find(f"tags.`{PARENT}` = '{parent}' AND tags.{KEY} = {_quoted(key)}")
         return found[-1].info.run_id if found else None
+
+    def is_gone(self, run_id: str) -> bool:
+        """Whether a run that was made was deleted since, in MLflow's page or with its store."""
+        from mlflow.entities import LifecycleStage
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED
+        except MlflowException as error:
+            return error.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+    def adopt(self, former: str, parent: str) -> None:
+        """Make the runs below a search's former run those of its new one."""
+        for run in self.trials(former):
+            self.client.set_tag(run.info.run_id, PARENT, parent)
 
     def drop_doubles(self, parent: str, ours: Collection[str]) -> None:
         """Delete runs that stand for the same trial as one of ``ours``.

@@ -12,7 +12,7 @@ import logging
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Spool:
     Attributes:
         pending: operations from an earlier process that were not delivered, the oldest first.
         starts: the latest ``start`` of each run.
-        runs: the ids of the runs that were made, by their keys.
+        runs: the ids of the runs that were made, by their keys. store: where they are, as people are shown it.
         ended: how the search ended, if this was told after it was last started; else empty.
         damage: what was wrong with the file; empty where nothing was.
 
@@ -71,7 +71,7 @@ class Spool:
         self.starts: dict[str, Operation] = {}
         self.runs: dict[str, str] = {}
         self.ended = ""
-        self._store = ""
+        self.store = ""
         self._last = 0
         self._staged: list[Mapping[str, Any]] = []
         self._lock = threading.Lock()
@@ -88,9 +88,9 @@ class Spool:
     def search_started(self, store: str, run_id: str) -> None:
         """The search's run is this one now. In another store than before, no run of its trials was made yet."""
         with self._lock:
-            if self.runs.get(SEARCH, run_id) != run_id or self._store not in ("", store):
+            if self.runs.get(SEARCH, run_id) != run_id or self.store not in ("", store):
                 self.runs.clear()
-            self._store, self.runs[SEARCH], self.ended = store, run_id, ""
+            self.store, self.runs[SEARCH], self.ended = store, run_id, ""
             self._staged.append({"event": "search", "store": store, "run_id": run_id})
         self.commit()
 
@@ -103,6 +103,24 @@ class Spool:
             entry = {"event": "tell", "number": operation.number, "kind": kind, "run": run, "what": what, "data": data}
             self._staged.append(entry)
         return operation
+
+    def told(self, run: str | None = None) -> list[Operation]:
+        """All that was told under a key, or under any, since its run was last deleted by us; delivered or not."""
+        with self._lock:
+            entries = [*(self._journal.entries() if self._journal is not None else ()), *self._staged]
+        found: list[Operation] = []
+        for entry in entries:
+            if entry["event"] == "tell" and run in (None, entry["run"]):
+                if entry["kind"] == "delete":
+                    found = [operation for operation in found if operation.run != entry["run"]]
+                else:
+                    found.append(_operation(entry))
+        return found
+
+    def drop(self, runs: Collection[str]) -> None:
+        """Leave out what an earlier process has not delivered of these runs: it is told anew."""
+        self.delivered([operation for operation in self.pending if operation.run in runs])
+        self.pending = [operation for operation in self.pending if operation.run not in runs]
 
     def keep(self, path: Path) -> str:
         """Copy a file, or a folder, and return where the copy is, relative to the spool: its owner may delete it."""
@@ -167,8 +185,7 @@ class Spool:
         for entry in journal.found:
             event = entry["event"]
             if event == "tell":
-                told_before = {key: entry[key] for key in ("number", "kind", "run", "what", "data")}
-                operation = Operation(**told_before, doubtful=True)
+                operation = _operation(entry)
                 told[operation.number] = operation
                 self._last = operation.number
                 self._note(operation)
@@ -180,9 +197,9 @@ class Spool:
             elif event == "unmade":
                 self.runs.pop(entry["run"], None)
             else:
-                if self.runs.get(SEARCH, entry["run_id"]) != entry["run_id"] or self._store not in ("", entry["store"]):
+                if self.runs.get(SEARCH, entry["run_id"]) != entry["run_id"] or self.store not in ("", entry["store"]):
                     self.runs.clear()
-                self._store, self.runs[SEARCH], self.ended = entry["store"], entry["run_id"], ""
+                self.store, self.runs[SEARCH], self.ended = entry["store"], entry["run_id"], ""
         self.pending = list(told.values())
         self._remove_strays()
 
@@ -198,3 +215,8 @@ class Spool:
         for folder in (self.folder / _FILES).glob("*"):
             if folder.name not in wanted:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _operation(entry: Mapping[str, Any]) -> Operation:
+    """An operation as it stands in the journal: whether it was delivered is not certain."""
+    return Operation(**{key: entry[key] for key in ("number", "kind", "run", "what", "data")}, doubtful=True)

@@ -11,7 +11,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,19 +53,58 @@ class TrackingError(UserError):
     """The tracking store cannot be used; ``problems`` names each value, the rule it breaks and the likely fix."""
 
 
-@dataclass(frozen=True)
+class StoreAwayError(TrackingError):
+    """What a URI names does not answer, or not so that it can be used.
+
+    Attributes:
+        store: the same store, for when it does.
+    """
+
+    def __init__(self, problems: list[str], store: Store) -> None:
+        super().__init__(problems)
+        self.store = store
+
+
+@dataclass
 class Store:
-    """A store that answered, and the experiment in it.
+    """A store, and the experiment in it. The first use of either asks the store, until it has answered.
 
     Attributes:
         uri: the URI in full (SQLite: with an absolute path). May hold a password: show ``shown``.
         database: the SQLite file; None for a server.
+        artifact_root: see `open_store`.
     """
 
     uri: str
-    client: MlflowClient
-    experiment: Experiment
+    name: str
     database: Path | None
+    artifact_root: Path
+    _answer: tuple[MlflowClient, Experiment] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has answered."""
+        return self._answer is not None
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client. Raises while the store is away."""
+        return self._contacted()[0]
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment, which is made or brought back where it is not there. Raises while the store is away."""
+        return self._contacted()[1]
+
+    def _contacted(self) -> tuple[MlflowClient, Experiment]:
+        if self._answer is None:
+            try:
+                with _quiet_contact(), _writable(self.database) if self.database is not None else nullcontext():
+                    _knock(self.uri)
+                    self._answer = _contact(self.uri, self.name, self.artifact_root, self.database)
+            except _UnusableError as error:
+                raise _UnusableError(without_secrets(str(error), self.uri)) from None
+        return self._answer
 
     @property
     def shown(self) -> str:
@@ -88,18 +127,17 @@ def open_store(uri: str | None, experiment: str, artifact_root: Path | None = No
             where it is left out. A server has its own.
 
     Raises:
-        TrackingError: the URI is no tracking URI, or what it names does not answer or cannot be written.
+        TrackingError: the URI is no tracking URI.
+        StoreAwayError: what it names does not answer or cannot be written.
     """
     uri, database, named = _resolved(uri, experiment)
+    beside = Path.cwd() if database is None else database.parent
+    store = Store(uri, experiment, database, artifact_root or beside / "mlartifacts")
     try:
-        with _quiet_contact():
-            if database is not None:
-                with _writable(database):
-                    return _contact(uri, experiment, artifact_root or database.parent / "mlartifacts", database)
-            _knock(uri)
-            return _contact(uri, experiment, artifact_root or Path.cwd() / "mlartifacts", None)
+        store._contacted()
     except _UnusableError as error:
-        raise TrackingError([f"{named}: {without_secrets(str(error), uri)}"]) from None
+        raise StoreAwayError([f"{named}: {error}"], store) from None
+    return store
 
 
 def open_for_reading(uri: str | None) -> tuple[MlflowClient, str]:
@@ -196,7 +234,7 @@ def _knock(uri: str) -> None:
         raise _UnusableError(f"the database lets us not in ({said}): correct user, password or its name") from None
 
 
-def _contact(uri: str, name: str, artifact_root: Path, database: Path | None) -> Store:
+def _contact(uri: str, name: str, artifact_root: Path, database: Path | None) -> tuple[MlflowClient, Experiment]:
     served = database is None and dialect_of(uri) not in DATABASES
     try:
         from mlflow import MlflowClient
@@ -211,7 +249,7 @@ def _contact(uri: str, name: str, artifact_root: Path, database: Path | None) ->
             log.warning("experiment %r of %s had been deleted: it is back, old runs too", name, shown_address(uri))
     except Exception as error:
         raise _UnusableError(_explanation(error, served)) from error
-    return Store(uri, client, experiment, database)
+    return client, experiment
 
 
 def _create(client: MlflowClient, name: str, artifact_location: str | None) -> Experiment:

@@ -30,14 +30,17 @@ SPOOL = "tracking"  # the folder of a search's spool, below the search's own
 def open_tracker(plan: Plan, begun: bool) -> Tracker:
     """The tracker of a search, with what an earlier run of it has not delivered.
 
+    A search that was begun goes on without its store; a new one must be able to write where it is asked to.
+
     Raises:
         TrackingError: the store cannot be used.
     """
+    spool = plan.folder / SPOOL
+    if not begun:
+        return Tracker.open(plan.settings.tracking_uri, plan.task.name, spool=spool)
     try:
-        return Tracker.open(plan.settings.tracking_uri, plan.task.name, spool=plan.folder / SPOOL)
+        return Tracker.reopen(plan.settings.tracking_uri, plan.task.name, spool)
     except TrackingError as error:
-        if not begun:
-            raise
         kept = f"all that search {plan.name} has done is kept in {plan.folder}; it goes on {way_on(plan)}"
         raise TrackingError([*error.problems, kept]) from None
 
@@ -91,6 +94,8 @@ def tell_the_rest(
     with tracker:
         if not tracker.deliver_what_was_left():
             start(tracker)
+            for note in tracker.said:
+                console.print(f"note: {note}")
             tell_trials(plan, record, tracker, console, storage)
             tell_end(plan, record, tracker, artifacts)
         undelivered = tracker.close()

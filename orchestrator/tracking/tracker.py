@@ -15,11 +15,11 @@ from typing import Any
 
 from orchestrator.records import Status, is_finite
 from orchestrator.secrecy import without_secrets
-from orchestrator.tracking import notes
+from orchestrator.tracking import notes, resuming
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.runs import KEY, NOTE, Runs, TrialRun, now
 from orchestrator.tracking.spool import SEARCH, Spool
-from orchestrator.tracking.store import Store, TrackingError, open_store
+from orchestrator.tracking.store import Store, StoreAwayError, TrackingError, open_store
 from orchestrator.tracking.uris import DEFAULT_DATABASE, URI_VARIABLE
 from orchestrator.tracking.writer import Writer
 
@@ -45,6 +45,9 @@ class Tracker:
 
     Args:
         spool: the search's spool; without one it is kept for as long as this tracker lives.
+
+    Attributes:
+        said: what a user should hear of how the store was found, a sentence each.
     """
 
     def __init__(self, store: Store, spool: Spool | None = None) -> None:
@@ -53,6 +56,7 @@ class Tracker:
         self._runs = Runs(store)
         self._writer = Writer(self._spool, Delivery(self._runs, self._spool), self._runs.ask, store.shown)
         self._trials: dict[str, TrialRun] = {}
+        self.said: list[str] = []
         self._search = ""
         self._params: dict[str, Any] = {}
         self._viewed = False
@@ -75,6 +79,28 @@ class Tracker:
         """
         return cls(open_store(tracking_uri, experiment, artifact_root), Spool(spool))
 
+    @classmethod
+    def reopen(cls, tracking_uri: str | None, experiment: str, spool: Path) -> Tracker:
+        """The same for a search that was started before: it goes on while its store is away, which its spool bridges.
+
+        Raises:
+            TrackingError: the store cannot be used, and it is not the one in which the search has its runs.
+            JournalError: the spool cannot be used.
+        """
+        try:
+            return cls.open(tracking_uri, experiment, spool=spool)
+        except StoreAwayError as error:
+            kept = Spool(spool)
+            if SEARCH not in kept.runs or kept.store != error.store.shown:
+                kept.close()
+                raise
+            tracker = cls(error.store, kept)
+            tracker.said.append(
+                f"{error.problems[0]}. The search goes on without it: what MLflow is to be told is kept in {spool} and "
+                "delivered when it answers, now or to the same command later"
+            )
+            return tracker
+
     @property
     def damage(self) -> str:
         """What was wrong with the spool that an earlier process left; empty where nothing was."""
@@ -85,7 +111,7 @@ class Tracker:
 
         Then `start_search` and all that follows it must be called again.
         """
-        if not self._spool.ended:
+        if not self._spool.ended or resuming.lost(self._runs, self._spool):
             return False
         for operation in self._spool.pending:
             self._writer.put(operation)
@@ -106,41 +132,41 @@ class Tracker:
             TrackingError: the store no longer answers.
         """
         self._search, self._params = name, dict(params)
+        running = {NOTE: notes.search_note(name, params), "status": "running"}
+        identity = {"search": name, "kind": "search", **tags}
+        start = {"name": name, "identity": identity, "running": running, "params": dict(params), "time": now()}
+        if resume and not self.store.connected:
+            self._go_on_alone(start)
+            return self._spool.runs[SEARCH]
         try:
-            found = self._runs.search(name) if resume else None
-            if found is None:
-                parent = self._runs.create(name, {"search": name, "kind": "search", **tags}, now())
-            else:
-                parent = found.info.run_id
+            former = resuming.known_parent(self._runs, self._spool, self.store.shown, name) if resume else None
+            parent = former or self._runs.create(name, identity, now())
+            if former is not None:
                 self._runs.reopen(parent)
-            self._spool.search_started(self.store.shown, parent)
-            if found is not None:
-                self._take_up(parent)
-            self._runs.describe(parent, params, {NOTE: notes.search_note(name, params), "status": "running"})
+            if resume:
+                trials, said = resuming.take_up(self._runs, self._spool, self.store.shown, parent)
+                self._trials = {trial.trial_id: trial for trial in trials}
+                self.said += said
+            else:
+                self._spool.search_started(self.store.shown, parent)
+            self._runs.describe(parent, params, running)
         except Exception as error:
             why = without_secrets(str(error), self.store.uri)
             raise TrackingError([f"{self.store.shown!r} does not take search {name!r}: {why}"]) from error
+        self._spool.delivered([self._spool.add("start", SEARCH, f"the start of search {name}", **start)])
         self._started = True
         for operation in self._spool.pending:
             self._writer.put(operation)
         return parent
 
-    def _take_up(self, parent: str) -> None:
-        """The trials as they will be when what was left in the spool is delivered."""
-        by_key: dict[str, TrialRun] = {}
-        for run in reversed(self._runs.trials(parent)):  # should there be two of a trial, the first one counts
-            known = TrialRun.found(run)
-            if self._spool.runs.get(known.key, run.info.run_id) == run.info.run_id:
-                by_key[known.key] = known
-                self._spool.made(known.key, run.info.run_id)
+    def _go_on_alone(self, start: Mapping[str, Any]) -> None:
+        """Take the search up without the store: the spool has all that was ever told."""
+        self._trials = {trial.trial_id: trial for trial in resuming.trials_told(self._spool)}
+        self._started = True
         for operation in self._spool.pending:
-            if operation.kind == "delete":
-                by_key.pop(operation.run, None)
-            if operation.run not in by_key and operation.kind == "start" and operation.run != SEARCH:
-                by_key[operation.run] = TrialRun.planned(operation)
-            if operation.run in by_key:
-                by_key[operation.run].will_hear(operation)
-        self._trials = {trial.trial_id: trial for trial in by_key.values()}
+            self._writer.put(operation)
+        self._tell("start", SEARCH, "that the search goes on", **start)
+        self._spool.commit()
 
     def trial_started(
         self, trial_id: str, number: int, configuration: Mapping[str, Any], tags: Mapping[str, str] | None = None
@@ -302,6 +328,8 @@ class Tracker:
     def page(self) -> str:
         """The table of the search's trials, the best first; goes after the address of an interface."""
         # The bare page of an experiment is MLflow's for language model applications, and shows no runs.
+        if not self.store.connected:
+            return ""
         parent = self._spool.runs.get(SEARCH, "")
         return f"/#/experiments/{self.store.experiment.experiment_id}/runs?viewStateShareKey={parent}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -11,8 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
-from orchestrator.folder.disk import LEAST_ROOM, DiskFullError, no_room, tells_of_full
+from orchestrator.folder.disk import (
+    LEAST_ROOM,
+    DiskFullError,
+    UnwritableError,
+    cannot_write,
+    could_not_write,
+    no_room,
+    tells_of_full,
+)
+from orchestrator.messages import with_messages
 from tests.faults.checks import JOURNAL, all_problems
 from tests.faults.small_search import START_SECONDS, Search, make_task
 
@@ -94,3 +105,33 @@ def test_little_room_is_found_before_it_is_none(tmp_path: Path, monkeypatch: pyt
 
 def test_a_full_disk_is_recognized_in_the_words_of_another_process() -> None:
     assert tells_of_full("OSError: [Errno 28] No space left on device: '/x'") and not tells_of_full("[Errno 2]")
+
+
+def test_a_folder_that_may_not_be_written_any_more_is_no_fault_of_a_trial(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "s"
+    inside = PermissionError(errno.EACCES, "Permission denied", str(folder / "tune" / "attempt-1" / ".checkpoint"))
+    for found in (cannot_write(folder, inside), could_not_write(folder, f"PermissionError: {inside}")):
+        assert isinstance(found, UnwritableError)
+        assert "make it writable" in str(found) and "give the same command again" in str(found)
+    read_only = OSError(errno.EROFS, "Read-only file system", str(folder / "search.json"))
+    assert "make its file system writable again" in str(cannot_write(folder, read_only))
+    elsewhere = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "data" / "train.csv"))
+    assert cannot_write(folder, elsewhere) is None and could_not_write(folder, f"PermissionError: {elsewhere}") is None
+    assert cannot_write(folder, FileNotFoundError(errno.ENOENT, "No such file", str(folder / "x"))) is None
+    assert isinstance(cannot_write(folder, OSError(errno.ENOSPC, "No space left on device")), DiskFullError)
+
+
+def test_a_file_that_may_not_be_written_is_one_line_and_a_fault_of_ours_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(error: OSError) -> int:
+        raise error
+
+    refused = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "report.md"))
+    with pytest.raises(typer.Exit) as ended:
+        with_messages(lambda: fails(refused))
+    said = capsys.readouterr().err
+    assert ended.value.exit_code == 2 and said.count("\n") == 1
+    assert said.startswith(f"error: {tmp_path / 'report.md'}: Permission denied; make it writable")
+    with pytest.raises(FileNotFoundError):
+        with_messages(lambda: fails(FileNotFoundError(errno.ENOENT, "No such file", "x")))

@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.folder.journal import JournalError
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking import store
+from orchestrator.tracking.tracker import Tracker, TrackingError
 
 CALLS = ("log_batch", "get_experiment", "get_run", "create_run", "set_terminated", "update_run", "search_runs")
 CONFIGURATION = {"prompt_lr": 0.3, "seed": 7}
@@ -207,6 +208,139 @@ def test_of_two_runs_of_one_trial_the_one_that_was_used_stays(begin: Callable[..
     tracker.end_search({}, [], {})
     assert tracker.close() == []
     assert runs(tracking_uri)["trial 01"].info.run_id == used.info.run_id
+
+
+@pytest.mark.parametrize("victim", ["trial 01", "trial 02", "s"])
+def test_a_run_that_was_deleted_in_mlflow_is_made_again_when_its_search_goes_on(
+    begin: Callable[..., Tracker], tracking_uri: str, adapter: Path, victim: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin()
+    for number in (1, 2):
+        first.trial_started(f"t{number}", number, CONFIGURATION)
+        first.reported(f"t{number}", report(100, 50.0))
+    first.trial_ended("t2", "finished", adapter=adapter)
+    first.flush()
+    client = MlflowClient(tracking_uri)
+    client.delete_run(runs(tracking_uri)[victim].info.run_id)
+    away(first, monkeypatch)  # some of it is left for the next driver
+    first.reported("t1", report(200, 60.0))
+    die(first)
+    monkeypatch.undo()
+
+    second = begin(resume=True)
+    assert any((victim if victim != "s" else "run of the search was deleted") in sentence for sentence in second.said)
+    assert second.is_settled("t2", "finished", 100) is (victim != "trial 02")
+    second.trial_started("new", 1, CONFIGURATION)
+    for step, score in ((100, 50.0), (200, 60.0), (300, 70.0)):  # all that the record knows
+        second.reported("new", report(step, score))
+    second.trial_ended("new", "finished", adapter=adapter)
+    if victim == "trial 02":
+        second.trial_started("t2", 2, CONFIGURATION)
+        second.reported("t2", report(100, 50.0))
+        second.trial_ended("t2", "finished", adapter=adapter)
+    second.end_search({}, [], {})
+    assert second.close() == []
+    found = runs(tracking_uri)
+    assert sorted(found) == ["s", "trial 01", "trial 02"]
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert points(tracking_uri, found["trial 01"]) == [(100, 50.0), (200, 60.0), (300, 70.0)]
+    assert points(tracking_uri, found["trial 02"]) == [(100, 50.0)]
+    for name in ("trial 01", "trial 02"):
+        assert found[name].data.tags["mlflow.parentRunId"] == found["s"].info.run_id
+        assert client.list_artifacts(found[name].info.run_id, "adapter")
+
+
+@pytest.mark.parametrize("victim", ["trial 01", "s"])
+def test_a_run_that_is_deleted_while_its_search_runs_is_made_again_with_all_its_points(
+    begin: Callable[..., Tracker], tracking_uri: str, victim: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = begin()
+    tracker.trial_started("t1", 1, CONFIGURATION)
+    tracker.reported("t1", report(100, 50.0))
+    tracker.flush()
+    client = MlflowClient(tracking_uri)
+    client.delete_run(runs(tracking_uri)[victim].info.run_id)
+    tracker.reported("t1", report(200, 60.0))
+    tracker.trial_ended("t1", "finished")
+    tracker.end_search({"test/n": 32}, [], {})
+    assert tracker.close() == []
+    found = runs(tracking_uri)
+    assert sorted(found) == ["s", "trial 01"] and found["trial 01"].data.params == {"prompt_lr": "0.3", "seed": "7"}
+    assert points(tracking_uri, found["trial 01"]) == [(100, 50.0), (200, 60.0)]
+    assert found["trial 01"].data.tags["mlflow.parentRunId"] == found["s"].info.run_id
+    assert found["s"].data.metrics == {"test/n": 32} and found["s"].data.params == {"steps": "400"}
+    assert f"the run of {victim} was deleted in MLflow" in caplog.text
+
+
+def test_a_driver_that_finds_no_store_goes_on_and_the_next_one_delivers(
+    begin: Callable[..., Tracker], tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: Path
+) -> None:
+    """The store and the driver died together: the same command needs no store, and loses and doubles nothing."""
+    spool = tmp_path / "search" / "tracking"
+    first = begin()
+    for number in (1, 2):
+        first.trial_started(f"t{number}", number, CONFIGURATION)
+        first.reported(f"t{number}", report(100, 50.0))
+    first.trial_ended("t2", "stopped early", "at step 100")
+    first.flush()
+    die(first)
+
+    def nobody(*_: Any) -> None:
+        raise store._UnusableError("no server answers there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_contact", nobody)
+        with pytest.raises(TrackingError, match="no server answers there"):  # a new search must have one
+            Tracker.reopen(tracking_uri, "rte", tmp_path / "another")
+        second = Tracker.reopen(tracking_uri, "rte", spool)
+        assert "goes on without it" in second.said[0] and str(spool) in second.said[0]
+        second.start_search("s", {"steps": 400}, {}, resume=True)
+        assert second.is_settled("t2", "stopped early", 100)
+        second.trial_started("new", 1, CONFIGURATION)
+        for step, score in ((100, 50.0), (200, 60.0)):
+            second.reported("new", report(step, score))
+        assert second.page == "" and second.ui_url_hint()
+        die(second)
+    third = Tracker.reopen(tracking_uri, "rte", spool)
+    assert third.said == []
+    third.start_search("s", {"steps": 400}, {}, resume=True)
+    third.trial_started("newer", 1, CONFIGURATION)
+    for step, score in ((100, 50.0), (200, 60.0), (300, 70.0)):
+        third.reported("newer", report(step, score))
+    third.trial_ended("newer", "finished", adapter=adapter)
+    third.end_search({}, [], {})
+    assert third.close() == []
+    found = runs(tracking_uri)
+    assert sorted(found) == ["s", "trial 01", "trial 02"]
+    assert points(tracking_uri, found["trial 01"]) == [(100, 50.0), (200, 60.0), (300, 70.0)]
+    assert points(tracking_uri, found["trial 02"]) == [(100, 50.0)]
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+
+
+def test_a_store_that_comes_back_while_the_search_goes_on_without_it_gets_everything(
+    begin: Callable[..., Tracker], tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(begin())
+    contact, is_back = store._contact, False
+
+    def not_yet(*arguments: Any) -> Any:
+        if not is_back:
+            raise store._UnusableError("no server answers there")
+        return contact(*arguments)
+
+    monkeypatch.setattr(store, "_contact", not_yet)
+    tracker = Tracker.reopen(tracking_uri, "rte", tmp_path / "search" / "tracking")
+    tracker.start_search("s", {"steps": 400}, {}, resume=True)
+    tracker.trial_started("t1", 1, CONFIGURATION)
+    tracker.reported("t1", report(100, 50.0))
+    assert not tracker.flush(timeout=1.5)
+    is_back = True
+    tracker.trial_ended("t1", "finished")
+    tracker.end_search({}, [], {})
+    assert tracker.close() == [] and tracker.page.startswith("/#/experiments/")
+    found = runs(tracking_uri)
+    assert points(tracking_uri, found["trial 01"]) == [(100, 50.0)]
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
 
 
 def test_two_drivers_of_one_search_are_refused(begin: Callable[..., Tracker]) -> None:
