@@ -9,22 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.command_lines import as_arguments
 from orchestrator.commands.compare import compare
 from orchestrator.commands.replay import replay
 from orchestrator.commands.report import report
 from orchestrator.commands.verify import verify
 from orchestrator.commands.watch import stop, watch
 from orchestrator.console import PlainConsole, prepare_output
-from orchestrator.folder.layout import OPTIONS, find_search
-from orchestrator.folder.twin_files import read_either
 from orchestrator.messages import with_messages
+from orchestrator.places import resolved
 from orchestrator.planning import Plan, make_plan
-from orchestrator.secrecy import shown_argument
-from orchestrator.settings import default_output, default_storage, read_settings
+from orchestrator.resuming import resumed_options
+from orchestrator.settings import read_settings
 from orchestrator.stopping.halving import ETA
-from orchestrator.storage.storing import take_up_by_name
 from search_spaces import space_names
-from trials.errors import UserError
 
 app = typer.Typer(
     add_completion=False,
@@ -130,6 +128,11 @@ plan.__signature__ = signature.replace(  # type: ignore[attr-defined]
 
 def resume(
     name: Annotated[str, typer.Argument(help="name of the search", metavar="NAME")],
+    task: Annotated[str | None, option("the task file, where it has moved", "FILE")] = None,
+    backbone: Annotated[str | None, option("the backbone, where it has moved", "FOLDER")] = None,
+    space: Annotated[str | None, option("the search space, where it has moved", "FILE")] = None,
+    data_dir: Annotated[str | None, option("the task's data, where they have moved", "FOLDER")] = None,
+    tracking_uri: Annotated[str | None, option("the MLflow store, where it has moved", "URI")] = None,
     output: Annotated[str | None, option("folder of the results [$ADEPT_OUTPUT, else runs]", "FOLDER")] = None,
     storage: Annotated[str | None, option("where the search is, too [$ADEPT_STORAGE]", "URI")] = None,
     rerun: Annotated[
@@ -138,9 +141,9 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", help="print failures and the final table only")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="show the logs of Ray, MLflow and transformers")] = False,
 ) -> None:
-    """Resume: go on with an interrupted search; the same as `search --resume --name NAME`."""
-    options = {key: None for key in signature.parameters if key not in NOT_KEPT} | {"name": name, "output": output}
-    options["storage"] = storage
+    """Resume: go on with an interrupted search, from any folder; the same as `search --resume --name NAME`."""
+    given = locals()
+    options = {key: given.get(key) for key in signature.parameters if key not in NOT_KEPT}
     with_messages(lambda: start(options, resume=True, rerun=rerun, quiet=quiet, debug=debug))
 
 
@@ -199,8 +202,7 @@ def start(
     debug: bool = False,
 ) -> int:
     """Resolve, check, then plan or run; the exit code."""
-    if resume:
-        options = resumed_options(options)
+    options = resumed_options(options) if resume else resolved(options)
     settings, problems = read_settings(options)
     plan = make_plan(settings, problems)
     console = PlainConsole(soft_wrap=not sys.stdout.isatty())
@@ -215,34 +217,11 @@ def start(
 
     if detaching.is_wanted():
         flags = {"resume": resume, "quiet": quiet, "debug": debug}
-        arguments = detaching.as_arguments({**options, "rerun": rerun}, **flags)
+        arguments = as_arguments({**options, "rerun": rerun}, **flags)
         return detaching.run_detached(plan, arguments, console, quiet)
     from orchestrator.running import run_search
 
     return run_search(plan, options, console, resume=resume, rerun=rerun, quiet=quiet, debug=debug)
-
-
-def resumed_options(options: dict[str, str | None]) -> dict[str, str | None]:
-    """With ``--resume --name X``, the options that search X was started with; options given again must agree."""
-    if options["name"] is None:
-        return options
-    output = Path(options["output"] or default_output())
-    if storage := options["storage"] or default_storage():
-        take_up_by_name(storage, options["name"], output)
-    before, said = read_either(find_search(options["name"], output, "--resume --name ") / OPTIONS)
-    if said:
-        print(f"note: {said}", file=sys.stderr)
-    changed = [k for k, v in options.items() if v is not None and k != "output" and before.get(k) not in (None, v)]
-    if changed:
-        raise UserError(
-            [
-                f"--{key.replace('_', '-')} {shown_argument(options[key] or '')}: search {options['name']} was started "
-                f"with {shown_argument(str(before[key]))}; "
-                "leave it out, or start another search under another --name"
-                for key in changed
-            ]
-        )
-    return {**before, **{k: v for k, v in options.items() if v is not None}}
 
 
 def as_text(value: str | bool | None) -> str | None:

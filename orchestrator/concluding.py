@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.command_lines import resume_command
 from orchestrator.engines.training_loop import write_files
 from orchestrator.folder.checkpoints import adapter_files
 from orchestrator.folder.layout import ADAPTER, PAGE, TUNE, Files, checkpoints_of, shown_path
@@ -14,7 +15,6 @@ from orchestrator.messages import INTERRUPTED
 from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord, TestResult, TrialRecord
 from orchestrator.rounds import OPEN
-from orchestrator.settings import output_option
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.select import choose_winner
 from orchestrator.summarizer.sources import RECORD
@@ -30,7 +30,8 @@ def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Con
     tracker.end_search(figures, [plan.folder / RECORD], {}, status="interrupted")
     console.print(
         f"interrupted: {ended} of {plan.count} trials are done and kept. Go on with the "
-        f"same command, or: adept-search search --resume --name {plan.name}{output_option(plan.settings.output)}"
+        f"same command, or: {resume_command(plan.name, plan.settings.output, plan.settings.storage)}",
+        soft_wrap=True,
     )
     return INTERRUPTED
 
@@ -50,7 +51,7 @@ def conclude(
         folder = files.folder / ADAPTER
         place = checkpoints_of(plan)
         write_files(folder, adapter_files(place, choice.winner.number))
-        record.adapter = shown_path(folder)
+        record.adapter = str(folder)
         tested = [test_of(t, record.metric, test(adapter_files(place, t.number))) for t in choice.seeds]
         record.test, record.seed_tests = tested[0], tested[1:]
     keep()
@@ -61,7 +62,7 @@ def conclude(
     terminal(record, console, choice)
     console.print(f"Summary: {shown_path(written[0])}, {shown_path(written[1])}, {shown_path(written[-1])}")
     address = "" if tracker.store.is_server else f", then open http://127.0.0.1:5000{tracker.page}"
-    console.print(f"Compare the trials: {tracker.ui_url_hint()}{address}")
+    console.print(f"Compare the trials: {tracker.ui_url_hint()}{address}", soft_wrap=True)
     failures = [trial for trial in record.trials if trial.status == "failed"]
     for trial in failures[:3]:
         console.print(f"trial {trial.number} failed: {trial.error}")

@@ -8,19 +8,19 @@ head the command starts the search in a session of its own, with the search's lo
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.command_lines import command_line
 from orchestrator.connecting import HEAD_OF_A_CLUSTER
 from orchestrator.folder.layout import Files
 from orchestrator.folder.log import LOG, WIDTH, follow, heading
 from orchestrator.folder.owners import is_here, running_owner
 from orchestrator.plans import Plan
-from orchestrator.settings import SearchSettings, flag
 from trials.errors import UserError
 
 DETACHED = "ADEPT_DETACHED"
@@ -74,8 +74,8 @@ def run_detached(plan: Plan, arguments: list[str], console: Console, quiet: bool
         console.print(
             f"Search {plan.name} {how} this is its log, {log}\n"
             "A lost connection or Ctrl-C ends this display alone, not the search. From your machine:\n"
-            f"  ray exec cluster.yaml 'adept-search watch {plan.name}'\n"
-            f"  ray exec cluster.yaml 'adept-search stop {plan.name}'",
+            f"  {from_afar('watch', plan)}\n"
+            f"  {from_afar('stop', plan)}",
             soft_wrap=True,
         )
     try:
@@ -103,21 +103,11 @@ def begin(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def from_afar(what: str, plan: Plan) -> str:
+    """What to type on one's own machine, beside the cluster file, to give the head a command about the search."""
+    return shlex.join(["ray", "exec", "cluster.yaml", command_line(what, plan.name, output=plan.folder.parent)])
+
+
 def command(arguments: list[str]) -> list[str]:
     """The installed command, whatever script this is."""
     return [sys.executable, "-m", "orchestrator", "search", *arguments]
-
-
-def as_arguments(options: Mapping[str, str | None], **flags: bool) -> list[str]:
-    """Options as `read_settings` takes them, and flags, as a command line; what was not given is left out."""
-    switches = {key: "yes" for key, given in flags.items() if given}
-    arguments: list[str] = []
-    for key, value in {**options, **switches}.items():
-        if value is not None:
-            arguments += [flag(key)] if key in flags or is_switch(key) else [flag(key), value]
-    return arguments
-
-
-def is_switch(key: str) -> bool:
-    """Whether an option takes no value."""
-    return SearchSettings.model_fields[key].annotation is bool

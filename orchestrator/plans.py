@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,8 @@ from trials.config import INNER_METHODS, TRAINER_REVISION, TrialConfig
 from trials.tasks import Task
 
 GB = 10**9
+NAME_OF_BACKBONE = 20
+"""Letters of a backbone's name in a search's, which has 100 at most; a task's name has up to 64 of them."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,9 @@ class Plan:
             return self.settings.name
         text = json.dumps(self.definition, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-        return f"{self.task.name}-{self.settings.method}-{self.facts.name}-{digest}"
+        # A backbone is called as its folder is; the name must be one that --name takes.
+        backbone = re.sub(r"[^A-Za-z0-9._]+", "-", self.facts.name).strip("-")[:NAME_OF_BACKBONE]
+        return f"{self.task.name}-{self.settings.method}-{backbone}-{digest}"
 
     @property
     def folder(self) -> Path:

@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from orchestrator import provenance
+from orchestrator.command_lines import PROGRAM, as_arguments
 from orchestrator.concluding import conclude, interrupted
 from orchestrator.folder.checkpoints import remove_unfinished
-from orchestrator.folder.layout import OPTIONS, PAGE, TUNE, Files, checkpoints_of
+from orchestrator.folder.layout import ADAPTER, OPTIONS, PAGE, TUNE, Files, checkpoints_of
 from orchestrator.folder.lock import LockError, SearchLock
 from orchestrator.folder.log import followed
 from orchestrator.folder.twin_files import keep_record, write_twice
+from orchestrator.places import kept
 from orchestrator.planning import Plan
 from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
 from orchestrator.rerun import trials_to_rerun
 from orchestrator.reuse import take_over_equal
+from orchestrator.secrecy import shown_command
 from orchestrator.storage.storing import complete, held, take_up
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.published import comparison
@@ -76,6 +79,8 @@ def run_search(
         console.print(f"search {plan.name} is finished; another --name runs it again")
         with suppress(LockError), SearchLock(plan.folder, plan.name, say):  # a kill may have come as this was written
             remove_unfinished(files.folder)
+        if record.adapter:
+            record.adapter = str(files.folder / ADAPTER)  # the folder may have moved
         written = [*write_summary(record, files.folder), write_search_page(record, files.folder / PAGE)]
         terminal(record, console)
         known = record
@@ -125,8 +130,8 @@ def run_alone(
     tracker.said.clear()
     with tracker:
         if record is None:
-            record = new_record(plan, data, tracker)
-            files.begin(plan, options, record)
+            record = new_record(plan, data, tracker, options)
+            files.begin(plan, kept(options), record)
         else:
             go_on(plan, files, options, record)
         tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=files.begun)
@@ -149,12 +154,13 @@ def is_finished(plan: Plan, record: SearchRecord) -> bool:
     return record.test is not None and all(value <= record.settings.get(key, 1) for key, value in wanted.items())
 
 
-def go_on(plan: Plan, files: Files, options: Mapping[str, Any], record: SearchRecord) -> None:
+def go_on(plan: Plan, files: Files, options: Mapping[str, str | None], record: SearchRecord) -> None:
     """Take a search up as it is asked for now: perhaps with more seeds than before, though it was finished then."""
     record.test, record.seed_tests = None, []
     record.settings = training_settings(plan)
+    record.provenance["command"] = shown_command(command_of(options))  # its things may have moved
     keep_record(record, files.record)
-    write_twice(files.folder / OPTIONS, dict(options))
+    write_twice(files.folder / OPTIONS, kept(options))
 
 
 def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
@@ -223,11 +229,12 @@ def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
         "backbone_revision": plan.facts.revision,
         "options": json.dumps(plan.settings.model_dump(mode="json", exclude_defaults=True, exclude=NO_NUMBERS)),
         **provenance.collect(),
+        **{key: record.provenance[key] for key in ("command",) if key in record.provenance},
     }
 
 
-def new_record(plan: Plan, data: PreparedTask, tracker: Tracker) -> SearchRecord:
-    """The record of a search before its first trial."""
+def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mapping[str, str | None]) -> SearchRecord:
+    """The record of a search before its first trial; with the command that asks for it in any folder."""
     facts = {
         STARTED: datetime.now(UTC).isoformat(timespec="seconds"),
         "data fingerprint": data.fingerprint,
@@ -235,7 +242,8 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker) -> SearchRecord
         "space": plan.space.name,
         "search": plan.settings.search,
         "slots": str(plan.slots or "auto"),
-        **provenance.collect(),
+        "template": plan.task.template,
+        **provenance.collect(command_of(options)),
     }
     rows = comparison(plan.task.published_as or plan.task.name, plan.settings.method)
     return SearchRecord(
@@ -253,6 +261,11 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker) -> SearchRecord
         published=[asdict(row) for row in rows],
         tracking_uri=tracker.store.shown,
     )
+
+
+def command_of(options: Mapping[str, str | None]) -> list[str]:
+    """The command that asks for a search with these options, in any folder."""
+    return [PROGRAM, "search", *as_arguments(kept(options))]
 
 
 def train_and_test(

@@ -152,11 +152,6 @@ def drawn_by_chance(samples: int) -> int:
     return max(4, min(10, samples // 3))
 
 
-def output_option(output: Path) -> str:
-    """The option that a command needs to find results there, with a blank before it; empty where it needs none."""
-    return "" if output == default_output() else f" --output {output}"
-
-
 def flag(key: str) -> str:
     """An attribute's option on the command line."""
     return "--" + key.replace("_", "-")

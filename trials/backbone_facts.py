@@ -110,6 +110,11 @@ def backbone_names() -> list[str]:
     return [DEFAULT, *published()]
 
 
+def is_known(name: str) -> bool:
+    """Whether it is a backbone's name or the hub id of one of the paper's, whatever folders there are."""
+    return name in backbone_names() or any(facts.location == name for facts in published().values())
+
+
 def describe(name: str) -> Facts:
     """Facts about a backbone given as a known name, a folder or a hub id.
 
@@ -126,9 +131,9 @@ def describe(name: str) -> Facts:
     known = next((f for f in published().values() if f.location == name), None)
     if known:
         return known
-    folder = Path(name).expanduser()
+    folder = Path(name).expanduser().resolve()  # an adapter is used in other working folders
     if folder.is_dir():
-        return from_folder(folder, folder.resolve().name)
+        return from_folder(folder, folder.name)
     if "/" not in name or name.startswith((".", "/", "~")) or name.count("/") > 1:
         rule = f"it is neither a known backbone ({', '.join(backbone_names())}), an existing folder, nor a hub id"
         raise BackboneError([f"--backbone {name!r}: {rule}{did_you_mean(name, backbone_names())}"])

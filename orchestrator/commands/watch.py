@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.command_lines import resume_command
 from orchestrator.folder.layout import find_search
 from orchestrator.folder.log import LOG, follow, last_lines
 from orchestrator.folder.owners import is_here, running_owner
@@ -42,20 +43,23 @@ def stop(name: Name, output: Output = None) -> None:
 
 def show(name: str, output: Path | None, lines: int) -> int:
     """Follow the log of a search; the exit code."""
-    folder = find_search(name, output or default_output(), sign=LOG)
+    output = output or default_output()
+    folder = find_search(name, output, sign=LOG)
     log = folder / LOG
     try:
         follow(log, lambda: running_owner(folder) is None, sys.stdout, last_lines(log, lines))
     except KeyboardInterrupt:
         print(f"\nthe display has ended; search {name} goes on")
         return 0
-    print(f"search {name} is not running. The same command goes on with it or prints its table: {way_on(name, output)}")
+    command = resume_command(name, output)
+    print(f"search {name} is not running. The same command goes on with it or prints its table: {command}")
     return 0
 
 
 def interrupt(name: str, output: Path | None) -> int:
     """Ask a search to end, and wait until it has; the exit code."""
-    folder = find_search(name, output or default_output(), sign=LOG)
+    output = output or default_output()
+    folder = find_search(name, output, sign=LOG)
     owner = running_owner(folder)
     if owner is None:
         print(f"search {name} is not running; nothing to stop")
@@ -74,10 +78,5 @@ def interrupt(name: str, output: Path | None) -> int:
             print(f"search {name} was asked to stop and has not yet ({now}); give the command again to end it at once")
             return 1
         time.sleep(0.2)
-    print(f"search {name} has stopped; all it has done is kept. Go on with it: {way_on(name, output)}")
+    print(f"search {name} has stopped; all it has done is kept. Go on with it: {resume_command(name, output)}")
     return 0
-
-
-def way_on(name: str, output: Path | None) -> str:
-    """The command that goes on with a search."""
-    return f"adept-search resume {name}" + (f" --output {output}" if output else "")

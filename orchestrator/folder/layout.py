@@ -16,6 +16,7 @@ from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord
 from orchestrator.storage.files import Folder, StoragePath
 from orchestrator.summarizer.sources import RECORD
+from trials.backbone_facts import DEFAULT
 from trials.errors import UserError, did_you_mean
 
 OPTIONS, DEFINITION, TUNE, ADAPTER = "options.json", "definition.json", "tune", "best_adapter"
@@ -53,6 +54,7 @@ class Files:
         before, said = read_either(definition)
         now = json.loads(json.dumps(plan.definition))
         changed = sorted(key for key in now | before if now.get(key) != before.get(key))
+        changed = [key for key in changed if key not in moved(plan, before)]
         if changed:
             raise UserError(
                 [
@@ -75,6 +77,17 @@ class Files:
         keep_record(record, self.record)
         write_twice(self.folder / OPTIONS, dict(options))
         write_twice(self.folder / DEFINITION, plan.definition)
+
+
+def moved(plan: Plan, before: Mapping[str, Any]) -> set[str]:
+    """Keys of a definition that say where something is: they may differ where a fingerprint says that it is the same.
+
+    Args:
+        before: the definition as it was written down. The data's fingerprint is in the record.
+    """
+    folder = plan.facts.name != DEFAULT and Path(plan.facts.location).is_dir()
+    same_weights = folder and plan.facts.revision == before.get("revision")
+    return {"data_dir", "backbone"} if same_weights else {"data_dir"}
 
 
 def stored(plan: Plan) -> StoragePath | None:
@@ -101,7 +114,8 @@ def find_search(name: str, output: Path, asked: str = "", sign: str = OPTIONS) -
         return output / name
     searches = sorted(file.parent.name for file in output.glob(f"*/{sign}"))
     hint = did_you_mean(name, searches) or (f"; there: {', '.join(searches)}" if searches else "")
-    raise UserError([f"{asked}{name}: there is no such search in {output}{hint}"])
+    elsewhere = "" if searches else "; name the folder that it is in with --output"
+    raise UserError([f"{asked}{name}: there is no such search in {output.absolute()}{hint}{elsewhere}"])
 
 
 def shown_path(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ def followed(folder: Path, console: Console) -> Iterator[Console]:
 
 def heading() -> str:
     """The line with which each start begins its part of the log."""
-    return f"--- {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %Z}: {' '.join(sys.argv)}\n"
+    return f"--- {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %Z}: {shlex.join(sys.argv)}\n"
 
 
 def is_output(stream: IO[str]) -> bool:

@@ -16,6 +16,7 @@ from orchestrator.summarizer.published import PublishedRow, backbone_key, method
 from orchestrator.summarizer.select import Choice
 from orchestrator.summarizer.statistics import interval, standard_error
 from orchestrator.summarizer.ties import Tie, ties
+from trials.tasks.base import template_columns
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,9 @@ def use(record: SearchRecord) -> list[Fact]:
     """How to load the winner's adapter and how to browse the runs."""
     facts = []
     if record.adapter:
-        call = f"from trials import load_adapter; load_adapter({record.adapter!r}).predict(['...'])"
+        columns = template_columns(str(record.provenance.get("template", "{text}")))
+        rows = ["..."] if len(columns) == 1 else [dict.fromkeys(columns, "...")]
+        call = f"from trials import load_adapter; load_adapter({record.adapter!r}).predict({rows!r})"
         facts += [Fact("Adapter", record.adapter), Fact("Load it", code=call)]
     if record.tracking_uri:
         uri = shown_address(record.tracking_uri)

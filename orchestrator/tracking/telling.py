@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from orchestrator.command_lines import resume_command
 from orchestrator.folder.checkpoints import SCRATCH, adapter_here
 from orchestrator.folder.layout import TUNE
 from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
-from orchestrator.settings import output_option
 from orchestrator.storage.files import Folder
 from orchestrator.summarizer.finding import find
 from orchestrator.summarizer.select import choose_winner
@@ -89,7 +89,7 @@ def tell_the_rest(
         tracker = Tracker.open(plan.settings.tracking_uri, plan.task.name, spool=folder)
     except TrackingError as error:
         console.print(f"MLflow was not told everything of this search. {error.problems[0]}")
-        console.print(f"It is kept in {folder} and delivered {way_on(plan)}")
+        console.print(f"It is kept in {folder} and delivered {way_on(plan)}", soft_wrap=True)
         return
     with tracker:
         if not tracker.deliver_what_was_left():
@@ -120,7 +120,5 @@ def not_told(plan: Plan, undelivered: list[str]) -> str:
 
 def way_on(plan: Plan) -> str:
     """The command that delivers it, in words."""
-    where = output_option(plan.settings.output)
-    return (
-        f"when MLflow answers: give the same command again, or adept-search search --resume --name {plan.name}{where}"
-    )
+    command = resume_command(plan.name, plan.settings.output, plan.settings.storage)
+    return f"when MLflow answers: give the same command again, or: {command}"

@@ -7,7 +7,6 @@ Here every run carries the search and the trial in its tags and is found again b
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -20,7 +19,6 @@ from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.runs import KEY, NOTE, Runs, TrialRun, now
 from orchestrator.tracking.spool import SEARCH, Spool
 from orchestrator.tracking.store import Store, StoreAwayError, TrackingError, open_store
-from orchestrator.tracking.uris import DEFAULT_DATABASE, URI_VARIABLE
 from orchestrator.tracking.writer import Writer
 
 __all__ = ["Tracker", "TrackingError"]
@@ -319,9 +317,6 @@ class Tracker:
         """What to type to look at the search; for a server, which has its interface already, the address to open."""
         if self.store.is_server:
             return f"{self.store.shown.rstrip('/')}{self.page}"
-        here = self.store.database == Path.cwd() / DEFAULT_DATABASE
-        if here and URI_VARIABLE not in os.environ and not Path("mlruns").exists():  # an old store would be shown first
-            return "mlflow ui"
         return f"mlflow ui --backend-store-uri {shlex.quote(self.store.shown)}"
 
     @property

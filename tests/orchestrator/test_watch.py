@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator import detaching
+from orchestrator.command_lines import as_arguments
 from orchestrator.folder.lock import LOCK, STALE, Owner, SearchLock
 from orchestrator.folder.log import LOG, follow, followed, last_lines
 from orchestrator.folder.owners import is_here, running_owner
@@ -80,7 +81,7 @@ def test_a_log_is_followed_from_its_last_lines_to_what_is_written_before_the_end
 
 def test_options_come_through_a_command_line_unchanged() -> None:
     options = {"task": "rte", "steps": "30", "deterministic": "yes", "reuse": None, "eval_every": "3"}
-    arguments = detaching.as_arguments({**options, "rerun": None}, resume=True, quiet=False)
+    arguments = as_arguments({**options, "rerun": None}, resume=True, quiet=False)
     assert arguments == ["--task", "rte", "--steps", "30", "--deterministic", "--eval-every", "3", "--resume"]
 
 

@@ -19,6 +19,11 @@ def task_names() -> list[str]:
     return list(TASKS)
 
 
+def is_registered(name: str) -> bool:
+    """Whether a registered task has that name or alias."""
+    return name in TASKS or name in _ALIASES
+
+
 def get_task(name: str | Path) -> Task:
     """The task of a name, of an alias, or of a task file (see `own.load_task_file`).
 
