@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from orchestrator.command_lines import as_arguments
 from orchestrator.commands.compare import compare
+from orchestrator.commands.predict import predict
 from orchestrator.commands.replay import replay
 from orchestrator.commands.report import report
 from orchestrator.commands.verify import verify
@@ -153,6 +153,7 @@ app.command(name="resume")(resume)
 app.command(name="report")(report)
 app.command(name="compare")(compare)
 app.command(name="replay")(replay)
+app.command(name="predict")(predict)
 app.command(name="verify")(verify)
 app.command(name="watch")(watch)
 app.command(name="stop")(stop)
@@ -172,24 +173,6 @@ def list_choices() -> None:
         "spaces": space_names(),
     }.items():
         print(f"{title:10} {', '.join(names)}")
-
-
-@app.command()
-def predict(
-    adapter: Annotated[Path, typer.Argument(help="folder of an adapter, e.g. runs/NAME/best_adapter")],
-    inputs: Annotated[list[str], typer.Argument(help="texts to answer")],
-) -> None:
-    """Answer texts with a search's adapter, one line each."""
-
-    def run() -> int:
-        quieten()
-        from trials import load_adapter
-
-        for answer in load_adapter(adapter).predict(inputs):
-            print(answer)
-        return 0
-
-    with_messages(run)
 
 
 def start(

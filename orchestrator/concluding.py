@@ -46,11 +46,14 @@ def conclude(
     test: Callable[[dict[str, bytes]], dict[str, Any]],
 ) -> int:
     """Choose the winner by validation, test it once, write everything down."""
+    from trials.adapters import name_backbone  # torch is not needed before
+
     choice = choose_winner(record)
     if choice.winner is not None:
         folder = files.folder / ADAPTER
         place = checkpoints_of(plan)
         write_files(folder, adapter_files(place, choice.winner.number))
+        name_backbone(folder, plan.spec.backbone)  # it may have moved since the adapter was written
         record.adapter = str(folder)
         tested = [test_of(t, record.metric, test(adapter_files(place, t.number))) for t in choice.seeds]
         record.test, record.seed_tests = tested[0], tested[1:]

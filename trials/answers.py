@@ -46,6 +46,16 @@ class AnswerTree:
             return None
         return [(self._node[tokens[:n]], token) for n, token in enumerate(tokens)]
 
+    @classmethod
+    def small(cls, labels: Iterable[Sequence[int]]) -> list[AnswerTree]:
+        """Trees that hold all labels, in their order, each small enough to be computed whole where that can be."""
+        parts: list[list[Sequence[int]]] = [[]]
+        for label in labels:
+            if parts[-1] and not cls([*parts[-1], label]).worthwhile:
+                parts.append([])
+            parts[-1].append(label)
+        return [cls(part) for part in parts]
+
     def followed(self, choices: Sequence[int]) -> tuple[int, ...] | None:
         """The label that greedy decoding gives, or None where it leaves the tree.
 

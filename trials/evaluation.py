@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -57,6 +57,45 @@ def answers(
     return _answered(backbone, methods, sources, max_new_tokens, labels, cost)[0]
 
 
+def answers_and_likelihoods(
+    backbone: Backbone,
+    method: Method,
+    sources: Sequence[Any],
+    max_new_tokens: int,
+    labels: Sequence[Sequence[int]],
+    cost: PassCost | None = None,
+) -> tuple[list[str], np.ndarray]:
+    """A method's greedy answers, and how likely each label is after each source.
+
+    Returns:
+        The answers, and logarithms of the labels' probabilities in nats, float64, shape (rows, labels): sums over a
+        label's tokens, its end included.
+    """
+    cost = cost or PassCost(grain=backbone.grain)
+    tree = _tree(labels, max_new_tokens)
+    whole = bool(tree.labels)
+    found = [] if whole else answers(backbone, [method], sources, max_new_tokens, labels, cost)[0]
+    parts = []
+    with changes_of(backbone, method).applied() if method.INNER else nullcontext():
+        for part in [tree] if whole else AnswerTree.small(labels):
+            nodes = part.tokens if backbone.embeds_answers else []
+            rows = [np.asarray([*source, *nodes]) for source in sources]
+            answering = _Answering(backbone, [method], rows, len(nodes), part, max_new_tokens, cost, ())
+            answering.likelihoods = {}
+            if whole:
+                found = answering.run()[0]
+            else:
+                answering.look()
+            parts.append(np.array([answering.likelihoods[0, row] for row in range(len(sources))]))
+    return found, np.concatenate(parts, axis=1)
+
+
+def _tree(labels: Sequence[Sequence[int]], max_new_tokens: int) -> AnswerTree:
+    """The tree of the labels; one without any where it would be more work than decoding token by token."""
+    tree = AnswerTree(labels)
+    return tree if tree.worthwhile and max(map(len, tree.labels)) <= max_new_tokens else AnswerTree([])
+
+
 def _answered(
     backbone: Backbone,
     methods: Sequence[Method],
@@ -68,8 +107,7 @@ def _answered(
 ) -> tuple[list[list[str]], list[float | None]]:
     """Each method's answers and, where the tree holds all ``targets``, its mean loss of a target token."""
     cost = cost or PassCost(grain=backbone.grain)
-    tree = AnswerTree(labels)
-    tree = tree if tree.worthwhile and max(map(len, tree.labels)) <= max_new_tokens else AnswerTree([])
+    tree = _tree(labels, max_new_tokens)
     nodes = tree.tokens if backbone.embeds_answers else []
     rows = [np.asarray([*source, *nodes]) for source in sources]
     tokens = len(np.unique(np.concatenate(rows))) if rows else 0
@@ -116,7 +154,12 @@ class _Answering:
         rows: source tokens, and behind them the tree's nodes where answers are embedded.
         nodes: how many those are.
         targets: token ids of the rows' right answers, for `losses`; may be empty.
+
+    Attributes:
+        likelihoods: of each label of the tree by method and row, as they are computed; None: they are not asked for.
     """
+
+    likelihoods: dict[tuple[int, int], list[float]] | None = None
 
     def __init__(
         self,
@@ -150,17 +193,31 @@ class _Answering:
     @torch.no_grad()
     def run(self) -> list[list[str]]:
         """Answers by method and row."""
-        pairs = [(k, i) for k in range(len(self.methods)) for i in range(len(self.rows))]
-        lengths = [self.methods[k].prompt_length + len(self.rows[i]) for k, i in pairs]
+        pairs = self._pairs
         tokens: dict[tuple[int, int], Sequence[int]] = {}
         unread = pairs  # to be read, or read again, and answered token by token
         if self.tree.labels:
-            parts = ([pairs[place] for place in places] for places in passes(lengths, self.cost))
-            unread = [pair for part in parts for pair in self._follow(part, tokens)]
+            unread = [pair for part in self._parts() for pair in self._follow(part, tokens)]
         for k in sorted({k for k, _ in unread}):
             self._decode(k, [i for other, i in unread if other == k], tokens)
         texts = self.backbone.text([tokens[pair] for pair in pairs])
         return [texts[k * len(self.rows) : (k + 1) * len(self.rows)] for k in range(len(self.methods))]
+
+    @torch.no_grad()
+    def look(self) -> None:
+        """Compute `likelihoods` alone, where the tree does not hold all labels."""
+        for part in self._parts():
+            self._note_likelihoods(part, self.backbone.tree_logits(self._inputs(part, self.nodes), self.tree)[0])
+
+    @property
+    def _pairs(self) -> list[tuple[int, int]]:
+        return [(k, i) for k in range(len(self.methods)) for i in range(len(self.rows))]
+
+    def _parts(self) -> Iterator[list[tuple[int, int]]]:
+        """The pairs of each pass over the tree."""
+        pairs = self._pairs
+        lengths = [self.methods[k].prompt_length + len(self.rows[i]) for k, i in pairs]
+        return ([pairs[place] for place in places] for places in passes(lengths, self.cost))
 
     def _follow(
         self, pairs: Sequence[tuple[int, int]], tokens: dict[tuple[int, int], Any]
@@ -169,6 +226,8 @@ class _Answering:
         logits, decode = self.backbone.tree_logits(self._inputs(pairs, self.nodes), self.tree)
         if self._summed:
             self._note_losses(pairs, logits)
+        if self.likelihoods is not None:
+            self._note_likelihoods(pairs, logits)
         labels = [self.tree.followed(choices) for choices in logits.argmax(-1).tolist()]
         tokens |= {pair: label for pair, label in zip(pairs, labels, strict=True) if label is not None}
         left = [row for row, label in enumerate(labels) if label is None]
@@ -184,6 +243,14 @@ class _Answering:
         losses = torch.nn.functional.cross_entropy(logits[rows, nodes], tokens, reduction="none")
         for k, loss in zip(owners, losses.tolist(), strict=True):  # in this order on every device
             self._summed[k] += loss
+
+    def _note_likelihoods(self, pairs: Sequence[tuple[int, int]], logits: Tensor) -> None:
+        steps = [(n, *step) for n, label in enumerate(self.tree.labels) for step in self.tree.path(label) or ()]
+        owners, nodes, tokens = map(self.backbone.numbers, zip(*steps, strict=True))
+        taken = (logits[:, nodes, tokens] - logits.logsumexp(-1)[:, nodes]).double()
+        found = taken.new_zeros(len(pairs), len(self.tree.labels)).index_add_(1, owners, taken)
+        assert self.likelihoods is not None
+        self.likelihoods |= zip(pairs, found.tolist(), strict=True)
 
     def _inputs(self, pairs: Sequence[tuple[int, int]], nodes: int) -> Inputs:
         """Rows of a pass, with so many of the tree's nodes behind each source."""

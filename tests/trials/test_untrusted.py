@@ -16,7 +16,7 @@ from trials.adapters import CONFIG, WEIGHTS, describe_adapter, load_adapter, sav
 from trials.backbone_facts import from_hub, load_tokenizer
 from trials.backbones import load_backbone
 from trials.checkpoints import TENSORS, restore_trial, save_trial
-from trials.errors import BackboneError
+from trials.errors import BackboneError, UserError
 from trials.tasks import get_task
 
 
@@ -97,10 +97,10 @@ def test_a_pickle_in_place_of_an_adapter_is_not_run(t5_folder: Path, tmp_path: P
     save_adapter(folder, made.method.state_dict(), describe_adapter(made.config, get_task("debsec"), backbone, 64, 2))
     assert load_adapter(folder, backbone).description["peft_type"] == "PROMPT_TUNING"
     (folder / WEIGHTS).write_bytes(pickle.dumps(Trap(sprung)))
-    with pytest.raises(SafetensorError):
+    with pytest.raises(UserError, match="damaged"):
         load_adapter(folder, backbone)
     (folder / CONFIG).write_bytes(pickle.dumps(Trap(sprung)))
-    with pytest.raises(ValueError):
+    with pytest.raises(UserError, match="damaged"):
         load_adapter(folder, backbone)
     assert not sprung.exists()
 

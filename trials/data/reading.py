@@ -39,21 +39,42 @@ def read_table(
     Raises:
         DataError: no such file, unknown format, malformed, truncated, not UTF-8, or a column is missing.
     """
+    columns = list(dict.fromkeys([*text_columns, label_column]))
+    return _read(path, columns, text_columns, tsv_quoting, whole=False)
+
+
+def read_whole(path: Path, text_columns: Sequence[str], tsv_quoting: TsvQuoting | None = None) -> pa.Table:
+    """All columns of a file as they stand in it; see `read_table`."""
+    return _read(path, list(text_columns), text_columns, tsv_quoting, whole=True)
+
+
+def _read(
+    path: Path, columns: list[str], text_columns: Sequence[str], tsv_quoting: TsvQuoting | None, *, whole: bool
+) -> pa.Table:
+    """The columns asked for, or with `whole` all, after a look whether those asked for are there."""
     form = format_of(path)
     _check_file(path)
     if form is None:
         raise DataError(unknown_format(path))
-    columns = list(dict.fromkeys([*text_columns, label_column]))
     try:
         if form == "parquet":
-            return _select(path, pa.parquet.ParquetFile(path), columns)
+            file = pa.parquet.ParquetFile(path)
+            table = _select(path, file, columns)
+            return file.read() if whole else table
         source = pa.BufferReader(unpacked(path)) if is_compressed(path) else pa.OSFile(str(path))
         if form == "jsonl":
-            return _select(path, _read_jsonl(source, text_columns), columns)
+            read = _read_jsonl(source, text_columns)
+            table = _select(path, read, columns)
+            return read if whole else table
         quoted = is_quoted(path, tsv_quoting)
         if quoted and (problem := broken_quote(path)):
             raise DataError(f"{path}: {problem}; {_QUOTES}")
-        table = _select(path, _read_csv(source, columns, "\t" if form == "tsv" else ",", quoted), columns)
+        delimiter = "\t" if form == "tsv" else ","
+        read = _read_csv(source, columns, delimiter, quoted)
+        table = _select(path, read, columns)
+        if whole:  # once more, now that the names of all columns are known: each is to come as text
+            source.seek(0)
+            table = _read_csv(source, read.column_names, delimiter, quoted)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(_explain(path, form, error)) from error
     if not quoted and tsv_quoting is None:

@@ -1,0 +1,94 @@
+"""Rows with their predictions, as a file or on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trials.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from trials.predictions import Prediction
+
+FORMS = ("csv", "jsonl", "parquet")
+ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+ADDED = ("prediction", "probability")
+"""Columns that are added: the label as the user's data spell it, and its probability; null where there is none."""
+
+
+def form_of(asked: str | None, output: Path | None, problems: list[str]) -> str | None:
+    """The format to write: as asked for, else by the name of the file; None where neither says.
+
+    Args:
+        problems: gets a sentence where the name says none that is written.
+    """
+    if asked is not None or output is None:
+        return asked
+    if output.suffix.lower() not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        problems.append(f"--output {output}: its ending says no format that is written ({known}); add --format")
+    if not output.absolute().parent.is_dir():
+        problems.append(f"--output {output}: there is no folder {output.absolute().parent}")
+    return ENDINGS.get(output.suffix.lower())
+
+
+def with_predictions(table: pa.Table, predictions: Sequence[Prediction | None], where: str) -> pa.Table:
+    """The rows' own columns, and `ADDED`.
+
+    Raises:
+        UserError: the rows have such a column already.
+    """
+    import pyarrow as pa
+
+    if taken := [name for name in ADDED if name in table.column_names]:
+        raise UserError([f"{where}: has a column '{name}', which is to be added; rename it" for name in taken])
+    labels = [None if one is None else one.label for one in predictions]
+    probabilities = [None if one is None else one.probability for one in predictions]
+    for name, values in zip(ADDED, (pa.array(labels, pa.string()), pa.array(probabilities, pa.float64())), strict=True):
+        table = table.append_column(name, values)
+    return table
+
+
+def written(content: bytes | pa.Table, output: Path | None, form: str = "csv") -> None:
+    """Write rows (or bytes, as they are) to a file, in one step, or to standard output.
+
+    Raises:
+        UserError: the file cannot be written, or the format cannot hold a column.
+    """
+    made = content if isinstance(content, bytes) else as_bytes(content, form)
+    if output is None:
+        sys.stdout.buffer.write(made)  # UTF-8, whatever the terminal's encoding
+        sys.stdout.buffer.flush()
+        return
+    half = output.with_name(f".{output.name}.tmp")
+    try:
+        half.write_bytes(made)
+        half.replace(output)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise UserError([f"--output {output}: cannot be written ({error.strerror})"]) from error
+
+
+def as_bytes(table: pa.Table, form: str) -> bytes:
+    """A table in one of `FORMS`."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    if form == "jsonl":
+        lines = (json.dumps(row, ensure_ascii=False, default=str) for row in table.to_pylist())
+        return "".join(text + "\n" for text in lines).encode()
+    sink = pa.BufferOutputStream()
+    try:
+        if form == "parquet":
+            pa.parquet.write_table(table, sink)
+        else:
+            pa.csv.write_csv(table, sink)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UserError([f"--format {form}: cannot hold these columns ({error}); take jsonl or parquet"]) from error
+    return sink.getvalue().to_pybytes()

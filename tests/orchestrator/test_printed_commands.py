@@ -1,0 +1,157 @@
+"""Every command that a search prints runs as printed, from another folder with a blank in its name."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from trials.backbone_facts import EMBEDDED
+
+pytestmark = pytest.mark.slow
+
+SPACE = """
+about: two configurations of a few steps
+settings: {steps: 60, eval_every: 4, batch_size: 4, warmup_steps: 1}
+grids: {adept: {prompt_lr: [0.1, 0.3], mlp_lr: 1e-2, prompt_length: 4, bottleneck: 2}}
+"""
+
+
+def make(folder: Path) -> None:
+    """A task of two columns with its space and a backbone of its own, all in folders with blanks."""
+    files = {split: f"{split} rows.csv" for split in ("train", "validation", "test")}
+    (folder / "my task").mkdir(parents=True)
+    for first, file in enumerate(files.values()):
+        rows = [[f"{kind} {first * 8 + i}", "text", kind] for i in range(8) for kind in ("game", "mail")]
+        with (folder / "my task" / file).open("w") as stream:
+            csv.writer(stream).writerows([["subject", "body", "kind"], *rows])
+    task = {"name": "toy", "template": "{subject}: {body}", "label_column": "kind", "files": files}
+    (folder / "my task" / "toy.yaml").write_text(json.dumps(task))
+    (folder / "space.yaml").write_text(SPACE)
+    shutil.copytree(EMBEDDED / "t5-nano", folder / "my t5")
+
+
+class Shell:
+    """A user's shell in a folder of its own."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        own = {"PATH": path, "RAY_ADDRESS": "local", "RAY_AUTH_MODE": "disabled", "ADEPT_CACHE": str(cache)}
+        self.environment = {**os.environ, **own, "HF_HUB_OFFLINE": "1"}
+
+    def started(self, command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, command: str, code: int = 0) -> str:
+        output, _ = (process := self.started(command)).communicate(timeout=300)
+        assert process.returncode == code and "Traceback" not in output, f"{command}\n{output}"
+        return output
+
+    def interrupted(self, command: str) -> str:
+        """What a search prints that gets Ctrl-C after its first report."""
+        process, seen = self.started(command), ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen += line
+            if "new best" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        seen += process.communicate(timeout=300)[0]
+        assert process.returncode == 130 and "Traceback" not in seen, seen
+        return seen
+
+
+def printed(output: str, program: str = "adept-search") -> str:
+    """The command of a program in a text, which ends with its line."""
+    found = re.search(rf"{re.escape(program)} [^\n]*", output)
+    assert found, output
+    return found[0]
+
+
+@contextmanager
+def interface(shell: Shell, command: str) -> Iterator[str]:
+    """The address of MLflow's interface by its printed command, on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    process = shell.started(f"{command} --port {port} --workers 1")
+    try:
+        end = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                    break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < end, command
+                time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_every_printed_command_runs_elsewhere_and_after_a_move(tmp_path: Path) -> None:
+    home, cache = tmp_path / "my work", tmp_path / "cache"
+    make(home)
+    at_home, elsewhere = Shell(home / "cwd", cache), Shell(tmp_path / "another place", cache)
+    search = "adept-search search --task '../my task/toy.yaml' --backbone '../my t5' --space ../space.yaml"
+    said = at_home.interrupted(f"{search} --output '../my runs' --max-concurrent 1")
+    name = next(path.name for path in (home / "my runs").iterdir() if path.is_dir())
+    assert name.startswith("toy-adept-my-t5-")
+
+    # A search goes on by the command that it printed, and then from where everything has been moved to.
+    said = elsewhere.interrupted(printed(said))
+    assert f"Resuming {name}" in said
+    moved = tmp_path / "moved here"
+    home.rename(moved)
+    refused = elsewhere.run(printed(said.rpartition("Go on")[2]), code=2)
+    assert "there is no such search" in refused
+    way_on = f"adept-search resume {name} --output {shlex.quote(str(moved / 'my runs'))}"
+    refused = elsewhere.run(way_on, code=2)
+    assert all(f"--{key}: " in refused for key in ("task", "backbone", "space"))
+    places = {"--task": "my task/toy.yaml", "--backbone": "my t5", "--space": "space.yaml"}
+    words = [word for key, place in places.items() for word in (key, str(moved / place))]
+    words += ["--tracking-uri", f"sqlite:///{moved / 'cwd' / 'mlflow.db'}"]
+    finished = elsewhere.run(f"{way_on} {shlex.join(words)}")
+    assert f"Resuming {name}" in finished and "Winner" in finished
+
+    # Whatever the finished search prints, on the terminal and in its files.
+    folder = moved / "my runs" / name
+    summary = (folder / "summary.md").read_text()
+    call = re.search(r"from trials import load_adapter; [^`]*", summary)
+    assert call and "'subject'" in call[0]
+    elsewhere.run(shlex.join([sys.executable, "-c", call[0]]))
+    with interface(elsewhere, printed(finished, "mlflow ui").partition(", then open")[0]):
+        pass
+    record = json.loads((folder / "search.json").read_text())
+    again = elsewhere.run(record["provenance"]["command"])
+    assert f"search {name} is finished" in again and "Winner" in again
+    at_end = elsewhere.run(f"adept-search watch {name} --output {shlex.quote(str(folder.parent))}")
+    assert "Winner" in elsewhere.run(printed(at_end.rpartition("\nsearch ")[2]))
+    output = ["--output", str(folder.parent)]
+    assert "verified" in elsewhere.run(shlex.join(["adept-search", "verify", f"{name}/1", *output]))
+    elsewhere.run(shlex.join(["adept-search", "report", "--runs", str(folder.parent)]))
