@@ -32,7 +32,7 @@ def verify(
 ) -> None:
     """Verify: train one trial alone again, from what is recorded of it; exit code 0 if its scores come again, else 1.
 
-    Own tasks, spaces and data are looked for where the search found them: give the command in the same folder.
+    Own tasks, spaces and data are looked for where the search found them.
     """
     with_messages(lambda: run(trial, tracking_uri, output or default_output()))
 

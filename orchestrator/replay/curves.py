@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.command_lines import command_line
 from orchestrator.records import SearchRecord, TrialRecord
 from trials.errors import UserError
 
@@ -165,7 +166,12 @@ def read_curves(path: str | os.PathLike[str]) -> list[Grid]:
 
     path = Path(path)
     if not path.is_file():
-        raise UserError([f"{path}: there is no such file of curves; `adept-search replay --record` makes one"])
+        raise UserError(
+            [
+                f"{path}: there is no such file of curves. `{command_line('replay', path.absolute())} --record FOLDER` "
+                "makes it from the folder of a search"
+            ]
+        )
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:

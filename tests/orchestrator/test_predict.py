@@ -20,6 +20,7 @@ from orchestrator.cli import app
 from trials import Engine, TrialConfig, get_task, load_adapter, load_backbone, prepare
 from trials.adapters import CONFIG
 from trials.backbone_facts import EMBEDDED
+from trials.engine import EngineSettings
 from trials.errors import UserError
 
 ROWS = 24
@@ -50,7 +51,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data = prepare(get_task("tickets.yaml"), backbone.tokenizer, architecture=backbone.facts.architecture,
                        cache_dir=home / "cache")  # fmt: skip
     torch.set_num_threads(1)
-    engine = Engine(backbone, data)
+    engine = Engine(backbone, data, EngineSettings(deterministic=True))  # needs no measuring of the device
     shape = {"prompt_lr": 0.3, "mlp_lr": 0.01, "prompt_length": 4, "bottleneck": 2}
     engine.start("a", TrialConfig("adept", shape, steps=30, eval_every=10, batch_size=8, warmup_steps=2))
     reports = [engine.next_report("a") for _ in range(3)]
