@@ -43,8 +43,8 @@ def resumed_options(options: Options) -> Options:
     # The folder may have moved, so where it was found is where it is.
     merged: Options = {**before, **given, "output": absolute(output)}
     problems = [
-        f"{flag(key)} {shown_argument(value)}: search {name} was started with {shown_argument(str(before[key]))}; leave it "
-        "out, or start another search under another --name"
+        f"{flag(key)} {shown_argument(value)}: search {name} was started with {shown_argument(str(before[key]))}; "
+        "leave it out, or start another search under another --name"
         for key, value in given.items()
         if key not in PLACES and before.get(key) not in (None, value)
     ]
