@@ -17,7 +17,7 @@ from orchestrator.secrecy import shown_argument
 from orchestrator.settings import default_output, default_storage, flag
 from orchestrator.storage.storing import take_up_by_name
 from orchestrator.summarizer.sources import RECORD
-from orchestrator.tracking.uris import URI_VARIABLE
+from orchestrator.tracking.uris import URI_VARIABLE, sqlite_file
 from trials.errors import UserError
 
 
@@ -56,6 +56,14 @@ def resumed_options(options: Options) -> Options:
                 f"--tracking-uri: search {name} was told to {shown}, whose password is not kept; set {URI_VARIABLE} to "
                 "the whole URI, as when it was started"
             )
+    database = sqlite_file(merged.get("tracking_uri") or "")
+    if database is not None and not database.exists() and "tracking_uri" not in given:
+        lost = f"MLflow's database of search {name} was {database}, which is not there"
+        if merged.get("storage"):  # taken up on another host: the database was lost with its disk
+            print(f"note: {lost}; another is used, and --tracking-uri names one", file=sys.stderr)
+            merged["tracking_uri"] = None
+        else:
+            problems.append(f"--tracking-uri: {lost}; give its new place, or sqlite:///FILE of a new one")
     if problems:
         raise UserError(problems)
     return merged

@@ -140,7 +140,7 @@ def run_alone(
             code = train_and_test(plan, files, record, tracker, said, lock, rerun=rerun, quiet=quiet, debug=debug)
         undelivered = tracker.close()
     if undelivered:
-        console.print(not_told(plan, undelivered))
+        console.print(not_told(plan, undelivered), soft_wrap=True)
     return code
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.folder.layout import OPTIONS, find_search
+from orchestrator.places import gone, resolved
 from orchestrator.planning import make_plan
 from orchestrator.plans import EngineSpec
 from orchestrator.provenance import describe_hardware
@@ -93,20 +94,25 @@ class Compared:
         return ((name, value) for name, value in self.before.items() if not name.startswith(_NOT_COMPARED))
 
 
-def from_folder(name: str, number: int, output: Path) -> Recorded:
+def from_folder(name: str, number: int, output: Path, places: Mapping[str, str | None]) -> Recorded:
     """A trial of a search whose folder is at hand.
+
+    Args:
+        places: options of what has moved since (`orchestrator.places`).
 
     Raises:
         UserError: no such search or trial. RecordError: the record cannot be read.
     """
     folder = find_search(name, output)
-    return _recorded(
-        SearchRecord.load(folder / RECORD), number, json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
-    )
+    options = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+    return _recorded(SearchRecord.load(folder / RECORD), number, options, places)
 
 
-def from_store(run_id: str, tracking_uri: str | None) -> Recorded:
+def from_store(run_id: str, tracking_uri: str | None, places: Mapping[str, str | None]) -> Recorded:
     """A trial by its run in the tracking store.
+
+    Args:
+        places: as in `from_folder`.
 
     Raises:
         UserError: no such run, or one that is no trial. TrackingError: the store cannot be read.
@@ -129,10 +135,12 @@ def from_store(run_id: str, tracking_uri: str | None) -> Recorded:
     options = parent.data.tags.get("options")
     if options is None:
         raise UserError([f"run {run_id}: its search's run has no tag 'options', so it can't be trained again"])
-    return _recorded(record_of(client, parent), int(tags["trial"]), json.loads(options))
+    return _recorded(record_of(client, parent), int(tags["trial"]), json.loads(options), places)
 
 
-def _recorded(record: SearchRecord, number: int, options: Mapping[str, Any]) -> Recorded:
+def _recorded(
+    record: SearchRecord, number: int, options: Mapping[str, Any], places: Mapping[str, str | None]
+) -> Recorded:
     trial = next((trial for trial in record.trials if trial.number == number), None)
     if trial is None:
         known = ", ".join(str(trial.number) for trial in record.trials)
@@ -147,6 +155,9 @@ def _recorded(record: SearchRecord, number: int, options: Mapping[str, Any]) -> 
                 f"{TRAINER_REVISION}, which gives other numbers: verify it with the version that trained it"
             ]
         )
+    options = {**options, **{key: value for key, value in resolved(places).items() if value is not None}}
+    if problems := gone(options, record.name):
+        raise UserError(problems)
     settings, problems = read_settings({k: v for k, v in options.items() if k not in NOT_ASKED} | {"storage": ""})
     plan = make_plan(settings, problems)
     config = plan.trial(number, trial.configuration, trial.seed).config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,15 +30,20 @@ def verify(
     output: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="folder of the results [$ADEPT_OUTPUT, else runs]")
     ] = None,
+    task: Annotated[str | None, typer.Option(metavar="FILE", help="the task file, where it has moved")] = None,
+    backbone: Annotated[str | None, typer.Option(metavar="FOLDER", help="the backbone, where it has moved")] = None,
+    space: Annotated[str | None, typer.Option(metavar="FILE", help="the search space, where it has moved")] = None,
+    data_dir: Annotated[str | None, typer.Option(metavar="FOLDER", help="the data, where they have moved")] = None,
 ) -> None:
     """Verify: train one trial alone again, from what is recorded of it; exit code 0 if its scores come again, else 1.
 
-    Own tasks, spaces and data are looked for where the search found them.
+    Own tasks, spaces and data are looked for where the search found them, or where these options say.
     """
-    with_messages(lambda: run(trial, tracking_uri, output or default_output()))
+    places = {"task": task, "backbone": backbone, "space": space, "data_dir": data_dir}
+    with_messages(lambda: run(trial, tracking_uri, output or default_output(), places))
 
 
-def run(trial: str, tracking_uri: str | None, output: Path) -> int:
+def run(trial: str, tracking_uri: str | None, output: Path, places: Mapping[str, str | None]) -> int:
     """Find, train, compare, say; the exit code."""
     from orchestrator.quiet import silence_libraries
 
@@ -47,8 +53,8 @@ def run(trial: str, tracking_uri: str | None, output: Path) -> int:
     name, slash, number = trial.rpartition("/")
     if slash and not number.isdecimal():
         raise UserError([f"{trial}: after the search's name comes the number of a trial, e.g. {name}/3"])
-    found_there = verifying.from_folder(name, int(number), output) if slash else None
-    recorded = found_there or verifying.from_store(trial, tracking_uri)
+    found_there = verifying.from_folder(name, int(number), output, places) if slash else None
+    recorded = found_there or verifying.from_store(trial, tracking_uri, places)
     console = PlainConsole(width=None if sys.stdout.isatty() else 120)
     about = f"trial {recorded.trial.number} of {recorded.record.name}, seed {recorded.trial.seed}"
     console.print(f"training {about}, alone, up to step {recorded.trial.step:,}")

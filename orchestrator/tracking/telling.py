@@ -99,7 +99,8 @@ def tell_the_rest(
             tell_trials(plan, record, tracker, console, storage)
             tell_end(plan, record, tracker, artifacts)
         undelivered = tracker.close()
-    console.print("MLflow has been told what it had missed" if not undelivered else not_told(plan, undelivered))
+    told = "MLflow has been told what it had missed" if not undelivered else not_told(plan, undelivered)
+    console.print(told, soft_wrap=True)
 
 
 def tell_trials(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console, storage: Folder) -> None:

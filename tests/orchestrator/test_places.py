@@ -71,6 +71,7 @@ def test_what_an_environment_decides_is_kept_but_for_secrets(here: Path, monkeyp
 def begun(folder: Path, **given: str | None) -> None:
     (folder / "mine").mkdir(parents=True)
     write_twice(folder / "mine" / OPTIONS, kept(options(name="mine", **given)))
+    Path("mlflow.db").touch()
 
 
 def test_a_search_is_taken_up_from_elsewhere(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,13 +88,14 @@ def test_a_search_is_taken_up_from_elsewhere(here: Path, tmp_path: Path, monkeyp
     there = tmp_path / "moved"
     with pytest.raises(UserError) as error:
         resumed_options(options(name="mine", output=str(there / "runs")))
-    assert [problem.partition(":")[0] for problem in error.value.problems] == ["--task", "--data-dir"]
+    assert [problem.partition(":")[0] for problem in error.value.problems] == ["--task", "--data-dir", "--tracking-uri"]
     monkeypatch.chdir(there)
-    found = resumed_options(options(name="mine", task="task.yaml", data_dir="data"))
+    places = {"task": "task.yaml", "data_dir": "data", "tracking_uri": "sqlite:///mlflow.db"}
+    found = resumed_options(options(name="mine", **places))
     assert (found["task"], found["data_dir"]) == (str(there / "task.yaml"), str(there / "data"))
     assert found["output"] == str(there / "runs")
     with pytest.raises(UserError, match="was started with 8"):
-        resumed_options(options(name="mine", task="task.yaml", data_dir="data", steps="9"))
+        resumed_options(options(name="mine", **places, steps="9"))
 
 
 def test_a_store_with_a_password_is_asked_for_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,8 +108,10 @@ def test_a_store_with_a_password_is_asked_for_again(here: Path, monkeypatch: pyt
         resumed_options(options(name="mine"))
     # One of before, which kept what was typed: where the record says, not a new database in this folder.
     write_twice(here / "runs" / "mine" / OPTIONS, options(name="mine", task="debsec"))
-    (here / "runs" / "mine" / "search.json").write_text(json.dumps({"tracking_uri": "sqlite:////old/mlflow.db"}))
-    assert resumed_options(options(name="mine"))["tracking_uri"] == "sqlite:////old/mlflow.db"
+    before = f"sqlite:///{here}/old.db"
+    (here / "runs" / "mine" / "search.json").write_text(json.dumps({"tracking_uri": before}))
+    (here / "old.db").touch()
+    assert resumed_options(options(name="mine"))["tracking_uri"] == before
 
 
 def test_a_backbone_that_moved_is_known_by_its_weights(here: Path) -> None:

@@ -152,7 +152,7 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(folder: Path) -> N
     wait_for(process, "new best")
     process.send_signal(signal.SIGINT)
     output = finish(process, code=130)
-    assert "Go on with the same command, or: adept-search search --resume --name toy" in output
+    assert f"Go on with the same command, or: adept-search resume toy --output {folder / 'runs'}" in output
     _, parent, trials = runs(folder)
     assert {run.info.status for run in [parent, *trials.values()]} <= {"KILLED", "FINISHED"}
     finish(start(folder, steps=60))
