@@ -143,7 +143,7 @@ class Adapter:
         found: list[Prediction] = []
         for first in range(0, len(rows), ROWS):
             texts = [render(template, row) for row in rows[first : first + ROWS]]
-            sources = encode_sources(texts, tokenizer, architecture, longest)
+            sources = encode_sources(texts, tokenizer, architecture, longest, template)
             most = self.description["max_target_length"]
             told, likelihoods = answers_and_likelihoods(self.backbone, self.method, sources, most, targets)
             found += predictions(told, likelihoods, self.labels)

@@ -7,7 +7,7 @@ import pytest
 from made_data import decoder_tokenizer, made_task, nano_tokenizer, write_splits
 
 from trials.data import SEPARATOR, encode_source, encode_target, prepare
-from trials.data.tokens import encode_labels, encode_sources, tokenizer_fingerprint
+from trials.data.tokens import SourceEncoder, encode_labels, encode_sources, tokenizer_fingerprint
 from trials.errors import BackboneError, DataError, UserError
 
 LONG = " ".join(f"w{i}" for i in range(50))
@@ -120,3 +120,46 @@ def test_a_prepared_decoder_task(tmp_path: Path) -> None:
     assert targets[0].tolist() == prepared.label_token_ids["1"] == encode_target("1", tokenizer, "decoder-only")
     assert texts == ["1"]
     assert prepared.max_target_length == 2
+
+
+def chat_tokenizer() -> Any:
+    """A byte-level BPE tokenizer with the marks of a chat, as decoder-only models have them."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    marks = ["<|end|>", "<|user|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=marks, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    made.train_from_iterator(["the user ends the text < | > here"], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|end|>", extra_special_tokens=marks[1:])
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "architecture"),
+    [(nano_tokenizer, "encoder-decoder"), (decoder_tokenizer, "decoder-only"), (chat_tokenizer, "decoder-only")],
+)
+def test_a_text_that_spells_control_tokens_stays_text(tokenizer: Any, architecture: Any) -> None:
+    made = tokenizer()
+    around = encode_source("", made, architecture, 64)
+    for name in made.all_special_tokens:
+        [spelled] = SourceEncoder(made, architecture, 64).encode([f"row{name}row {name}"]).ids
+        control = set(made.all_special_ids) - {made.unk_token_id}
+        assert [i for i in spelled if i in control] == [i for i in around if i in control], name
+        assert len(spelled) > len(around) + 2
+    plain = ["row 0 : 1", "größer – ½ 日本\nb", " lead", "a <b> | c"]
+    assert SourceEncoder(made, architecture, 64)._plain(plain) == made(plain)["input_ids"]  # nothing else changes
+
+
+def test_control_tokens_of_the_template_are_meant() -> None:
+    made, template = chat_tokenizer(), "<|user|>{text}<|end|>"
+    [mark, end] = made.convert_tokens_to_ids(["<|user|>", "<|end|>"])
+    ids = encode_source("<|user|>here<|end|>", made, "decoder-only", 64, template)
+    assert ids[0] == mark
+    assert ids.count(mark) == 1
+    assert end not in encode_source("here<|end|>", made, "decoder-only", 64)
+    with pytest.raises(UserError, match="as the template does"):
+        encode_source("<|user|>he<|user|>re<|end|>", made, "decoder-only", 64, template)

@@ -9,22 +9,22 @@ from typing import Any
 
 from trials.data.cache import cached, default_cache_dir
 from trials.data.prepared import PreparedTask
+from trials.data.report import DataReport, SplitCounts, make_report
 from trials.data.rows import SPLIT_SEED, Rows, load_rows
 from trials.data.sources import Source, find_source
 from trials.data.tokens import (
     SEPARATOR,
     Architecture,
+    SourceEncoder,
     check_architecture,
     encode_labels,
-    encode_source,
-    encode_sources,
     tokenizer_fingerprint,
 )
 from trials.errors import DataError, UserError
 from trials.tasks.base import Task, label_key
 
 # Raise it when the same inputs would give other files.
-FORMAT = 1
+FORMAT = 2
 _TOKENISED_AT_ONCE = 1_000
 
 
@@ -73,6 +73,7 @@ def prepare(
         max_target_length=max(len(ids) for ids in facts["label_token_ids"].values()),
         label_token_ids=facts["label_token_ids"],
         label_counts=facts["label_counts"],
+        report=DataReport.from_dict(facts["report"]),
     )
 
 
@@ -89,6 +90,7 @@ def _fingerprint(task: Task, source: Source, tokenizer: Any, architecture: Archi
         "label_column": task.label_column,
         "labels": {label_key(value): text for value, text in task.labels.items()},
         "split": [task.split, SPLIT_SEED, task.sizes],
+        "tsv_quoting": task.tsv_quoting,
         "tokenizer": tokenizer_fingerprint(tokenizer),
         "architecture": [architecture, SEPARATOR],
         "max_source_length": length,
@@ -101,10 +103,11 @@ def _build(
 ) -> dict[str, Any]:
     """Tokenises into `folder`, one `datasets` folder a split; returns what `prepare` needs beside the rows."""
     labels: dict[str, list[int]] = {}
+    encoder: SourceEncoder | None = None
     rows: dict[str, Rows] = {}
     errors: list[UserError] = []
     try:
-        encode_source("", tokenizer, architecture, length)  # says whether the length leaves room
+        encoder = SourceEncoder(tokenizer, architecture, length, task.template)
         labels = encode_labels(task.targets, tokenizer, architecture)
     except UserError as error:
         errors.append(error)
@@ -114,30 +117,33 @@ def _build(
         errors.append(error)
     if len(errors) == 1:
         raise errors[0]
-    if errors:
+    if errors or encoder is None:
         raise DataError([problem for error in errors for problem in error.problems])
+    found = {}
     for split, chosen in rows.items():
-        _save(folder / split, chosen, labels, tokenizer, architecture, length)
+        try:
+            found[split] = _save(folder / split, chosen, labels, encoder)
+        except UserError as error:
+            raise DataError([f"task '{task.name}', {split}: {problem}" for problem in error.problems]) from error
+    report = make_report(task, found, {split: chosen.targets for split, chosen in rows.items()}, length)
     counts = {split: {text: chosen.targets.count(text) for text in labels} for split, chosen in rows.items()}
     sizes = {split: len(chosen) for split, chosen in rows.items()}
-    return {"sizes": sizes, "label_token_ids": labels, "label_counts": counts}
+    return {"sizes": sizes, "label_token_ids": labels, "label_counts": counts, "report": report.as_dict()}
 
 
-def _save(
-    folder: Path, rows: Rows, labels: dict[str, list[int]], tokenizer: Any, architecture: Architecture, length: int
-) -> None:
+def _save(folder: Path, rows: Rows, labels: dict[str, list[int]], encoder: SourceEncoder) -> SplitCounts:
     import datasets
     import pyarrow as pa
 
     ids = pa.list_(pa.int32())
-    sources = pa.chunked_array(
-        [
-            pa.array(
-                encode_sources(rows.sources[i : i + _TOKENISED_AT_ONCE], tokenizer, architecture, length), type=ids
-            )
-            for i in range(0, len(rows), _TOKENISED_AT_ONCE)
-        ]
-    )
+    counts = SplitCounts(getattr(encoder.tokenizer, "unk_token_id", None))
+    chunks = []
+    for start in range(0, len(rows), _TOKENISED_AT_ONCE):
+        texts = rows.sources[start : start + _TOKENISED_AT_ONCE]
+        encoded = encoder.encode(texts)
+        counts.add(texts, encoded)
+        chunks.append(pa.array(encoded.ids, type=ids))
+    sources = pa.chunked_array(chunks)
     numbers = datasets.List(datasets.Value("int32"))
     saved = datasets.Dataset.from_dict(
         {
@@ -154,3 +160,4 @@ def _save(
     finally:
         if not quiet:
             datasets.enable_progress_bars()
+    return counts

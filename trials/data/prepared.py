@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trials.data.report import DataReport
 from trials.data.tokens import Architecture
 from trials.tasks.base import SplitName, Task
 from trials.tasks.metrics import METRICS
@@ -82,6 +83,7 @@ class PreparedTask:
         max_target_length: tokens of the longest label's text, its end-of-sequence token included.
         label_token_ids: label's text -> target ids.
         label_counts: split -> label's text -> rows.
+        report: what is in the rows, and what is bad about it.
     """
 
     task: Task
@@ -94,6 +96,7 @@ class PreparedTask:
     max_target_length: int
     label_token_ids: dict[str, list[int]]
     label_counts: dict[str, dict[str, int]]
+    report: DataReport
     _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def split(self, name: SplitName) -> Split:

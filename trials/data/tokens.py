@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from trials.errors import BackboneError, DataError, UserError, did_you_mean
+from trials.tasks.base import template_pieces
 
 Architecture = Literal["encoder-decoder", "decoder-only"]
 ARCHITECTURES: tuple[Architecture, ...] = ("encoder-decoder", "decoder-only")
@@ -22,38 +26,127 @@ def check_architecture(architecture: str) -> None:
         raise UserError(f"architecture '{architecture}'{hint}: it is one of {', '.join(ARCHITECTURES)}")
 
 
-def encode_source(text: str, tokenizer: Any, architecture: Architecture, max_source_length: int) -> list[int]:
+def encode_source(
+    text: str, tokenizer: Any, architecture: Architecture, max_source_length: int, template: str = ""
+) -> list[int]:
     """The source ids of one text; see `encode_sources`."""
-    return encode_sources([text], tokenizer, architecture, max_source_length)[0]
+    return encode_sources([text], tokenizer, architecture, max_source_length, template)[0]
 
 
 def encode_sources(
-    texts: Sequence[str], tokenizer: Any, architecture: Architecture, max_source_length: int
+    texts: Sequence[str], tokenizer: Any, architecture: Architecture, max_source_length: int, template: str = ""
 ) -> list[list[int]]:
-    """Source ids of each text, at most `max_source_length` long, truncated on the right.
+    """Source ids of each text, at most `max_source_length` long, truncated on the right; see `SourceEncoder`."""
+    return SourceEncoder(tokenizer, architecture, max_source_length, template).encode(texts).ids
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as ids.
+
+    Attributes:
+        ids: of each text.
+        cut: whether the text was longer than there was room.
+        control: the control tokens that the text spells, beside those of the template.
+    """
+
+    ids: list[list[int]]
+    cut: list[bool]
+    control: list[list[str]]
+
+
+class SourceEncoder:
+    """Turns source texts into ids.
 
     encoder-decoder: the text's tokens and the end-of-sequence token, which truncation keeps (T5's own layout).
     decoder-only: the text's tokens (with the beginning-of-sequence token where the tokenizer adds one, without an end),
     cut so that the tokens of `SEPARATOR`, which follow, fit whole.
 
+    A text that spells a control token (`</s>`, `<pad>`) stays text: its ids are those of its characters. Control tokens
+    that the template itself holds, such as the marks of a chat, are meant.
+
     Raises:
         UserError: `max_source_length` leaves no room for a token of the text.
         BackboneError: the tokenizer has no end-of-sequence token.
     """
-    end = _end_token(tokenizer)
-    tail = [end] if architecture == "encoder-decoder" else _ids(tokenizer, [SEPARATOR], special=False)[0]
-    added = tokenizer.num_special_tokens_to_add()  # an end that the tokenizer adds is in `tail` already
-    taken = max(added, 1) if architecture == "encoder-decoder" else added + len(tail)
-    if max_source_length <= taken:
-        raise UserError(
-            f"a source length of {max_source_length} tokens leaves no room for the text: {taken} of them are taken, "
-            f"so give at least {taken + 1}"
-        )
-    encoded = []
-    for ids in _ids(tokenizer, list(texts), special=True):
-        body = ids[:-1] if ids and ids[-1] == end else ids
-        encoded.append(body[: max_source_length - len(tail)] + tail)
-    return encoded
+
+    def __init__(self, tokenizer: Any, architecture: Architecture, max_source_length: int, template: str = "") -> None:
+        self.tokenizer = tokenizer
+        self._end = _end_token(tokenizer)
+        both = architecture == "encoder-decoder"
+        self._tail = [self._end] if both else _ids(tokenizer, [SEPARATOR], special=False)[0]
+        added = tokenizer.num_special_tokens_to_add()  # an end that the tokenizer adds is in the tail already
+        taken = max(added, 1) if both else added + len(self._tail)
+        if max_source_length <= taken:
+            raise UserError(
+                f"a source length of {max_source_length} tokens leaves no room for the text: {taken} of them are "
+                f"taken, so give at least {taken + 1}"
+            )
+        self._room = max_source_length - len(self._tail)
+        self._control = control_pattern(tokenizer)
+        self._meant = len(self._control.findall("".join(literal for literal, _ in template_pieces(template))))
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """The ids of each text. Raises UserError: a text spells control tokens, and so does the template."""
+        control = [names if len(names) > self._meant else [] for names in map(self._control.findall, texts)]
+        encoded = _ids(self.tokenizer, list(texts), special=True)
+        places = [place for place, spelled in enumerate(control) if spelled]
+        if places and self._meant:
+            found = texts[places[0]]
+            raise UserError(
+                f"{len(places)} of {len(texts)} texts spell control tokens as the template does, so they cannot be "
+                f"told apart; take them out of the texts, the first is {found[:200]!r}"
+            )
+        if places:
+            plain = self._plain([texts[place] for place in places])
+            for place, ids in zip(places, plain, strict=True):
+                encoded[place] = ids
+        bodies = [ids[:-1] if ids and ids[-1] == self._end else ids for ids in encoded]
+        cut = [len(body) > self._room for body in bodies]
+        return Encoded([body[: self._room] + self._tail for body in bodies], cut, control)
+
+    def _plain(self, texts: list[str]) -> list[list[int]]:
+        """Ids of texts without a control token but for those that are put around a text."""
+        if self._deaf is None:
+            return _ids(self.tokenizer, texts, special=True, split_special_tokens=True)
+        return [encoding.ids for encoding in self._deaf.encode_batch(texts, add_special_tokens=True)]
+
+    @cached_property
+    def _deaf(self) -> Any:
+        """The tokenizer with its control tokens under names that no text has; None where it has no fast backend.
+
+        `split_special_tokens` does not do: it takes the names from the list of added tokens alone, and a Unigram model
+        (T5's) has them in its vocabulary as well.
+        """
+        from tokenizers import Tokenizer
+
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            return None
+        state = json.loads(backend.to_str()) | {"padding": None, "truncation": None}
+        names = {name: f"\uf8ff{place}\uf8ff" for place, name in enumerate(sorted(control_tokens(self.tokenizer)))}
+        for added in state["added_tokens"]:
+            added["content"] = names.get(added["content"], added["content"])
+        model = state["model"]
+        if isinstance(model["vocab"], dict):
+            model["vocab"] = {names.get(piece, piece): number for piece, number in model["vocab"].items()}
+        else:
+            model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+        if model.get("unk_token") in names:
+            model["unk_token"] = names[model["unk_token"]]
+        return Tokenizer.from_str(json.dumps(state))
+
+
+def control_tokens(tokenizer: Any) -> set[str]:
+    """The tokens that stand for no text: end, padding, unknown, sentinels, the marks of a chat."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return set(tokenizer.all_special_tokens) | {token.content for token in added.values() if token.special}
+
+
+def control_pattern(tokenizer: Any) -> re.Pattern[str]:
+    """Finds control tokens in a text; the longest name first, so that `<s>x` is not found in `<s>`."""
+    names = sorted(control_tokens(tokenizer), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, names)) or "(?!)")
 
 
 def encode_target(text: str, tokenizer: Any, architecture: Architecture) -> list[int]:
@@ -106,6 +199,8 @@ def _end_token(tokenizer: Any) -> int:
     return int(end)
 
 
-def _ids(tokenizer: Any, texts: list[str], *, special: bool) -> list[list[int]]:
+def _ids(tokenizer: Any, texts: list[str], *, special: bool, **options: Any) -> list[list[int]]:
     # verbose=False: longer than the model's maximum is no news, the caller truncates.
-    return tokenizer(texts, add_special_tokens=special, return_attention_mask=False, verbose=False)["input_ids"]
+    return tokenizer(texts, add_special_tokens=special, return_attention_mask=False, verbose=False, **options)[
+        "input_ids"
+    ]
