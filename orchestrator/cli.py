@@ -191,8 +191,10 @@ def start(
     console = PlainConsole(soft_wrap=not sys.stdout.isatty())
     if plan_only:
         from orchestrator.estimate import print_plan
+        from orchestrator.planned_data import planned_data
 
-        print_plan(plan, PlainConsole(width=None if sys.stdout.isatty() else 120))
+        quieten()
+        print_plan(plan, PlainConsole(width=None if sys.stdout.isatty() else 120), planned_data(plan))
         return 0
     if not debug:
         quieten()

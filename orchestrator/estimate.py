@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,13 +84,15 @@ def estimate(plan: Plan, device: Device) -> Estimate:
     return Estimate(device, settings.devices or device.count, seconds * plan.expected_steps / plan.steps, seconds)
 
 
-def print_plan(plan: Plan, console: Console) -> None:
-    """The trials, steps, time and cost of a search that has not started."""
+def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = ()) -> None:
+    """The trials, data, steps, time and cost of a search that has not started."""
     guess = estimate(plan, local_device())
     training, settings = plan.training, plan.settings
     console.print(trials_table(plan) if plan.trials else ranges_table(plan))
     for note in plan.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    for line in about_data:
+        console.print(line, highlight=False, soft_wrap=True)
     engines = engines_needed(guess.devices, plan.samples, plan.slots, plan.max_concurrent)
     lines = [
         f"{plan.count} trials x {training.steps:,} steps = {plan.steps:,} steps at most, {expectation(plan)}",

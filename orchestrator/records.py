@@ -151,6 +151,7 @@ class SearchRecord:
         provenance: what a reader needs to trust or repeat it (versions, commit, host).
         published: rows of the paper for this task (``summarizer.published``), as dicts.
         adapter: folder of the winner's adapter; empty where none was written.
+        data_report: what is in the rows (``trials.data.report.DataReport``); empty where nobody looked.
         tracking_uri: where MLflow keeps the runs, without a password; empty where they were not tracked.
     """
 
@@ -174,6 +175,7 @@ class SearchRecord:
     published: list[dict[str, Any]] = field(default_factory=list)
     adapter: str = ""
     tracking_uri: str = ""
+    data_report: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seed(self) -> int | None:

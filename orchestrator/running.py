@@ -30,6 +30,7 @@ from orchestrator.rerun import trials_to_rerun
 from orchestrator.reuse import take_over_equal
 from orchestrator.secrecy import shown_command
 from orchestrator.storage.storing import complete, held, take_up
+from orchestrator.summarizer.data import data_lines
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.published import comparison
 from orchestrator.summarizer.sources import STARTED
@@ -100,6 +101,9 @@ def run_search(
     if not quiet:
         announce(plan, console, record)
     data = prepare_data(plan)
+    if not quiet:
+        for line in data_lines(data.report):
+            console.print(line)
     with held(plan, say) as lock:
         record = files.previous(plan)  # another process may have ended since
         return run_alone(plan, options, files, record, data, console, lock, rerun=again, quiet=quiet, debug=debug)
@@ -133,6 +137,7 @@ def run_alone(
             record = new_record(plan, data, tracker, options)
             files.begin(plan, kept(options), record)
         else:
+            record.data_report = record.data_report or data.report.as_dict()
             go_on(plan, files, options, record)
         tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=files.begun)
         tell(tracker.said)
@@ -257,6 +262,7 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mappin
         parameters={trial.number: trial.parameters for trial in plan.trials},
         sizes={str(split): n for split, n in data.sizes.items()},
         majority=data.majority(),
+        data_report=data.report.as_dict(),
         provenance=facts,
         published=[asdict(row) for row in rows],
         tracking_uri=tracker.store.shown,

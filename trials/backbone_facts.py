@@ -268,8 +268,8 @@ def weights_fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_tokenizer(facts: Facts) -> Any:
-    """The backbone's tokenizer (transformers' fast one).
+def load_tokenizer(facts: Facts, *, local: bool = False) -> Any:
+    """The backbone's tokenizer (transformers' fast one); with `local`, only where no network is needed.
 
     Raises:
         BackboneError: there is none, or the hub cannot be reached.
@@ -277,7 +277,7 @@ def load_tokenizer(facts: Facts) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(facts.location, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(facts.location, trust_remote_code=False, local_files_only=local)
     except (OSError, ValueError) as error:
         refuse_own_code(facts.location, error)
         raise BackboneError(

@@ -110,7 +110,9 @@ def test_one_command_gives_the_table_the_adapter_and_the_experiment(folder: Path
     assert "WARNING" not in output and "Warning" not in output
     here = folder / "runs" / "toy"
     assert "| 1" in (here / "summary.md").read_text()
-    assert "read once" in (here / "report.html").read_text()
+    page = (here / "report.html").read_text()
+    assert "read once" in page and '<section id="data"' in page
+    assert "\ndata: train: " in output and record(folder)["data_report"]["splits"]["test"]["rows"] == 32
     with (here / "summary.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 4
     client, parent, trials = runs(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -88,7 +88,11 @@ class DataReport:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> DataReport:
         """What `as_dict` gave."""
-        splits = {name: SplitReport(**counts) for name, counts in facts["splits"].items()}
+        known = {one.name for one in fields(SplitReport)}  # a later version may count more
+        splits = {
+            name: SplitReport(**{key: n for key, n in counts.items() if key in known})
+            for name, counts in facts["splits"].items()
+        }
         return cls(splits, facts["labels"], facts["control"], facts["max_source_length"])
 
     def label(self, target: str) -> str:
@@ -97,18 +101,24 @@ class DataReport:
         return f"{names} ({target})" if names and names != target else target
 
     @property
-    def warnings(self) -> list[str]:
-        """One sentence for each count that is worth it, with the splits in which it is."""
-        found = []
+    def bad(self) -> dict[Rule, list[str]]:
+        """The rules that some splits break -> those splits with their counts and shares."""
+        found: dict[Rule, list[str]] = {}
         for rule in RULES:
-            bad = []
             for name, split in self.splits.items():
                 count, of = getattr(split, rule.count), getattr(split, rule.of)
                 if of and count / of > rule.above:
-                    bad.append(f"{name} {count:,} of {of:,} ({100 * count / of:.1f} %)")
-            if bad:
-                what = rule.warning.format(length=self.max_source_length, control=", ".join(self.control))
-                found.append(f"{what}: {', '.join(bad)}")
+                    shown = f"{name} {count:,} of {of:,} ({100 * count / of:.1f} %)"
+                    found.setdefault(rule, []).append(shown)
+        return found
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each count that is worth it, with the splits in which it is."""
+        found = []
+        for rule, splits in self.bad.items():
+            what = rule.warning.format(length=self.max_source_length, control=", ".join(self.control))
+            found.append(f"{what}: {', '.join(splits)}")
         for name, split in self.splits.items():
             if none := [self.label(text) for text, n in split.classes.items() if not n]:
                 found.append(f"{name} has no row of class {', '.join(none)}")

@@ -12,12 +12,14 @@ from markupsafe import Markup
 
 from orchestrator.secrecy import without_secrets
 from orchestrator.summarizer import facts, formats
+from orchestrator.summarizer.data import data_report, data_table
 from orchestrator.summarizer.finding import Finding, find
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.page import charts_space, charts_training
 from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
 from orchestrator.summarizer.page.views import LOOKS, SearchView
 from orchestrator.summarizer.statistics import interval
+from trials.data.report import DataReport
 
 _SCRIPT = re.compile(r"^(?:\S*/)?search\.py\b")  # however it was named when it ran
 
@@ -168,6 +170,17 @@ class SearchSection:
         """The paper's rows for this task."""
         table = facts.quoted_table(self.search.record)
         return table if table.rows else None
+
+    @cached_property
+    def data(self) -> DataReport | None:
+        """What is in the rows."""
+        return data_report(self.search.record)
+
+    @property
+    def data_table(self) -> facts.Table:
+        """Its counts."""
+        assert self.data is not None
+        return data_table(self.data)
 
     @property
     def provenance(self) -> list[facts.Fact]:
