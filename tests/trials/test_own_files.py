@@ -184,3 +184,11 @@ def test_a_number_that_is_none_is_no_label(tmp_path: Path) -> None:
     files = "train: train.parquet, validation: validation.parquet, test: test.parquet"
     assert "'nan' in 1 row of train.parquet (row 2; the first row is 0)" in problems_of(tmp_path, files)[0]
     assert "is nan in 1 row" in problems_of(tmp_path, files, "labels: {0: a, 1: b}\n")[0]
+
+
+def test_a_wrong_row_is_named_with_its_line(tmp_path: Path) -> None:
+    files = three(tmp_path, "csv", "text,label\na,x\nb,y\n")
+    (tmp_path / "test.csv").write_text('text,label\n"a\na",x\n,y\nc,X\n')
+    found = "\n".join(problems_of(tmp_path, files, "labels: {x: 0, y: 1}\n"))
+    assert "column 'text' is null in 1 row (1; the first row is 0; on line 4)" in found
+    assert "is 'X' in 1 row (2; the first row is 0; on line 5)" in found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from trials.tasks.base import SPLITS, Task, label_key
 SPLIT_SEED = 42
 VALIDATION_FROM_TRAIN = 1_000
 _SHOWN = 5
+Lines = Callable[[Sequence[int]], "list[int] | None"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def load_rows(task: Task, source: Source) -> dict[str, Rows]:
         rows, sound = Rows([], []), True
         for part in parts:
             try:
-                read = check_rows(part.read(task), task, part.where)
+                read = check_rows(part.read(task), task, part.where, partial(part.lines, task))
             except DataError as error:
                 problems += error.problems
                 sound = False
@@ -63,17 +65,22 @@ def load_rows(task: Task, source: Source) -> dict[str, Rows]:
     return {split: published[origin].take(chosen) for split, (origin, chosen) in places.items()}
 
 
-def check_rows(table: pa.Table, task: Task, where: str) -> Rows:
-    """The rows of one table as texts. Raises DataError: text or labels that are null, of a wrong type or value."""
+def check_rows(table: pa.Table, task: Task, where: str, lines: Lines = lambda _: None) -> Rows:
+    """The rows of one table as texts. Raises DataError: text or labels that are null, of a wrong type or value.
+
+    Args:
+        where: how a message names the table.
+        lines: of some rows, for messages; None where a row is no line.
+    """
     if table.num_rows == 0:
         raise DataError(f"{where}: no rows; a split needs at least one")
     problems: list[str] = []
     texts: dict[str, list[str]] = {}
     for name in task.columns:
-        found, values = _text_column(table.column(name), f"{where}: column '{name}'")
+        found, values = _text_column(table.column(name), f"{where}: column '{name}'", lines)
         problems += found
         texts[name] = values
-    found, targets = _label_column(table.column(task.label_column), task, where)
+    found, targets = _label_column(table.column(task.label_column), task, where, lines)
     problems += found
     if problems:
         raise DataError(problems)
@@ -81,7 +88,7 @@ def check_rows(table: pa.Table, task: Task, where: str) -> Rows:
     return Rows(sources, targets)
 
 
-def _text_column(column: pa.ChunkedArray, where: str) -> tuple[list[str], list[str]]:
+def _text_column(column: pa.ChunkedArray, where: str, lines: Lines) -> tuple[list[str], list[str]]:
     """(problems, texts) of a column that the template names."""
     column = _decoded(column)
     kind = column.type
@@ -92,10 +99,10 @@ def _text_column(column: pa.ChunkedArray, where: str) -> tuple[list[str], list[s
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        return [f"{where} is not valid UTF-8 text ({_bad_utf8(column)}); write it again as UTF-8"], []
+        return [f"{where} is not valid UTF-8 text ({_bad_utf8(column, lines)}); write it again as UTF-8"], []
     nulls = np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False))
     if len(nulls):
-        return [f"{where} is null in {_places(nulls)}; drop these rows or fill in the text"], []
+        return [f"{where} is null in {_places(nulls, lines)}; drop these rows or fill in the text"], []
     return [], column.to_pylist()
 
 
@@ -104,7 +111,7 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _bad_utf8(column: pa.ChunkedArray) -> str:
+def _bad_utf8(column: pa.ChunkedArray, lines: Lines) -> str:
     """Which rows hold bytes that are no UTF-8."""
     bad = []
     for row, value in enumerate(column.cast(pa.large_binary()).to_pylist()):
@@ -112,10 +119,10 @@ def _bad_utf8(column: pa.ChunkedArray) -> str:
             (value or b"").decode("utf-8")
         except UnicodeDecodeError:
             bad.append(row)
-    return _places(np.asarray(bad))
+    return _places(np.asarray(bad), lines)
 
 
-def _label_column(column: pa.ChunkedArray, task: Task, where: str) -> tuple[list[str], list[str]]:
+def _label_column(column: pa.ChunkedArray, task: Task, where: str, lines: Lines) -> tuple[list[str], list[str]]:
     """(problems, target texts) of the label column."""
     where = f"{where}: label column '{task.label_column}'"
     column = _decoded(column)
@@ -129,7 +136,9 @@ def _label_column(column: pa.ChunkedArray, task: Task, where: str) -> tuple[list
     allowed = ", ".join(targets)
     problems = []
     for code, value in enumerate(values):
-        rows = _places(np.flatnonzero(codes == code))
+        rows = (
+            "" if value is not None and label_key(value) in targets else _places(np.flatnonzero(codes == code), lines)
+        )
         if value is None:
             problems.append(f"{where} is null in {rows}; drop these rows or label them")
         elif label_key(value) not in targets:
@@ -144,11 +153,13 @@ def _label_column(column: pa.ChunkedArray, task: Task, where: str) -> tuple[list
     return [], [by_code[code] for code in codes]
 
 
-def _places(rows: np.ndarray) -> str:
-    """Such as "3 rows (4, 9, 11; the first row is 0)"."""
-    shown = ", ".join(str(row) for row in rows[:_SHOWN])
-    more = ", ..." if len(rows) > _SHOWN else ""
-    return f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'} ({shown}{more}; the first row is 0)"
+def _places(rows: np.ndarray, lines: Lines) -> str:
+    """Such as "3 rows (4, 9, 11; the first row is 0)", with the lines where rows are lines."""
+    first = rows[:_SHOWN].tolist()
+    shown = ", ".join(map(str, first)) + (", ..." if len(rows) > _SHOWN else "")
+    known = lines(first)
+    on = f"; on line{'s' if len(known) > 1 else ''} {', '.join(map(str, known))}" if known else ""
+    return f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'} ({shown}; the first row is 0{on})"
 
 
 def split_places(task: Task, counts: Mapping[str, int]) -> dict[str, tuple[str, list[int]]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from trials.data.reading import read_table
+from trials.data.lines import lines_of
+from trials.data.reading import is_quoted, read_table
 from trials.errors import DataError, did_you_mean
 from trials.tasks.base import Task
 
@@ -38,6 +39,10 @@ class Part:
             return self.table
         assert self.path is not None
         return read_table(self.path, task.columns, task.label_column, task.tsv_quoting)
+
+    def lines(self, task: Task, rows: Sequence[int]) -> list[int] | None:
+        """The lines on which some rows begin, from 1; None where rows are no lines."""
+        return None if self.path is None else lines_of(self.path, rows, is_quoted(self.path, task.tsv_quoting))
 
     def digest(self) -> str:
         """SHA-256 of the file, or of the table's columns. Raises OSError where the file cannot be read."""
