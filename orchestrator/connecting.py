@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._common.utils import get_default_ray_temp_dir
+from ray._common.utils import get_default_system_temp_dir
 from ray._private.node import Node
 
-from orchestrator.private_ray import keep_token_private
+from orchestrator.private_ray import keep_token_private, make_session_folder, session_folder
 from trials.errors import UserError
 
 HEAD_OF_A_CLUSTER = Path("~/ray_bootstrap_config.yaml")
@@ -46,10 +46,11 @@ def problems() -> list[str]:
     """What would keep a Ray of one's own from starting, found before anything is written or started."""
     if not _is_own():
         return []
-    folder = get_default_ray_temp_dir()
+    folder = str(session_folder())
     longest = len(os.fsencode(f"{folder}/{SOCKET.format(pid=os.getpid())}"))
     if longest > LONGEST_SOCKET:
-        most = len(os.fsencode(folder)) - (longest - LONGEST_SOCKET) - len("/ray")
+        around = len(folder) - len(get_default_system_temp_dir())
+        most = len(os.fsencode(folder)) - (longest - LONGEST_SOCKET) - around
         return [
             f"{_place(folder)} is too long for Ray, whose sockets below it would have paths of {longest} bytes; "
             f"{LONGEST_SOCKET} are allowed. Set RAY_TMPDIR to a folder of at most {most} bytes, such as /tmp"
@@ -105,20 +106,19 @@ def _start(options: dict[str, Any]) -> None:
     reasons: list[str] = []
     for _ in range(TRIES):
         try:
-            ray.init(address="local", include_dashboard=False, **options)
+            make_session_folder()
+            ray.init(address="local", include_dashboard=False, _temp_dir=str(session_folder()), **options)
             return
         except Exception as error:
             _end_half_started(error)
             if isinstance(error, OSError) and error.filename is not None:
-                raise UserError(
-                    [_unusable(get_default_ray_temp_dir(), f"{error.strerror}: {error.filename}")]
-                ) from None
+                raise UserError([_unusable(str(session_folder()), f"{error.strerror}: {error.filename}")]) from None
             reasons.append((str(error).strip() or type(error).__name__).splitlines()[0])
     raise UserError(
         [
             f"Ray did not start here, tried {TRIES} times ({reasons[-1]}). This machine may have too little time or "
             f"memory left for it: end what else runs, then give the same command again. Ray's logs are below "
-            f"{get_default_ray_temp_dir()}/session_latest/logs"
+            f"{session_folder()}/session_latest/logs"
         ]
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
+
+from ray._common.utils import get_default_system_temp_dir
 
 from trials.errors import UserError
 
@@ -57,6 +60,40 @@ def write_token(file: Path) -> None:
         pass
     finally:
         made.unlink()
+
+
+def session_folder() -> Path:
+    """Where a Ray of one's own keeps its sessions, with their logs and sockets, below a folder of this user alone.
+
+    Ray gives everybody all rights on a session's folder whenever one of its processes starts, so that another folder
+    around it must keep others out: the one for temporary files ($RAY_TMPDIR, $TMPDIR or /tmp) if it does so, else one
+    in it.
+    """
+    base = Path(get_default_system_temp_dir())
+    return (base if _is_private(base) else base / f"ray-{os.geteuid()}") / "ray"
+
+
+def make_session_folder() -> None:
+    """Make `session_folder` with what is around it.
+
+    Raises:
+        OSError: it cannot be made, or is another user's.
+    """
+    around = session_folder().parent
+    if _is_private(around):
+        return
+    around.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if around.is_symlink() or around.stat().st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "it is another user's", str(around))
+    around.chmod(0o700)
+
+
+def _is_private(folder: Path) -> bool:
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
 
 
 def hand_no_keys_on() -> None:

@@ -81,7 +81,7 @@ def test_a_ray_that_did_not_come_up_is_started_once_more(joined: list[str], monk
 def test_a_ray_that_does_not_come_up_twice_is_one_sentence(joined: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     left = failing(monkeypatch, Exception(TIMED_OUT + "\nmore"), TimeoutError("the GCS"), Exception("never raised"))
     with pytest.raises(
-        UserError, match=r"tried 2 times \(the GCS\).*the same command again.*/tmp/ray/session"
+        UserError, match=r"tried 2 times \(the GCS\).*the same command again.*/tmp/ray-\d+/ray/session"
     ) as caught:
         connecting.connect(debug=False)
     assert len(caught.value.problems) == 1 and len(left) == 1
@@ -91,7 +91,8 @@ def test_a_folder_of_another_user_is_named_with_the_way_out(joined: list[str], m
     left = failing(monkeypatch, PermissionError(13, "Permission denied", "/tmp/ray/session_1"), Exception("a retry"))
     with pytest.raises(UserError) as caught:
         connecting.connect(debug=False)
-    assert "/tmp/ray ($RAY_TMPDIR) cannot be used (Permission denied: /tmp/ray/session_1)" in str(caught.value)
+    folder = f"/tmp/ray-{os.geteuid()}/ray"
+    assert f"{folder} ($RAY_TMPDIR) cannot be used (Permission denied: /tmp/ray/session_1)" in str(caught.value)
     assert "another user. Set RAY_TMPDIR" in str(caught.value) and len(left) == 1, "that would be refused again"
 
 
@@ -115,7 +116,7 @@ def test_the_length_of_rays_folder_is_checked_to_the_byte(
 ) -> None:
     monkeypatch.setenv("RAY_TMPDIR", "/tmp/".ljust(length, "x"))
     session = f"session_2026-01-31_12-00-00_000000_{os.getpid()}/sockets/plasma_store"
-    path = f"{os.environ['RAY_TMPDIR']}/ray/{session}"
+    path = f"{os.environ['RAY_TMPDIR']}/ray-{os.geteuid()}/ray/{session}"
     if len(path) <= 107:
         assert connecting.problems() == []
         return

@@ -31,6 +31,7 @@ grids: {adept: {prompt_lr: [0.03, 0.3], mlp_lr: 1e-2, prompt_length: 4, bottlene
 def ray_folder() -> Iterator[Path]:
     """For Ray's sessions and for nothing else; its path is short, since Ray's sockets are in it."""
     folder = Path(tempfile.mkdtemp(prefix="planted-", dir="/tmp"))
+    folder.chmod(0o755)  # as a folder for everybody's files is
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -66,4 +67,6 @@ def test_secrets_of_the_environment_are_used_and_are_nowhere_to_be_read(
     values["Ray's token"] = token.read_text()
     places = {"the output": done.stdout, "command lines": "\n".join(watch.seen), **texts_below(work, ray_folder)}
     assert found_in(places, values) == []
+    (private,) = ray_folder.iterdir()
+    assert all(private in file.parents for file in logs) and not stat.S_IMODE(private.stat().st_mode) & 0o077
     assert not stat.S_IMODE(token.stat().st_mode) & 0o077

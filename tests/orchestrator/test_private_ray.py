@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from orchestrator.private_ray import hand_no_keys_on, keep_token_private
+from orchestrator.private_ray import hand_no_keys_on, keep_token_private, make_session_folder, session_folder
 from trials.errors import UserError
 
 
@@ -57,6 +58,30 @@ def test_a_home_that_cannot_be_written_is_an_error_with_a_way_out(token: Path) -
     token.parent.parent.write_text("a file")
     with pytest.raises(UserError, match=r"auth_token: Ray's token cannot be kept there.*RAY_AUTH_TOKEN_PATH"):
         keep_token_private(pytest.fail)
+
+
+OWN = f"ray-{os.geteuid()}"
+
+
+@pytest.mark.parametrize(("rights", "around"), [(0o700, ""), (0o755, OWN), (0o1777, OWN)])
+def test_sessions_are_below_a_folder_that_keeps_others_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rights: int, around: str
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    tmp_path.chmod(rights)
+    (tmp_path / around).mkdir(exist_ok=True)  # as an older start may have left it
+    make_session_folder()
+    assert session_folder() == tmp_path / around / "ray"
+    assert mode(tmp_path / around) == 0o700 and mode(tmp_path) == rights
+
+
+def test_a_folder_that_leads_elsewhere_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    tmp_path.chmod(0o1777)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / OWN).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError, match="another user"):
+        make_session_folder()
 
 
 def test_trials_are_given_no_keys_of_the_drivers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
