@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator.cli import main
+
 ROOT = Path(__file__).parents[2]
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The script in a process of its own, which takes seconds to import what it needs."""
     return subprocess.run(
         [sys.executable, str(ROOT / "orchestrator" / "search.py"), *arguments],
         cwd=folder,
@@ -27,7 +33,21 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def refused(folder: Path, *arguments: str) -> str:
+def run_here(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in this process; an error that is not turned into a message is raised."""
+    out, error, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
+        patch.chdir(folder)
+        patch.setenv("ADEPT_CACHE", str(folder / "cache"))
+        patch.setattr("orchestrator.cli.quieten", lambda: None)  # it would silence the tests that come after
+        try:
+            main(["search", *arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), error.getvalue())
+
+
+def refused(folder: Path, *arguments: str, run: Callable[..., subprocess.CompletedProcess[str]] = run_here) -> str:
     """The message of a request that is refused, which must leave nothing behind but tokenised data."""
     before = set(folder.iterdir())
     done = run(folder, *arguments)
@@ -39,7 +59,7 @@ def refused(folder: Path, *arguments: str) -> str:
 
 def test_wrong_values_of_all_kinds_come_in_one_message(tmp_path: Path) -> None:
     message = refused(
-        tmp_path, "--task", "rtr", "--method", "adpt", "--steps", "x", "--recipe", "papr", "--backbone", "t6"
+        tmp_path, "--task", "rtr", "--method", "adpt", "--steps", "x", "--recipe", "papr", "--backbone", "t6", run=run
     )
     assert message.startswith("errors:")
     assert message.count("\n  - ") == 5
