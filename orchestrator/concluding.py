@@ -52,10 +52,11 @@ def conclude(
     if choice.winner is not None:
         folder = files.folder / ADAPTER
         place = checkpoints_of(plan)
-        write_files(folder, adapter_files(place, choice.winner.number))
+        write_files(folder, adapter_files(place, choice.winner.number, choice.winner.best_step or 0))
         name_backbone(folder, plan.spec.backbone)  # it may have moved since the adapter was written
         record.adapter = str(folder)
-        tested = [test_of(t, record.metric, test(adapter_files(place, t.number))) for t in choice.seeds]
+        adapters = ((trial, adapter_files(place, trial.number, trial.best_step or 0)) for trial in choice.seeds)
+        tested = [test_of(trial, record.metric, test(adapter)) for trial, adapter in adapters]
         record.test, record.seed_tests = tested[0], tested[1:]
     keep()
     written = write_summary(record, files.folder, choice)

@@ -79,9 +79,13 @@ def _next_report(folder: Folder, recorded: int) -> bool:
     return report is not None and report["step"] - json.loads(files[FACTS])["config"]["eval_every"] <= recorded
 
 
-def adapter_folder(storage: Folder, number: int) -> Folder | None:
-    """The folder of a trial's best adapter, in its latest checkpoint; None where there is none."""
-    found = (folder / ADAPTER for _, folder in reversed(checkpoints(storage, number)))
+def adapter_folder(storage: Folder, number: int, best_step: int = 0) -> Folder | None:
+    """The folder of a trial's best adapter, in its latest checkpoint; None where there is none.
+
+    Args:
+        best_step: where the trial was best: an earlier checkpoint holds an adapter that was best before.
+    """
+    found = (folder / ADAPTER for step, folder in reversed(checkpoints(storage, number)) if step >= best_step)
     return next((adapter for adapter in found if adapter.is_dir()), None)
 
 
@@ -95,18 +99,21 @@ def adapter_here(storage: Folder, scratch: Path, number: int) -> Path | None:
     return scratch / ADAPTER
 
 
-def adapter_files(storage: Folder, number: int) -> dict[str, bytes]:
+def adapter_files(storage: Folder, number: int, best_step: int = 0) -> dict[str, bytes]:
     """The files of a trial's best adapter by their names, from its latest checkpoint.
 
+    Args:
+        best_step: see `adapter_folder`.
+
     Raises:
-        UserError: there is none.
+        UserError: there is none: another's scores would be given for it.
     """
-    folder = adapter_folder(storage, number)
+    folder = adapter_folder(storage, number, best_step)
     if folder is None:
         raise UserError(
             [
-                f"trial {number} has no whole checkpoint with an adapter below {storage}: removed, or damaged. All "
-                f"scores are kept; the same command with --rerun {number} trains it again"
+                f"trial {number} has no whole checkpoint with its best adapter below {storage}: removed, or damaged. "
+                f"All scores are kept; the same command with --rerun {number} trains it again"
             ]
         )
     return {file.name: file.read_bytes() for file in listed(folder, "*")}

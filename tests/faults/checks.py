@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,16 @@ CLOCKS = ("seconds", "trial_id")  # parts of the names of columns that no two ru
 ENDED = ("finished", "stopped early", "diverged")
 
 
-def all_problems(folder: Path, tracking_uri: str, undisturbed: Path | None) -> list[str]:
+def all_problems(folder: Path, tracking_uri: str, undisturbed: Path | None, cut: Collection[str] = ()) -> list[str]:
     """What is wrong with a finished search, a sentence each.
 
     Args:
-        folder: of the search.
+        folder: of the search. cut: files in it that the harness itself has cut.
         undisturbed: the folder of the same search that nobody disturbed; None where only what is true of any order
             of arrival is to be checked.
     """
     record = SearchRecord.load(folder / "search.json")
-    problems = [*record_problems(record), *journal_problems(folder, record), *file_problems(folder)]
+    problems = [*record_problems(record), *journal_problems(folder, record), *file_problems(folder, cut)]
     problems += tracking_problems(record, tracking_uri)
     if undisturbed is not None:
         problems += differences(folder, undisturbed)
@@ -104,10 +104,13 @@ def tell(policy: Policy, entry: dict[str, Any]) -> None:
         policy.note(entry["number"], report["step"], report["score"], report.get("best_score"))
 
 
-def file_problems(folder: Path) -> Iterator[str]:
-    """Files that are half-written or were left over."""
+def file_problems(folder: Path, cut: Collection[str] = ()) -> Iterator[str]:
+    """Files that are half-written or were left over, but for checkpoints with a file that was cut on purpose."""
+    spoilt = {name[: name.index("/", name.index("checkpoint_step_"))] for name in cut}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        if any(name == place or name.startswith(f"{place}/") for place in spoilt):
+            continue
         if path.name.startswith(".checkpoint_step_") or path.suffix == ".tmp":
             yield f"{name} was left over"
         elif path.name.startswith("checkpoint_step_") and step_of(path) is None:

@@ -1,25 +1,40 @@
-"""One round: a search, kills at moments that a seed decides, and the same command again until the search is over."""
+"""One round: a search, kills at moments that a seed decides, and the same command again until the search is over.
+
+A power cut takes more than the processes: after half of the kills of a driver the latest checkpoint of a trial that
+was in training loses the end of one of its files.
+"""
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
 from tests.faults.checks import JOURNAL
 from tests.faults.small_search import Search, Server
 from tests.faults.victims import ACTOR, DRIVER, ENGINE, SERVER, choose, left_behind
+from trials.whole_checkpoints import step_of
 
 KINDS = {DRIVER: 4, ENGINE: 2, ACTOR: 2, SERVER: 2}  # how often each is struck, relative to the others
 MOST_STARTS = 15
 POLL = 0.05
 ROUND_SECONDS = 900
 UNTIL_THE_END = float("inf")
+CUT = (
+    "training.json",
+    "training.safetensors",
+    "adapter/adapter_model.safetensors",
+    "adapter/adapter_config.json",
+    "report.json",
+)
+"""The files of a checkpoint, each cut in turn."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +52,10 @@ class Strike:
     outage: float = 0.0
 
 
-def draw_strikes(draw: random.Random, reports: int) -> list[Strike]:
+def draw_strikes(draw: random.Random, reports: int, kinds: Mapping[str, int] = KINDS) -> list[Strike]:
     """One to four strikes, over the whole of a search that makes so many reports."""
     strikes = []
-    for kind in draw.choices(list(KINDS), list(KINDS.values()), k=draw.randint(1, 4)):
+    for kind in draw.choices(list(kinds), list(kinds.values()), k=draw.randint(1, 4)):
         outage = UNTIL_THE_END if draw.random() < 0.3 else draw.uniform(1.0, 10.0)
         # As often while it starts or goes on as while it trains: half of what can go wrong is there.
         after = 0 if draw.random() < 0.2 else draw.randint(0, reports)
@@ -59,6 +74,7 @@ class Outcome:
     starts: int = 0
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
+    cuts: list[str] = field(default_factory=list)
 
 
 class Round:
@@ -73,6 +89,7 @@ class Round:
         self._due: float | None = None
         self._server_back: float | None = None
         self._was_down = False
+        self._next_cut = draw.randrange(len(CUT))
 
     def run(self, say: Callable[[str], None]) -> Outcome:
         """Start the search, strike, start it again, and so on."""
@@ -85,7 +102,7 @@ class Round:
             self._was_down = not self.server.answers()
             code = self._watch(say)
             if code == -9:
-                self._see_to_what_is_left()
+                self._see_to_what_is_left(say)
             elif code == 2 and self._was_down and "tracking" in self.search.last_output:
                 outcome.refused += 1
                 say("refused without its server")
@@ -150,8 +167,8 @@ class Round:
         except OSError:
             return 0
 
-    def _see_to_what_is_left(self) -> None:
-        """A killed driver's Ray must end by itself; half of the time nobody waits for that."""
+    def _see_to_what_is_left(self, say: Callable[[str], None]) -> None:
+        """A killed driver's Ray must end by itself; half of the time nobody waits for that, and no file is cut."""
         if self.draw.random() < 0.5:
             return
         end = time.monotonic() + 60.0
@@ -159,6 +176,23 @@ class Round:
             time.sleep(0.5)
         if left:
             self.outcome.problems.append(f"processes outlive their driver: {[p.name() for p in left]}")
+        else:
+            self._cut(say)
+
+    def _cut(self, say: Callable[[str], None]) -> None:
+        """Let the latest checkpoint of a trial in training lose the end of a file."""
+        found = latest_in_training(self.search.folder / "tune")
+        if not found:
+            return
+        name = CUT[self._next_cut % len(CUT)]
+        file = self.draw.choice(found) / name
+        size = file.stat().st_size
+        length = self.draw.randrange(size)
+        with file.open("r+b") as stream:
+            stream.truncate(length)
+        self._next_cut += 1
+        self.outcome.cuts.append(file.relative_to(self.search.folder).as_posix())
+        say(f"{self.outcome.cuts[-1]} cut to {length} of {size} bytes")
 
     def _bring_server_back(self) -> None:
         self._server_back = None
@@ -175,3 +209,18 @@ class Round:
         while (left := left_behind(self.search.mark)) and time.monotonic() < end:
             time.sleep(0.5)
         self.outcome.problems += [f"process {p.pid} outlives the search" for p in left]
+
+
+def latest_in_training(tune: Path) -> list[Path]:
+    """The latest whole checkpoint of each trial that had not reached its end, as its report says."""
+    latest: dict[str, tuple[int, Path]] = {}
+    for place in tune.glob("attempt-*/trial-*/checkpoint_step_*"):
+        step = step_of(place)
+        if step is not None:
+            latest[place.parent.name] = max(latest.get(place.parent.name, (0, place)), (step, place))
+    found = []
+    for _, (_, place) in sorted(latest.items()):
+        with suppress(OSError, ValueError):
+            if json.loads((place / "report.json").read_text())["status"] == "running":
+                found.append(place)
+    return found

@@ -84,6 +84,15 @@ def test_where_no_checkpoint_is_whole_the_error_says_what_to_do(storage: Path) -
         adapter_files(storage, 3)
 
 
+def test_an_adapter_of_before_the_best_step_is_not_taken_for_the_best(storage: Path) -> None:
+    last = checkpoints(storage, 3)[-1][1]
+    assert json.loads(adapter_files(storage, 3, best_step=8)["adapter_config.json"]) == {"step": 8}
+    (last / FACTS).write_text("{")
+    assert json.loads(adapter_files(storage, 3, best_step=4)["adapter_config.json"]) == {"step": 4}
+    with pytest.raises(UserError, match=r"no whole checkpoint with its best adapter.*--rerun 3"):
+        adapter_files(storage, 3, best_step=8)
+
+
 def test_a_report_that_was_not_heard_is_in_its_checkpoint_and_only_the_next_one_counts(storage: Path) -> None:
     first, second = (folder for _, folder in checkpoints(storage, 3))
     assert to_go_on_from(storage, 3, recorded=4) == second and read_kept(second)[1] == report(8)
