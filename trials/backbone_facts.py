@@ -19,7 +19,7 @@ DEFAULT = "t5-nano"
 PROJECTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("t5", "mt5", "umt5"), ("q", "v")),
     **dict.fromkeys(("codegen", "phi3"), ("qkv_proj",)),
-    **dict.fromkeys(("gpt_neox", "bloom"), ("query_key_value",)),
+    **dict.fromkeys(("gpt_neox", "bloom", "persimmon"), ("query_key_value",)),
     **dict.fromkeys(("gpt2", "openai-gpt", "gpt_bigcode", "falcon", "mpt"), ()),  # transposed, or of another order
 }
 """`Facts.projections` by the config's model type, as published: queries and values of T5 (LST, rank 32; 35 on T5-3B),

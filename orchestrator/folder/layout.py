@@ -59,7 +59,7 @@ class Files:
             raise UserError(
                 [
                     f"--name {plan.name}: {self.folder} holds a search of that name with another "
-                    f"{', '.join(changed)}; choose another --name, or remove the folder"
+                    f"{', '.join(changed)}; choose another --name, or remove the folder{_revised(changed)}"
                 ]
             )
         record, lost = load_record(self.record)
@@ -88,6 +88,16 @@ def moved(plan: Plan, before: Mapping[str, Any]) -> set[str]:
     folder = plan.facts.name != DEFAULT and Path(plan.facts.location).is_dir()
     same_weights = folder and plan.facts.revision == before.get("revision")
     return {"data_dir", "backbone"} if same_weights else {"data_dir"}
+
+
+def _revised(changed: list[str]) -> str:
+    """What it means that another revision of the trainer is at hand."""
+    if "trainer_revision" not in changed:
+        return ""
+    return (
+        ". Another version of this program trained it, with which the same configurations give other numbers; "
+        "adept-search report still reads it"
+    )
 
 
 def stored(plan: Plan) -> StoragePath | None:
