@@ -29,6 +29,8 @@ _PORT = re.compile(r"[^:]*(?::\d*)?")
 _IPV6 = re.compile(r"^\[[0-9A-Fa-f:.%]*\]")
 _INNER_USER = re.compile(r"(?:^|//)[^/@:]*:[^@]+@")
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>]*")
+# A path leaves one slash of two. A password may hold blanks; PORT is in what we say of addresses ourselves.
+_PASSWORD = re.compile(r"(?P<start>[A-Za-z][\w+.-]+:/{1,2})[^\s/@:'\"]*:(?!PORT\b|\d*(?:[/?#\s,;.)'\"]|$))[^\n'\"<>]*@")
 _ASSIGNED = re.compile(r"(?P<name>[\w%.-]+)=(?P<value>[^&\s'\"]+)")
 _INNER = re.compile(r"(?P<name>[\w%. -]+?)\s*=\s*(?P<value>\{[^}]*\}|[^;&]*)")
 
@@ -132,6 +134,7 @@ def without_secrets(text: str, *known: str) -> str:
     for address in known:
         for value in read_address(address).values:
             text = text.replace(value, HIDDEN)
+    text = _PASSWORD.sub(r"\g<start>", text)
     text = _ADDRESS.sub(lambda found: _in_a_sentence(found[0]), text)
     return _ASSIGNED.sub(_unassigned, text)
 
