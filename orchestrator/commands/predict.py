@@ -93,10 +93,12 @@ def run(
     with_predictions(table, [None] * table.num_rows, where)  # the columns that it adds are free
 
     import torch
+    from transformers.utils import logging as transformers_logging
 
     from orchestrator.quiet import silence_libraries
 
     silence_libraries()
+    transformers_logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded: Adapter = load_adapter(folder, backbone, device, precision)  # type: ignore[arg-type]
     good = [number for number in range(len(rows)) if number not in wrong]

