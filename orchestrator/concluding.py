@@ -16,6 +16,7 @@ from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord, TestResult, TrialRecord
 from orchestrator.rounds import OPEN
 from orchestrator.summarizer.page import write_search_page
+from orchestrator.summarizer.predictions import kept_predictions, write_predictions
 from orchestrator.summarizer.select import choose_winner
 from orchestrator.summarizer.sources import RECORD
 from orchestrator.summarizer.tables import terminal, write_summary
@@ -55,14 +56,16 @@ def conclude(
         write_files(folder, adapter_files(place, choice.winner.number, choice.winner.best_step or 0))
         name_backbone(folder, plan.spec.backbone)  # it may have moved since the adapter was written
         record.adapter = str(folder)
-        adapters = ((trial, adapter_files(place, trial.number, trial.best_step or 0)) for trial in choice.seeds)
-        tested = [test_of(trial, record.metric, test(adapter)) for trial, adapter in adapters]
+        scores = [test(adapter_files(place, trial.number, trial.best_step or 0)) for trial in choice.seeds]
+        tested = [test_of(trial, record.metric, found) for trial, found in zip(choice.seeds, scores, strict=True)]
+        rows = [(trial, found.get("rows", {})) for trial, found in zip(choice.seeds, scores, strict=True)]
+        write_predictions(record, files.folder, rows)  # before the record that names the file
         record.test, record.seed_tests = tested[0], tested[1:]
     keep()
     written = write_summary(record, files.folder, choice)
     written.append(write_search_page(record, files.folder / PAGE, choice))
     winner = choice.winner
-    tell_end(plan, record, tracker, [*written, files.record])
+    tell_end(plan, record, tracker, [*written, *kept_predictions(record, files.folder), files.record])
     terminal(record, console, choice)
     console.print(f"Summary: {shown_path(written[0])}, {shown_path(written[1])}, {shown_path(written[-1])}")
     address = "" if tracker.store.is_server else f", then open http://127.0.0.1:5000{tracker.page}"

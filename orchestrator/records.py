@@ -152,6 +152,7 @@ class SearchRecord:
         published: rows of the paper for this task (``summarizer.published``), as dicts.
         adapter: folder of the winner's adapter; empty where none was written.
         data_report: what is in the rows (``trials.data.report.DataReport``); empty where nobody looked.
+        predictions: the file beside the record with the winner's answer to each test row; empty where none was kept.
         tracking_uri: where MLflow keeps the runs, without a password; empty where they were not tracked.
     """
 
@@ -174,6 +175,7 @@ class SearchRecord:
     provenance: dict[str, Any] = field(default_factory=dict)
     published: list[dict[str, Any]] = field(default_factory=list)
     adapter: str = ""
+    predictions: str = ""
     tracking_uri: str = ""
     data_report: dict[str, Any] = field(default_factory=dict)
 

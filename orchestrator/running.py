@@ -32,6 +32,7 @@ from orchestrator.secrecy import shown_command
 from orchestrator.storage.storing import complete, held, take_up
 from orchestrator.summarizer.data import data_lines
 from orchestrator.summarizer.page import write_search_page
+from orchestrator.summarizer.predictions import kept_predictions
 from orchestrator.summarizer.published import comparison
 from orchestrator.summarizer.sources import STARTED
 from orchestrator.summarizer.tables import terminal, write_summary
@@ -89,7 +90,14 @@ def run_search(
         def start(tracker: Tracker) -> None:
             tracker.start_search(plan.name, searched(plan), run_tags(plan, known), resume=True)
 
-        tell_the_rest(plan, record, console, start, [*written, files.record], checkpoints_of(plan))
+        tell_the_rest(
+            plan,
+            record,
+            console,
+            start,
+            [*written, *kept_predictions(record, files.folder), files.record],
+            checkpoints_of(plan),
+        )
         complete(plan, say)
         return 0
     if resume and not files.begun:

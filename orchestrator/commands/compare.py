@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -34,10 +35,15 @@ def compare(
     formats: Annotated[str | None, typer.Option(metavar="LIST", help=f"files to write [{_FORMS}]")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="folder for files [none are written]")] = None,
 ) -> None:
-    """Compare two searches, sweeps or days: differences, tests, and what changed in the settings."""
+    """Compare two searches, sweeps or days: differences, tests, and what changed in the settings.
+
+    Exit code 0: nothing is worse in B beyond noise; 1: something is, and is named; 2: wrong usage; 3: nothing could be
+    compared.
+    """
 
     def run() -> int:
         from orchestrator.summarizer.contrast import contrast
+        from orchestrator.summarizer.pairing import verdict_of
         from orchestrator.summarizer.report import chosen_formats, write_report
         from orchestrator.summarizer.writers import terminal
 
@@ -66,7 +72,13 @@ def compare(
         if out is not None:
             paths = write_report(results, out, forms)
             console.print(Text(f"Files: {', '.join(map(str, paths[:2]))} and {max(len(paths) - 2, 0)} more in {out}"))
-        return 0
+        code, sentences = verdict_of(results)
+        if code == 3:
+            print(f"error: {' '.join(sentences)}", file=sys.stderr)
+        else:
+            for sentence in sentences:
+                console.print(Text(sentence, style="bold"))
+        return code
 
     with_messages(run)
 

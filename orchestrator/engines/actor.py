@@ -95,8 +95,10 @@ def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
     """Score an adapter on the test split.
 
     Returns:
-        ``metrics`` (percent), ``n`` and ``one_example`` (points that one example is worth).
+        ``metrics`` (percent), ``n``, ``one_example`` (points that one example is worth), and ``rows``: what was
+        answered on each (`orchestrator.summarizer.predictions`).
     """
+    from orchestrator.summarizer.predictions import row_ids
     from trials.adapters import load_adapter
     from trials.tasks.metrics import value_of_one_example
 
@@ -104,7 +106,10 @@ def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
         write_files(Path(folder), adapter_files)
         adapter = load_adapter(folder, engine.backbone)
     scored, task = engine.score(adapter.method, "test"), engine.data.task
+    rows = engine.data.split("test")
+    sources, _, _ = rows.batch(range(len(rows)))
     return {
+        "rows": {"ids": row_ids(sources), "gold": scored.targets, "given": scored.predictions},
         "metrics": scored.metrics,
         "n": len(scored.targets),
         "one_example": value_of_one_example(task.metrics[0], scored.predictions, scored.targets, task.targets),

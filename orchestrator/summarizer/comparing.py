@@ -172,6 +172,8 @@ def _judged(one: Comparison, family: int) -> Comparison:
     else:
         verdict = "higher" if one.difference > 0 else "lower"
         why = f"p {formats.probability(one.p_holm)}{after}"
+    if one.test:
+        why += f"; {one.test}"
     return replace(one, verdict=verdict, why=why)
 
 

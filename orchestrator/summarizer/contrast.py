@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.records import SearchRecord
 from orchestrator.summarizer import formats
-from orchestrator.summarizer.comparing import Differences, by_task, corrected, over_tasks
-from orchestrator.summarizer.groups import make_groups, method_title, pick
+from orchestrator.summarizer.groups import make_groups, method_title
 from orchestrator.summarizer.inference import difference_interval, estimate, sign_flip
 from orchestrator.summarizer.model import Cell, Column, Comparison, FoundSearch, Grid, Group, Results, Row, canonical
+from orchestrator.summarizer.pairing import Pair, common, compared_pairs
 from orchestrator.summarizer.paper_grids import measured_cell
 from orchestrator.summarizer.search_grids import spent
 from orchestrator.summarizer.statistics import one_example
 
 _NOT_SETTINGS = ("command", "started", "memory")  # of the provenance: they differ between any two searches
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One (task, method, backbone) that both sides have."""
-
-    first: Group
-    second: Group
 
 
 def contrast(first: Sequence[FoundSearch], second: Sequence[FoundSearch], names: tuple[str, str]) -> Results:
@@ -34,63 +25,21 @@ def contrast(first: Sequence[FoundSearch], second: Sequence[FoundSearch], names:
         names: what A and B are called.
     """
     (of_a, left_of_a), (of_b, left_of_b) = make_groups(first), make_groups(second)
-    pairs = list(_pairs(of_a, of_b))
+    pairs = list(common(of_a, of_b))
     records = _matched(first, second)
-    compared = _compared(pairs)
+    compared, reasons = compared_pairs(pairs)
     title = f"A: {formats.line(names[0])}. B: {formats.line(names[1])}."
-    grids = [_differences(pairs, compared, title)]
+    grids = [_differences(pairs, compared, reasons, title)]
     grids += [_trials(records)] if records else []
     grids += [_settings(records), _compute(records)] if records else []
-    notes = (title, *_only(of_a, of_b, "A"), *_only(of_b, of_a, "B"))
+    notes = (title, *reasons.values(), *_only(of_a, of_b, "A"), *_only(of_b, of_a, "B"))
     searches = (*first, *second)
     return Results(searches, (*of_a, *of_b), tuple(compared), (), tuple(grids), (), notes, (*left_of_a, *left_of_b))
 
 
-def _pairs(first: Sequence[Group], second: Sequence[Group]) -> Iterator[Pair]:
-    for task, method, backbone in dict.fromkeys((group.task, group.method, group.backbone) for group in first):
-        one, _ = pick(first, task, method, backbone)
-        other, _ = pick(second, task, method, backbone)
-        if one is not None and other is not None:
-            yield Pair(one, other)
-
-
-def _compared(pairs: Sequence[Pair]) -> list[Comparison]:
-    """Every pair, corrected together; over pairs of one method and backbone where they have several tasks."""
-    found = []
-    for pair in pairs:
-        scores = pair.first.scores(), pair.second.scores(pair.first.metric)
-        seeds = sorted(scores[0].keys() & scores[1].keys())
-        if not seeds:
-            continue
-        worth = max(pair.first.one_example or 0.0, pair.second.one_example or 0.0)
-        label = f"{pair.first.method} on {pair.first.backbone}"
-        values = [scores[1][seed] - scores[0][seed] for seed in seeds]
-        task = pair.first.task
-        found.append(
-            Differences(
-                f"B: {label}",
-                f"A: {label}",
-                pair.first.backbone,
-                pair.first.metric,
-                {task: values},
-                {task: worth} if worth else {},
-            )
-        )
-    single = corrected([one for differences in found for one in by_task(differences)])
-    merged = []
-    for label in dict.fromkeys(differences.first for differences in found):
-        same = [differences for differences in found if differences.first == label]
-        if len(same) > 1:
-            tasks = {task: values for differences in same for task, values in differences.by_task.items()}
-            worths = {task: worth for differences in same for task, worth in differences.one_example.items()}
-            head = same[0]
-            merged.append(
-                over_tasks(Differences(head.first, head.second, head.backbone, "each task's own", tasks, worths))
-            )
-    return [*single, *corrected(merged)]
-
-
-def _differences(pairs: Sequence[Pair], compared: Sequence[Comparison], title: str) -> Grid:
+def _differences(
+    pairs: Sequence[Pair], compared: Sequence[Comparison], reasons: Mapping[tuple[str, str, str], str], title: str
+) -> Grid:
     names = ["task", "method", "backbone", "A", "B", "B - A", "95 % interval", "seeds", "p (Holm)", "one example"]
     names += ["verdict", "because"]
     texts = {"task", "method", "backbone", "verdict", "because"}
@@ -104,7 +53,9 @@ def _differences(pairs: Sequence[Pair], compared: Sequence[Comparison], title: s
             measured_cell(mean, pair.first.metric, group.one_example)
             for mean, group in zip(means, (pair.first, pair.second), strict=True)
         ]
-        rows.append(Row((*cells, *_verdict(test, means[1].mean - means[0].mean))))
+        place = pair.first.task, pair.first.method, pair.first.backbone
+        reason = reasons.get(place, "").rpartition("not compared, ")[2].rstrip(".")
+        rows.append(Row((*cells, *_verdict(test, means[1].mean - means[0].mean, reason))))
     for one in (one for one in compared if not one.task):
         label = one.first.removeprefix("B: ")
         cells = [
@@ -118,17 +69,18 @@ def _differences(pairs: Sequence[Pair], compared: Sequence[Comparison], title: s
     notes = (
         title,
         "Test scores, mean ± standard deviation over seeds. p: two-sided sign-flip permutation test on the seeds that "
-        "A and B share, after Holm's correction over all rows. A difference below one example is never a verdict.",
+        "A and B share, or where these are too few the test over test rows that is named, which holds for these "
+        "trainings alone; after Holm's correction over all rows. A difference below one example is never a verdict.",
     )
     columns = tuple(Column(name, numeric=name not in texts) for name in names)
     return Grid("differences", "B against A", columns, tuple(rows), notes)
 
 
-def _verdict(test: Comparison | None, difference: float) -> list[Cell]:
+def _verdict(test: Comparison | None, difference: float, reason: str = "") -> list[Cell]:
     signed = Cell(formats.score(difference, signed=True), value=difference)
     if test is None:
         blank = [Cell(formats.MISSING)] * 2
-        return [signed, blank[0], Cell("0"), *blank, Cell("not tested"), Cell("no seed in common")]
+        return [signed, blank[0], Cell("0"), *blank, Cell("not compared"), Cell(reason)]
     low, high = test.low, test.high
     interval = formats.MISSING
     if low is not None and high is not None:

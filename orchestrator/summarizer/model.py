@@ -6,13 +6,16 @@ Scores, differences and intervals are in points (0 to 100).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from orchestrator.records import SearchRecord, is_finite
 from orchestrator.summarizer.published import metric_key
+
+if TYPE_CHECKING:
+    from orchestrator.summarizer.predictions import Answers
 
 Kind = Literal["measured", "quoted", "missing", "label"]
 Mark = Literal["", "best", "second"]
@@ -26,11 +29,20 @@ class FoundSearch:
     Attributes:
         started: when it began; None where nothing tells.
         source: where it was read, for messages: a file or a run of the tracking store, without secrets.
+        predictions: reads the answers to the test rows, by trial number; None where none can be.
     """
 
     record: SearchRecord
     started: datetime | None = None
     source: str = ""
+    predictions: Callable[[], Mapping[int, Answers]] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def answers(self) -> Answers | None:
+        """What the tested training answered on each test row; None where that was not kept."""
+        if self.predictions is None or self.record.test is None or not self.record.predictions:
+            return None
+        return self.predictions().get(self.record.test.trial_number)
 
     @property
     def seed(self) -> int | None:
@@ -141,6 +153,8 @@ class Comparison:
         smallest_p: what ``p`` would be if every pair pointed the same way: above 0.05 no verdict is possible.
         one_example: points that one test example is worth (over tasks: their mean); None where n is not known.
         why: what the verdict rests on, in words.
+        rows: test rows behind ``p``, where it is of a test over rows; 0 where it is of the seeds.
+        test: which test over rows it is; empty for the seeds'.
     """
 
     backbone: str
@@ -159,6 +173,8 @@ class Comparison:
     one_example: float | None
     verdict: Verdict
     why: str
+    rows: int = 0
+    test: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 from orchestrator.records import RecordError, SearchRecord
 from orchestrator.summarizer.model import FoundSearch, age
+from orchestrator.summarizer.predictions import read_predictions
 from orchestrator.summarizer.published import backbone_key, method_key, task_key
 from trials.errors import UserError, did_you_mean
 
@@ -106,7 +108,8 @@ def read_folders(folders: Iterable[str | os.PathLike[str]]) -> Found:
             except (RecordError, OSError) as error:
                 unread.append(str(error))
             else:
-                searches.append(FoundSearch(record, started_of(record, file.stat().st_mtime), str(file)))
+                rows = partial(read_predictions, file.parent / record.predictions) if record.predictions else None
+                searches.append(FoundSearch(record, started_of(record, file.stat().st_mtime), str(file), rows))
     if problems:
         raise UserError(problems)
     return Found(unique(searches), tuple(unread))

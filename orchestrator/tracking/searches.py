@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from orchestrator.records import RecordError, Report, SearchRecord, Status, TestResult, TrialRecord
 from orchestrator.summarizer.model import FoundSearch
+from orchestrator.summarizer.predictions import Answers, read_predictions
 from orchestrator.summarizer.sources import RECORD, Found, started_of, unique
 from orchestrator.tracking.runs import PARENT
 from orchestrator.tracking.store import open_for_reading
@@ -48,7 +50,8 @@ def read_store(uri: str | None) -> Found:
         except (RecordError, KeyError, TypeError, ValueError) as error:
             unread.append(f"{name} ({source}): {error}")
             continue
-        searches.append(FoundSearch(record, started_of(record, run.info.start_time / 1000.0), source))
+        rows = partial(_predictions, client, run.info.run_id, record.predictions) if record.predictions else None
+        searches.append(FoundSearch(record, started_of(record, run.info.start_time / 1000.0), source, rows))
     return Found(unique(searches), tuple(unread))
 
 
@@ -85,6 +88,17 @@ def _attached(client: MlflowClient, run: Run) -> SearchRecord | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         return SearchRecord.load(Path(client.download_artifacts(run.info.run_id, RECORD, folder)))
+
+
+def _predictions(client: MlflowClient, run_id: str, name: str) -> dict[int, Answers]:
+    """The answers among the run's artifacts; none where they are not there."""
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return read_predictions(client.download_artifacts(run_id, name, folder))
+        except (MlflowException, OSError):
+            return {}
 
 
 def _rebuilt(client: MlflowClient, run: Run, name: str) -> SearchRecord:

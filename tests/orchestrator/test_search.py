@@ -15,6 +15,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from orchestrator.summarizer.predictions import read_predictions
+from orchestrator.tracking.searches import read_store
 from trials import Engine, TrialConfig, describe, get_task, load_adapter, load_backbone, prepare
 
 pytestmark = pytest.mark.slow
@@ -121,6 +123,13 @@ def test_one_command_gives_the_table_the_adapter_and_the_experiment(folder: Path
     assert names == {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
     assert {"recipe", "split_seed", "data_fingerprint", "backbone_revision"} <= parent.data.tags.keys()
     assert parent.data.metrics["test/n"] == 32
+    assert parent.data.tags["finding"] in ("learnt", "not confirmed", "tie", "nothing learnt")
+    assert parent.data.tags["finding.headline"] in (here / "summary.md").read_text().replace("\\", "")
+    given = read_predictions(here / "predictions.parquet")[record(folder)["test"]["trial_number"]]
+    right = sum(one == gold for one, gold in zip(given.given, given.gold, strict=True))
+    assert 100.0 * right / 32 == record(folder)["test"]["score"]
+    (kept,) = read_store(f"sqlite:///{folder / 'mlflow.db'}").searches
+    assert kept.answers == given
 
     before = time.monotonic()
     (here / ".summary.tex.0123.tmp").write_text("a kill came as the table was written")

@@ -92,7 +92,7 @@ def test_two_searches_side_by_side(here: Path) -> None:
     code, printed, _ = typed("compare", "runs/rte-adept-42", "other", "--runs", "runs", "--out", "compared")
     assert code == 0
     assert "+4.0" in printed
-    assert "a single seed: no test is possible" in printed
+    assert "unpaired: A and B kept no answers to the test rows" in " ".join(printed.split())
     rows = [line.split() for line in printed.splitlines()]
     assert ["steps", "5,000", "9,000", "all"] in rows
     assert any(row[:1] == ["configurations"] for row in rows)

@@ -1,0 +1,149 @@
+"""Tests over test rows, and what `adept-search compare` ends with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from made_results import searched
+from test_report_commands import here, save, typed  # noqa: F401  (a fixture)
+
+from orchestrator.summarizer import row_tests
+from orchestrator.summarizer.model import FoundSearch
+from orchestrator.summarizer.predictions import Answers, read_predictions, row_ids, write_predictions
+from orchestrator.summarizer.row_tests import paired, unpaired
+
+GOLD = ["0", "1"] * 50
+
+
+def answers(wrong: Sequence[int], gold: Sequence[str] = GOLD) -> Answers:
+    given = [str(1 - int(text)) if place in wrong else text for place, text in enumerate(gold)]
+    return Answers(tuple(map(str, range(len(gold)))), tuple(gold), tuple(given))
+
+
+def save_with_rows(folder: Path, *sides: tuple[FoundSearch, Answers]) -> None:
+    for search, given in sides:
+        trial = search.record.trials[0]
+        rows = {"ids": list(given.ids), "gold": list(given.gold), "given": list(given.given)}
+        write_predictions(search.record, folder / search.record.name, [(trial, rows)])
+        save(folder, search)
+
+
+def with_score(name: str, wrong: int, day: int, **fields: object) -> FoundSearch:
+    return searched(100.0 - wrong, name=name, day=day, n=100, **fields)  # type: ignore[arg-type]
+
+
+def test_mcnemars_p_is_that_of_the_binomial() -> None:
+    # 8 rows that the first alone has right, 2 that the second alone has: 2 * (1 + 10 + 45) / 1024.
+    found = paired([answers([90, 91])], [answers(range(8))], "accuracy")
+    assert found.p == pytest.approx(112 / 1024)
+    assert (found.n, found.name[:20]) == (100, "McNemar's exact test")
+    assert found.low is not None and found.high is not None and found.low < 6.0 < found.high
+    assert paired([answers([3])], [answers([3])], "accuracy").p == 1.0
+
+
+def test_several_seeds_are_paired_by_row_and_change_sides_together() -> None:
+    better, worse = [answers([]), answers([1])], [answers(range(30)), answers(range(2, 31))]
+    assert paired(better, worse, "accuracy").p == pytest.approx(1 / 1000)
+    assert paired([answers([0]), answers([1])], [answers([1]), answers([0])], "accuracy").p == 1.0
+
+
+@pytest.mark.parametrize("metric", ["f1", "f1_macro", "matthews_correlation"])
+def test_other_metrics_are_permuted_over_rows(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_tests, "PERMUTATIONS", 199)
+    assert paired([answers([])], [answers(range(40))], metric).p <= 0.01
+    dice = random.Random(0)
+    alike = [answers(dice.sample(range(100), 30)) for _ in range(2)]
+    assert paired([alike[0]], [alike[1]], metric).p > 0.05
+
+
+def test_other_rows_are_never_paired() -> None:
+    with pytest.raises(ValueError, match="same rows"):
+        paired([answers([])], [answers([], GOLD[::-1])], "accuracy")
+
+
+def test_without_answers_proportions_are_compared_unpaired() -> None:
+    # The tea-tasting table: 3 of 4 against 1 of 4 has a two-sided p of 34/70.
+    assert unpaired(75.0, 25.0, 4).p == pytest.approx(34 / 70)
+
+
+def test_answers_come_back_as_they_were_written(tmp_path: Path) -> None:
+    search = searched()
+    rows = {"ids": row_ids([[1, 2, 3], [4]]), "gold": ["0", "1"], "given": ["0", "other"]}
+    path = write_predictions(search.record, tmp_path, [(search.record.trials[0], rows)])
+    assert path is not None
+    assert search.record.predictions == path.name
+    assert read_predictions(path) == {1: Answers(tuple(rows["ids"]), ("0", "1"), ("0", "other"))}
+    assert row_ids([range(40)]) == row_ids([range(32)]) != row_ids([range(31)])
+    path.write_bytes(path.read_bytes()[:100])
+    assert read_predictions(path) == read_predictions(tmp_path / "gone") == {}
+
+
+def test_a_loss_on_one_seed_is_named_and_ends_with_1(here: Path) -> None:  # noqa: F811
+    save_with_rows(here, (with_score("a", 10, 1), answers(range(10))), (with_score("b", 60, 2), answers(range(60))))
+    code, printed, _ = typed("compare", "a", "b", "--out", "compared")
+    assert code == 1
+    assert (
+        "Worse beyond noise: rte, adept on t5-base: -50.0 points (p < 0.001; McNemar's exact test over 100" in printed
+    )
+    assert typed("compare", "b", "a")[0] == 0
+
+
+def test_a_loss_within_noise_ends_with_0(here: Path) -> None:  # noqa: F811
+    save_with_rows(here, (with_score("a", 10, 1), answers(range(10))), (with_score("b", 13, 2), answers(range(13))))
+    code, printed, _ = typed("compare", "a", "b")
+    assert code == 0
+    assert "p 0.25" in printed
+    assert "Worse" not in printed
+
+
+def test_an_older_search_without_answers_is_compared_unpaired_and_says_so(here: Path) -> None:  # noqa: F811
+    save(here, with_score("a", 10, 1))
+    save_with_rows(here, (with_score("b", 60, 2), answers(range(60))))
+    code, printed, _ = typed("compare", "a", "b")
+    assert code == 1
+    assert "unpaired: A kept no answers to the test rows" in printed
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (searched(task="sst2", day=2, name="b"), "A and B have no test score in common"),
+        (searched(30.0, seed=43, day=2, name="b"), "not compared, no seed in common"),
+        (searched(30.0, n=32, day=2, name="b"), "not compared, their test splits have 139 and 32 rows"),
+        (searched(None, day=2, name="b"), "b: its test split was not read"),
+        (
+            searched(30.0, day=2, name="b", provenance={"data fingerprint": "two"}),
+            "their data differ (fingerprints one",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_ends_with_3(here: Path, other: FoundSearch, why: str) -> None:  # noqa: F811
+    save(here, searched(name="a", provenance={"data fingerprint": "one"}), other)
+    code, printed, errors = typed("compare", "a", "b")
+    assert code == 3
+    assert "nothing could be compared" in errors
+    assert why in printed + errors
+
+
+def test_other_labels_on_the_same_rows_are_not_compared(here: Path) -> None:  # noqa: F811
+    swapped = answers([], [str(1 - int(text)) for text in GOLD])
+    save_with_rows(here, (with_score("a", 10, 1), answers(range(10))), (with_score("b", 0, 2), swapped))
+    code, _, errors = typed("compare", "a", "b")
+    assert code == 3
+    assert "other rows or other labels" in errors
+
+
+def test_without_answers_other_metrics_cannot_be_compared(here: Path) -> None:  # noqa: F811
+    save(
+        here,
+        *(
+            with_score(name, wrong, 1, metric="f1", metrics={"f1": 100.0 - wrong})
+            for name, wrong in (("a", 1), ("b", 60))
+        ),
+    )
+    code, _, errors = typed("compare", "a", "b")
+    assert code == 3
+    assert "a single seed: no test is possible" in errors
