@@ -15,12 +15,16 @@ from rich.table import Table
 
 from orchestrator.engines.count import engines_needed
 from orchestrator.planning import Plan
+from trials.backbone_facts import DEFAULT
 
 FLOAT32_TFLOPS = {
     "H200": 67.0, "H100": 67.0, "A100": 19.5, "L40S": 91.6, "L40": 90.5, "L4": 30.3, "A10": 31.2, "V100": 15.7,
     "T4": 8.1, "RTX 3090": 35.6, "RTX 4090": 82.6,
 }  # fmt: skip
 """Peak float32 rates outside tensor cores, in TFLOP/s (vendors' data sheets)."""
+
+LONG = 86_400.0
+"""Seconds of a search that are worth a warning."""
 
 REACHED = 0.4
 """Share of an accelerator's peak that training reaches; a cautious guess until a benchmark says better."""
@@ -38,7 +42,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one device for the steps expected, without evaluation, and for the full grid."""
+    """Seconds of one device for the steps expected, without evaluation, and without early stopping."""
 
     device: Device
     devices: int
@@ -84,12 +88,28 @@ def estimate(plan: Plan, device: Device) -> Estimate:
     return Estimate(device, settings.devices or device.count, seconds * plan.expected_steps / plan.steps, seconds)
 
 
+def warnings(plan: Plan, device: Device | None = None) -> list[str]:
+    """What to say before a search that this machine would need more than a day for, were it to train alone."""
+    guess = estimate(plan, device or local_device())
+    seconds = guess.expected_seconds / engines_needed(guess.devices, plan.samples, plan.slots, plan.max_concurrent)
+    if seconds <= LONG:
+        return []
+    remedy = (
+        f"--backbone {DEFAULT} trains in minutes" if plan.facts.name != DEFAULT else "--samples and --steps shorten it"
+    )
+    return [
+        f"THIS TAKES ABOUT {hours(seconds).upper()} on this machine alone ({guess.devices} x {guess.device.name}): "
+        f"{plan.expected_steps:,} steps of {plan.facts.name} want a GPU, or a cluster. {remedy}. Ctrl-C ends the "
+        "search, and what it has done is kept"
+    ]
+
+
 def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = ()) -> None:
     """The trials, data, steps, time and cost of a search that has not started."""
     guess = estimate(plan, local_device())
     training, settings = plan.training, plan.settings
     console.print(trials_table(plan) if plan.trials else ranges_table(plan))
-    for note in plan.notes:
+    for note in [*plan.notes, *warnings(plan, guess.device)]:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     for line in about_data:
         console.print(line, highlight=False, soft_wrap=True)
@@ -100,13 +120,15 @@ def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = ()) -> 
         f"seed {settings.seed}",
         f"estimated training time: {hours(guess.expected_seconds / engines)} on {engines} x "
         f"{guess.device.name}, {guess.expected_seconds / 3600:,.2f} device-hours "
-        f"(full grid {guess.full_seconds / 3600:,.2f})",
+        f"(without early stopping {guess.full_seconds / 3600:,.2f})",
         f"  with all rows at {plan.max_source_length} tokens and no evaluation; rate: "
         f"{guess.device.rate / 1e9:,.0f} GFLOP/s a device, {guess.device.basis}",
     ]
     if settings.price is not None:
         cost, full = (s / 3600 * settings.price for s in (guess.expected_seconds, guess.full_seconds))
-        lines.append(f"estimated cost: {cost:,.2f} at {settings.price:g} a device-hour (full grid {full:,.2f})")
+        lines.append(
+            f"estimated cost: {cost:,.2f} at {settings.price:g} a device-hour (without early stopping {full:,.2f})"
+        )
     else:
         lines.append("estimated cost: give --price PER_DEVICE_HOUR to see it")
     for line in [*lines, f"would write to {plan.folder}; nothing has been started"]:

@@ -140,6 +140,7 @@ class SearchRecord:
     """All trials of one (task, method, backbone), how they were run, and the test score of the winner.
 
     Attributes:
+        title: what tables print for the task; empty in older records, which print its name.
         metric: name of the selection metric.
         settings: ``steps`` (the budget of one trial, in updates), ``eval_every``, ``batch_size`` and the like.
         parameters: trainable parameters by trial number.
@@ -176,8 +177,14 @@ class SearchRecord:
     published: list[dict[str, Any]] = field(default_factory=list)
     adapter: str = ""
     predictions: str = ""
+    title: str = ""
     tracking_uri: str = ""
     data_report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def task_title(self) -> str:
+        """What tables print for the task."""
+        return self.title or self.task
 
     @property
     def seed(self) -> int | None:

@@ -17,6 +17,7 @@ from rich.console import Console
 from orchestrator import provenance
 from orchestrator.command_lines import PROGRAM, as_arguments
 from orchestrator.concluding import conclude, interrupted
+from orchestrator.estimate import warnings
 from orchestrator.folder.checkpoints import remove_unfinished
 from orchestrator.folder.layout import ADAPTER, OPTIONS, PAGE, TUNE, Files, checkpoints_of
 from orchestrator.folder.lock import LockError, SearchLock
@@ -182,7 +183,7 @@ def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
         f"{'Resuming' if record else 'Search'} {plan.name}: {plan.settings.method} on {plan.facts.name}, task "
         f"{plan.task.title}, {plan.count} trials of {plan.training.steps:,} steps"
     )
-    for note in plan.notes:
+    for note in [*plan.notes, *warnings(plan)]:
         console.print(f"note: {note}")
 
 
@@ -262,6 +263,7 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mappin
     return SearchRecord(
         name=plan.name,
         task=plan.task.name,
+        title=plan.task.title,
         method=plan.settings.method,
         backbone=plan.facts.name,
         recipe=plan.settings.recipe,

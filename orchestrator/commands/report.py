@@ -50,7 +50,7 @@ def report(
         forms = chosen_formats(formats)
         layouts = chosen(listed(tables)) if tables is not None else None
         wanted = selection(task, method, backbone, name, since, until)
-        found = find(tracking_uri, runs or [])
+        found = find(tracking_uri, runs or [], none_needed=layouts is not None)
         searches = wanted.of(found.searches)
         if not searches and layouts is None:
             where = (
@@ -59,7 +59,7 @@ def report(
                 else "there is none"
             )
             raise UserError([f"no search to report on: {where}", *found.unread])
-        results = make_results(Found(searches, found.unread), layouts)
+        results = make_results(Found(searches, (*found.unread, *wanted.without(found.searches))), layouts)
         paths = write_report(results, out, forms)
         console = PlainConsole()
         for line in headline(results):

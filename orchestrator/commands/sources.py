@@ -13,10 +13,13 @@ from orchestrator.tracking.uris import DEFAULT_DATABASE, URI_VARIABLE
 from trials.errors import UserError
 
 
-def find(tracking_uri: str | None, runs: Sequence[Path]) -> Found:
+def find(tracking_uri: str | None, runs: Sequence[Path], none_needed: bool = False) -> Found:
     """The searches of a store, of folders, or of both.
 
     Without either: those of ``$MLFLOW_TRACKING_URI`` or of ``mlflow.db`` here, else those below ``runs``.
+
+    Args:
+        none_needed: where nothing was named and nothing is here, that is no mistake.
 
     Raises:
         UserError, TrackingError: what was named is not there, or nothing was and nothing is here.
@@ -26,6 +29,8 @@ def find(tracking_uri: str | None, runs: Sequence[Path]) -> Found:
             return _store(None)
         folder = default_output()
         if not folder.is_dir():
+            if none_needed:
+                return Found(())
             raise UserError(
                 [
                     f"no searches here: neither {DEFAULT_DATABASE} nor a folder {folder} is in {Path.cwd()}. Name a "

@@ -78,23 +78,28 @@ class Decision:
 
     @property
     def sentence(self) -> str:
-        """Why, in words: ``at step 8,000: 61.2 < cutoff 63.4, rank 9 of 12``."""
+        """Why, in words: ``at step 8,000: best so far 61.2 < cutoff 63.4, rank 9 of 12``."""
         at = f"at step {self.step:,}: "
         if self.verdict is Verdict.DIVERGED:
             last = "it never had a finite one" if self.score is None else f"its best before was {self.score:.1f}"
             return f"{at}its score is not a number; {last}"
-        among = f"rank {self.rank} of {self.n}" if self.rank is not None else f"the median of {self.n} others"
+        among = (
+            f"rank {self.rank} of {self.n}"
+            if self.rank is not None
+            else f"the median of the mean scores of {self.n} others"
+        )
+        best = f"{at}best so far {self.score:.1f}"
         if self.verdict is Verdict.WAIT:
-            return f"{at}{self.score:.1f} waits, {among if self.n else 'first'} so far"
+            return f"{best} waits, {among if self.n else 'first'} so far"
         if self.cutoff is None:
-            return f"{at}{self.score:.1f} goes on, nothing to compare it with yet"
+            return f"{best} goes on, nothing to compare it with yet"
         stopped = self.verdict is Verdict.STOP
         if self.score == self.cutoff and self.loss is not None and self.cutoff_loss is not None:
             loss, cutoff = _apart(self.loss, self.cutoff_loss, (3, 4, 5, 6))
             sign = ">" if stopped else "<="
-            return f"{at}{self.score:.1f} = cutoff, validation loss {loss} {sign} {cutoff}, {among}"
+            return f"{best} = cutoff, validation loss {loss} {sign} {cutoff}, {among}"
         score, least = _apart(self.score or 0.0, self.cutoff, (1, 2, 3))
-        return f"{at}{score} {'<' if stopped else '>='} cutoff {least}, {among}"
+        return f"{at}best so far {score} {'<' if stopped else '>='} cutoff {least}, {among}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` is the way back."""

@@ -48,7 +48,7 @@ def _differences(
         label = f"B: {pair.first.method} on {pair.first.backbone}"
         test = next((one for one in compared if (one.task, one.first) == (pair.first.task, label)), None)
         means = [estimate(list(group.scores(pair.first.metric).values())) for group in (pair.first, pair.second)]
-        cells = [Cell(pair.first.task), Cell(method_title(pair.first.method)), Cell(pair.first.backbone)]
+        cells = [Cell(pair.first.title), Cell(method_title(pair.first.method)), Cell(pair.first.backbone)]
         cells += [
             measured_cell(mean, pair.first.metric, group.one_example)
             for mean, group in zip(means, (pair.first, pair.second), strict=True)

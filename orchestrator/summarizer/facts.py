@@ -13,8 +13,8 @@ from orchestrator.secrecy import shown_address
 from orchestrator.summarizer import finding, formats
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.published import PublishedRow, backbone_key, method_key, metric_key, printed
-from orchestrator.summarizer.select import Choice
-from orchestrator.summarizer.statistics import interval, standard_error
+from orchestrator.summarizer.select import NEVER, Choice
+from orchestrator.summarizer.statistics import interval, is_extreme, standard_error
 from orchestrator.summarizer.ties import Tie, ties
 from trials.tasks.base import template_columns
 
@@ -45,7 +45,7 @@ def header(record: SearchRecord) -> list[Fact]:
     sizes = ", ".join(f"{split} {formats.whole(n)}" for split, n in record.sizes.items())
     _, fixed = split_configuration(record.trials)
     facts = [
-        Fact("Task", formats.value(record.task)),
+        Fact("Task", formats.value(record.task) + (f" ({record.title})" if record.task_title != record.task else "")),
         Fact("Method", formats.value(record.method)),
         Fact("Backbone", formats.value(record.backbone)),
         Fact("Recipe", formats.value(record.recipe)),
@@ -108,16 +108,18 @@ def winner(record: SearchRecord, choice: Choice) -> list[Fact]:
     best = choice.winner
     facts = [Fact("Finding", finding.find(record, choice).headline)] if best is not None else []
     if best is not None:
-        n = record.sizes.get("validation")
+        n, error, wilson = record.sizes.get("validation"), choice.standard_error, None
         if choice.candidates:
             score = f"{record.metric} {over_seeds({t.seed: t.best_score or 0.0 for t in choice.seeds})}"
             which = f"trials {', '.join(str(trial.number) for trial in choice.seeds)}"
         else:
             score = f"{record.metric} {formats.score(best.best_score)} at step {formats.whole(best.best_step)}"
             which = f"trial {best.number}"
+            if is_extreme(best.best_score or 0.0):
+                error, wilson = None, interval(best.best_score or 0.0, n, record.metric)
         facts += [
             Fact("Winner", f"{which}: {formats.pairs(best.configuration)}"),
-            Fact("Validation", score + _worth(n, choice.one_example, choice.standard_error)),
+            Fact("Validation", score + _worth(n, choice.one_example, error, wilson)),
             Fact("Not distinguishable", _near(choice)),
         ]
     if choice.note:
@@ -129,7 +131,7 @@ def winner(record: SearchRecord, choice: Choice) -> list[Fact]:
         on = f" on seed {record.seed}" if len(own) < len(record.trials) else ""
         of = f"best validation scores of {len(scores)} of {len(own)} trials{on}"
         median = f"{formats.score(statistics.median(scores))} ({of})"
-        facts.append(Fact("Grid median", median))
+        facts.append(Fact("Median", median))
     facts.append(Fact("Paper", _paper(record)))
     return facts
 
@@ -146,7 +148,7 @@ def over_seeds(scores: dict[int, float]) -> str:
 
 
 def compute(record: SearchRecord) -> list[Fact]:
-    """Steps trained against the full grid, what ties have to do with it, and time."""
+    """Steps trained against those of all trials trained whole, what ties have to do with it, and time."""
     own = record.own_trials
     trained, again = sum(t.step for t in own), sum(t.step for t in record.trials) - sum(t.step for t in own)
     budget = int(record.settings.get("steps") or 0)
@@ -155,7 +157,8 @@ def compute(record: SearchRecord) -> list[Fact]:
         grid = budget * len(own)
         stopped = sum(max(budget - t.step, 0) for t in own if t.status == "stopped early")
         other = sum(max(budget - t.step, 0) for t in own) - stopped
-        text = f"{formats.whole(trained)} of the {formats.whole(grid)} steps of the full grid ({_share(trained, grid)})"
+        whole = f"{len(own)} trials trained whole" if len(own) > 1 else "one trial trained whole"
+        text = f"{formats.whole(trained)} of the {formats.whole(grid)} steps of {whole} ({_share(trained, grid)})"
         text += f"; {_share(stopped, grid)} saved by early stopping"
         if other:
             text += f"; {_share(other, grid)} not trained for other reasons"
@@ -242,17 +245,26 @@ def _worth(n: int | None, example: float | None, error: float | None, wilson: tu
     parts = [f"n {formats.whole(n)}"] if n else []
     parts += [f"one example is {example:.2f} points"] if example and n else []
     parts += [f"standard error {formats.score(error)}"] if error is not None else []
-    parts += [f"95 % interval {formats.score(wilson[0])} to {formats.score(wilson[1])}"] if wilson else []
+    parts += [f"Wilson's 95 % interval {formats.score(wilson[0])} to {formats.score(wilson[1])}"] if wilson else []
     return f" ({', '.join(parts)})" if parts else ""
 
 
 def _near(choice: Choice) -> str:
     if choice.one_example is None:
         return "not known: the record has no number of validation examples"
+    others = [t for t in choice.ranking if t.status not in NEVER and t.best_score is not None and not choice.wins(t)]
+    if not others:
+        return "no other trial has a score to compare with"
     if not choice.not_distinguishable:
-        return "none: every other trial is more than one example and one standard error below"
+        which = "the other trial is" if len(others) == 1 else f"all {len(others)} other trials are"
+        reach = "one example and one standard error" if choice.standard_error is not None else "one example"
+        above = (
+            any((t.best_score or 0.0) > (choice.winner.best_score or 0.0) for t in others) if choice.winner else False
+        )
+        return f"none: {which} more than {reach} {'away' if above else 'below'}"
+    reach = " or one standard error" if choice.standard_error is not None else ""
     numbers = ", ".join(str(trial.number) for trial in choice.not_distinguishable)
-    return f"from trial {numbers} (marked =): within one validation example or one standard error"
+    return f"from trial {numbers} (marked =): within one validation example{reach}"
 
 
 def _test(record: SearchRecord, best: TrialRecord | None) -> str:
@@ -262,6 +274,7 @@ def _test(record: SearchRecord, best: TrialRecord | None) -> str:
     if record.seed_tests:
         return _tests(record)
     error, wilson = standard_error(test.score, test.n, record.metric), interval(test.score, test.n, record.metric)
+    error = None if is_extreme(test.score) else error
     text = f"{record.metric} {formats.score(test.score)}, read once, from the checkpoint of step {test.step:,}"
     if best is None or test.trial_number != best.number:
         text += f" of trial {test.trial_number}, which is not the winner named here"

@@ -7,17 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from orchestrator.records import SearchRecord
 from orchestrator.secrecy import HIDDEN
+from orchestrator.settings import SearchSettings, flag
 from orchestrator.summarizer import formats
 from orchestrator.summarizer.model import Fill, FoundSearch, Group
 from orchestrator.summarizer.published import task_key
 
 _PROGRAM = ("adept-search", "search")
 # Options of an earlier command that belong to its search alone.
-_OWN = ("--task", "--method", "--seed", "--name", "--space")
+_OWN = ("--task", "--method", "--seed", "--name", "--rerun", "--price")
 _OWN_FLAGS = ("--resume", "--plan", "--quiet", "--debug")
+# Options on which no number depends.
+_ANY_PLACE = ("--output", "--storage", "--tracking-uri", "--devices", "--slots", "--max-concurrent", "--host-wait",
+              "--memory-limit", "--data-dir", "--reuse")  # fmt: skip
+# Settings of a record that are options of the command line.
+_TRAINING = ("steps", "eval_every", "batch_size", "warmup_steps", "max_source_length", "precision", "scheduler",
+             "grace", "eta", "ties", "deterministic", "seeds", "top")  # fmt: skip
 _SPACE = "my-space.yaml"
 
 
@@ -61,7 +70,7 @@ def commands(gaps: Iterable[Gap], unfinished: Sequence[FoundSearch] = ()) -> tup
         elif name is None:
             unknown.append(gap)
         else:
-            shared = (gap.method, gap.backbone, str(gap.seeds), str(sorted(gap.where.items())))
+            shared = (gap.method, gap.backbone, str(gap.seeds), str(sorted(gap.where.items())), str(_kept(gap)))
             loops.setdefault(shared, []).append(gap)
     for together in loops.values():
         filled.setdefault(_search(together), []).extend(together)
@@ -83,13 +92,14 @@ def _search(gaps: Sequence[Gap]) -> str:
     """One command, or a loop of the shell where tasks or seeds differ."""
     first = gaps[0]
     tasks = list(dict.fromkeys(name for gap in gaps if (name := _task_option(gap)) is not None))
-    words = [*_PROGRAM, "--method", first.method.lower(), *_kept(first.like)]
-    if "--backbone" not in words:
+    options = _kept(first)
+    words = [*_PROGRAM, "--method", first.method.lower(), *(word for option in options for word in option)]
+    if not any(_name(option) == "--backbone" for option in options):
         words += ["--backbone", first.backbone]
     if first.where:
         words += ["--space", _SPACE]
     command = shlex.join(words)
-    several = {"task": tasks, "seed": [str(seed) for seed in first.seeds]}
+    several = {"task": tasks, "seed": [str(seed) for seed in _seeds(first.seeds, options)]}
     for option, values in several.items():
         if values:
             command += f" --{option} " + (shlex.quote(values[0]) if len(values) == 1 else f'"${option}"')
@@ -101,37 +111,83 @@ def _search(gaps: Sequence[Gap]) -> str:
     return command
 
 
-def _kept(like: Group | None) -> list[str]:
-    """The options of an earlier search of the row that hold for the whole row."""
-    if like is None:
+def _seeds(missing: Sequence[int], options: Sequence[Sequence[str]]) -> list[int]:
+    """The seeds to begin searches on: with ``--seeds N`` each has the N - 1 seeds behind its own as well."""
+    each = next((int(_value(option)) for option in options if _name(option) == "--seeds"), 1)
+    first: list[int] = []
+    for seed in sorted(missing):
+        if not first or seed >= first[-1] + each:
+            first.append(seed)
+    return first
+
+
+def _kept(gap: Gap) -> list[list[str]]:
+    """The options of an earlier search of the row that hold for all of it; a space only where none is prescribed."""
+    if gap.like is None:
         return []
-    words = shlex.split(str(like.newest.record.provenance.get("command", "")) or "search.py")[1:]
-    kept, place = [], 1 if words[:1] == ["search"] else 0
+    return [option for option in _options(gap.like.newest) if not (gap.where and _name(option) == "--space")]
+
+
+def _options(search: FoundSearch) -> list[list[str]]:
+    """The options that a search was started with, each with its value, but for those that are its alone.
+
+    Of a search whose command is not known, those that its record tells.
+    """
+    words = shlex.split(str(search.record.provenance.get("command", "")))
+    if len(words) < 2 or not (words[1] == "search" or Path(words[0]).name == "search.py"):
+        return _recorded(search.record)
+    kept, place = [], 2 if words[1] == "search" else 1
     while place < len(words):
         name, _, value = words[place].partition("=")
         takes_value = name.startswith("--") and not value and place + 1 < len(words)
         takes_value = takes_value and name not in _OWN_FLAGS and not words[place + 1].startswith("--")
         group = words[place : place + 1 + takes_value]
         if name not in _OWN and name not in _OWN_FLAGS and HIDDEN not in group:
-            kept += group
+            kept.append(group)
         place += len(group)
     return kept
 
 
+def _recorded(record: SearchRecord) -> list[list[str]]:
+    """What a record tells of how its trials were trained and chosen, where that is not the default."""
+    settings, found = record.settings, dict[str, Any]()
+    found["recipe"] = record.recipe
+    found |= {name: settings.get(name) for name in _TRAINING}
+    if record.provenance.get("search") not in (None, "grid"):
+        found |= {"search": record.provenance["search"], "samples": len(record.own_trials)}
+    default = SearchSettings()
+    given = {name: value for name, value in found.items() if value and value != getattr(default, name)}
+    if given.get("scheduler") == "none":
+        given = {name: value for name, value in given.items() if name not in ("grace", "eta", "ties")}
+    return [[flag(name)] if value is True else [flag(name), str(value)] for name, value in given.items()]
+
+
+def _name(option: Sequence[str]) -> str:
+    return option[0].partition("=")[0]
+
+
+def _value(option: Sequence[str]) -> str:
+    return option[1] if len(option) > 1 else option[0].partition("=")[2]
+
+
 def _resume(search: FoundSearch) -> str:
-    words = shlex.split(str(search.record.provenance.get("command", "")))
-    output = [word for place, word in enumerate(words) if place and words[place - 1] == "--output"]
-    return shlex.join(
-        [*_PROGRAM, "--resume", "--name", search.record.name, *(["--output", output[0]] if output else [])]
-    )
+    output = [option for option in _options(search) if _name(option) == "--output"]
+    return shlex.join([*_PROGRAM, "--resume", "--name", search.record.name, *(output[0] if output else [])])
 
 
 def _is(search: FoundSearch, gap: Gap) -> bool:
+    """Whether a search that is not finished will fill the gap: also trained as its row is, where that is known."""
     record = search.record
     same = (
         record.method == gap.method and record.backbone == gap.backbone and task_key(record.task) == task_key(gap.task)
     )
+    if gap.like is not None:
+        same = same and record.recipe == gap.like.recipe and _deciding(search) == _deciding(gap.like.newest)
     return same and (not gap.seeds or search.seed in gap.seeds)
+
+
+def _deciding(search: FoundSearch) -> list[list[str]]:
+    return sorted(option for option in _options(search) if _name(option) not in _ANY_PLACE)
 
 
 @cache

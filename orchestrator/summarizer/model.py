@@ -97,6 +97,11 @@ class Group:
     by_seed: dict[int, FoundSearch]
     replaced: tuple[FoundSearch, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """What tables print for the task."""
+        return self.newest.record.task_title
+
     def scores(self, metric: str | None = None) -> dict[int, float]:
         """Finite test scores by seed; of the selection metric where none is named."""
         name = metric_key(metric or self.metric)

@@ -109,8 +109,8 @@ def _tested(one: Comparison, pair: Pair, seeds: Sequence[int]) -> Comparison:
         return one
     low, high, interval = (one.low, one.high, one.interval) if one.low is not None else (found.low, found.high, "")
     kind = interval or ("t over rows" if low is not None else "")
-    more = {"p": found.p, "smallest_p": 0.0, "rows": found.n, "test": found.name}
-    return replace(one, low=low, high=high, interval=kind, **more)
+    one = replace(one, low=low, high=high, interval=kind)
+    return replace(one, p=found.p, smallest_p=0.0, rows=found.n, test=found.name)
 
 
 def compared_pairs(pairs: Sequence[Pair]) -> tuple[list[Comparison], dict[tuple[str, str, str], str]]:

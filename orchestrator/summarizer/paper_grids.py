@@ -187,7 +187,8 @@ class _Measured:
             name = f"{row.label} on {like.backbone}"
             task = self.layout.field_of("task", row, column)
             where = {**row.where, **column.where}
-            self.gaps.append(fill.Gap(label, name, task, like.method, like.backbone, missing, like, where=where))
+            alike = groups[0] if groups else like
+            self.gaps.append(fill.Gap(label, name, task, like.method, like.backbone, missing, alike, where=where))
 
 
 def measured_cell(result: Estimate, metric: str, one_example: float | None) -> Cell:

@@ -43,6 +43,7 @@ def make_results(found: Found, tables: Sequence[Layout] | None = None) -> Result
     compared, notes = compare_methods(groups)
     doubted = tuple(doubts(search.record for search in searches))
     means = aggregate(groups)
+    titles = {group.task: group.title for group in groups}
     records = [search.record for search in searches if search.record.trials]
     grids: list[Grid] = [methods_by_tasks(groups, unfinished)] if groups else []
     grids += [paper_grid(layout, groups, unfinished) for layout in shown]
@@ -50,9 +51,9 @@ def make_results(found: Found, tables: Sequence[Layout] | None = None) -> Result
         table = scores(groups)
         grids.append(replace(table, notes=(*doubted, *table.notes)))
     if compared or notes:
-        grids.append(comparisons(compared, notes))
+        grids.append(comparisons(compared, notes, titles))
     if len(means) > 1:
-        grids.append(aggregates(means))
+        grids.append(aggregates(means, titles))
     if records:
         grids += [expected_best_grid(records), compute(records)]
     of_trials = _unique_names([configurations(record) for record in records[:_CONFIGURATIONS]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.summarizer import fill, formats
 from orchestrator.summarizer.comparing import notes_on
@@ -42,11 +42,12 @@ def methods_by_tasks(groups: Sequence[Group], unfinished: Sequence[FoundSearch] 
             rows.append(Row(tuple(cells), f"measured on {backbone}"))
     worth = [_worth([group for group in groups if group.task == task]) for task in tasks]
     rows.append(Row((Cell("One test example"), *worth), "in points"))
+    titles = {group.task: group.title for group in groups}
     metrics = {task: ", ".join(dict.fromkeys(metric_key(g.metric) for g in groups if g.task == task)) for task in tasks}
     return Grid(
         "measured",
         "Test scores, methods by tasks",
-        (Column("Method", numeric=False), *(Column(task, metrics[task]) for task in tasks)),
+        (Column("Method", numeric=False), *(Column(titles[task], metrics[task]) for task in tasks)),
         tuple(rows),
         (
             "Mean ± standard deviation over seeds, with their number in parentheses where there are several.",
@@ -71,7 +72,7 @@ def scores(groups: Sequence[Group]) -> Grid:
         wilson = interval(result.mean, n, group.metric)
         beside = [other for other in groups if (other.task, other.method, other.backbone) == _key(group)]
         cells = [
-            Cell(group.task),
+            Cell(group.title),
             Cell(method_title(group.method)),
             Cell(group.backbone),
             Cell(metric_key(group.metric)),
@@ -97,15 +98,18 @@ def scores(groups: Sequence[Group]) -> Grid:
     return Grid("scores", "Test scores with their intervals", columns, tuple(rows), notes)
 
 
-def comparisons(found: Sequence[Comparison], notes: Sequence[str] = ()) -> Grid:
-    """One row for each pair of methods and task; over tasks last."""
+def comparisons(
+    found: Sequence[Comparison], notes: Sequence[str] = (), titles: Mapping[str, str] | None = None
+) -> Grid:
+    """One row for each pair of methods and task, by its title; over tasks last."""
+    titles = titles or {}
     names = ["task", "methods", "backbone", "pairs", "difference", "95 % interval", "p", "p (Holm)", "one example"]
     names += ["verdict", "because"]
     texts = {"task", "methods", "backbone", "verdict", "because"}
     rows = [
         Row(
             (
-                Cell(one.task or "all tasks of both"),
+                Cell(titles.get(one.task, one.task) or "all tasks of both"),
                 Cell(f"{method_title(one.first)} less {method_title(one.second)}"),
                 Cell(one.backbone),
                 Cell(str(one.pairs)),
@@ -130,8 +134,9 @@ def comparisons(found: Sequence[Comparison], notes: Sequence[str] = ()) -> Grid:
     return Grid("comparisons", "Methods against each other", columns, tuple(rows), (*said, *notes_on(found), *notes))
 
 
-def aggregates(found: Sequence[Aggregate]) -> Grid:
-    """The interquartile mean of each method."""
+def aggregates(found: Sequence[Aggregate], titles: Mapping[str, str] | None = None) -> Grid:
+    """The interquartile mean of each method, over tasks by their titles."""
+    titles = titles or {}
     rows = []
     for backbone in dict.fromkeys(one.backbone for one in found):
         of = [one for one in found if one.backbone == backbone]
@@ -143,7 +148,7 @@ def aggregates(found: Sequence[Aggregate]) -> Grid:
                     cell,
                     Cell(_between(one.low, one.high)),
                     Cell(str(one.scores)),
-                    Cell(", ".join(one.tasks)),
+                    Cell(", ".join(titles.get(task, task) for task in one.tasks)),
                     Cell(one.note),
                 ),
                 backbone,
@@ -185,7 +190,7 @@ def _gaps(groups: Sequence[Group], row: Sequence[Group], tasks: Sequence[str], s
             label = task + (f" (seed {', '.join(map(str, missing))})" if group is not None else "")
             name = f"{method_title(row[0].method)} on {row[0].backbone}"
             example = next(other.newest for other in groups if other.task == task)
-            gaps.append(fill.Gap(label, name, task, row[0].method, row[0].backbone, missing, row[0], example))
+            gaps.append(fill.Gap(label, name, task, row[0].method, row[0].backbone, missing, group or row[0], example))
     return gaps
 
 

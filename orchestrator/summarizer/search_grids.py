@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.records import SearchRecord, TrialRecord, is_finite
 from orchestrator.summarizer import formats
 from orchestrator.summarizer.facts import split_configuration
 from orchestrator.summarizer.finding import find
@@ -30,7 +30,7 @@ def configurations(record: SearchRecord) -> Grid:
     near = {trial.trial_id for trial in choice.not_distinguishable}
     headings = ["rank", "trial", *names, *(["seed"] if seeds else [])]
     columns = [Column(name, numeric=name not in _TEXTS) for name in headings]
-    columns += [Column(f"{budget:,}", "score at step") for budget in budgets]
+    columns += [Column(f"{budget:,}", "best up to step") for budget in budgets]
     columns += [Column(name, numeric=name not in _TEXTS) for name in ("best", "at step", "status", "why stopped")]
     rows = []
     for rank, trial in enumerate(choice.ranking, 1):
@@ -38,7 +38,7 @@ def configurations(record: SearchRecord) -> Grid:
         cells = [Cell(f"{rank}{mark}"), Cell(str(trial.number))]
         cells += [Cell(formats.value(trial.configuration.get(name))) for name in names]
         cells += [Cell(str(trial.seed))] if seeds else []
-        cells += [_score(trial.score_at(budget)) for budget in budgets]
+        cells += [_score(_best_up_to(trial, budget)) for budget in budgets]
         cells += [_score(trial.best_score), Cell(formats.whole(trial.best_step))]
         cells += [Cell(trial.status), Cell(formats.shortened(trial.reason or trial.error, 120))]
         rows.append(Row(tuple(cells)))
@@ -49,7 +49,7 @@ def configurations(record: SearchRecord) -> Grid:
     notes += [choice.note] if choice.note else []
     return Grid(
         f"configurations-{slug(record.name)}",
-        f"Configurations of {record.name}: {method_title(record.method)}, {record.task}, {record.backbone}",
+        f"Configurations of {record.name}: {method_title(record.method)}, {record.task_title}, {record.backbone}",
         tuple(columns),
         tuple(rows),
         tuple(notes),
@@ -61,7 +61,7 @@ class Spent:
     """What a search took, and what it did not have to take.
 
     Attributes:
-        steps, grid: updates trained here, and of the full grid.
+        steps, grid: updates trained here, and of all these trials at the full budget.
         early: updates saved by early stopping.
         other: updates not trained because a trial waits, broke or was interrupted.
         reused: updates taken over from an earlier search.
@@ -103,8 +103,8 @@ def spent(record: SearchRecord, others: Sequence[SearchRecord] = ()) -> Spent:
 
 
 def compute(records: Sequence[SearchRecord]) -> Grid:
-    """One row a search: steps and device-hours against the full grid, and what saved how much."""
-    names = ["search", "trials", "steps", "full grid", "share", "early stopping", "reuse", "not trained"]
+    """One row a search: steps and device-hours against all trials trained whole, and what saved how much."""
+    names = ["search", "trials", "steps", "all whole", "share", "early stopping", "reuse", "not trained"]
     names += ["device-hours", "stacking", "wall time"]
     rows = []
     for record in records:
@@ -115,13 +115,14 @@ def compute(records: Sequence[SearchRecord]) -> Grid:
         cells += [f"{hours:,.2f}", formats.duration(took.stacking), formats.duration(record.wall_seconds)]
         rows.append(Row(tuple(Cell(cell) for cell in cells)))
     notes = (
-        "Early stopping, reuse, not trained: shares of the full grid's steps that were saved by stopping poor trials, "
-        "taken over from earlier searches, or lost because a trial broke, was interrupted or waits.",
+        "All whole: steps of these trials if each trained its full budget. Early stopping, reuse, not trained: shares "
+        "of them that were saved by stopping poor trials, taken over from earlier searches, or "
+        "lost because a trial broke, was interrupted or waits.",
         "Device-hours: training and evaluation; trials that share a device count their shares. Stacking: device time "
         "saved by sharing, known where the report has the same search with one trial a device.",
     )
     columns = tuple(
-        Column(name, "saved, share of the grid" if name in ("early stopping", "reuse") else "", name not in _TEXTS)
+        Column(name, "saved, share of all whole" if name in ("early stopping", "reuse") else "", name not in _TEXTS)
         for name in names
     )
     return Grid("compute", "Compute", columns, tuple(rows), notes)
@@ -194,6 +195,14 @@ def slug(name: str) -> str:
 
 def _score(value: float | None) -> Cell:
     return Cell(formats.score(value), "label" if value is not None else "missing", value)
+
+
+def _best_up_to(trial: TrialRecord, step: int) -> float | None:
+    """What a rung at this step compares: the best score so far; None where the trial ended before."""
+    seen = [report.get("score") for report in trial.reports if report["step"] <= step]
+    seen += [report.get("best_score") for report in trial.reports if (report.get("best_step") or step + 1) <= step]
+    finite = [float(score) for score in seen if score is not None and is_finite(score)]
+    return max(finite, default=None) if trial.step >= step else None
 
 
 def _budgets(trials: Sequence[TrialRecord]) -> list[int]:

@@ -68,11 +68,22 @@ class Selection:
             problems += [
                 f"--{attribute} {value}: no search has it{did_you_mean(value, names)}; there are: {known}"
                 for value in values
-                if searches and key(value) not in there
+                if searches and key(value) not in there and key(value) not in _known_here(attribute, key)
             ]
         if problems:
             raise UserError(problems)
         return tuple(search for search in searches if self._wants(search, wanted))
+
+    def without(self, searches: Sequence[FoundSearch]) -> list[str]:
+        """Tasks, methods and backbones that are selected and known, but that no search has, a sentence each."""
+        wanted = {"task": self.tasks, "method": self.methods, "backbone": self.backbones}
+        return [
+            f"--{attribute} {value}: no search has it yet"
+            for attribute, values in wanted.items()
+            for value in values
+            if self._keys[attribute](value)
+            not in {self._keys[attribute](getattr(search.record, attribute)) for search in searches}
+        ]
 
     def _wants(self, search: FoundSearch, wanted: dict[str, tuple[str, ...]]) -> bool:
         for attribute, values in wanted.items():
@@ -85,6 +96,16 @@ class Selection:
             return False
         day = search.started.astimezone().date()
         return (self.since or day) <= day <= (self.until or day)
+
+
+def _known_here(attribute: str, key: Callable[[str], str]) -> set[str]:
+    """What could be named without a search of it: the tasks, methods and backbones of this version."""
+    from search_spaces import methods
+    from trials.backbone_facts import backbone_names
+    from trials.tasks import task_names
+
+    known = {"task": task_names, "method": methods, "backbone": backbone_names}
+    return {key(name) for name in known[attribute]()} if attribute in known else set()
 
 
 def read_folders(folders: Iterable[str | os.PathLike[str]]) -> Found:

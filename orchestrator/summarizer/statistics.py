@@ -15,9 +15,18 @@ def one_example(n: int | None) -> float | None:
 
 
 def standard_error(score: float, n: int | None, metric: str) -> float | None:
-    """The binomial standard error sqrt(p (1 - p) / n) of a proportion; None for other metrics or without examples."""
+    """The binomial standard error sqrt(p (1 - p) / n) of a proportion; None for other metrics or without examples.
+
+    At 0 and 100 that would be 0, as if n right answers of n were a certainty. There it is 1 / (n + 1): what Wilson's
+    interval of one standard error reaches from the score (Wilson 1927). Everywhere else the binomial one is greater.
+    """
     share = _share(score, n, metric)
-    return None if share is None or not n else 100.0 * math.sqrt(share * (1.0 - share) / n)
+    return None if share is None or not n else 100.0 * max(math.sqrt(share * (1.0 - share) / n), 1.0 / (n + 1))
+
+
+def is_extreme(score: float) -> bool:
+    """Whether a score is 0 or 100, where an error on both sides says nothing and an interval is needed."""
+    return score <= 0.0 or score >= 100.0
 
 
 def interval(score: float, n: int | None, metric: str) -> tuple[float, float] | None:

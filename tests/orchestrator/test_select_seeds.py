@@ -65,7 +65,7 @@ def test_the_summary_shows_mean_deviation_and_interval(record: SearchRecord) -> 
     assert "mean 78.0, deviation 1.0 over 3 seeds (42: 78.0, 43: 77.0, 44: 79.0)" in said["Validation"]
     assert "mean 72.0, deviation 2.0 over 3 seeds (42: 70.0, 43: 74.0, 44: 72.0)" in said["Test"]
     assert "95 % interval of the mean 67.0 to 77.0" in said["Test"]
-    assert "of 3 of 3 trials on seed 42" in said["Grid median"]
+    assert "of 3 of 3 trials on seed 42" in said["Median"]
     text = markdown(record, choice)
     assert "| 1 \\* | 2 |" in text and "| 3 \\* | 7 |" in text
 

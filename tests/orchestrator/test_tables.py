@@ -60,15 +60,15 @@ def test_the_summary_has_what_a_paper_would_print(tmp_path: Path) -> None:
     assert "- In every trial: prompt_lr 0.3, mlp_lr 1e-4" in text  # settings that never vary are no columns
     test = fact(text, "Test")
     assert "accuracy 81.3, read once, from the checkpoint of step 5,000" in test
-    assert "(n 139, one example is 0.72 points, standard error 3.3, 95 % interval 74.0 to 86.9)" in test
+    assert "(n 139, one example is 0.72 points, standard error 3.3, Wilson's 95 % interval 74.0 to 86.9)" in test
     assert "the constant best answer scores 54.7" in test
-    assert fact(text, "Grid median") == "- Grid median: 56.0 (best validation scores of 3 of 3 trials)"
+    assert fact(text, "Median") == "- Median: 56.0 (best validation scores of 3 of 3 trials)"
     assert fact(text, "Wall time").endswith("1 h 07 min")
 
 
 def test_the_compute_saved_by_early_stopping_is_not_mixed_with_what_broke(tmp_path: Path) -> None:
     trained = fact(summary(searched(), tmp_path), "Trained")
-    assert "9,000 of the 15,000 steps of the full grid (60.0 %)" in trained
+    assert "9,000 of the 15,000 steps of 3 trials trained whole (60.0 %)" in trained
     assert "20.0 % saved by early stopping; 20.0 % not trained for other reasons" in trained
 
 

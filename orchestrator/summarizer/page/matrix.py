@@ -62,6 +62,7 @@ class Decision:
     """A task on a backbone: which method to take, and how sure that is."""
 
     task: str
+    title: str
     backbone: str
     metric: str
     scores: dict[str, Score | None]
@@ -130,7 +131,7 @@ class ResultsSection:
         saved = sum(section.search.stopping_saved for section in self.searches)
         tested = sum(record.test is not None for record in records)
         share = f"{100.0 * saved / grid:.0f} %" if grid else formats.MISSING
-        steps = f"{formats.whole(trained)} of the full grids' {formats.whole(grid)} steps trained"
+        steps = f"{formats.whole(trained)} of the {formats.whole(grid)} steps of all trials trained"
         return [
             Tile("Searches", formats.whole(len(records)), f"{tested} with a test score"),
             Tile("Trials", formats.whole(sum(len(record.trials) for record in records)), _listed(records)),
@@ -144,7 +145,7 @@ class ResultsSection:
         several = len({decision.backbone for decision in self.decisions}) > 1
         measured = [
             Measured(
-                f"{decision.task} on {decision.backbone}" if several else decision.task,
+                f"{decision.title} on {decision.backbone}" if several else decision.title,
                 method,
                 score.estimate.mean,
                 score.low,
@@ -185,7 +186,7 @@ class ResultsSection:
         saved = 100.0 * search.stopping_saved / search.grid_steps if search.grid_steps else None
         cells = [
             Cell(formats.line(record.name)),
-            *(Cell(formats.line(text)) for text in (record.task, record.method, record.backbone)),
+            *(Cell(formats.line(text)) for text in (record.task_title, record.method, record.backbone)),
             Cell(", ".join(map(str, seeds)) or formats.MISSING, seeds[0] if len(seeds) == 1 else None),
             Cell(formats.pairs(best.configuration) if best else formats.MISSING),
             Cell(formats.score(validation), validation),
@@ -199,17 +200,18 @@ class ResultsSection:
 
     def _decision(self, task: str, backbone: str) -> Decision:
         scores = {method: self._score(task, method, backbone) for method in self.methods}
-        metric = next(group.metric for group in self.groups if (group.task, group.backbone) == (task, backbone))
+        group = next(group for group in self.groups if (group.task, group.backbone) == (task, backbone))
+        metric, name = group.metric, group.title
         found = sorted((s for s in scores.values() if s is not None), key=lambda score: -score.estimate.mean)
         if not found:
-            return Decision(task, backbone, metric, scores, "no test score")
+            return Decision(task, name, backbone, metric, scores, "no test score")
         best, others = found[0], found[1:]
         near = [score for score in others if self._is_near(task, backbone, best, score)]
         marks = {best.method: "best", **{score.method: "near" for score in near}}
         marked = {m: s and _marked(s, marks.get(m, "")) for m, s in scores.items()}
         title = self.titles
-        group, _ = pick(self.groups, task, best.method, backbone)
-        findings = [find(search.record) for search in group.by_seed.values()] if group else []
+        shown, _ = pick(self.groups, task, best.method, backbone)
+        findings = [find(search.record) for search in shown.by_seed.values()] if shown else []
         if findings and all(found.verdict in ("nothing learnt", "not confirmed") for found in findings):
             verdict = f"none: {title[best.method]} is the highest, but not above the constant best answer beyond noise"
         elif not others:
@@ -218,7 +220,7 @@ class ResultsSection:
             verdict = f"{title[best.method]}; not distinguishable: {', '.join(title[s.method] for s in near)}"
         else:
             verdict = f"{title[best.method]}, ahead of every other"
-        return Decision(task, backbone, metric, marked, verdict)
+        return Decision(task, name, backbone, metric, marked, verdict)
 
     def _score(self, task: str, method: str, backbone: str) -> Score | None:
         group, others = pick(self.groups, task, method, backbone)

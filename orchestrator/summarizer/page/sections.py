@@ -18,7 +18,7 @@ from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.page import charts_space, charts_training
 from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
 from orchestrator.summarizer.page.views import LOOKS, SearchView
-from orchestrator.summarizer.statistics import interval
+from orchestrator.summarizer.statistics import interval, is_extreme
 from trials.data.report import DataReport
 
 _SCRIPT = re.compile(r"^(?:\S*/)?search\.py\b")  # however it was named when it ran
@@ -137,7 +137,7 @@ class SearchSection:
 
     @property
     def shares(self) -> list[tuple[str, str, float]]:
-        """What became of the full grid's steps: CSS class, name, percent."""
+        """What became of the steps of all trials trained whole: CSS class, name, percent."""
         grid = self.search.grid_steps
         if not grid:
             return []
@@ -235,7 +235,7 @@ class SearchSection:
             note = f"mean of {found.n} seeds, {f'95 % interval {spread}, ' if spread else ''}n {formats.whole(test.n)}"
             return Tile(f"Test {metric}", formats.score(found.mean), f"{note}, read once a seed")
         bounds = interval(test.score, test.n, metric)
-        spread = f"95 % interval {formats.score(bounds[0])} to {formats.score(bounds[1])}, " if bounds else ""
+        spread = f"Wilson's 95 % interval {formats.score(bounds[0])} to {formats.score(bounds[1])}, " if bounds else ""
         return Tile(f"Test {metric}", formats.score(test.score), f"{spread}n {formats.whole(test.n)}, read once")
 
     def _validation_tile(self) -> Tile:
@@ -244,6 +244,10 @@ class SearchSection:
             return Tile(f"Validation {metric}", formats.MISSING, "no winner")
         error = self.search.choice.standard_error
         spread = f", standard error {formats.score(error)}" if error is not None else ""
+        score, n = best.best_score or 0.0, self.search.record.sizes.get("validation")
+        bounds = interval(score, n, metric) if is_extreme(score) else None
+        if bounds:
+            spread = f", Wilson's 95 % interval {formats.score(bounds[0])} to {formats.score(bounds[1])}"
         note = f"at step {formats.whole(best.best_step)}{spread}"
         if self.search.choice.candidates:
             first = self.search.choice.candidates[0]
@@ -260,5 +264,5 @@ class SearchSection:
         if not grid:
             return Tile("Saved by early stopping", formats.MISSING, "nothing was trained")
         share = f"{100.0 * self.search.stopping_saved / grid:.0f} %"
-        note = f"{formats.whole(self.search.trained_steps)} of the full grid's {formats.whole(grid)} steps trained"
+        note = f"{formats.whole(self.search.trained_steps)} of the {formats.whole(grid)} steps of all trials trained"
         return Tile("Saved by early stopping", share, note)

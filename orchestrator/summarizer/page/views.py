@@ -92,7 +92,7 @@ class SearchView:
     def title(self) -> str:
         """Task, method and backbone on one line."""
         record = self.record
-        return formats.line(f"{record.task}: {record.method} on {record.backbone}")
+        return formats.line(f"{record.task_title}: {record.method} on {record.backbone}")
 
     @property
     def budget(self) -> int:
@@ -106,7 +106,7 @@ class SearchView:
 
     @property
     def grid_steps(self) -> int:
-        """Updates of the full grid, and of the trials on further seeds."""
+        """Updates of all trials at the full budget, those on further seeds included."""
         return self.budget * len(self.trials)
 
     @property

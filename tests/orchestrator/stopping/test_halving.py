@@ -67,10 +67,10 @@ def test_asha_keeps_the_best_third_so_far_and_says_score_cutoff_and_rank() -> No
         return f"{decision.verdict}: {decision.sentence}"
 
     assert tell(1, 50.0).startswith("go on")  # the first has nobody to lose against
-    assert tell(2, 40.0) == "stop: at step 2,000: 40.0 < cutoff 50.0, rank 2 of 2"
-    assert tell(3, 60.0) == "go on: at step 2,000: 60.0 >= cutoff 60.0, rank 1 of 3"
-    assert tell(4, 55.0) == "go on: at step 2,000: 55.0 >= cutoff 55.0, rank 2 of 4"
-    assert tell(5, 54.96) == "stop: at step 2,000: 54.96 < cutoff 55.00, rank 3 of 5"
+    assert tell(2, 40.0) == "stop: at step 2,000: best so far 40.0 < cutoff 50.0, rank 2 of 2"
+    assert tell(3, 60.0) == "go on: at step 2,000: best so far 60.0 >= cutoff 60.0, rank 1 of 3"
+    assert tell(4, 55.0) == "go on: at step 2,000: best so far 55.0 >= cutoff 55.0, rank 2 of 4"
+    assert tell(5, 54.96) == "stop: at step 2,000: best so far 54.96 < cutoff 55.00, rank 3 of 5"
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -92,12 +92,22 @@ def test_equal_scores_are_told_apart_by_the_lowest_losses_so_far() -> None:
         assert Decision.from_dict(decision.as_dict()) == decision
         return f"{decision.verdict}: {decision.sentence}"
 
-    assert tell(1, 0.0, 0.71).startswith("go on: at step 2,000: 0.0 = cutoff, validation loss 0.710 <= 0.710")
-    assert tell(2, 0.0, 0.73) == "stop: at step 2,000: 0.0 = cutoff, validation loss 0.730 > 0.710, rank 2 of 2"
+    assert tell(1, 0.0, 0.71).startswith(
+        "go on: at step 2,000: best so far 0.0 = cutoff, validation loss 0.710 <= 0.710"
+    )
+    assert (
+        tell(2, 0.0, 0.73)
+        == "stop: at step 2,000: best so far 0.0 = cutoff, validation loss 0.730 > 0.710, rank 2 of 2"
+    )
     assert tell(3, 0.0, 0.71).endswith("0.710 <= 0.710, rank 1 of 3")  # a tie in both
     assert tell(4, 0.0, 0.71001).endswith("0.71001 > 0.71000, rank 3 of 4")
-    assert tell(5, 0.1, 9.0) == "go on: at step 2,000: 0.1 >= cutoff 0.0, rank 1 of 5"  # the score counts first
-    assert tell(6, 0.0, math.nan) == "stop: at step 2,000: 0.0 = cutoff, validation loss inf > 0.710, rank 6 of 6"
+    assert (
+        tell(5, 0.1, 9.0) == "go on: at step 2,000: best so far 0.1 >= cutoff 0.0, rank 1 of 5"
+    )  # the score counts first
+    assert (
+        tell(6, 0.0, math.nan)
+        == "stop: at step 2,000: best so far 0.0 = cutoff, validation loss inf > 0.710, rank 6 of 6"
+    )
 
 
 @pytest.mark.parametrize("name", ["asha by loss", "promotion by loss", "together by loss"])
@@ -192,7 +202,7 @@ def test_promotion_decides_as_soon_as_what_comes_cannot_change_it() -> None:
     for number, score in enumerate((50.0, 40.0, 30.0, 60.0, 20.0, 45.0, 10.0), start=1):
         decided |= {d.number: d.verdict for d in policy.report(number, 100, score)}
     assert decided == {1: Verdict.WAIT, 4: Verdict.GO_ON} | dict.fromkeys((2, 3, 5, 6, 7), Verdict.STOP)
-    assert policy.over[3].sentence == "at step 100: 30.0 < cutoff 40.0, rank 3 of 3"  # type: ignore[union-attr]
+    assert policy.over[3].sentence == "at step 100: best so far 30.0 < cutoff 40.0, rank 3 of 3"  # type: ignore[union-attr]
     (decision,) = policy.end(8, "failed")  # two of seven
     assert (decision.number, decision.verdict, decision.rank) == (1, Verdict.GO_ON, 2)
 
@@ -204,7 +214,7 @@ def test_a_worker_with_nothing_else_to_do_goes_on_with_the_best_so_far() -> None
     assert policy.promotable([1, 2, 3]) is None  # not among the best floor(3 / 4)
     policy.report(4, 100, 20.0)
     assert policy.promotable([1, 2]) == 1
-    assert policy.promote(1).sentence == "at step 100: 50.0 >= cutoff 50.0, rank 1 of 4"
+    assert policy.promote(1).sentence == "at step 100: best so far 50.0 >= cutoff 50.0, rank 1 of 4"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -236,7 +246,7 @@ def test_the_median_rule_compares_the_best_score_with_the_others_averages() -> N
         policy.report(number, 200, level)
         policy.report(number, 300, level + 10.0)
     (decision,) = policy.report(4, 300, 54.0)
-    assert decision.sentence == "at step 300: 54.0 < cutoff 55.0, the median of 3 others"
+    assert decision.sentence == "at step 300: best so far 54.0 < cutoff 55.0, the median of the mean scores of 3 others"
     assert decision.verdict is Verdict.STOP
     (decision,) = policy.report(5, 300, 60.0)
     assert decision.verdict is Verdict.GO_ON

@@ -122,10 +122,13 @@ def test_a_stop_that_was_written_but_not_carried_out_is_carried_out_on_the_recor
     again = Judge(POLICIES["asha"](), Journal(path), record.trials)
     said = again.catch_up(record)
     assert [trial.status for trial in record.trials] == ["running", "stopped early", "diverged"]
-    assert record.trials[1].reason == "at step 100: 20.0 < cutoff 50.0, rank 2 of 2"
+    assert record.trials[1].reason == "at step 100: best so far 20.0 < cutoff 50.0, rank 2 of 2"
     assert [trial.step for trial in record.trials] == [100, 100, 100]
     assert said[0] == "trial 1: the report of step 100 is taken from the journal"
-    assert said[2] == "trial 2: stopped early now, as decided before: at step 100: 20.0 < cutoff 50.0, rank 2 of 2"
+    assert (
+        said[2]
+        == "trial 2: stopped early now, as decided before: at step 100: best so far 20.0 < cutoff 50.0, rank 2 of 2"
+    )
     assert again.catch_up(record) == []
 
 

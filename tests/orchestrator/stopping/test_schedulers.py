@@ -185,7 +185,7 @@ def test_a_trial_that_was_stopped_before_its_record_knew_is_not_trained_again(tm
     second = Attempt(tmp_path, "asha", deterministic=False)
     second.settled = []  # as if nobody had looked into the journal
     second.fit()
-    assert second.said[2] == ("at step 100: 10.0 < cutoff 90.0, rank 2 of 2", "stopped early")
+    assert second.said[2] == ("at step 100: best so far 10.0 < cutoff 90.0, rank 2 of 2", "stopped early")
     assert max(step for number, step in second.judge.reports if number == 2) == 100
 
 

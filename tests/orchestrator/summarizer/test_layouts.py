@@ -169,6 +169,46 @@ def test_missing_cells_name_the_command_that_fills_them() -> None:
     )
 
 
+def typed(command: str, **fields: object) -> FoundSearch:
+    return searched(provenance={"command": command}, **fields)  # type: ignore[arg-type]
+
+
+def test_the_command_carries_every_option_that_decides_the_row() -> None:
+    """Of the cell's own searches where it has some; what an earlier search was for itself alone is left out."""
+    mine = "search --task rte --space 'my space.yaml' --samples=6 --ties loss --name x --rerun 3 --seed 1 --quiet"
+    table = grid(3, typed(f"adept-search {mine}", seed=1), searched(seed=1, task="cola", metric="matthews_correlation"),
+                 searched(seed=2, task="cola", metric="matthews_correlation"))  # fmt: skip
+    commands = {fill.cells: fill.command for fill in table.fill}
+    assert commands["ADePT on t5-base: RTE (seed 2)"] == (
+        "adept-search search --method adept --space 'my space.yaml' --samples=6 --ties loss --backbone t5-base "
+        "--task rte --seed 2"
+    )
+
+
+def test_without_the_earlier_command_the_record_says_how_it_was_run() -> None:
+    settings = {
+        "steps": 400,
+        "precision": "bfloat16",
+        "scheduler": "none",
+        "grace": 400,
+        "eta": 4,
+        "deterministic": True,
+    }
+    ran = {"recipe": "paper", "settings": settings, "provenance": {"search": "random"}}
+    table = grid(3, searched(seed=1, **ran), searched(seed=2, **ran), searched(task="sst2", seed=1, **ran))
+    command = next(fill.command for fill in table.fill if "SST-2 (seed 2)" in fill.cells)
+    assert command == (
+        "adept-search search --method adept --recipe paper --steps 400 --precision bfloat16 --scheduler none "
+        "--deterministic --search random --samples 4 --backbone t5-base --task sst2 --seed 2"
+    )
+
+
+def test_a_search_of_several_seeds_fills_them_at_once() -> None:
+    several = [typed("adept-search search --task rte --seeds 3", seed=seed) for seed in (1, 2, 3)]
+    command = next(fill.command for fill in grid(3, *several).fill if "CoLA" in fill.cells)
+    assert command.endswith('--seeds 3 --backbone t5-base --task "$task" --seed 1; done')
+
+
 def test_a_search_that_was_interrupted_is_to_be_resumed() -> None:
     table = grid(3, searched(seed=1), searched(None, task="cola", seed=1, metric="matthews_correlation"))
     commands = {fill.cells: fill.command for fill in table.fill}

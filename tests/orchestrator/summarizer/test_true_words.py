@@ -1,0 +1,99 @@
+"""Sentences that must hold in the corners: one trial, a part of the grid, 0 and 100 %, a rung, a task with a title."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from made_records import make_record, make_trial, right
+from made_results import found, searched
+from rich.console import Console
+
+from orchestrator.estimate import Device, warnings
+from orchestrator.planning import make_plan
+from orchestrator.records import SearchRecord, TestResult
+from orchestrator.settings import read_settings
+from orchestrator.stopping.halving import Asha
+from orchestrator.summarizer.page import write_results_page, write_search_page
+from orchestrator.summarizer.report import make_results
+from orchestrator.summarizer.search_grids import configurations
+from orchestrator.summarizer.select import choose_winner
+from orchestrator.summarizer.statistics import interval, standard_error
+from orchestrator.summarizer.tables import markdown, terminal
+
+
+def said(record: SearchRecord) -> str:
+    return markdown(record, choose_winner(record))
+
+
+def test_one_trial_is_not_above_others_that_are_not_there() -> None:
+    text = said(make_record(make_trial(1, [right(100)])))
+    assert "Not distinguishable: no other trial has a score to compare with" in text
+    assert "of one trial trained whole" in text
+    broken = said(make_record(make_trial(1, [right(100)]), make_trial(2, [99.0], "failed")))
+    assert "no other trial has a score" in broken
+    two = said(make_record(make_trial(1, [right(100)]), make_trial(2, [right(60)])))
+    assert "none: the other trial is more than one example and one standard error below" in two
+    higher = said(make_record(make_trial(1, [right(100)]), make_trial(2, [99.0], "stopped early")))
+    assert "standard error away" in higher
+
+
+def test_a_part_of_a_grid_is_not_called_the_full_grid(tmp_path: Path) -> None:
+    record = make_record(make_trial(1, [60.0] * 5), make_trial(2, [50.0], "stopped early"))
+    assert "6,000 of the 10,000 steps of 2 trials trained whole (60.0 %)" in said(record)
+    printed = io.StringIO()
+    terminal(record, Console(file=printed, width=200))
+    page = write_search_page(record, tmp_path / "report.html").read_text(encoding="utf-8")
+    for text in (said(record), printed.getvalue(), page):
+        assert "grid's" not in text and "full grid" not in text.lower()
+
+
+@pytest.mark.parametrize(("score", "words"), [(100.0, "97.3 to 100.0"), (0.0, "0.0 to 2.7")])
+def test_at_the_ends_an_interval_stands_in_the_place_of_a_standard_error_of_0(score: float, words: str) -> None:
+    record = make_record(make_trial(1, [score]))
+    record.test = TestResult(1, score, {"accuracy": score}, 139, 100 / 139, 1_000)
+    text = said(record)
+    assert "standard error" not in text
+    assert text.count(f"Wilson's 95 % interval {words}") == 2
+
+
+def test_a_standard_error_at_100_is_as_far_as_wilsons_interval_of_one_standard_error_reaches() -> None:
+    assert standard_error(100.0, 138, "accuracy") == pytest.approx(100 / 139)
+    assert standard_error(100 * 137 / 138, 138, "accuracy") == pytest.approx(100 * (137 / 138 / 138 / 138) ** 0.5)
+    bounds = interval(100.0, 138, "accuracy")
+    assert bounds is not None and bounds[1] == 100.0 and bounds[0] == pytest.approx(97.29, abs=0.01)
+
+
+def test_a_rung_and_the_table_tell_the_same_score_of_a_step() -> None:
+    record = make_record(make_trial(1, [50.0, 60.0, 55.0]), make_trial(2, [40.0], "stopped early"))
+    rung = Asha([1, 2], 5_000, 3_000, 2)
+    for report in record.trials[0].reports:
+        rung.note(1, report["step"], report["score"])
+    decision = next(iter(rung.settle()))
+    assert decision.sentence.startswith("at step 3,000: best so far 60.0 ")
+    table = configurations(record)
+    column = next(place for place, c in enumerate(table.columns) if c.label == "3,000")
+    assert table.columns[column].group == "best up to step"
+    assert [row.cells[column].text for row in table.rows] == ["60.0", "—"]
+
+
+def test_a_tasks_title_reaches_the_tables_and_pages(tmp_path: Path) -> None:
+    searches = [searched(80.0, "tickets", method, title="Help desk") for method in ("adept", "pt")]
+    results = make_results(found(*searches))
+    by_name = {grid.name: grid for grid in results.grids}
+    assert [column.label for column in by_name["measured"].columns] == ["Method", "Help desk"]
+    for name in ("scores", "comparisons"):
+        assert by_name[name].rows[0].cells[0].text == "Help desk", name
+    assert "Help desk" in results.configurations[0].title
+    assert "Task: tickets (Help desk)" in said(searches[0].record)
+    page = write_results_page(results.records, tmp_path / "report.html", results).read_text(encoding="utf-8")
+    assert '<th scope="row">Help desk<small>' in page
+
+
+def test_a_search_of_days_is_announced_as_one() -> None:
+    settings, problems = read_settings({"task": "rte"})
+    plan = make_plan(settings, problems)
+    (warning,) = warnings(plan, Device("CPU core", 2, 3e10, "made up"))
+    assert warning.startswith("THIS TAKES ABOUT ") and "DAYS" in warning and "--backbone t5-nano" in warning
+    assert warnings(plan, Device("GPU", 8, 1e14, "made up")) == []
