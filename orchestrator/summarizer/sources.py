@@ -57,7 +57,7 @@ class Selection:
         """The searches that are wanted.
 
         Raises:
-            UserError: a task, method, backbone or name that no search has; every such value is told.
+            UserError: a task, method, backbone or name that no search has and this version does not know; all of them.
         """
         wanted = {"task": self.tasks, "method": self.methods, "backbone": self.backbones, "name": self.names}
         problems = []

@@ -59,9 +59,12 @@ def test_a_selection_takes_our_names_and_the_papers() -> None:
     assert len(Selection(since=date(2026, 3, 2)).of(searches)) == 1
     assert len(Selection(until=date(2026, 3, 4)).of(searches)) == 2
     with pytest.raises(UserError) as caught:
-        Selection(tasks=("bolq",), methods=("lora",)).of(searches)
+        Selection(tasks=("bolq",), methods=("lorra",)).of(searches)
     assert len(caught.value.problems) == 2
     assert "did you mean" in caught.value.problems[0]
+    known = Selection(methods=("pt", "lora"))  # of this version, if of no search: said, and no mistake
+    assert len(known.of(searches)) == 1
+    assert known.without(searches) == ["--method lora: no search has it yet"]
 
 
 def test_the_newest_search_of_a_seed_counts_and_other_settings_stay_apart() -> None:
