@@ -16,7 +16,7 @@ from orchestrator.stopping.median import expected_median_share
 from orchestrator.storage.files import shown
 from search_spaces import Configuration, Space, parameter_count
 from search_spaces import Settings as SpaceSettings
-from trials.backbone_facts import DEFAULT, Facts
+from trials.backbone_facts import DEFAULT, UNKNOWN_REVISION, Facts
 from trials.config import INNER_METHODS, TRAINER_REVISION, TrialConfig
 from trials.tasks import Task
 
@@ -39,6 +39,8 @@ class EngineSpec:
         typical: a trial to measure the device with.
         deterministic: compute each trial as if it were alone (`trials.engine.EngineSettings`).
         shipments: paths above that a host without them finds in the storage (`orchestrator.engines.shipping`).
+        data: fingerprint that the rows must have; empty: any.
+        revision: fingerprint that the backbone's folder must have; empty: any.
     """
 
     task: str
@@ -52,6 +54,8 @@ class EngineSpec:
     typical: TrialConfig | None = None
     deterministic: bool = False
     shipments: tuple[Shipment, ...] = ()
+    data: str = ""
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Plan:
         samples: configurations to train.
         grace: first rung of early stopping in steps; the budget itself where there is none.
         notes: choices made for the user that the user should hear of.
+        data: fingerprint of the prepared rows, once they are: engines refuse others.
     """
 
     settings: SearchSettings
@@ -94,6 +99,7 @@ class Plan:
     samples: int
     grace: int
     notes: tuple[str, ...]
+    data: str = ""
 
     @property
     def max_source_length(self) -> int:
@@ -190,17 +196,22 @@ class Plan:
             slots=self.slots,
             typical=self.trial(0, longest).config,
             deterministic=self.settings.deterministic,
+            data=self.data,
+            revision="" if self.facts.revision == UNKNOWN_REVISION else self.facts.revision,
         )
 
     @property
     def definition(self) -> dict[str, Any]:
-        """Everything that decides the numbers of a search, as JSON.
+        """Everything that decides the numbers of a search, but for the rows themselves, as JSON.
 
-        Further seeds are no part of it: a search may be asked for more of them later.
+        Further seeds are no part of it: a search may be asked for more of them later. Nor are the rows: a search whose
+        data have changed is refused (`orchestrator.same_data`) rather than taken for another one, since whoever put
+        the wrong file in place would else train everything again.
         """
         return {
             "task": self.task.name,
             "template": self.task.template,
+            **self.task_file,
             "backbone": self.facts.name,
             "revision": self.facts.revision,
             "max_source_length": self.max_source_length,
@@ -214,6 +225,11 @@ class Plan:
             **({"storage": shown(self.settings.storage)} if self.settings.storage else {}),
             **({"proposed": self._proposed} if self.learns else {}),
         }
+
+    @property
+    def task_file(self) -> dict[str, Any]:
+        """What a task file decides; of a registered task its name says it."""
+        return self.task.rules if self.task.files is not None else {}
 
     @property
     def _proposed(self) -> dict[str, Any]:

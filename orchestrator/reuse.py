@@ -1,8 +1,8 @@
 """Results that are there already: trials of earlier searches that were trained exactly as a planned one would be.
 
-Two trainings are the same if task, data, backbone, method, recipe, arithmetic, budget, batches, configuration and seed
-are: then their reports are, to the rounding of the hardware. Only trials that trained their whole budget count; what a
-scheduler stopped has no end to take over.
+Two trainings are the same if task, data, metrics, backbone, method, recipe, arithmetic, budget, batches, configuration
+and seed are: then their reports are, to the rounding of the hardware. Only trials that trained their whole budget
+count; what a scheduler stopped has no end to take over.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def find(
 
     Args:
         store: with the task's experiment.
-        search: the planned search's parameters, `SAME_SEARCH` among them.
+        search: the planned search's parameters, `SAME_SEARCH` among them, and ``metrics``, those of its task.
         data: its tags, `SAME_DATA` among them.
         wanted: configuration and ``seed`` of each planned trial, by its number.
     """
@@ -171,9 +171,17 @@ def _reports(store: Store, run: Run) -> list[Report]:
 
 
 def _whole(reports: list[Report], search: Mapping[str, Any]) -> bool:
-    """Whether every report up to the budget is there: a store that was away may lack some."""
+    """Whether every report up to the budget is there, with the task's metrics: a store that was away may lack some.
+
+    A task file may name other metrics than it did; the first one selects, so it must be the score.
+    """
     steps, every = int(search["steps"]), int(search["eval_every"])
     expected = [*range(every, steps, every), steps]
+    names = [f"validation/{name}" for name in search["metrics"].split(", ")]
+    if any(name not in report for name in names for report in reports):
+        return False
+    if any(report[names[0]] != report.get("score") for report in reports):
+        return False
     return [report["step"] for report in reports if "score" in report and "best_score" in report] == expected
 
 

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,16 +19,18 @@ from orchestrator.command_lines import PROGRAM, as_arguments
 from orchestrator.concluding import conclude, interrupted
 from orchestrator.estimate import warnings
 from orchestrator.folder.checkpoints import remove_unfinished
-from orchestrator.folder.layout import ADAPTER, OPTIONS, PAGE, TUNE, Files, checkpoints_of
+from orchestrator.folder.layout import ADAPTER, PAGE, TUNE, Files, checkpoints_of
 from orchestrator.folder.lock import LockError, SearchLock
 from orchestrator.folder.log import followed
-from orchestrator.folder.twin_files import keep_record, write_twice
+from orchestrator.folder.twin_files import keep_record
+from orchestrator.kept_data import identity, kept_of
 from orchestrator.places import kept
 from orchestrator.planning import Plan
 from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
 from orchestrator.rerun import trials_to_rerun
 from orchestrator.reuse import take_over_equal
+from orchestrator.same_data import check_finished, check_prepared
 from orchestrator.secrecy import shown_command
 from orchestrator.storage.storing import complete, held, take_up
 from orchestrator.summarizer.data import data_lines
@@ -79,6 +81,8 @@ def run_search(
     record = files.previous(plan)
     again = trials_to_rerun(rerun, record)
     if record is not None and is_finished(plan, record) and not again:
+        if note := check_finished(plan, record, files.data):
+            say(note)
         console.print(f"search {plan.name} is finished; another --name runs it again")
         with suppress(LockError), SearchLock(plan.folder, plan.name, say):  # a kill may have come as this was written
             remove_unfinished(files.folder)
@@ -110,11 +114,14 @@ def run_search(
     if not quiet:
         announce(plan, console, record)
     data = prepare_data(plan)
+    check_prepared(plan, record, files.data, data)
+    plan = replace(plan, data=data.fingerprint)
     if not quiet:
         for line in data_lines(data.report):
             console.print(line)
     with held(plan, say) as lock:
         record = files.previous(plan)  # another process may have ended since
+        check_prepared(plan, record, files.data, data)
         return run_alone(plan, options, files, record, data, console, lock, rerun=again, quiet=quiet, debug=debug)
 
 
@@ -144,10 +151,10 @@ def run_alone(
     with tracker:
         if record is None:
             record = new_record(plan, data, tracker, options)
-            files.begin(plan, kept(options), record)
         else:
             record.data_report = record.data_report or data.report.as_dict()
-            go_on(plan, files, options, record)
+            go_on(plan, options, record, data)
+        files.begin(plan, kept(options), record, data.identity)
         tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=files.begun)
         tell(tracker.said)
         with followed(files.folder, console) as said:
@@ -168,13 +175,12 @@ def is_finished(plan: Plan, record: SearchRecord) -> bool:
     return record.test is not None and all(value <= record.settings.get(key, 1) for key, value in wanted.items())
 
 
-def go_on(plan: Plan, files: Files, options: Mapping[str, str | None], record: SearchRecord) -> None:
+def go_on(plan: Plan, options: Mapping[str, str | None], record: SearchRecord, data: PreparedTask) -> None:
     """Take a search up as it is asked for now: perhaps with more seeds than before, though it was finished then."""
     record.test, record.seed_tests = None, []
     record.settings = training_settings(plan)
     record.provenance["command"] = shown_command(command_of(options))  # its things may have moved
-    keep_record(record, files.record)
-    write_twice(files.folder / OPTIONS, kept(options))
+    record.provenance |= kept_of(data.identity)  # an earlier version kept less of it
 
 
 def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
@@ -205,6 +211,7 @@ def searched(plan: Plan) -> dict[str, Any]:
     """A search's settings as columns of a table of runs."""
     return {
         "task": plan.task.name,
+        "metrics": ", ".join(plan.task.metrics),
         "method": plan.settings.method,
         "backbone": plan.facts.name,
         "recipe": plan.settings.recipe,
@@ -239,7 +246,8 @@ def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
         "recipe": plan.settings.recipe,
         "seed": str(plan.settings.seed),
         "split_seed": str(SPLIT_SEED),
-        "data_fingerprint": record.provenance["data fingerprint"],
+        "data_fingerprint": identity(record).fingerprint,
+        "rows_fingerprint": identity(record).rows,
         "backbone_revision": plan.facts.revision,
         "options": json.dumps(plan.settings.model_dump(mode="json", exclude_defaults=True, exclude=NO_NUMBERS)),
         **provenance.collect(),
@@ -251,7 +259,7 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mappin
     """The record of a search before its first trial; with the command that asks for it in any folder."""
     facts = {
         STARTED: datetime.now(UTC).isoformat(timespec="seconds"),
-        "data fingerprint": data.fingerprint,
+        **kept_of(data.identity),
         "backbone revision": plan.facts.revision,
         "space": plan.space.name,
         "search": plan.settings.search,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.distributions import Distributions
+from orchestrator.kept_data import rows_differ
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.settings import drawn_by_chance
 from search_spaces import Configuration
@@ -108,8 +109,8 @@ class ConfigurationSearch:
     def learn_from(self, records: Sequence[SearchRecord], like: SearchRecord) -> list[str]:
         """Begin with what earlier searches of the same method have found.
 
-        Where task, backbone, recipe, metric and budget are the same, their scores count as this search's own. Scores of
-        other tasks are on another scale; their winners are tried first instead.
+        Where task, data, backbone, recipe, metric and budget are the same, their scores count as this search's own.
+        Scores of other tasks, or on other rows, are on another scale; their winners are tried first instead.
 
         Args:
             like: the record of this search, with or without trials.
@@ -125,12 +126,15 @@ class ConfigurationSearch:
             known = [Tried.of(t) for t in record.own_trials if t.best_score is not None]
             inside = [tried for tried in known if self.distributions.parameters(tried.configuration) is not None]
             best = max((t for t in inside if t.status == "finished"), key=lambda t: t.score or 0.0, default=None)
-            if _kind(record) == _kind(like):
+            alike = _kind(record) == _kind(like)
+            other = rows_differ(record, like) if alike else ""
+            if alike and not other:
                 self.earlier += inside
                 said.append(f"{record.name}: {len(inside)} of its {len(record.trials)} trials count as tried before")
             elif best is not None and best.configuration not in self.first:
                 self.first.append(best.configuration)
-                said.append(f"{record.name}: its best configuration is tried first")
+                why = f"of other data ({other}), so its scores do not count; " if other else ""
+                said.append(f"{record.name}: {why}its best configuration is tried first")
             else:
                 said.append(f"{record.name}: nothing that this space holds and that is new")
         return said

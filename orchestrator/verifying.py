@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.folder.layout import OPTIONS, find_search
+from orchestrator.kept_data import identity
 from orchestrator.places import gone, resolved
 from orchestrator.planning import make_plan
 from orchestrator.plans import EngineSpec
 from orchestrator.provenance import describe_hardware
 from orchestrator.records import RecordError, Report, SearchRecord, TrialRecord
+from orchestrator.same_data import differ
 from orchestrator.settings import read_settings
 from orchestrator.summarizer.sources import RECORD
+from trials.backbone_facts import Facts
 from trials.config import FIRST_REVISION, TRAINER_REVISION, TrialConfig
 from trials.errors import UserError
+from trials.revisions import same_revision, why_not_same
 
 DRIFT = {"float32": 2.0, "bfloat16": 4.0}
 """Standard errors of the validation score by which a score may differ, by precision, where numbers need not be equal;
@@ -41,6 +45,7 @@ class Recorded:
     """A trial as it was recorded, and what it takes to train it again.
 
     Attributes:
+        facts: of the backbone as it is here now.
         deterministic: its search was.
     """
 
@@ -48,6 +53,7 @@ class Recorded:
     trial: TrialRecord
     config: TrialConfig
     spec: EngineSpec
+    facts: Facts
     deterministic: bool
 
     @property
@@ -162,7 +168,7 @@ def _recorded(
     plan = make_plan(settings, problems)
     config = plan.trial(number, trial.configuration, trial.seed).config
     spec = replace(plan.spec, slots=1, typical=config)
-    return Recorded(record, trial, config, spec, settings.deterministic)
+    return Recorded(record, trial, config, spec, plan.facts, settings.deterministic)
 
 
 def compare(recorded: Recorded) -> Iterator[Compared]:
@@ -176,10 +182,15 @@ def compare(recorded: Recorded) -> Iterator[Compared]:
     from orchestrator.engines.actor import build_engine
 
     engine: Any = build_engine(recorded.spec, "cuda" if torch.cuda.is_available() else "cpu")
-    provenance = recorded.record.provenance
-    fingerprint = provenance.get("data fingerprint", provenance.get("data_fingerprint"))
-    if fingerprint not in (None, engine.data.fingerprint):
-        raise UserError([f"the data have changed since: their fingerprint was {fingerprint}"])
+    record = recorded.record
+    kept = identity(record)
+    if kept.fingerprint not in ("", engine.data.fingerprint):
+        raise UserError([f"{differ(record.task, record.name, kept, engine.data.identity)}. Put the data of then back"])
+    revision = record.provenance.get("backbone revision", record.provenance.get("backbone_revision", ""))
+    facts = recorded.facts
+    if revision and not same_revision(revision, facts.revision, facts.location):
+        why = why_not_same(revision, facts.revision)
+        raise UserError([f"the weights of {facts.name} are not those of then: {why}. Put those of then back"])
     before = {int(report["step"]): report for report in recorded.trial.reports}
     engine.start("again", recorded.config)
     while before:

@@ -27,6 +27,7 @@ from trials.methods import Method, make_method
 from trials.methods.lora import ALPHA
 from trials.precision import DTYPES, Precision
 from trials.predictions import Prediction, Row, by_columns, predictions
+from trials.revisions import same_revision, why_not_same
 from trials.tasks.base import Task, label_key, render, template_columns
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -171,9 +172,15 @@ def load_adapter(
     description = read_description(folder)
     if not isinstance(backbone, Backbone):
         backbone = _loaded(folder, description, backbone, device, precision)
-    trained, here = description["backbone_revision"], backbone.facts.revision
-    if trained != here:
-        raise UserError([f"{folder} was trained on other weights of {backbone.facts.name}: {trained}, here {here}"])
+    trained, facts = str(description["backbone_revision"]), backbone.facts
+    if not same_revision(trained, facts.revision, facts.location):
+        raise UserError(
+            [
+                f"{folder} was trained on other weights of {facts.name}: {why_not_same(trained, facts.revision)}. On "
+                f"{facts.location} it would answer garbage: load it with the backbone it was trained on, or, if you "
+                f"know that this is the one, write its revision {facts.revision} into {folder / CONFIG}"
+            ]
+        )
     around = backbone.surroundings(description["max_source_length"])
     if "target_modules" in description:  # an adapter's own: those of before have no keys' on decoder-only models
         own = {n: s for n, s in around.projections.items() if n.rpartition(".")[2] in description["target_modules"]}

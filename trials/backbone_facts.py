@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,6 +12,7 @@ import yaml
 
 from trials.config import Architecture
 from trials.errors import BackboneError, did_you_mean
+from trials.revisions import weights_fingerprint
 
 EMBEDDED = Path(__file__).parent / "embedded"
 DEFAULT = "t5-nano"
@@ -28,7 +28,9 @@ queries, keys and values of decoder-only models (rank 16: 1.3M on CodeGen-350M, 
 LLAMAS = ("q_proj", "k_proj", "v_proj")
 """`Facts.projections` of model types that are not in the table."""
 
-HASHED = 64 << 20  # bytes of each weight file that go into its fingerprint, with its size
+UNKNOWN_REVISION = "main"  # of a model of the hub, until it is loaded
+EMBEDDED_REVISION = "5e0016d32b56936c"
+"""Of the embedded backbone, which comes with this package: other weights in its place need another name here."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Facts:
         projections: what transformers' model calls the projections of an attention that LoRA changes: two names where
             they are those of queries and values, three with the keys' between them, one where all are one matrix, none
             where it is kept in a way that is not known here.
-        revision: fingerprint of the weights of a folder; ``main`` for the hub until it is loaded.
+        revision: fingerprint of a folder (`trials.revisions`); of a model of the hub, ``main`` until it is loaded.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Facts:
     inner: int
     ff: int
     vocabulary: int
-    revision: str = "main"
+    revision: str = UNKNOWN_REVISION
     pad_token_id: int = 0
     eos_token_id: int = 1
     values: int = 0
@@ -125,7 +127,7 @@ def describe(name: str) -> Facts:
         BackboneError: naming what is missing and what to give instead.
     """
     if name == DEFAULT:
-        return from_folder(EMBEDDED / DEFAULT, DEFAULT)
+        return from_folder(EMBEDDED / DEFAULT, DEFAULT, EMBEDDED_REVISION)
     if name in published():
         return published()[name]
     known = next((f for f in published().values() if f.location == name), None)
@@ -140,8 +142,8 @@ def describe(name: str) -> Facts:
     return from_hub(name)
 
 
-def from_folder(folder: Path, name: str) -> Facts:
-    """Facts about a model saved in a folder, after checking that everything is there."""
+def from_folder(folder: Path, name: str, revision: str | None = None) -> Facts:
+    """Facts about a model saved in a folder, after checking that everything is there; its fingerprint if need be."""
     problems = []
     config: dict[str, Any] = {}
     try:
@@ -158,7 +160,7 @@ def from_folder(folder: Path, name: str) -> Facts:
     problems += missing_weights(folder)
     if problems:
         raise BackboneError(problems)
-    return replace(from_config(config, name, str(folder)), revision=weights_fingerprint(folder))
+    return replace(from_config(config, name, str(folder)), revision=revision or weights_fingerprint(folder))
 
 
 def missing_weights(folder: Path) -> list[str]:
@@ -256,16 +258,6 @@ def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
         values=int(first("num_key_value_heads", default=heads) * head),
         projections=PROJECTIONS.get(kind, LLAMAS),
     )
-
-
-def weights_fingerprint(folder: Path) -> str:
-    """Sixteen hex digits of a folder's weights: each file's size and its first 64 MiB."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        digest.update(f"{file.name} {file.stat().st_size}".encode())
-        with file.open("rb") as stream:
-            digest.update(stream.read(HASHED))
-    return digest.hexdigest()[:16]
 
 
 def load_tokenizer(facts: Facts, *, local: bool = False) -> Any:

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, DynamicCac
 from trials import t5_changes
 from trials.answers import AnswerTree
 from trials.backbone_base import IGNORED, Backbone, Decode, Embed, Inputs
-from trials.backbone_facts import Facts, describe, from_config, load_tokenizer, refuse_own_code
+from trials.backbone_facts import UNKNOWN_REVISION, Facts, describe, from_config, load_tokenizer, refuse_own_code
 from trials.config import Architecture
 from trials.dropout import Dropout, install
 from trials.passes import Grain
@@ -216,5 +216,6 @@ def load_backbone(name: str, device: str | torch.device = "cpu", precision: Prec
 
 def loaded_facts(facts: Facts, config: Any) -> Facts:
     """The facts with what only the loaded config knows: special tokens, and the hub's revision."""
-    revision = getattr(config, "_commit_hash", None) or facts.revision
+    unknown = facts.revision == UNKNOWN_REVISION
+    revision = getattr(config, "_commit_hash", None) or facts.revision if unknown else facts.revision
     return replace(from_config(config.to_dict(), facts.name, facts.location), revision=revision)

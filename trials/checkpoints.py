@@ -2,8 +2,9 @@
 
 adapter/            the best adapter so far, usable by itself (`trials.adapters`)
 training.safetensors    parameters and optimizer moments
-training.json       config, step (which is also the place in the data and in every random stream), best so far, and the
-                    lengths and checksums of the other files (`trials.whole_checkpoints`)
+training.json       config, step (which is also the place in the data and in every random stream), best so far, the
+                    fingerprints of data and backbone, and the lengths and checksums of the other files
+                    (`trials.whole_checkpoints`)
 """
 
 from __future__ import annotations
@@ -16,17 +17,25 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from trials.adapters import WEIGHTS, save_adapter
+from trials.adapters import CONFIG, WEIGHTS, save_adapter
+from trials.backbone_facts import Facts
 from trials.config import FIRST_REVISION, TRAINER_REVISION
 from trials.errors import UserError
+from trials.revisions import same_revision, why_not_same
 from trials.trial import Best, Trial
 from trials.whole_checkpoints import FACTS, MANIFEST, manifest
 
 TENSORS, ADAPTER = "training.safetensors", "adapter"
+DATA, REVISION = "data_fingerprint", "backbone_revision"
+"""Keys of a description, and of the facts, that say what a trial was trained on."""
 
 
 def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> None:
-    """Write a trial, right after a report, into an existing folder."""
+    """Write a trial, right after a report, into an existing folder.
+
+    Args:
+        description: as `trials.adapters.describe_adapter` gives it, with the data's fingerprint (`DATA`).
+    """
     tensors = {f"method.{k}": v for k, v in trial.method.state_dict().items()}
     for name, (mean, square) in trial.moments.items():
         tensors |= {f"exp_avg.{name}": mean, f"exp_avg_sq.{name}": square}
@@ -35,6 +44,7 @@ def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> No
         "config": trial.config.as_dict(),
         "trainer_revision": TRAINER_REVISION,
         "step": trial.step,
+        **{key: description[key] for key in (DATA, REVISION) if key in description},
         "best_score": trial.best.score if trial.best.state else None,
         "best_step": trial.best.step,
         "last_score": None if math.isnan(trial.last_score) else trial.last_score,
@@ -46,11 +56,15 @@ def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> No
     (folder / FACTS).write_text(json.dumps(facts, indent=1))  # last: where it is, the rest was written
 
 
-def restore_trial(folder: Path, trial: Trial) -> None:
+def restore_trial(folder: Path, trial: Trial, data: str = "", backbone: Facts | None = None) -> None:
     """Bring a fresh trial of the same config to where the saved one was.
 
+    Args:
+        data, backbone: what the trial goes on with: the data's fingerprint, and the backbone's facts.
+
     Raises:
-        UserError: the checkpoint is of another config, or of a trainer that gave other numbers.
+        UserError: the checkpoint is of another config, of a trainer that gave other numbers, or was trained on other
+            data or another backbone.
     """
     facts = json.loads((folder / FACTS).read_text())
     # JSON has no tuples and no integer keys: compare what JSON makes of both.
@@ -65,6 +79,23 @@ def restore_trial(folder: Path, trial: Trial) -> None:
                 "version that began it"
             ]
         )
+    trained = trained_on(folder, facts)
+    if data and trained[DATA] not in ("", data):
+        raise UserError(
+            [
+                f"the checkpoint {folder} was trained on other data (fingerprint {trained[DATA]}, here {data}): its "
+                "parameters, its best score and what follows would be of two data sets. Put the data of then back, or "
+                "start another search under another --name"
+            ]
+        )
+    if backbone and trained[REVISION] and not same_revision(trained[REVISION], backbone.revision, backbone.location):
+        raise UserError(
+            [
+                f"the checkpoint {folder} was trained on other weights of {backbone.name}: "
+                f"{why_not_same(trained[REVISION], backbone.revision)}. Put the weights of then back, or start another "
+                "search under another --name"
+            ]
+        )
     device = trial.method.prompt.device
     tensors = {k: v.to(device) for k, v in load_file(folder / TENSORS).items()}
     trial.method.load_state_dict({k[len("method.") :]: v for k, v in tensors.items() if k.startswith("method.")})
@@ -75,3 +106,14 @@ def restore_trial(folder: Path, trial: Trial) -> None:
         best = trial.method.from_file(load_file(folder / ADAPTER / WEIGHTS))
         state = {k: v.to(device) for k, v in best.items()}
         trial.best = Best(facts["best_score"], facts["best_step"], state)
+
+
+def trained_on(folder: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Fingerprints of the data and the backbone behind a checkpoint; empty where nothing tells.
+
+    Earlier versions wrote them beside the best adapter alone: a checkpoint of theirs without one, of a trial that has
+    no score yet, is taken as it is, since the search's record says what it was trained on.
+    """
+    adapter = folder / ADAPTER / CONFIG
+    told = facts if DATA in facts or not adapter.exists() else json.loads(adapter.read_text())
+    return {key: str(told.get(key) or "") for key in (DATA, REVISION)}

@@ -94,13 +94,17 @@ class Engine:
         return self.settings.slots or (self.measured.slots if self.measured else FEWEST_SLOTS)
 
     def start(self, trial_id: str, config: TrialConfig, checkpoint: Path | None = None) -> None:
-        """Put a trial in a slot, fresh or from its checkpoint folder."""
+        """Put a trial in a slot, fresh or from its checkpoint folder.
+
+        Raises:
+            UserError: the checkpoint is of another trial, other data or another backbone.
+        """
         if self.measured is None and not self.settings.deterministic:
             self.measure(config)
         method = make_method(config, self.backbone.surroundings(self.data.max_source_length))
         trial = Trial(config, method.to(self.backbone.device))
         if checkpoint is not None:
-            restore_trial(checkpoint, trial)
+            restore_trial(checkpoint, trial, self.data.fingerprint, self.backbone.facts)
         self.slots[trial_id] = trial
         self.reports.pop(trial_id, None)
 

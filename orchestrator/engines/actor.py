@@ -66,6 +66,8 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     from trials.data import prepare
     from trials.devices import refuse_slow
     from trials.engine import Engine, EngineSettings
+    from trials.errors import UserError
+    from trials.revisions import same_revision, why_not_same
     from trials.tasks import get_task
 
     asked, spec = spec, unpacked(spec)
@@ -77,6 +79,14 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
         torch.set_num_threads(1)  # it owns one core; two threads beside another busy process are slower than one
     refuse_slow(spec.precision, torch.device(device))
     backbone = load_backbone(spec.backbone, device, spec.precision)
+    if spec.revision and not same_revision(spec.revision, backbone.facts.revision, backbone.facts.location):
+        raise UserError(
+            [
+                f"the weights in {spec.backbone} on this host are not those that the search goes on with: "
+                f"{why_not_same(spec.revision, backbone.facts.revision)}. They were changed meanwhile, or differ "
+                "between hosts: put those of then back, and give the same command again"
+            ]
+        )
     if spec.backbone != asked.backbone:  # adapters name their backbone as the user knows it
         backbone.facts = replace(backbone.facts, location=asked.backbone)
     data = prepare(
@@ -87,6 +97,14 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
         max_source_length=spec.max_source_length,
         cache_dir=Path(spec.cache_dir) if spec.cache_dir else None,
     )
+    if spec.data not in ("", data.fingerprint):
+        raise UserError(
+            [
+                f"the data of task {data.task.name} on this host are not those that the search goes on with "
+                f"(fingerprint {data.fingerprint}, wanted {spec.data}): they were changed meanwhile, or differ between "
+                "hosts. Put the data of then back, and give the same command again"
+            ]
+        )
     settings = EngineSettings(spec.memory_limit, spec.slots, spec.deterministic)
     return Engine(backbone, data, settings, spec.typical)
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from orchestrator.records import SearchRecord
 from orchestrator.storage.files import Folder, StoragePath
 from orchestrator.summarizer.sources import RECORD
 from trials.backbone_facts import DEFAULT
+from trials.data_facts import DataIdentity
 from trials.errors import UserError, did_you_mean
+from trials.revisions import same_revision
 
 OPTIONS, DEFINITION, TUNE, ADAPTER = "options.json", "definition.json", "tune", "best_adapter"
 PAGE = "report.html"
+DATA = "data"  # the definition's key of what the rows were
 
 
 @dataclass
@@ -29,11 +32,13 @@ class Files:
 
     Attributes:
         begun: whether a search has been started in it. said: damage that was found there and what was done about it.
+        data: what the search's rows were when it began; None where an earlier version did not write that down.
     """
 
     folder: Path
     record: Path = field(init=False)
     begun: bool = False
+    data: DataIdentity | None = None
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -52,9 +57,15 @@ class Files:
             return None
         self.begun = True
         before, said = read_either(definition)
+        data = before.pop(DATA, None)
+        self.data = None if data is None else DataIdentity(**data)
         now = json.loads(json.dumps(plan.definition))
+        # An earlier version did not name what a task file decides: the data's fingerprint tells of it (`same_data`).
+        unnamed = plan.task_file.keys() if "labels" not in before else ()
+        if same_revision(str(before.get("revision", "")), plan.facts.revision, plan.facts.location):
+            before["revision"] = now["revision"]
         changed = sorted(key for key in now | before if now.get(key) != before.get(key))
-        changed = [key for key in changed if key not in moved(plan, before)]
+        changed = [key for key in changed if key not in {*unnamed, *moved(plan, before)}]
         if changed:
             raise UserError(
                 [
@@ -72,11 +83,11 @@ class Files:
             "with its copy. Nothing was touched; bring it back from a backup, or search under another --name"
         )
 
-    def begin(self, plan: Plan, options: Mapping[str, Any], record: SearchRecord) -> None:
+    def begin(self, plan: Plan, options: Mapping[str, Any], record: SearchRecord, data: DataIdentity) -> None:
         """Write down what the search is, so that it can be taken up again; the definition last, as the sign of it."""
         keep_record(record, self.record)
         write_twice(self.folder / OPTIONS, dict(options))
-        write_twice(self.folder / DEFINITION, plan.definition)
+        write_twice(self.folder / DEFINITION, {**plan.definition, DATA: asdict(data)})
 
 
 def moved(plan: Plan, before: Mapping[str, Any]) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from orchestrator.summarizer import formats
-from orchestrator.summarizer.groups import method_title, pick, shared_metric
+from orchestrator.summarizer.groups import method_title, other_rows, pick, shared_metric
 from orchestrator.summarizer.inference import (
     ALPHA,
     BOOTSTRAP_FROM,
@@ -80,11 +80,12 @@ def corrected(family: Sequence[Comparison]) -> list[Comparison]:
 
 
 def aggregate(groups: Sequence[Group]) -> tuple[Aggregate, ...]:
-    """The interquartile mean of each method over the tasks that all methods of its backbone have."""
+    """The interquartile mean of each method over the tasks that all methods of its backbone have on the same rows."""
     aggregates = []
     for backbone in dict.fromkeys(group.backbone for group in groups):
         methods = _by_method([group for group in groups if group.backbone == backbone])
         tasks = [task for task in next(iter(methods.values())) if all(task in found for found in methods.values())]
+        tasks = [task for task in tasks if not other_rows([found[task] for found in methods.values()])]
         if not tasks:
             continue
         for method, found in methods.items():
@@ -122,6 +123,9 @@ def _differences(groups: Sequence[Group]) -> tuple[list[Differences], list[str]]
             scores = one.scores(), other.scores(one.metric)
             seeds = sorted(scores[0].keys() & scores[1].keys())
             pair = f"{method_title(first)} and {method_title(second)} on {one.backbone}"
+            if why := other_rows([one, other]):
+                notes.append(f"{task}: {pair} were measured on other rows ({why}), so they are not compared.")
+                continue
             if not seeds:
                 notes.append(f"{task}: {pair} have no seed in common, so they are not compared.")
                 continue

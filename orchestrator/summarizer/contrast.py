@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from orchestrator.kept_data import FILES, identity, rows_differ
 from orchestrator.records import SearchRecord
 from orchestrator.summarizer import formats
-from orchestrator.summarizer.groups import make_groups, method_title
+from orchestrator.summarizer.groups import make_groups, method_title, other_rows
 from orchestrator.summarizer.inference import difference_interval, estimate, sign_flip
 from orchestrator.summarizer.model import Cell, Column, Comparison, FoundSearch, Grid, Group, Results, Row, canonical
 from orchestrator.summarizer.pairing import Pair, common, compared_pairs
@@ -30,7 +31,8 @@ def contrast(first: Sequence[FoundSearch], second: Sequence[FoundSearch], names:
     compared, reasons = compared_pairs(pairs)
     title = f"A: {formats.line(names[0])}. B: {formats.line(names[1])}."
     grids = [_differences(pairs, compared, reasons, title)]
-    grids += [_trials(records)] if records else []
+    alike = [(one, other) for one, other in records if not rows_differ(one, other)]
+    grids += [_trials(alike)] if alike else []
     grids += [_settings(records), _compute(records)] if records else []
     notes = (title, *reasons.values(), *_only(of_a, of_b, "A"), *_only(of_b, of_a, "B"))
     searches = (*first, *second)
@@ -55,7 +57,8 @@ def _differences(
         ]
         place = pair.first.task, pair.first.method, pair.first.backbone
         reason = reasons.get(place, "").rpartition("not compared, ")[2].rstrip(".")
-        rows.append(Row((*cells, *_verdict(test, means[1].mean - means[0].mean, reason))))
+        difference = None if test is None and other_rows([pair.first, pair.second]) else means[1].mean - means[0].mean
+        rows.append(Row((*cells, *_verdict(test, difference, reason))))
     for one in (one for one in compared if not one.task):
         label = one.first.removeprefix("B: ")
         cells = [
@@ -76,7 +79,7 @@ def _differences(
     return Grid("differences", "B against A", columns, tuple(rows), notes)
 
 
-def _verdict(test: Comparison | None, difference: float, reason: str = "") -> list[Cell]:
+def _verdict(test: Comparison | None, difference: float | None, reason: str = "") -> list[Cell]:
     signed = Cell(formats.score(difference, signed=True), value=difference)
     if test is None:
         blank = [Cell(formats.MISSING)] * 2
@@ -157,8 +160,10 @@ def _changes(one: SearchRecord, other: SearchRecord) -> Iterator[tuple[str, str,
         counts = [f"{len(space)}, {len(space - spaces[1 - i])} of them only here" for i, space in enumerate(spaces)]
         yield "configurations", counts[0], counts[1]
     for name in dict.fromkeys([*one.provenance, *other.provenance]):
-        if name not in _NOT_SETTINGS:
+        if name not in (*_NOT_SETTINGS, FILES):
             yield from _change(name, one.provenance.get(name), other.provenance.get(name))
+    for split, file, a, b in identity(one).differing(identity(other)):
+        yield from _change(f"{split}: {file}", a, b)
 
 
 def _change(name: str, a: Any, b: Any) -> Iterator[tuple[str, str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from orchestrator.kept_data import measured_on, rows_differ, shown
 from orchestrator.summarizer import formats
 from orchestrator.summarizer.model import FoundSearch, Group, age, canonical
 from orchestrator.summarizer.published import backbone_key, method_key, metric_key, rows, task_key
@@ -33,7 +34,8 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[Group, ...], tup
             left_out.append(f"{record.name}: the seed of the trial that was tested is not known")
         else:
             key = (record.task, record.method, record.backbone, record.recipe, record.metric)
-            members.setdefault((*key, canonical(_settings(search)), _searched(search)), []).append(search)
+            data = canonical(measured_on(record))
+            members.setdefault((*key, canonical(_settings(search)), _searched(search), data), []).append(search)
     groups = []
     for (task, method, backbone, recipe, metric, *_), found in members.items():
         found = sorted(found, key=lambda search: age(search.started))
@@ -84,6 +86,12 @@ def pick(
     return (candidates[0], candidates[1:]) if candidates else (None, [])
 
 
+def other_rows(groups: Sequence[Group]) -> str:
+    """How the rows behind several groups of one task differ; empty where all were measured on the same ones."""
+    records = [group.newest.record for group in groups]
+    return next((why for record in records[1:] if (why := rows_differ(records[0], record))), "")
+
+
 def described(group: Group, beside: Sequence[Group] = ()) -> str:
     """What tells a group from others of the same cell: ``recipe paper, steps 400``."""
     things, others = _told(group), [_told(other) for other in beside if other is not group]
@@ -94,7 +102,8 @@ def described(group: Group, beside: Sequence[Group] = ()) -> str:
 def _told(group: Group) -> dict[str, Any]:
     record = group.newest.record
     origin = {name: value for name, value in record.provenance.items() if name in ("space", "search")}
-    return {"recipe": group.recipe, **group.settings, **origin, "trials": len(record.trials), **group.fixed}
+    told = {"recipe": group.recipe, **group.settings, **origin, **shown(record)}
+    return {**told, "trials": len(record.trials), **group.fixed}
 
 
 def method_title(name: str) -> str:

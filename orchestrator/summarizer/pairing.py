@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.records import SearchRecord
+from orchestrator.kept_data import rows_differ
 from orchestrator.summarizer import formats
 from orchestrator.summarizer.comparing import Differences, by_task, corrected, over_tasks
-from orchestrator.summarizer.groups import method_title, pick
+from orchestrator.summarizer.groups import method_title, other_rows, pick
 from orchestrator.summarizer.inference import ALPHA, estimate
 from orchestrator.summarizer.model import Comparison, Group, Results
 from orchestrator.summarizer.row_tests import RowTest, paired, unpaired
@@ -24,12 +24,13 @@ class Pair:
 
 
 def common(first: Sequence[Group], second: Sequence[Group]) -> Iterator[Pair]:
-    """The tasks, methods and backbones that both sides have a score of."""
+    """The tasks, methods and backbones that both sides have a score of, on the same rows where there are such."""
     for task, method, backbone in dict.fromkeys((group.task, group.method, group.backbone) for group in first):
-        one, _ = pick(first, task, method, backbone)
-        other, _ = pick(second, task, method, backbone)
+        one, more = pick(first, task, method, backbone)
+        other, others = pick(second, task, method, backbone)
         if one is not None and other is not None:
-            yield Pair(one, other)
+            pairs = [Pair(a, b) for a in (one, *more) for b in (other, *others)]
+            yield next((pair for pair in pairs if not other_rows([pair.first, pair.second])), pairs[0])
 
 
 def verdict_of(results: Results) -> tuple[int, list[str]]:
@@ -70,15 +71,9 @@ def _unlike(pair: Pair, seeds: Sequence[int]) -> str:
             if not answers[0].same_rows(answers[1]):
                 return "their test splits hold other rows or other labels"
             continue
-        prints = [_fingerprint(search.record) for search in (one, other)]
-        longest = [search.record.settings.get("max_source_length") for search in (one, other)]
-        if all(prints) and prints[0] != prints[1] and longest[0] == longest[1]:  # it covers where texts are cut
-            return f"their data differ (fingerprints {prints[0]} and {prints[1]})"
+        if why := rows_differ(one.record, other.record):
+            return f"their data differ ({why})"
     return ""
-
-
-def _fingerprint(record: SearchRecord) -> str:
-    return str(record.provenance.get("data fingerprint") or record.provenance.get("data_fingerprint") or "")
 
 
 def _over_rows(pair: Pair, seeds: Sequence[int]) -> RowTest | None:
@@ -124,6 +119,8 @@ def compared_pairs(pairs: Sequence[Pair]) -> tuple[list[Comparison], dict[tuple[
         scores = pair.first.scores(), pair.second.scores(pair.first.metric)
         seeds = sorted(scores[0].keys() & scores[1].keys())
         reason = _unlike(pair, seeds) if seeds else "no seed in common"
+        if not seeds and (why := other_rows([pair.first, pair.second])):
+            reason += f", and their data differ ({why})"
         if reason:
             place = pair.first.task, pair.first.method, pair.first.backbone
             reasons[place] = f"{place[0]}, {method_title(place[1])} on {place[2]}: not compared, {reason}."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.summarizer import fill, formats
 from orchestrator.summarizer.comparing import notes_on
-from orchestrator.summarizer.groups import described, method_title, pick
+from orchestrator.summarizer.groups import described, method_title, other_rows, pick
 from orchestrator.summarizer.inference import estimate
 from orchestrator.summarizer.marks import LEGEND, marked
 from orchestrator.summarizer.model import Aggregate, Cell, Column, Comparison, FoundSearch, Grid, Group, Row
@@ -36,7 +36,13 @@ def methods_by_tasks(groups: Sequence[Group], unfinished: Sequence[FoundSearch] 
             seeds = sorted({seed for group in of_row for seed in group.by_seed})
             table.append([_cell(groups, task, method, backbone, notes) for task in tasks])
             gaps += _gaps(groups, of_row, tasks, seeds)
-        columns = [marked([row[place] for row in table]) for place in range(len(tasks))]
+        columns = []
+        for place, task in enumerate(tasks):
+            cells = [row[place] for row in table]
+            found = [group for method in methods if (group := pick(groups, task, method, backbone)[0]) is not None]
+            if why := other_rows(found):
+                notes.append(f"{task} on {backbone}: its rows differ between methods ({why}), so no mark is set.")
+            columns.append(cells if why else marked(cells))
         for place, method in enumerate(methods):
             cells = [Cell(method_title(method)), *(column[place] for column in columns)]
             rows.append(Row(tuple(cells), f"measured on {backbone}"))

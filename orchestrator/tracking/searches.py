@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PAGE = 500
 _CURVES = ("score", "seconds/train", "seconds/evaluation")
 # Columns of a search's run that are no settings of its trainings.
-_IDENTITY = ("task", "method", "backbone", "recipe", "space", "trials", "seed")
+_IDENTITY = ("task", "metrics", "method", "backbone", "recipe", "space", "trials", "seed")
 _NO_HYPERPARAMETER = ("seed", "recipe", "method", "task", "backbone")
 
 

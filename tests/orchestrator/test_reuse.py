@@ -13,6 +13,7 @@ from orchestrator.tracking.tracker import Tracker
 
 SEARCH = {
     "task": "rte",
+    "metrics": "accuracy, f1_macro",
     "method": "adept",
     "backbone": "t5-nano",
     "recipe": "released_code",
@@ -40,6 +41,8 @@ def reports(until: int = 200) -> list[dict[str, Any]]:
             "best_score": 40.0 + step / 10,
             "best_step": step,
             "train/loss": 0.125,
+            "validation/accuracy": 40.0 + step / 10,
+            "validation/f1_macro": 35.0,
             "status": "finished" if step == 200 else "running",
         }
         for step in range(100, until + 1, 100)
@@ -87,6 +90,9 @@ def test_whatever_decides_the_numbers_must_be_equal(tracked: Tracker) -> None:
     assert find(store, {**SEARCH, "scheduler": "none", "space": "mine", "trials": 9}, DATA, WANTED)
     for change in ({"steps": 300}, {"recipe": "paper"}, {"precision": "bfloat16"}, {"trainer_revision": 3}):
         assert find(store, {**SEARCH, **change}, DATA, WANTED) == {}, change
+    assert find(store, {**SEARCH, "metrics": "accuracy"}, DATA, WANTED)
+    for metrics in ("f1_macro", "f1_macro, accuracy", "accuracy, matthews"):  # another selects, or one is not there
+        assert find(store, {**SEARCH, "metrics": metrics}, DATA, WANTED) == {}, metrics
     assert find(store, SEARCH, {**DATA, "data_fingerprint": "other"}, WANTED) == {}
     assert find(store, SEARCH, {**DATA, "backbone_revision": ""}, WANTED) == {}
     for gone in ("precision", "trainer_revision"):

@@ -166,6 +166,10 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(folder: Path) -> N
     assert f"Go on with the same command, or: adept-search resume toy --output {folder / 'runs'}" in output
     _, parent, trials = runs(folder)
     assert {run.info.status for run in [parent, *trials.values()]} <= {"KILLED", "FINISHED"}
+    whole = (folder / "train.csv").read_bytes()
+    (folder / "train.csv").write_bytes(whole + b"one row more,game\r\n")
+    assert "train: train.csv (was " in finish(start(folder, steps=60), code=2)
+    (folder / "train.csv").write_bytes(whole)
     finish(start(folder, steps=60))
     assert_whole(folder)
 

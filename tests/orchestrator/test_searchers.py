@@ -208,6 +208,12 @@ def test_earlier_searches_of_the_same_task_count_and_of_another_give_their_best(
         "strange: nothing that this space holds and that is new",
         "pt-one: of another method (pt), not used",
     ]
+    moved = make_record(*trials, provenance={"rows fingerprint": "r2"}, name="moved")
+    like.provenance["rows fingerprint"] = "r1"
+    assert searcher("tpe", samples=8).learn_from([moved], like) == [
+        "moved: of other data (fingerprints r2 and r1), so its scores do not count; "
+        "its best configuration is tried first"
+    ]
     asked = run(search, 8)
     assert asked[0] == best
     alone = [score(c) for c in run(searcher("tpe", samples=8), 8)]

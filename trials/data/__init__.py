@@ -7,19 +7,24 @@ opens what is there.
 from __future__ import annotations
 
 from trials.data.cache import default_cache_dir
-from trials.data.preparation import prepare
+from trials.data.identity import data_identity
+from trials.data.preparation import fingerprint_now, prepare
 from trials.data.prepared import PreparedTask, Split
 from trials.data.rows import SPLIT_SEED
 from trials.data.tokens import SEPARATOR, Architecture, encode_source, encode_target
+from trials.data_facts import DataIdentity
 
 __all__ = [
     "SEPARATOR",
     "SPLIT_SEED",
     "Architecture",
+    "DataIdentity",
     "PreparedTask",
     "Split",
+    "data_identity",
     "default_cache_dir",
     "encode_source",
     "encode_target",
+    "fingerprint_now",
     "prepare",
 ]

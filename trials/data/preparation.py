@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from trials.data.cache import cached, default_cache_dir
+from trials.data.identity import digests_of, identity_of, rules
 from trials.data.prepared import PreparedTask
 from trials.data.report import DataReport, SplitCounts, make_report
-from trials.data.rows import SPLIT_SEED, Rows, load_rows
+from trials.data.rows import Rows, load_rows
 from trials.data.sources import Source, find_source
 from trials.data.tokens import (
     SEPARATOR,
@@ -21,7 +22,7 @@ from trials.data.tokens import (
     tokenizer_fingerprint,
 )
 from trials.errors import DataError, UserError
-from trials.tasks.base import Task, label_key
+from trials.tasks.base import Task
 
 # Raise it when the same inputs would give other files.
 FORMAT = 2
@@ -55,7 +56,8 @@ def prepare(
     check_architecture(architecture)
     length = task.max_source_length if max_source_length is None else max_source_length
     source = find_source(task, data_dir)
-    fingerprint = _fingerprint(task, source, tokenizer, architecture, length)
+    digests = _digests(task, source)
+    fingerprint = _fingerprint(task, digests, tokenizer, architecture, length)
     cache = Path(cache_dir or default_cache_dir()).expanduser().absolute()
 
     def build(folder: Path) -> dict[str, Any]:
@@ -74,23 +76,38 @@ def prepare(
         label_token_ids=facts["label_token_ids"],
         label_counts=facts["label_counts"],
         report=DataReport.from_dict(facts["report"]),
+        identity=identity_of(task, source, digests, fingerprint),
     )
 
 
-def _fingerprint(task: Task, source: Source, tokenizer: Any, architecture: Architecture, length: int) -> str:
+def fingerprint_now(
+    task: Task, tokenizer: Any, architecture: Architecture, data_dir: Path | None, max_source_length: int
+) -> str:
+    """What `PreparedTask.fingerprint` would be, without tokenising.
+
+    Raises:
+        DataError: rows are missing or cannot be read.
+    """
+    digests = _digests(task, find_source(task, data_dir))
+    return _fingerprint(task, digests, tokenizer, architecture, max_source_length)
+
+
+def _digests(task: Task, source: Source) -> dict[str, list[str]]:
     try:
-        digests = {split: [part.digest() for part in parts] for split, parts in source.parts.items()}
+        return digests_of(source)
     except OSError as error:
         load_rows(task, source)  # says which files, and what else is wrong
         raise DataError(f"task '{task.name}': its rows cannot be read ({error})") from error
+
+
+def _fingerprint(
+    task: Task, digests: dict[str, list[str]], tokenizer: Any, architecture: Architecture, length: int
+) -> str:
     decides = {
         "format": FORMAT,
         "rows": digests,
         "template": task.template,
-        "label_column": task.label_column,
-        "labels": {label_key(value): text for value, text in task.labels.items()},
-        "split": [task.split, SPLIT_SEED, task.sizes],
-        "tsv_quoting": task.tsv_quoting,
+        **rules(task),
         "tokenizer": tokenizer_fingerprint(tokenizer),
         "architecture": [architecture, SEPARATOR],
         "max_source_length": length,

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from trials.data.report import DataReport
 from trials.data.tokens import Architecture
+from trials.data_facts import DataIdentity
 from trials.tasks.base import SplitName, Task
 from trials.tasks.metrics import METRICS
 
@@ -84,6 +85,7 @@ class PreparedTask:
         label_token_ids: label's text -> target ids.
         label_counts: split -> label's text -> rows.
         report: what is in the rows, and what is bad about it.
+        identity: of the data that the rows come from.
     """
 
     task: Task
@@ -97,6 +99,7 @@ class PreparedTask:
     label_token_ids: dict[str, list[int]]
     label_counts: dict[str, dict[str, int]]
     report: DataReport
+    identity: DataIdentity = field(default_factory=DataIdentity)
     _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def split(self, name: SplitName) -> Split:

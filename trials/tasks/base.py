@@ -7,7 +7,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,10 @@ SplitRule = Literal["small", "large", "as_given"]
 TsvQuoting = Literal["none", "csv"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 SPLIT_RULES: tuple[SplitRule, ...] = ("as_given", "small", "large")
+
+
+NAMES = ("name", "title", "published_as", "aliases", "hub", "folder", "embedded", "files")
+"""Fields of a task that say what it is called and where its rows are."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,17 @@ class Task:
     tsv_quoting: TsvQuoting | None = None
     published_as: str | None = None
     aliases: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """What decides the numbers of this task beside its rows, as JSON: all fields but those that name things.
+
+        A field that says nothing (None) is left out.
+        """
+        said = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in NAMES}
+        found = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+        labels = {label_key(value): text for value, text in self.labels.items()}
+        return {name: value for name, value in {**found, "labels": labels}.items() if value is not None}
 
     @property
     def selection_metric(self) -> str:

@@ -8,15 +8,19 @@ import pytest
 from searching_toys import empty_record, toy_plan
 
 from orchestrator.folder.layout import DEFINITION, TUNE, Files
+from trials.data_facts import DataIdentity
 from trials.errors import UserError
+
+DATA_THEN = DataIdentity("r0ws", {"train": {"a.csv": "d1", "b.csv": "d2"}}, "f1")
 
 
 def test_the_same_search_is_taken_up_and_another_is_refused(tmp_path: Path) -> None:
     plan = toy_plan(tmp_path, [0.1, 0.2])
     files = Files(plan.folder)
     assert files.previous(plan) is None and not files.begun
-    files.begin(plan, {}, empty_record())
+    files.begin(plan, {}, empty_record(), DATA_THEN)
     assert files.previous(plan) == empty_record() and files.begun
+    assert files.data == DATA_THEN
     with pytest.raises(UserError, match=r"holds a search of that name with another .*; choose another --name"):
         files.previous(toy_plan(tmp_path, [0.1, 0.3]))
 
@@ -27,7 +31,7 @@ def test_a_search_of_another_revision_of_the_trainer_is_another_search(
     """It would go on with other arithmetic: half of its trials would be compared with what they were not."""
     plan = toy_plan(tmp_path, [0.1, 0.2])
     files = Files(plan.folder)
-    files.begin(plan, {}, empty_record())
+    files.begin(plan, {}, empty_record(), DATA_THEN)
     monkeypatch.setattr("orchestrator.plans.TRAINER_REVISION", 99)
     with pytest.raises(UserError, match=r"another trainer_revision; .* the same configurations give other numbers"):
         files.previous(plan)
@@ -36,9 +40,9 @@ def test_a_search_of_another_revision_of_the_trainer_is_another_search(
 def test_one_copy_of_the_definition_is_enough(tmp_path: Path) -> None:
     plan = toy_plan(tmp_path, [0.1])
     files = Files(plan.folder)
-    files.begin(plan, {}, empty_record())
+    files.begin(plan, {}, empty_record(), DATA_THEN)
     (plan.folder / DEFINITION).unlink()
-    assert files.previous(plan) == empty_record()
+    assert files.previous(plan) == empty_record() and files.data == DATA_THEN
     assert "its copy definition.copy.json is used" in files.said[0]
 
 
