@@ -39,6 +39,11 @@ class AnswerTree:
         """Whether it is small enough to be computed whole; a tree without labels is not."""
         return bool(self.labels) and len(self.tokens) <= MOST_NODES
 
+    def paths(self) -> list[list[int]]:
+        """The nodes from below the root to each leaf, so that all nodes are on one of them; one empty path for none."""
+        leaves = [p for p in self._prefixes if not any(q[:-1] == p for q in self._prefixes if q)]
+        return [[self._node[leaf[:n]] for n in range(1, len(leaf) + 1)] for leaf in leaves] or [[]]
+
     def path(self, label: Sequence[int]) -> list[tuple[int, int]] | None:
         """Each node that the label passes, with its next token there; None where it is no label of the tree."""
         tokens = tuple(int(token) for token in label)

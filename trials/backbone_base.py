@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from trials.answers import AnswerTree
 from trials.backbone_facts import Facts
+from trials.causal_model import embedding_table
 from trials.dropout import Dropout
 from trials.methods.base import INIT_TEXT, Surroundings
 from trials.padding import padded
@@ -57,7 +58,8 @@ class Backbone(ABC):
     Attributes:
         facts: name, architecture, width and revision.
         tokenizer: the model's own.
-        embedding: the input embedding table, shape (vocabulary, d).
+        model_type: what transformers calls its family.
+        embedding: what each token is embedded as, shape (vocabulary, d): its weights, with its own scale if any.
         precision: of the model's arithmetic; embeddings and everything trained are float32.
     """
 
@@ -67,7 +69,8 @@ class Backbone(ABC):
     def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
         self.tokenizer, self.facts, self.precision = tokenizer, facts, precision
         model.eval().requires_grad_(False)
-        self.embedding: Tensor = model.get_input_embeddings().weight
+        self.model_type = str(model.config.model_type)
+        self.embedding: Tensor = embedding_table(model.get_input_embeddings())
 
     @property
     def device(self) -> torch.device:
@@ -124,11 +127,7 @@ class Backbone(ABC):
         Returns:
             Shape (rows, target length), float32.
         """
-        logits = self.answer_logits(inputs, targets, dropout)
-        losses = nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
-        )
-        return losses.view_as(targets)
+        return losses_of(self.answer_logits(inputs, targets, dropout), targets)
 
     @abstractmethod
     def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
@@ -167,3 +166,11 @@ class Backbone(ABC):
                 break
             logits = advance(token, n)
         return torch.stack(answer, dim=1)
+
+
+def losses_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats of each target token, 0 at `IGNORED`, shape of the targets."""
+    losses = nn.functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return losses.view_as(targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,7 @@ class Facts:
         projections: what transformers' model calls the projections of an attention that LoRA changes: two names where
             they are those of queries and values, three with the keys' between them, one where all are one matrix, none
             where it is kept in a way that is not known here.
+        hidden: width of the layers, where it is not that of the embeddings; 0: as ``width``.
         revision: fingerprint of a folder (`trials.revisions`); of a model of the hub, ``main`` until it is loaded.
     """
 
@@ -63,18 +65,24 @@ class Facts:
     eos_token_id: int = 1
     values: int = 0
     projections: tuple[str, ...] = ("q", "v")
+    hidden: int = 0
+
+    @property
+    def inside(self) -> int:
+        """Width of the layers."""
+        return self.hidden or self.width
 
     def projection_shapes(self) -> list[tuple[int, int]]:
         """Outputs and inputs of the `projections` of every attention."""
         values = self.values or self.inner
         outputs = [[], [self.inner + 2 * values], [self.inner, values], [self.inner, values, values]]
         attentions = self.layers[0] + 2 * self.layers[1] if self.layers[0] else self.layers[1]
-        return [(size, self.width) for size in outputs[len(self.projections)]] * attentions
+        return [(size, self.inside) for size in outputs[len(self.projections)]] * attentions
 
     def layer_weights(self) -> tuple[int, int]:
         """Weights that a source token and a target token multiply with, embeddings and head apart."""
-        one = 4 * self.width * self.inner + 2 * self.width * self.ff
-        cross = 4 * self.width * self.inner if self.layers[0] else 0
+        one = 4 * self.inside * self.inner + 2 * self.inside * self.ff
+        cross = 4 * self.inside * self.inner if self.layers[0] else 0
         decoder = self.layers[1] * (one + cross)
         return (self.layers[0] * one, decoder) if self.layers[0] else (decoder, decoder)
 
@@ -89,10 +97,10 @@ class Facts:
             inner: whether queries and values are changed.
         """
         # As if there were more weights: the gradient of one costs half of what its products forward and back do.
-        more = self.width * (self.inner + 2 * (self.values or self.inner)) / 2 if inner else 0
+        more = self.inside * (self.inner + 2 * (self.values or self.inner)) / 2 if inner else 0
         encoder, decoder = (w + n * more for w, n in zip(self.layer_weights(), self.layers, strict=True))
         attention = 4 * self.inner * source**2 * (self.layers[0] or self.layers[1])
-        head = target * self.width * self.vocabulary
+        head = target * self.inside * self.vocabulary
         if not self.layers[0]:
             return 4 * rows * ((source + target) * decoder + head) + 2 * rows * attention
         return 4 * rows * (source * encoder + target * decoder + head) + 2 * rows * attention
@@ -223,13 +231,30 @@ def refuse_own_code(location: str, error: Exception) -> None:
 
 
 def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
-    """Facts from a transformers config."""
+    """Facts from a transformers config.
 
+    Raises:
+        BackboneError: it is none of a language model that is known here.
+    """
+    inner = config.get("text_config")  # of a model that reads pictures or sound as well
+    if isinstance(inner, Mapping):
+        config = {**config, **{key: value for key, value in inner.items() if value is not None}}
+    try:
+        return _from_config(config, name, location)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        kind, why = config.get("model_type"), f"{type(error).__name__}: {error}"
+        raise BackboneError(
+            [f"--backbone {name}: the config of model type {kind!r} is not like that of a language model ({why})"]
+        ) from error
+
+
+def _from_config(config: Mapping[str, Any], name: str, location: str) -> Facts:
     def first(*keys: str, default: Any = None) -> Any:
         return next((config[k] for k in keys if config.get(k) is not None), default)
 
-    width = first("d_model", "hidden_size", "n_embd")
-    vocabulary = first("vocab_size")
+    hidden = first("d_model", "hidden_size", "n_embd", "emb_dim")
+    width = first("word_embed_proj_dim", "embedding_size", "input_embedding_size", default=hidden)
+    vocabulary = first("vocab_size", "n_words")
     if not width or not vocabulary:
         raise BackboneError([f"--backbone {name}: model type {config.get('model_type')!r} is not a language model"])
     both, kind = bool(config.get("is_encoder_decoder")), str(config.get("model_type"))
@@ -239,8 +264,9 @@ def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
         )
     layers = int(first("num_layers", "num_hidden_layers", "n_layer", default=1))
     heads = first("num_heads", "num_attention_heads", "n_head", default=1) or 1
-    head = first("d_kv", "head_dim", default=width // heads)
-    ff = int(first("d_ff", "intermediate_size", "n_inner", default=4 * width))
+    head = first("d_kv", "head_dim", default=hidden // heads)
+    ff = first("d_ff", "intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
+    ff = int(max(ff)) if isinstance(ff, list) else int(ff)  # some have one for each layer
     gated = bool(config.get("is_gated_act")) or config.get("hidden_act") == "silu"
     eos = first("eos_token_id", default=1)
     eos = eos[0] if isinstance(eos, list) else eos
@@ -257,6 +283,7 @@ def from_config(config: dict[str, Any], name: str, location: str) -> Facts:
         eos_token_id=int(eos),
         values=int(first("num_key_value_heads", default=heads) * head),
         projections=PROJECTIONS.get(kind, LLAMAS),
+        hidden=0 if hidden == width else int(hidden),
     )
 
 

@@ -11,13 +11,12 @@ from one word: about three times faster on a CPU than drawing from a generator, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trials.randomness import number
 
@@ -158,45 +157,3 @@ def row_keys(seed: int, step: int, rows: int) -> np.ndarray:
     words *= np.uint64(0xBF58476D1CE4E5B9)
     words ^= words >> np.uint64(27)
     return (words >> np.uint64(32)).astype(np.uint32).view(np.int32)
-
-
-class Masks:
-    """What the dropouts inside a model of `transformers` look at while it runs."""
-
-    def __init__(self) -> None:
-        self.current: Dropout | None = None
-
-    @contextmanager
-    def drawn_by(self, dropout: Dropout | None) -> Iterator[None]:
-        """Use these masks while the context lasts; None: drop nothing."""
-        self.current = dropout
-        try:
-            yield
-        finally:
-            self.current = None
-
-
-class RowDropout(nn.Module):
-    """Takes the place of an ``nn.Dropout`` of the backbone."""
-
-    def __init__(self, p: float, masks: Masks, site: int) -> None:
-        super().__init__()
-        self.p, self.masks, self.site = p, masks, site
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (rows, length, features) or (rows, heads, query length, key length)."""
-        return x if self.masks.current is None else self.masks.current(x, self.p, self.site)
-
-
-def install(model: nn.Module) -> Masks:
-    """Replace every dropout of ``model`` by one with masks of each row; returns the handle that sets them."""
-    masks = Masks()
-    found = [
-        (module, name, layer)
-        for module in model.modules()
-        for name, layer in module.named_children()
-        if isinstance(layer, nn.Dropout)
-    ]
-    for site, (module, name, layer) in enumerate(found):
-        setattr(module, name, RowDropout(layer.p, masks, site))
-    return masks

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoTokenizer
 
 from trials.backbone_facts import EMBEDDED
-from trials.backbones import Backbone
+from trials.backbones import Backbone, Inputs
 from trials.config import TrialConfig
-from trials.methods import make_method
+from trials.front import Group, Part, Table
+from trials.methods import Method, make_method
 from trials.trial import Trial
 
 ADEPT = {"prompt_lr": 0.1, "mlp_lr": 0.01, "prompt_length": 5, "bottleneck": 3}
@@ -54,6 +56,15 @@ def mixed(backbone: Backbone, count: int, **changes: Any) -> list[Trial]:
     """``count`` trials of all methods, with prompts and bottlenecks of different sizes and different seeds."""
     chosen = [MIXED[i % len(MIXED)] for i in range(count)]
     return [trial(backbone, config(m, dict(h), seed=i, **changes)) for i, (m, h) in enumerate(chosen)]
+
+
+def inputs_of(backbone: Backbone, method: Method, rows: list[list[int]], answers: list[list[int]]) -> Inputs:
+    """Rows with a method's prompt and offsets; the answers behind them where the backbone embeds them."""
+    tokens = [[*r, *a] for r, a in zip(rows, answers, strict=True)] if backbone.embeds_answers else rows
+    table = Table([Group([0], [method])], [Part([np.array(t) for t in tokens])], backbone.embedding)
+    places = [table.row(0, i) for i in range(len(rows))]
+    starts = [method.prompt_length + len(r) for r in rows]
+    return Inputs(table.values[table.index(places)], torch.tensor([len(p) for p in places]), torch.tensor(starts))
 
 
 def save(folder: Path, model: torch.nn.Module) -> str:

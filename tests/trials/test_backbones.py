@@ -7,25 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from making import Rows, config, trial
+from making import Rows, config, inputs_of, trial
 
 from trials.backbone_facts import backbone_names, describe
-from trials.backbones import IGNORED, Backbone, Inputs
+from trials.backbones import IGNORED, Backbone
 from trials.errors import BackboneError
-from trials.front import Group, Part, Table
-from trials.methods import Method
-
-
-def inputs_of(backbone: Backbone, method: Method, rows: list[list[int]], answers: list[list[int]]) -> Inputs:
-    """Rows with a method's prompt and offsets; the answers behind them where the backbone embeds them."""
-    tokens = [[*r, *a] for r, a in zip(rows, answers, strict=True)] if backbone.embeds_answers else rows
-    table = Table([Group([0], [method])], [Part([np.array(t) for t in tokens])], backbone.embedding)
-    places = [table.row(0, i) for i in range(len(rows))]
-    starts = [method.prompt_length + len(r) for r in rows]
-    return Inputs(table.values[table.index(places)], torch.tensor([len(p) for p in places]), torch.tensor(starts))
 
 
 def test_losses_and_gradients_equal_those_of_transformers(model_and_backbone: tuple[Any, Backbone], rows: Rows) -> None:
