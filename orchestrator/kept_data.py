@@ -62,5 +62,11 @@ def rows_differ(one: SearchRecord, other: SearchRecord) -> str:
     return ""
 
 
+def same_files(one: SearchRecord, other: SearchRecord) -> bool:
+    """Whether both records say that they come of the same rows, whatever a backbone made of them."""
+    rows = identity(one).rows
+    return bool(rows) and rows == identity(other).rows
+
+
 def _length(record: SearchRecord) -> Any:
     return record.settings.get("max_source_length")

@@ -15,15 +15,13 @@ from orchestrator.summarizer.writers import frames
 PREDICTIONS = "predictions.parquet"
 """Its columns: ``trial`` and ``seed``, ``row`` (place in the test split, from 0), ``id``, ``gold``, ``prediction``."""
 
-_HEAD = 32  # tokens: where a text is cut off later does not change what row it is
-
 
 @dataclass(frozen=True)
 class Answers:
     """One training's answers to the test split, in its order.
 
     Attributes:
-        ids: of each row, from its source's first tokens.
+        ids: of each row, from the tokens of its source.
         gold: the right answers. given: the ones that the model gave.
     """
 
@@ -31,17 +29,21 @@ class Answers:
     gold: tuple[str, ...]
     given: tuple[str, ...]
 
+    def same_questions(self, other: Answers) -> bool:
+        """Whether the right answers are the same, row by row."""
+        return self.gold == other.gold
+
     def same_rows(self, other: Answers) -> bool:
-        """Whether both are answers to the same rows with the same right answers."""
+        """Whether both are answers to the same rows, read alike, with the same right answers."""
         return (self.ids, self.gold) == (other.ids, other.gold)
 
 
 def row_ids(sources: Iterable[Any]) -> list[str]:
-    """Ids of tokenised sources: SHA-256 of their first 32 tokens as int32, cut to 16 digits."""
+    """Ids of tokenised sources: SHA-256 of their tokens as int32, cut to 16 digits."""
     import numpy as np
 
-    heads = (np.asarray(source[:_HEAD], dtype="<i4").tobytes() for source in sources)
-    return [hashlib.sha256(head).hexdigest()[:16] for head in heads]
+    tokens = (np.asarray(source, dtype="<i4").tobytes() for source in sources)
+    return [hashlib.sha256(one).hexdigest()[:16] for one in tokens]
 
 
 def write_predictions(

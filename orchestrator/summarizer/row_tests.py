@@ -38,7 +38,7 @@ class RowTest:
 
 
 def paired(first: Sequence[Answers], second: Sequence[Answers], metric: str) -> RowTest:
-    """``first`` less ``second`` on the same rows, one entry a seed in both.
+    """``first`` less ``second`` on the same rows in the same order, one entry a seed in both.
 
     Proportions of one seed: McNemar's exact test (McNemar 1947): of the rows that one alone has right, each is as
     likely to be the first's. Everything else: the permutation test in which each row's answers, of all seeds together,
@@ -48,7 +48,7 @@ def paired(first: Sequence[Answers], second: Sequence[Answers], metric: str) -> 
         ValueError: the rows differ, or there is none.
     """
     rows = first[0]
-    if not rows.gold or len(first) != len(second) or not all(rows.same_rows(one) for one in (*first, *second)):
+    if not rows.gold or len(first) != len(second) or not all(rows.same_questions(one) for one in (*first, *second)):
         raise ValueError("a paired test needs answers to the same rows")
     n = len(rows.gold)
     if metric not in PROPORTIONS:
