@@ -73,7 +73,7 @@ class Rows:
         generator = np.random.default_rng(0)
         special = special_tokens(config) | {backbone.facts.pad_token_id, backbone.facts.eos_token_id}
         usable = [token for token in range(min(len(backbone.embedding), 50_000)) if token not in special]
-        most = _most_positions(config) - 8
+        most = (backbone.facts.positions or 1 << 20) - 8
         lengths = LENGTHS if backbone.embeds_answers else (LENGTHS[0], FAR, *LENGTHS[2:])
         self.sources = [generator.choice(usable, min(length, most)).tolist() for length in lengths]
         a, b, c, d = generator.choice(usable, 4, replace=False).tolist()
@@ -291,11 +291,3 @@ def _same(what: str, ours: Tensor | float, theirs: Tensor | float, most: float, 
     if float(difference) > most * float(scale):
         by = f"{100 * float(difference / scale.clamp(min=1e-30)):.2g} %"
         raise Differs(f"{what} differ by {by} from those that transformers computes from token ids")
-
-
-def _most_positions(config: Any) -> int:
-    """Tokens that a model has positions for, where its config says so."""
-    text = config.get_text_config()
-    names = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "context_length")
-    found = [value for name in names if isinstance(value := getattr(text, name, None), int) and value > 0]
-    return min(found, default=1 << 20)

@@ -34,6 +34,10 @@ EMBEDDED_REVISION = "5e0016d32b56936c"
 """Of the embedded backbone, which comes with this package: other weights in its place need another name here."""
 
 
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "context_length")
+"""Keys of a config that say how many tokens a row may have."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """A backbone's description.
@@ -49,6 +53,7 @@ class Facts:
             they are those of queries and values, three with the keys' between them, one where all are one matrix, none
             where it is kept in a way that is not known here.
         hidden: width of the layers, where it is not that of the embeddings; 0: as ``width``.
+        positions: tokens that a row may have, prompt and answer included; 0: as many as fit, or not known.
         revision: fingerprint of a folder (`trials.revisions`); of a model of the hub, ``main`` until it is loaded.
     """
 
@@ -66,6 +71,7 @@ class Facts:
     values: int = 0
     projections: tuple[str, ...] = ("q", "v")
     hidden: int = 0
+    positions: int = 0
 
     @property
     def inside(self) -> int:
@@ -284,7 +290,12 @@ def _from_config(config: Mapping[str, Any], name: str, location: str) -> Facts:
         values=int(first("num_key_value_heads", default=heads) * head),
         projections=PROJECTIONS.get(kind, LLAMAS),
         hidden=0 if hidden == width else int(hidden),
+        positions=0 if both else min((int(config[key]) for key in POSITIONS if _counts(config.get(key))), default=0),
     )
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def load_tokenizer(facts: Facts, *, local: bool = False) -> Any:

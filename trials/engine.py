@@ -13,11 +13,12 @@ from trials.checkpoints import restore_trial, save_trial
 from trials.config import Report, TrialConfig
 from trials.data import PreparedTask
 from trials.devices import hint
+from trials.errors import UserError
 from trials.evaluation import Scored, score
 from trials.measuring import FEWEST_SLOTS, Measured, measure
 from trials.methods import Method, make_method
 from trials.stack import Stack
-from trials.tasks.base import SplitName
+from trials.tasks.base import SPLITS, SplitName
 from trials.trial import Trial
 
 
@@ -74,8 +75,10 @@ class Engine:
         self.measured: Measured | None = None
         self.inner = typical is not None and typical.inner
         self.note = hint(backbone.precision, backbone.device)
-        if typical is not None and not self.settings.deterministic:
-            self.measure(typical)
+        if typical is not None:
+            self._refuse_long_rows(typical)
+            if not self.settings.deterministic:
+                self.measure(typical)
 
     def measure(self, typical: TrialConfig) -> None:
         """Find out on the device how large passes should be and how many trials fill it.
@@ -97,8 +100,10 @@ class Engine:
         """Put a trial in a slot, fresh or from its checkpoint folder.
 
         Raises:
-            UserError: the checkpoint is of another trial, other data or another backbone.
+            UserError: the checkpoint is of another trial, other data or another backbone, or the backbone has no
+                positions for the longest rows.
         """
+        self._refuse_long_rows(config)
         if self.measured is None and not self.settings.deterministic:
             self.measure(config)
         method = make_method(config, self.backbone.surroundings(self.data.max_source_length))
@@ -107,6 +112,22 @@ class Engine:
             restore_trial(checkpoint, trial, self.data.fingerprint, self.backbone.facts)
         self.slots[trial_id] = trial
         self.reports.pop(trial_id, None)
+
+    def _refuse_long_rows(self, config: TrialConfig) -> None:
+        positions, prompt, answer = self.backbone.facts.positions, config.prompt_length, self.data.max_target_length
+        if not positions:
+            return
+        longest = max(int(self.data.split(split).lengths.max()) for split in SPLITS)
+        if prompt + longest + answer > positions:
+            room = positions - prompt - answer
+            way = f"--max-source-length {room} cuts them" if room > 0 else "choose a shorter prompt"
+            raise UserError(
+                [
+                    f"{self.backbone.facts.name} has positions for {positions:,} tokens, and the longest row needs "
+                    f"{prompt + longest + answer:,} ({prompt} of the prompt, {longest:,} of the text, {answer} of the "
+                    f"answer); {way}, or choose another backbone"
+                ]
+            )
 
     def stop(self, trial_id: str) -> None:
         """Free a trial's slot. The others go on as they were."""

@@ -83,6 +83,10 @@ class Rows:
         self.texts = [str(s[0] % 4) for s in self.sources]
         self.targets = [[30 + int(t), 1] for t in self.texts]
 
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.array([len(source) for source in self.sources])
+
     def __len__(self) -> int:
         return len(self.sources)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -175,3 +177,21 @@ def test_an_adapter_says_what_does_not_fit(t5: Backbone, llama: Backbone, rows: 
     adapter = load_adapter(tmp_path / "adapter", t5)
     with pytest.raises(UserError, match="lacks the column"):
         adapter.predict([{"txt": "?"}])
+
+
+def test_rows_that_a_model_has_no_positions_for_are_refused_before_training(llama: Backbone, rows: Rows) -> None:
+    """GPT-2 and its like would end in the middle of an epoch, at the first row that is too long."""
+    few = copy.copy(llama)
+    longest = int(rows.lengths.max())
+    few.facts = replace(llama.facts, positions=longest + 6)
+    assert llama.facts.positions == 2048
+    needs = rf"positions for {longest + 6} tokens.*needs {longest + 7} \(5 of the prompt"
+    expected = rf"{needs}.*--max-source-length {longest - 1} "
+    with pytest.raises(UserError, match=expected):
+        Engine(few, data(rows), typical=config("adept"))
+    e = engine(few, rows)
+    with pytest.raises(UserError, match=expected):
+        e.start("a", config("adept"))
+    few.facts = replace(llama.facts, positions=longest + 7)
+    e.start("a", config("adept"))
+    assert e.next_report("a").step > 0
