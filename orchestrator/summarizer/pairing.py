@@ -50,7 +50,7 @@ def verdict_of(results: Results) -> tuple[int, list[str]]:
         return 0, []
     why = [f"{one.task or 'over all tasks'}, {one.first.removeprefix('B: ')}: {one.why}" for one in results.comparisons]
     return 3, [
-        f"nothing could be compared: {'; '.join(why) or 'A and B have no test score in common'}",
+        f"nothing could be compared: {'; '.join(why) or 'A and B have no test score in common.'}",
         *results.notes[1:],
     ]
 

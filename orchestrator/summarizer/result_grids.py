@@ -195,7 +195,8 @@ def _gaps(groups: Sequence[Group], row: Sequence[Group], tasks: Sequence[str], s
         if missing:
             label = task + (f" (seed {', '.join(map(str, missing))})" if group is not None else "")
             name = f"{method_title(row[0].method)} on {row[0].backbone}"
-            example = next(other.newest for other in groups if other.task == task)
+            # The task file of the cell's own rows where it has some: another file of the task may name others.
+            example = (group or next(other for other in groups if other.task == task)).newest
             gaps.append(fill.Gap(label, name, task, row[0].method, row[0].backbone, missing, group or row[0], example))
     return gaps
 

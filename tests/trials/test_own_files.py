@@ -145,7 +145,7 @@ def test_labels_that_nobody_can_have_meant_are_named_with_their_places(tmp_path:
     found = problems_of(tmp_path, files)
     assert len(found) == 4
     for piece in (
-        "is empty in 1 row of train.csv (line 7)",
+        "label column 'label': the label is empty in 1 row of train.csv (line 7)",
         "is null in 1 row of train.csv (line 8)",
         "is 'nan' in 1 row of train.csv (line 9)",
         "'billing' in 1 row of train.csv (line 2), 1 row of validation.csv (line 2)",

@@ -119,7 +119,9 @@ def labels_of(columns: Sequence[LabelColumn], name: str) -> tuple[dict[str, str]
             where = places(labels.file, rows.tolist(), labels.quoted)
             if key is None or is_no_label(key):
                 what = {None: "null", "": "empty"}.get(key and key.strip(), f"{key!r}")
-                problems.append(f"the label '{name}' is {what} in {where}; label these rows, or drop them")
+                problems.append(
+                    f"label column '{name}': the label is {what} in {where}; label these rows, or drop them"
+                )
                 continue
             found[key].append(where)
             train |= {key} if labels.split == "train" else set()

@@ -56,6 +56,24 @@ def test_seeds_on_other_rows_are_two_cells(first: FoundSearch, second: FoundSear
     assert note.count("rows") + note.count("test examples") >= 2
 
 
+def test_a_missing_seed_is_to_be_trained_on_the_rows_of_its_cell() -> None:
+    """Not on those of another file of the same task, which would leave the cell as it is."""
+    for newest in ("a", "b"):
+        searches = [
+            on(
+                rows,
+                seed=seed,
+                task="own",
+                day=1 + (rows == newest),
+                provenance={"command": f"search.py --task {rows}.yaml"},
+            )
+            for seed, rows in enumerate(ROWS, 1)
+        ]
+        (grid, *_) = make_results(Found(tuple(searches)), ()).grids
+        (fill,) = grid.fill
+        assert f"--task {newest}.yaml" in fill.command  # the cell shows the newest
+
+
 def test_seeds_on_the_same_rows_stay_one_cell() -> None:
     for make in (lambda seed: on("a", seed=seed), lambda seed: earlier("f1", seed=seed), lambda s: searched(seed=s)):
         groups, _ = make_groups([make(1), make(2)])
