@@ -77,6 +77,8 @@ def run(
     problems = option_problems(form, form_in, precision)
     out = None if problems else form_of(form, output, problems)
     source = input_file(inputs, problems)
+    if source is not None and output is not None and output.exists() and output.samefile(source):
+        problems.append(f"--output {output}: is the file of rows that is read; name another, so that these rows stay")
     try:
         description = read_description(folder)
         columns = template_columns(description["template"])

@@ -118,6 +118,16 @@ def test_a_file_is_written_in_the_format_of_its_name(home: Path, adapter: Path, 
     assert code == 2 and "'prediction'" in err and "'probability'" in err
 
 
+def test_the_rows_that_are_read_are_never_written_over(home: Path, adapter: Path, tmp_path: Path) -> None:
+    """They may be the data of a search, which would not go on with others."""
+    rows = Path(shutil.copy(home / "test.csv", tmp_path))
+    (tmp_path / "link.csv").symlink_to(rows)
+    for output in ("test.csv", rows, "link.csv"):
+        code, _, errors = typed(adapter, "test.csv", "--output", output)
+        assert code == 2 and "name another" in errors
+    assert rows.read_bytes() == (home / "test.csv").read_bytes()
+
+
 def test_bad_rows_are_named_by_number_all_at_once(adapter: Path, tmp_path: Path) -> None:
     good = {"subject": "invoice 3", "body": "validation text"}
     rows: list[Mapping[str, Any]] = [good, {"subject": "a"}, good, {"subject": None, "body": "b"}, {"subject": "c"}]
