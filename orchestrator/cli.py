@@ -192,9 +192,12 @@ def start(
     if plan_only:
         from orchestrator.estimate import print_plan
         from orchestrator.planned_data import planned_data
+        from orchestrator.standing import standing
 
         quieten()
         print_plan(plan, PlainConsole(width=None if sys.stdout.isatty() else 120), planned_data(plan))
+        for line in standing(plan):
+            console.print(line)
         return 0
     if not debug:
         quieten()

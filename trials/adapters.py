@@ -177,8 +177,9 @@ def load_adapter(
         raise UserError(
             [
                 f"{folder} was trained on other weights of {facts.name}: {why_not_same(trained, facts.revision)}. On "
-                f"{facts.location} it would answer garbage: load it with the backbone it was trained on, or, if you "
-                f"know that this is the one, write its revision {facts.revision} into {folder / CONFIG}"
+                f"{facts.location} it would answer garbage: load it with the backbone that it was trained on "
+                "(adept-search predict: --backbone FOLDER), or, if you know that this is the one, write its revision "
+                f"{facts.revision} into {folder / CONFIG}"
             ]
         )
     around = backbone.surroundings(description["max_source_length"])

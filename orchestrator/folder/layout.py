@@ -70,7 +70,8 @@ class Files:
             raise UserError(
                 [
                     f"--name {plan.name}: {self.folder} holds a search of that name with another "
-                    f"{', '.join(changed)}; choose another --name, or remove the folder{_revised(changed)}"
+                    f"{_described(before, now, changed)}; put it back as it was, choose another --name, or remove the "
+                    f"folder{_revised(changed)}"
                 ]
             )
         record, lost = load_record(self.record)
@@ -99,6 +100,20 @@ def moved(plan: Plan, before: Mapping[str, Any]) -> set[str]:
     folder = plan.facts.name != DEFAULT and Path(plan.facts.location).is_dir()
     same_weights = folder and plan.facts.revision == before.get("revision")
     return {"data_dir", "backbone"} if same_weights else {"data_dir"}
+
+
+_SHOWN = 40  # characters of a value in a message
+_CALLED = {"revision": "revision of the backbone's weights"}
+
+
+def _described(before: Mapping[str, Any], now: Mapping[str, Any], changed: list[str]) -> str:
+    """The keys of a definition that differ, with what they were and are where that is short."""
+    things = []
+    for key in changed:
+        then, here = (json.dumps(side[key], ensure_ascii=False) if key in side else "none" for side in (before, now))
+        short = max(len(then), len(here)) <= _SHOWN
+        things.append(_CALLED.get(key, key) + (f" (then {then}, now {here})" if short else ""))
+    return ", ".join(things)
 
 
 def _revised(changed: list[str]) -> str:

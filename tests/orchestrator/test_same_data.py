@@ -19,6 +19,7 @@ from orchestrator.records import SearchRecord, TestResult
 from orchestrator.running import prepare_data
 from orchestrator.same_data import check_finished, check_prepared
 from orchestrator.settings import read_settings
+from orchestrator.standing import standing
 from trials.data_facts import DataIdentity
 from trials.errors import UserError
 
@@ -81,6 +82,25 @@ def test_whatever_a_task_file_decides_makes_another_search(folder: Path, change:
     Files(named.folder).begin(named, {}, record_of(named, DataIdentity()), DataIdentity())
     with pytest.raises(UserError, match=f"holds a search of that name with another {next(iter(change))}"):
         Files(named.folder).previous(plan_of(folder, name="mine", **change))
+
+
+def test_a_plan_says_what_stands_already_and_refuses_what_a_search_would(folder: Path) -> None:
+    plan = plan_of(folder, name="mine")
+    assert standing(plan) == []
+    data = prepare_data(plan).identity
+    Files(plan.folder).begin(plan, {}, record_of(plan, data, tested=False), data)
+    assert standing(plan) == ["search mine was begun there: it would go on"]
+    record_of(plan, data).save(Files(plan.folder).record)
+    arguments = ["plan", "--task", str(folder / "tickets.yaml"), "--output", str(folder / "runs"), "--name", "mine"]
+    arguments += [f"--{key.replace('_', '-')}={value}" for key, value in OPTIONS.items()]
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, "search mine is finished" in done.output) == (0, True)
+    swap_labels(folder / "test.csv")
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, "test: test.csv (was" in done.output) == (2, True)
+    other = plan_of(folder, name="mine", metrics=["f1_macro"])
+    with pytest.raises(UserError, match=r'another metrics \(then \["accuracy"\], now \["f1_macro"\]\); put it back'):
+        standing(other)
 
 
 def test_what_a_registered_task_decides_is_said_by_its_name() -> None:

@@ -161,7 +161,7 @@ def test_near_equal_labels_may_be_meant_where_all_are_listed(tmp_path: Path) -> 
     assert task_of(tmp_path, files, "labels: {us: 0, US: 1}\n").labels == {"us": "0", "US": "1"}
 
 
-@pytest.mark.parametrize("pair", [("1.5", "1.50"), ("10", "010"), ("\uff21", "a"), ("true", "1")])
+@pytest.mark.parametrize("pair", [("1.5", "1.50"), ("10", "010"), ("\uff21", "a"), ("true", "1"), ("\u200bx", "x")])
 def test_spellings_of_one_label_are_near_equal(tmp_path: Path, pair: tuple[str, str]) -> None:
     files = three(tmp_path, "csv", "text,label\n" + "".join(f"a,{label}\n" for label in (*pair, "other")))
     assert "near-equal" in problems_of(tmp_path, files)[0]
@@ -174,6 +174,12 @@ def test_numbers_are_one_class_whatever_the_file_writes_them_as(tmp_path: Path) 
     task = task_of(tmp_path, held)
     assert task.labels == {"0": "0", "1": "1"}
     assert load_rows(task, find_source(task, None))["train"].targets == ["1", "0", "1", "0"]
+
+
+def test_utf16_is_named(tmp_path: Path) -> None:
+    files = three(tmp_path, "csv", "text,label\na,x\nb,y\n")
+    (tmp_path / "train.csv").write_bytes("text,label\na,x\nb,y\n".encode("utf-16"))
+    assert "train.csv: is UTF-16, not UTF-8; save the file as UTF-8" in problems_of(tmp_path, files)[0]
 
 
 def test_a_number_that_is_none_is_no_label(tmp_path: Path) -> None:

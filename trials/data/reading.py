@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-from trials.data.files import format_of, is_compressed, open_text, unknown_format, unpacked
+from trials.data.files import DAMAGED, format_of, is_compressed, open_bytes, open_text, unknown_format, unpacked
 from trials.data.lines import broken_quote, places
 from trials.errors import DataError, did_you_mean
 from trials.tasks.base import TsvQuoting
@@ -61,6 +63,7 @@ def _read(
             file = pa.parquet.ParquetFile(path)
             table = _select(path, file, columns)
             return file.read() if whole else table
+        _refuse_utf16(path)
         source = pa.BufferReader(unpacked(path)) if is_compressed(path) else pa.OSFile(str(path))
         if form == "jsonl":
             read = _read_jsonl(source, text_columns)
@@ -80,6 +83,13 @@ def _read(
     if not quoted and tsv_quoting is None:
         _check_unquoted(path, table.select(list(text_columns)))
     return table
+
+
+def _refuse_utf16(path: Path) -> None:
+    """Spreadsheets' "Unicode text": read as UTF-8, its every second byte would be an odd character."""
+    with suppress(*DAMAGED), open_bytes(path) as stream:  # whoever reads the whole file says what is damaged
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise DataError(f"{path}: is UTF-16, not UTF-8; save the file as UTF-8")
 
 
 _QUOTES = 'a text that holds a quotation mark is quoted as a whole, with the mark written twice: "say ""hi"""'

@@ -157,8 +157,9 @@ def label_key(value: Any) -> str:
 
 
 def near_key(key: str) -> str:
-    """Equal for labels that a reader would take for one: but for case, white space, or a number's spelling."""
-    folded = " ".join(unicodedata.normalize("NFKC", key).casefold().split())
+    """Equal for labels that a reader would take for one: but for case, what is not seen, or a number's spelling."""
+    seen = "".join(c for c in unicodedata.normalize("NFKC", key) if unicodedata.category(c) != "Cf")
+    folded = " ".join(seen.casefold().split())
     folded = _TRUTH.get(folded, folded)
     try:
         return str(Decimal(folded).normalize() + 0)
@@ -168,4 +169,4 @@ def near_key(key: str) -> str:
 
 def is_no_label(key: str) -> bool:
     """Whether a label is none that anybody could have meant: empty, or "not a number"."""
-    return key.strip().casefold() in ("", "nan")
+    return near_key(key).casefold() in ("", "nan")

@@ -21,7 +21,9 @@ def test_the_same_search_is_taken_up_and_another_is_refused(tmp_path: Path) -> N
     files.begin(plan, {}, empty_record(), DATA_THEN)
     assert files.previous(plan) == empty_record() and files.begun
     assert files.data == DATA_THEN
-    with pytest.raises(UserError, match=r"holds a search of that name with another .*; choose another --name"):
+    with pytest.raises(
+        UserError, match=r"holds a search of that name with another trials; put it back.*, choose another --name"
+    ):
         files.previous(toy_plan(tmp_path, [0.1, 0.3]))
 
 
@@ -33,7 +35,9 @@ def test_a_search_of_another_revision_of_the_trainer_is_another_search(
     files = Files(plan.folder)
     files.begin(plan, {}, empty_record(), DATA_THEN)
     monkeypatch.setattr("orchestrator.plans.TRAINER_REVISION", 99)
-    with pytest.raises(UserError, match=r"another trainer_revision; .* the same configurations give other numbers"):
+    with pytest.raises(
+        UserError, match=r"another trainer_revision \(then 2, now 99\); .* the same configurations give other numbers"
+    ):
         files.previous(plan)
 
 
