@@ -82,7 +82,8 @@ def test_a_trial_is_verified_by_its_run_and_by_its_number(folder: Path) -> None:
     file.write_text(json.dumps(document))
     assert "NOT verified: the search was deterministic" in command(folder, "verify", "toy/3", code=1)
     assert "has no trial 9" in command(folder, "verify", "toy/9", code=2)
-    assert "tyo: there is no such search in runs (did you mean 'toy'?)" in command(folder, "verify", "tyo/1", code=2)
+    unknown = f"tyo: there is no such search in {folder / 'runs'} (did you mean 'toy'?)"
+    assert unknown in command(folder, "verify", "tyo/1", code=2)
 
 
 def test_a_searcher_learns_from_an_earlier_search_and_finished_trials_are_reused(folder: Path) -> None:
