@@ -1,12 +1,34 @@
-"""What a plan can say of its data without a network: the whole report, the rows alone, or why neither."""
+"""A plan's data: tokenised, and what can be said of them without a network before a search starts."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.plans import Plan
 from orchestrator.summarizer.data import data_lines
 from trials.errors import BackboneError
+
+if TYPE_CHECKING:
+    from trials.data import PreparedTask
+
+
+def prepare_data(plan: Plan, tokenizer: Any = None) -> PreparedTask:
+    """Find, check and tokenise the task's data, here, before anything is started elsewhere.
+
+    Args:
+        tokenizer: the backbone's, where it is at hand.
+    """
+    from trials.backbone_facts import load_tokenizer
+    from trials.data import prepare
+
+    return prepare(
+        plan.task,
+        load_tokenizer(plan.facts) if tokenizer is None else tokenizer,
+        architecture=plan.facts.architecture,
+        data_dir=Path(plan.spec.data_dir) if plan.spec.data_dir else None,
+        max_source_length=plan.max_source_length,
+    )
 
 
 def planned_data(plan: Plan) -> list[str]:
@@ -16,7 +38,6 @@ def planned_data(plan: Plan) -> list[str]:
         DataError: the rows are here, and something is wrong with them; all problems at once.
     """
     from trials.backbone_facts import load_tokenizer
-    from trials.data import prepare
     from trials.data.rows import load_rows
     from trials.data.sources import find_source
 
@@ -30,11 +51,4 @@ def planned_data(plan: Plan) -> list[str]:
         rows = load_rows(task, find_source(task, folder))
         sizes = ", ".join(f"{split} {len(found):,} rows" for split, found in rows.items())
         return [f"data: {sizes}; not looked at as tokens, since the tokenizer of {plan.facts.name} is not here yet"]
-    prepared = prepare(
-        task,
-        tokenizer,
-        architecture=plan.facts.architecture,
-        data_dir=folder,
-        max_source_length=plan.max_source_length,
-    )
-    return list(data_lines(prepared.report))
+    return list(data_lines(prepare_data(plan, tokenizer).report))

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -25,6 +24,7 @@ from orchestrator.folder.log import followed
 from orchestrator.folder.twin_files import keep_record
 from orchestrator.kept_data import identity, kept_of
 from orchestrator.places import kept
+from orchestrator.planned_data import prepare_data
 from orchestrator.planning import Plan
 from orchestrator.progress import Progress
 from orchestrator.records import SearchRecord
@@ -191,20 +191,6 @@ def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
     )
     for note in [*plan.notes, *warnings(plan)]:
         console.print(f"note: {note}")
-
-
-def prepare_data(plan: Plan) -> PreparedTask:
-    """Find, check and tokenise the task's data, here, before anything is started elsewhere."""
-    from trials.backbone_facts import load_tokenizer
-    from trials.data import prepare
-
-    return prepare(
-        plan.task,
-        load_tokenizer(plan.facts),
-        architecture=plan.facts.architecture,
-        data_dir=Path(plan.spec.data_dir) if plan.spec.data_dir else None,
-        max_source_length=plan.max_source_length,
-    )
 
 
 def searched(plan: Plan) -> dict[str, Any]:
