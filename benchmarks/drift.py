@@ -22,11 +22,11 @@ from rich.table import Table
 from benchmarks.whole import train
 from orchestrator.verifying import DRIFT
 from search_spaces import load_space
-from trials.backbones import load_backbone
+from trials.backbones.loading import load_backbone
+from trials.backbones.precision import DTYPES, Precision
 from trials.config import TrialConfig
 from trials.data import prepare
 from trials.engine import Engine, EngineSettings
-from trials.precision import DTYPES, Precision
 from trials.tasks import get_task
 
 RESULTS = Path(__file__).with_name("results")

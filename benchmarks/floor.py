@@ -27,9 +27,9 @@ from benchmarks.makespan import SPACE
 from benchmarks.roofline import attention_flops, matrix_rate
 from benchmarks.workload import backbone, flops_per_token
 from search_spaces import load_space
-from trials.backbones import Backbone
+from trials.backbones.loading import Backbone
+from trials.backbones.precision import DTYPES
 from trials.data import prepare
-from trials.precision import DTYPES
 from trials.tasks import get_task
 
 SAMPLE = 256  # training rows whose lengths stand for all

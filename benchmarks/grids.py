@@ -24,7 +24,7 @@ from benchmarks.whole import train
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.replay.curves import KEY, read_curves, record
 from search_spaces import load_space
-from trials.backbones import load_backbone
+from trials.backbones.loading import load_backbone
 from trials.config import TrialConfig
 from trials.data import prepare
 from trials.engine import Engine, EngineSettings

@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials
-from trials.backbones import Backbone
-from trials.devices import wait
-from trials.measuring import measure
-from trials.stack import Stack
+from trials.backbones.loading import Backbone
+from trials.stack.devices import wait
+from trials.stack.measuring import measure
+from trials.stack.step import Stack
 
 RESULTS = Path(__file__).with_name("results")
 

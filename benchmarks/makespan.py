@@ -34,7 +34,7 @@ from benchmarks.t5_shapes import SHAPES, SUFFIX, shape_of, write_shape
 from orchestrator import provenance
 from orchestrator.planning import make_plan
 from orchestrator.settings import SearchSettings
-from trials.backbone_facts import describe
+from trials.backbones.facts import describe
 from trials.errors import UserError
 from trials.tasks import get_task
 

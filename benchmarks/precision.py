@@ -24,11 +24,11 @@ from scipy import stats
 
 from benchmarks.whole import train
 from search_spaces import load_space
-from trials.backbones import load_backbone
+from trials.backbones.loading import load_backbone
+from trials.backbones.precision import DTYPES, Precision
 from trials.config import TrialConfig
 from trials.data import prepare
 from trials.engine import Engine
-from trials.precision import DTYPES, Precision
 from trials.tasks import get_task
 
 RESULTS = Path(__file__).with_name("results")

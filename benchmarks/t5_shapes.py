@@ -19,7 +19,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trials.backbone_facts import EMBEDDED
+from trials.backbones.facts import EMBEDDED
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -28,9 +28,9 @@ def one(args: argparse.Namespace) -> dict[str, float]:
     import torch
 
     from benchmarks.workload import MadeRows, backbone, flops_per_token, rte_lengths, trials
-    from trials.devices import wait
-    from trials.measuring import measure
-    from trials.stack import Stack
+    from trials.stack.devices import wait
+    from trials.stack.measuring import measure
+    from trials.stack.step import Stack
 
     torch.set_num_threads(args.threads)
     on = backbone(args.backbone, args.precision, args.device)

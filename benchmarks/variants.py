@@ -24,15 +24,15 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.workload import MadeRows, backbone, rte_lengths, trials
-from trials import t5 as forward
-from trials.backbones import IGNORED, Backbone, Inputs
-from trials.devices import has_units
-from trials.dropout import Dropout
-from trials.measuring import measure
-from trials.packing import PackedDropout, Packing
-from trials.passes import ANY, COARSE, PassCost
-from trials.stack import Stack
-from trials.t5 import T5
+from trials.backbones.loading import IGNORED, Backbone, Inputs
+from trials.backbones.t5 import forward
+from trials.backbones.t5.forward import T5
+from trials.batching.dropout import Dropout
+from trials.batching.packing import PackedDropout, Packing
+from trials.batching.passes import ANY, COARSE, PassCost
+from trials.stack.devices import has_units
+from trials.stack.measuring import measure
+from trials.stack.step import Stack
 from trials.trial import Trial
 
 RESULTS = Path(__file__).with_name("results")
@@ -176,7 +176,7 @@ class Variants:
 
 
 class PlainAddNorm:
-    """`trials.t5_functions.AddNorm` without a backward pass of its own."""
+    """`trials.backbones.t5.functions.AddNorm` without a backward pass of its own."""
 
     @staticmethod
     def apply(x: Tensor, added: Tensor | None, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,7 @@ class PlainAddNorm:
 
 
 class PlainAttention:
-    """`trials.t5_functions.SelfAttention` without a backward pass of its own."""
+    """`trials.backbones.t5.functions.SelfAttention` without a backward pass of its own."""
 
     @classmethod
     def apply(
@@ -218,7 +218,7 @@ class FusedAttention(PlainAttention):
 
 
 class PlainReluDropout:
-    """`trials.t5_functions.ReluDropout` without a backward pass of its own."""
+    """`trials.backbones.t5.functions.ReluDropout` without a backward pass of its own."""
 
     @staticmethod
     def apply(x: Tensor, mask: Tensor | None, p: float) -> Tensor:

@@ -163,7 +163,7 @@ app.command(name="stop")(stop)
 def list_choices() -> None:
     """List the tasks, methods, backbones and search spaces that `search` knows by name."""
     from search_spaces import methods
-    from trials.backbone_facts import backbone_names
+    from trials.backbones.facts import backbone_names
     from trials.tasks import task_names
 
     for title, names in {

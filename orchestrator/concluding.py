@@ -47,7 +47,7 @@ def conclude(
     test: Callable[[dict[str, bytes]], dict[str, Any]],
 ) -> int:
     """Choose the winner by validation, test it once, write everything down."""
-    from trials.adapters import name_backbone  # torch is not needed before
+    from trials.export.adapters import name_backbone  # torch is not needed before
 
     choice = choose_winner(record)
     if choice.winner is not None:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from orchestrator.engines.count import engines_needed
 from orchestrator.planning import Plan
-from trials.backbone_facts import DEFAULT
+from trials.backbones.facts import DEFAULT
 
 FLOAT32_TFLOPS = {
     "H200": 67.0, "H100": 67.0, "A100": 19.5, "L40S": 91.6, "L40": 90.5, "L4": 30.3, "A10": 31.2, "V100": 15.7,

@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator.settings import default_output, default_storage, flag
 from orchestrator.tracking.uris import DEFAULT_DATABASE, URI_VARIABLE, problems_of, sqlite_file
 from search_spaces import space_names
-from trials.backbone_facts import is_known
+from trials.backbones.facts import is_known
 from trials.tasks import is_registered
 
 Options = dict[str, str | None]

@@ -14,7 +14,7 @@ from orchestrator.storage.uris import storage_problems
 from orchestrator.tracking.uris import resolved
 from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
 from search_spaces import Settings as SpaceSettings
-from trials.backbone_facts import DEFAULT, Facts, describe
+from trials.backbones.facts import DEFAULT, Facts, describe
 from trials.config import INNER_METHODS
 from trials.errors import UserError, did_you_mean
 from trials.tasks import get_task

@@ -16,7 +16,7 @@ from orchestrator.stopping.median import expected_median_share
 from orchestrator.storage.files import shown
 from search_spaces import Configuration, Space, parameter_count
 from search_spaces import Settings as SpaceSettings
-from trials.backbone_facts import DEFAULT, UNKNOWN_REVISION, Facts
+from trials.backbones.facts import DEFAULT, UNKNOWN_REVISION, Facts
 from trials.config import INNER_METHODS, TRAINER_REVISION, TrialConfig
 from trials.tasks import Task
 
@@ -31,7 +31,7 @@ class EngineSpec:
 
     Attributes:
         task: a registered task's name or an own task's file.
-        backbone: as for `trials.backbones.load_backbone`.
+        backbone: as for `trials.backbones.loading.load_backbone`.
         max_source_length: tokens.
         precision: of the backbone's arithmetic, ``float32`` or ``bfloat16``.
         memory_limit: bytes that an engine may use; None: what its device has.

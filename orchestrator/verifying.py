@@ -24,10 +24,10 @@ from orchestrator.records import RecordError, Report, SearchRecord, TrialRecord
 from orchestrator.same_data import differ
 from orchestrator.settings import read_settings
 from orchestrator.summarizer.sources import RECORD
-from trials.backbone_facts import Facts
+from trials.backbones.facts import Facts
+from trials.backbones.revisions import same_revision, why_not_same
 from trials.config import FIRST_REVISION, TRAINER_REVISION, TrialConfig
 from trials.errors import UserError
-from trials.revisions import same_revision, why_not_same
 
 DRIFT = {"float32": 2.0, "bfloat16": 4.0}
 """Standard errors of the validation score by which a score may differ, by precision, where numbers need not be equal;

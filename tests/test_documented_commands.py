@@ -113,7 +113,7 @@ def run_here(command: str, *more: str) -> str:
 def write_adapter(folder: Path) -> None:
     """The adapter of a trial of debsec that has not been trained yet: it answers, if not well."""
     from trials import TrialConfig, get_task, load_backbone
-    from trials.adapters import describe_adapter, save_adapter
+    from trials.export.adapters import describe_adapter, save_adapter
     from trials.methods import make_method
 
     backbone = load_backbone("t5-nano")

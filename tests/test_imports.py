@@ -56,7 +56,7 @@ def test_no_tensor_is_touched_by_the_orchestrator() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import trials.tasks, trials.config, trials.backbone_facts", "import search_spaces", "import orchestrator.cli"],
+    ["import trials.tasks, trials.config, trials.backbones.facts", "import search_spaces", "import orchestrator.cli"],
 )
 def test_facts_load_neither_torch_nor_ray(statement: str) -> None:
     heavy = ["torch", "transformers", "mlflow", "ray"]

@@ -27,7 +27,8 @@ class Recipe:
 
     Attributes:
         betas, eps, weight_decay: AdamW's constants.
-        adamw: whose order of its operations (`trials.optimizer.adamw`): ``transformers`` adds eps to the root of the
+        adamw: whose order of its operations (`trials.stack.optimizer.adamw`): ``transformers`` adds eps to the root of
+        the
             uncorrected second moment and decays last; ``torch`` corrects the moment first, and decays first.
         offset_dropout: probability on the offset network's pre-activation, 0 for none.
         prompt_init: where prompt rows start unless a configuration says otherwise.

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trials.adapters import describe_adapter
-from trials.backbones import Backbone
-from trials.checkpoints import restore_trial, save_trial
+from trials.backbones.loading import Backbone
+from trials.checkpoint import restore_trial, save_trial
 from trials.config import Report, TrialConfig
 from trials.data import PreparedTask
-from trials.devices import hint
 from trials.errors import UserError
 from trials.evaluation import Scored, score
-from trials.measuring import FEWEST_SLOTS, Measured, measure
+from trials.export.adapters import describe_adapter
 from trials.methods import Method, make_method
-from trials.stack import Stack
+from trials.stack.devices import hint
+from trials.stack.measuring import FEWEST_SLOTS, Measured, measure
+from trials.stack.step import Stack
 from trials.tasks.base import SPLITS, SplitName
 from trials.trial import Trial
 

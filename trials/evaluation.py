@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trials.answers import AnswerTree
-from trials.backbones import Backbone, Inputs
-from trials.changes import changes_of
-from trials.front import Group, Part, Table, grouped
+from trials.backbones.answers import AnswerTree
+from trials.backbones.loading import Backbone, Inputs
+from trials.batching.passes import PassCost, passes
 from trials.methods import Method
-from trials.passes import PassCost, passes
+from trials.stack.embedding_table import Group, Part, Table, grouped
+from trials.stack.weight_updates import changes_of
 from trials.tasks.metrics import compute
 
 TABLE_BYTES = 1 << 28

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trials.batching.dropout import row_keys
+from trials.batching.randomness import batch_rows
 from trials.config import Report, TrialConfig
-from trials.dropout import row_keys
 from trials.methods import Method
-from trials.optimizer import Moments
-from trials.randomness import batch_rows
+from trials.stack.optimizer import Moments
 
 
 class Split(Protocol):
@@ -52,7 +52,7 @@ class Best:
 
 
 class Trial:
-    """One configuration with one seed. Many of them are trained together by a `trials.stack.Stack`.
+    """One configuration with one seed. Many of them are trained together by a `trials.stack.step.Stack`.
 
     What is drawn at random depends on (seed, step) alone, so a restart needs no generator's state, and the position
     in the data is the step.

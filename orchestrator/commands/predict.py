@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trials import Adapter
-    from trials.predictions import Prediction
+    from trials.export.predictions import Prediction
     from trials.tasks.base import TsvQuoting
 
 FORMS_IN = {"csv": ".csv", "tsv": ".tsv", "jsonl": ".jsonl", "parquet": ".parquet"}
@@ -70,8 +70,8 @@ def run(
     skip_bad_rows: bool,
 ) -> int:
     """Read, check, load, predict, write; the exit code."""
-    from trials.adapters import load_adapter, read_description
-    from trials.predictions import faults, numbered, sentences
+    from trials.export.adapters import load_adapter, read_description
+    from trials.export.predictions import faults, numbered, sentences
     from trials.tasks.base import template_columns
 
     problems = option_problems(form, form_in, precision)

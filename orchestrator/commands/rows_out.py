@@ -13,7 +13,7 @@ from trials.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from trials.predictions import Prediction
+    from trials.export.predictions import Prediction
 
 FORMS = ("csv", "jsonl", "parquet")
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}

@@ -62,12 +62,12 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    from trials.backbones import load_backbone
+    from trials.backbones.loading import load_backbone
+    from trials.backbones.revisions import same_revision, why_not_same
     from trials.data import prepare
-    from trials.devices import refuse_slow
     from trials.engine import Engine, EngineSettings
     from trials.errors import UserError
-    from trials.revisions import same_revision, why_not_same
+    from trials.stack.devices import refuse_slow
     from trials.tasks import get_task
 
     asked, spec = spec, unpacked(spec)
@@ -117,7 +117,7 @@ def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
         answered on each (`orchestrator.summarizer.predictions`).
     """
     from orchestrator.summarizer.predictions import row_ids
-    from trials.adapters import load_adapter
+    from trials.export.adapters import load_adapter
     from trials.tasks.metrics import value_of_one_example
 
     with tempfile.TemporaryDirectory() as folder:

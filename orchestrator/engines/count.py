@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from trials.backbone_facts import Facts
+from trials.backbones.facts import Facts
 
 if TYPE_CHECKING:
     from orchestrator.engines.nodes import Node

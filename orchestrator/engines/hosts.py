@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.engines import host_facts
 from orchestrator.engines.nodes import Node
 from orchestrator.plans import Plan
-from trials.backbone_facts import DEFAULT
+from trials.backbones.facts import DEFAULT
 
 PATIENCE = 120.0  # seconds for a host's answer, a worker's start on a busy host included
 CLOCKS_APART = 60.0  # seconds: more is worth a word; nothing here compares the clocks of two hosts

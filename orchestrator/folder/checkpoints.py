@@ -17,7 +17,7 @@ from orchestrator.engines.training_loop import write_files
 from orchestrator.folder.kept_checkpoints import PREFIX, UNFINISHED, read_kept, whole_step
 from orchestrator.storage.files import Folder, StoragePath, listed
 from trials.errors import UserError
-from trials.whole_checkpoints import FACTS
+from trials.whole_checkpoint import FACTS
 
 ADAPTER = "adapter"
 SCRATCH = ".adapter"  # the folder where one comes that is in a storage, until MLflow's copy is made

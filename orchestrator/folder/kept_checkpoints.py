@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.engines.training_loop import LAST_FILE, Files, read_files, write_files
 from orchestrator.storage.files import Folder, StorageError, StoragePath, listed
-from trials.whole_checkpoints import step_in, step_of
+from trials.whole_checkpoint import step_in, step_of
 
 REPORT = "report.json"
 PAUSED = "paused"  # all that Tune's own checkpoint of a trial that pauses holds

@@ -16,10 +16,10 @@ from orchestrator.plans import Plan
 from orchestrator.records import SearchRecord
 from orchestrator.storage.files import Folder, StoragePath
 from orchestrator.summarizer.sources import RECORD
-from trials.backbone_facts import DEFAULT
+from trials.backbones.facts import DEFAULT
+from trials.backbones.revisions import same_revision
 from trials.data_facts import DataIdentity
 from trials.errors import UserError, did_you_mean
-from trials.revisions import same_revision
 
 OPTIONS, DEFINITION, TUNE, ADAPTER = "options.json", "definition.json", "tune", "best_adapter"
 PAGE = "report.html"

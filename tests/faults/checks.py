@@ -19,7 +19,7 @@ from orchestrator.stopping.decisions import Decision, NoStopping, Policy, Verdic
 from orchestrator.stopping.halving import Asha, Promotion
 from orchestrator.tracking.spool import Spool
 from tests.faults.small_search import TASK
-from trials.whole_checkpoints import step_of
+from trials.whole_checkpoint import step_of
 
 JOURNAL = "decisions.jsonl"
 CLOCKS = ("seconds", "trial_id")  # parts of the names of columns that no two runs share

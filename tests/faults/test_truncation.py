@@ -17,7 +17,7 @@ from orchestrator.folder.twin_files import copy_of, keep_record, load_record, re
 from orchestrator.records import SearchRecord, TrialRecord
 from orchestrator.tracking.spool import SEARCH, Spool
 from trials.errors import UserError
-from trials.whole_checkpoints import FACTS, MANIFEST, manifest, step_of
+from trials.whole_checkpoint import FACTS, MANIFEST, manifest, step_of
 
 EVERY = 4
 

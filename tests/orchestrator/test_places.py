@@ -19,7 +19,7 @@ from orchestrator.planning import make_plan
 from orchestrator.plans import Plan
 from orchestrator.resuming import resumed_options
 from orchestrator.settings import read_settings
-from trials.backbone_facts import EMBEDDED
+from trials.backbones.facts import EMBEDDED
 from trials.errors import UserError
 
 

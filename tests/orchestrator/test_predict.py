@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from trials import Engine, TrialConfig, get_task, load_adapter, load_backbone, prepare
-from trials.adapters import CONFIG
-from trials.backbone_facts import EMBEDDED
+from trials.backbones.facts import EMBEDDED
 from trials.engine import EngineSettings
 from trials.errors import UserError
+from trials.export.adapters import CONFIG
 
 ROWS = 24
 LABELS = {"accounts": "0", "a bill": "1"}

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.command_lines import resume_command
-from trials.backbone_facts import EMBEDDED
+from trials.backbones.facts import EMBEDDED
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from transformers import (
     UMT5Config,
 )
 
-from trials.backbones import Backbone, load_backbone
+from trials.backbones.loading import Backbone, load_backbone
 
 
 @pytest.fixture(autouse=True, scope="session")

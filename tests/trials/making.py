@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer
 
-from trials.backbone_facts import EMBEDDED
-from trials.backbones import Backbone, Inputs
+from trials.backbones.facts import EMBEDDED
+from trials.backbones.loading import Backbone, Inputs
 from trials.config import TrialConfig
-from trials.front import Group, Part, Table
 from trials.methods import Method, make_method
+from trials.stack.embedding_table import Group, Part, Table
 from trials.trial import Trial
 
 ADEPT = {"prompt_lr": 0.1, "mlp_lr": 0.01, "prompt_length": 5, "bottleneck": 3}

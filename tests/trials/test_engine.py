@@ -13,11 +13,11 @@ import pytest
 import torch
 from making import Rows, config, trial
 
-from trials.adapters import load_adapter
-from trials.backbones import Backbone
+from trials.backbones.loading import Backbone
 from trials.config import TRAINER_REVISION, Report, TrialConfig
 from trials.engine import Engine, EngineSettings
 from trials.errors import UserError
+from trials.export.adapters import load_adapter
 from trials.tasks.base import Task
 
 

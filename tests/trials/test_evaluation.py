@@ -6,10 +6,10 @@ import pytest
 import torch
 from making import Rows, mixed
 
-from trials.answers import AnswerTree
-from trials.backbones import Backbone, EncoderDecoder, Inputs
+from trials.backbones.answers import AnswerTree
+from trials.backbones.loading import Backbone, EncoderDecoder, Inputs
+from trials.batching.passes import PassCost
 from trials.evaluation import answers, score
-from trials.passes import PassCost
 from trials.trial import Trial
 
 LABELS = [[30, 1], [31, 1], [40, 41, 1], [40, 42, 43, 1], [40, 42, 1]]

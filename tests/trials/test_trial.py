@@ -7,8 +7,8 @@ import torch
 from making import config, trial
 from transformers import get_linear_schedule_with_warmup
 
-from trials.backbones import Backbone
-from trials.randomness import batch_rows, epoch_order, stream
+from trials.backbones.loading import Backbone
+from trials.batching.randomness import batch_rows, epoch_order, stream
 from trials.trial import rate_factor
 
 

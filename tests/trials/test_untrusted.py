@@ -12,11 +12,11 @@ import pytest
 from making import config, trial
 from safetensors import SafetensorError
 
-from trials.adapters import CONFIG, WEIGHTS, describe_adapter, load_adapter, save_adapter
-from trials.backbone_facts import from_hub, load_tokenizer
-from trials.backbones import load_backbone
-from trials.checkpoints import TENSORS, restore_trial, save_trial
+from trials.backbones.facts import from_hub, load_tokenizer
+from trials.backbones.loading import load_backbone
+from trials.checkpoint import TENSORS, restore_trial, save_trial
 from trials.errors import BackboneError, UserError
+from trials.export.adapters import CONFIG, WEIGHTS, describe_adapter, load_adapter, save_adapter
 from trials.tasks import get_task
 
 

@@ -6,13 +6,13 @@ changes weights inside the backbone is named in `trials.config.INNER_METHODS` as
 
 from __future__ import annotations
 
+from trials.batching.randomness import stream
 from trials.config import TrialConfig
 from trials.methods.adept import Adept
 from trials.methods.base import INIT_TEXT, Method, Surroundings
 from trials.methods.dept import Dept
 from trials.methods.lora import Lora
 from trials.methods.pt import Pt
-from trials.randomness import stream
 
 METHODS: dict[str, type[Adept] | type[Dept] | type[Pt] | type[Lora]] = {
     "adept": Adept, "dept": Dept, "pt": Pt, "lora": Lora,

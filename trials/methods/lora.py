@@ -23,7 +23,7 @@ class Lora(Method):
     """W' = W + (alpha / r) B A for projections W of every attention; nothing at the input.
 
     As in the runs whose numbers the ADePT paper prints, they are those of queries and values in T5, and of queries,
-    keys and values in decoder-only models (`trials.backbone_facts.PROJECTIONS`).
+    keys and values in decoder-only models (`trials.backbones.facts.PROJECTIONS`).
 
     A starts as PEFT's does (``kaiming_uniform_`` with a = sqrt(5)), B at zero, so nothing is changed before the first
     update. Factors of equally shaped weights are one tensor, and so is what they add. There is no dropout on LoRA's own

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.engines.count import device_kind, engines_needed, even_share, least_memory, places
 from orchestrator.engines.nodes import Node
-from trials.backbone_facts import describe
+from trials.backbones.facts import describe
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from orchestrator.engines.actor import build_engine
 from orchestrator.engines.hosts import paths_read
 from orchestrator.engines.shipping import fetched, ship
 from orchestrator.storage.files import StoragePath
-from trials.backbone_facts import DEFAULT, EMBEDDED
+from trials.backbones.facts import DEFAULT, EMBEDDED
 from trials.errors import UserError
 
 if TYPE_CHECKING:

@@ -1,0 +1,94 @@
+"""What an adapter answers: probabilities against transformers, its precision, rows by number."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from making import config, trial
+
+from trials.backbones.answers import AnswerTree
+from trials.backbones.loading import Backbone, load_backbone
+from trials.errors import UserError
+from trials.evaluation import answers, answers_and_likelihoods
+from trials.export.adapters import CONFIG, describe_adapter, load_adapter, save_adapter
+from trials.tasks.base import Task
+
+LABELS = {"bad": "2", "good": "13", "fine": "13"}  # of unlike lengths in tokens; two share a target
+
+
+def saved(backbone: Backbone, folder: Path, method: str = "pt", **labels: str) -> Path:
+    task = Task(name="made-up", title="made up", template="{text}", labels=labels or LABELS)
+    made = trial(backbone, config(method))
+    save_adapter(
+        folder, made.method.to_file(made.method.state_dict()), describe_adapter(made.config, task, backbone, 16, 4)
+    )
+    return folder
+
+
+def likelihood(backbone: Backbone, prompt: Any, source: list[int], target: list[int]) -> float:
+    """By the model of transformers, one row, nothing shared."""
+    with torch.no_grad():
+        tokens = backbone.embedding[torch.tensor([source])].float()
+        embedded = torch.cat([prompt[None], tokens], dim=1)
+        if backbone.embeds_answers:
+            answer = backbone.embedding[torch.tensor([target])].float()
+            logits = backbone.model(inputs_embeds=torch.cat([embedded, answer], dim=1)).logits[
+                0, embedded.shape[1] - 1 :
+            ]  # type: ignore[attr-defined]
+        else:
+            from transformers import AutoModelForSeq2SeqLM
+
+            model = AutoModelForSeq2SeqLM.from_pretrained(backbone.facts.location)
+            logits = model(inputs_embeds=embedded, labels=torch.tensor([target])).logits[0]
+        chosen = logits.log_softmax(-1)[torch.arange(len(target)), torch.tensor(target)]
+    return float(chosen.sum())
+
+
+@pytest.mark.parametrize("most", [64, 3])
+def test_likelihoods_are_those_of_transformers(backbone: Backbone, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr("trials.backbones.answers.MOST_NODES", most)  # 3: the labels need several trees
+    made = trial(backbone, config("pt"))
+    sources = [[50, 60, 1], [70, 80, 90, 100, 1]]
+    labels = [[30, 1], [30, 31, 32, 1], [40, 41, 1]]
+    told, found = answers_and_likelihoods(backbone, made.method, sources, 4, labels)
+    assert told == answers(backbone, [made.method], sources, 4, labels)[0]
+    expected = [[likelihood(backbone, made.method.prompt.detach(), s, t) for t in labels] for s in sources]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert len(AnswerTree.small(labels)) == (1 if most == 64 else 2)
+
+
+def test_probabilities_are_of_the_users_labels_and_add_up_to_one(backbone: Backbone, tmp_path: Path) -> None:
+    adapter = load_adapter(saved(backbone, tmp_path / "a"), backbone)
+    assert adapter.columns == ("text",) and adapter.labels == {"2": "bad", "13": "good"}  # the first of a target
+    found = adapter.predict_rows(["one", {"text": "two words"}])
+    for row in found:
+        assert set(row.probabilities) == {"bad", "good"}
+        assert sum(row.probabilities.values()) == pytest.approx(1)
+    assert [row.answer for row in found] == adapter.predict(["one", {"text": "two words"}])
+    assert adapter.predict_rows([]) == []
+
+
+def test_the_precision_is_that_of_the_scores_unless_another_is_asked_for(t5_folder: str, tmp_path: Path) -> None:
+    folder = saved(load_backbone(t5_folder, precision="bfloat16"), tmp_path / "a")
+    assert load_adapter(folder).backbone.precision == "bfloat16"
+    assert load_adapter(folder, precision="float32").backbone.precision == "float32"
+    assert load_adapter(folder, t5_folder).backbone.precision == "bfloat16"
+    description = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps({**description, "precision": "half"}))
+    with pytest.raises(UserError, match="half"):
+        load_adapter(folder)
+
+
+def test_wrong_rows_are_named_by_their_numbers(t5: Backbone, tmp_path: Path) -> None:
+    adapter = load_adapter(saved(t5, tmp_path / "a"), t5)
+    rows: list[Any] = ["fine", {"txt": "?"}, {"text": None}, {"text": 3}, {"txt": "!"}]
+    with pytest.raises(UserError) as error:
+        adapter.predict_rows(rows)
+    said = str(error.value)
+    assert "2 rows (1, 4; the first row is 0): lacks the column(s) text" in said
+    assert "1 row (2; " in said and "1 row (3; the first row is 0): column 'text' holds 3" in said

@@ -1,0 +1,198 @@
+"""The methods as the paper and its repositories define them: sizes, starts, formulas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from making import ADEPT, DEPT, LORA, PT, config
+
+from trials.backbones.loading import Inputs
+from trials.batching.dropout import row_keys
+from trials.config import INNER_METHODS, RECIPES
+from trials.methods import METHODS, Method, Surroundings, make_method
+from trials.stack.embedding_table import Group, Part, Table
+
+TEXT = [11, 12, 13, 1]
+PROJECTIONS = {"0.q": (16, 24), "0.v": (8, 24), "1.q": (16, 24)}
+
+
+def around(width: int = 24, length: int = 16, vocabulary: int = 6000) -> Surroundings:
+    embedding = torch.randn(vocabulary, width, generator=torch.Generator().manual_seed(0))
+    return Surroundings(embedding, TEXT, length, PROJECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("width", "m", "r", "count"),
+    [
+        (768, 20, 39, 76_071),
+        (768, 40, 29, 76_061),
+        (768, 60, 19, 76_051),
+        (768, 80, 9, 76_041),
+        (768, 120, 39, 152_871),
+        (768, 0, 49, 76_081),
+        (1024, 60, 19, 101_395),
+        (1024, 7, 1, 10_241),
+        (4096, 7, 1, 40_961),
+    ],
+)
+def test_adept_has_the_papers_parameter_counts(width: int, m: int, r: int, count: int) -> None:
+    made = make_method(config("adept", {**ADEPT, "prompt_length": m, "bottleneck": r}), around(width))
+    assert made.parameter_count() == count
+
+
+@pytest.mark.parametrize(
+    ("m", "r", "length", "count"),
+    [(60, 30, 256, 76_800), (80, 15, 256, 76_800), (60, 24, 512, 76_800), (60, 30, 348, 79_560)],
+)
+def test_dept_has_its_published_parameter_counts(m: int, r: int, length: int, count: int) -> None:
+    made = make_method(config("dept", {**DEPT, "prompt_length": m, "rank": r}), around(768, length))
+    assert made.parameter_count() == count
+
+
+def test_pt_has_100_rows_unless_told_otherwise() -> None:
+    assert make_method(config("pt", {"prompt_lr": 0.3}), around(768)).parameter_count() == 76_800
+
+
+@pytest.mark.parametrize("method", ["adept", "dept"])
+@pytest.mark.parametrize("recipe", list(RECIPES))
+def test_the_offset_is_exactly_zero_before_training(method: str, recipe: str) -> None:
+    made = make_method(config(method, recipe=recipe), around())
+    e = torch.randn(3, 7, 24)
+    assert torch.equal(made.offset(e), e)
+
+
+def test_adept_computes_equation_3() -> None:
+    made = make_method(config("adept"), around())
+    for p in made.parameters():
+        p.data.normal_()
+    e = torch.randn(3, 7, 24)
+    state = dict(made.named_parameters())
+    expected = e.clone()
+    for i in range(3):
+        for t in range(7):
+            hidden = torch.relu(e[i, t] @ state["down"] + state["down_bias"])
+            expected[i, t] += hidden @ state["up"] + state["up_bias"]
+    assert torch.allclose(made.offset(e), expected, atol=1e-5)
+
+
+def shifted(made: Method, e: torch.Tensor, keys: np.ndarray | None = None) -> torch.Tensor:
+    """Rows of one embedded token each, of ids 0, 1, ..., through the table in front of the backbone."""
+    rows = [np.arange(e.shape[1]) + i * e.shape[1] for i in range(len(e))]
+    table = Table([Group([0], [made])], [Part(rows, keys)], e.flatten(0, 1))
+    m = made.prompt_length
+    assert torch.equal(table.values[table.row(0, 0)[:m]], made.prompt)
+    return torch.stack([table.values[table.row(0, i)[m:]] for i in range(len(e))])
+
+
+def test_the_released_code_drops_the_pre_activation_and_the_paper_does_not() -> None:
+    e, keys = torch.ones(4, 50, 24), row_keys(0, 0, 4)
+    for recipe, drops in [("released_code", True), ("paper", False)]:
+        made = make_method(config("adept", {**ADEPT, "bottleneck": 8}, recipe=recipe), around())
+        made.down.data.zero_()
+        made.down_bias.data.fill_(1.0)
+        made.up.data.fill_(1.0)
+        hidden_kept = (shifted(made, e, keys) - e)[..., 0]
+        shares = hidden_kept * (0.9 if drops else 1.0)  # kept units are scaled by 1 / 0.9
+        assert torch.allclose(shares, shares.round(), atol=1e-4)
+        assert (float(shares.mean()) < 7.9) == drops
+        assert 6.8 < float(shares.mean()) <= 8.0
+        assert torch.equal(made.offset(e) - e, torch.full_like(e, 8.0))  # never in evaluation
+
+
+@pytest.mark.parametrize(("recipe", "bound"), [("released_code", 9**-0.5), ("paper", 400**-0.5)])
+def test_the_down_projection_starts_at_the_recipes_scale(recipe: str, bound: float) -> None:
+    made = make_method(config("adept", {**ADEPT, "bottleneck": 9}, recipe=recipe), around(400))
+    largest = float(made.down.abs().max())
+    assert 0.98 * bound < largest <= bound
+
+
+def test_the_released_code_starts_from_its_text_repeated_and_cut() -> None:
+    s = around()
+    made = make_method(config("adept", {**ADEPT, "prompt_length": 6}), s)
+    assert torch.equal(made.prompt, s.embedding[[11, 12, 13, 1, 11, 12]])
+
+
+def test_the_paper_starts_from_frequent_vocabulary_rows() -> None:
+    s = around()
+    made = make_method(config("adept", recipe="paper"), s)
+    rows = [int((s.embedding == row).all(1).nonzero()) for row in made.prompt]
+    assert len(set(rows)) == 5 and max(rows) < 5000
+
+
+def test_pts_two_starts() -> None:
+    s = around()
+    sampled = make_method(config("pt", PT), s)
+    assert all(bool((s.embedding[:5000] == row).all(1).any()) for row in sampled.prompt)
+    random = make_method(config("pt", {**PT, "prompt_length": 500, "prompt_init": "uniform"}), s)
+    assert 0.49 < float(random.prompt.abs().max()) <= 0.5
+
+
+def test_seeds_decide_the_start() -> None:
+    def start(seed: int) -> torch.Tensor:
+        return make_method(config("pt", seed=seed), around()).prompt
+
+    assert torch.equal(start(1), start(1)) and not torch.equal(start(1), start(2))
+
+
+def test_dept_equals_the_original_padded_to_its_fixed_length(t5: Any) -> None:
+    """The original adds all of A B to batches padded to the maximum; the first rows alone give the same numbers."""
+    made = make_method(config("dept"), t5.surroundings(16))
+    for p in made.parameters():
+        p.data.normal_(std=0.3, generator=torch.Generator().manual_seed(2))
+    sources, targets = [[5, 6, 7, 1], [8, 9, 1]], torch.tensor([[30, 1], [31, 1]])
+    gradients = []
+    for length in (4, 16):
+        ids = torch.tensor([[*s, *[0] * (length - len(s))] for s in sources])
+        tokens = made.offset(t5.embedding[ids])
+        lengths = torch.tensor([made.prompt_length + len(s) for s in sources])
+        inputs = Inputs(torch.cat([made.prompt.expand(2, -1, -1), tokens], dim=1), lengths, lengths)
+        losses = t5.token_losses(inputs, targets)
+        made.zero_grad()
+        losses.sum().backward()
+        gradients.append([p.grad.clone() for p in made.parameters()])
+        gradients[-1].append(losses.detach())
+    for a, b in zip(*gradients, strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
+    made = [make_method(config(name, seed=seed), around()) for seed in range(3)]
+    for i, method in enumerate(made):
+        for p in method.parameters():
+            p.data.normal_(generator=torch.Generator().manual_seed(i))
+    embedding = around().embedding
+    rows = [[np.array([5, 9, 5, 11]), np.array([7])], [np.array([1, 2])], [np.array([3, 3, 3])]]
+    table = Table([Group([0, 1, 2], made)], [Part(tokens) for tokens in rows], embedding)
+    for k, method in enumerate(made):
+        for i, row in enumerate(rows[k]):
+            expected = torch.cat([method.prompt, method.offset(embedding[torch.from_numpy(row)][None])[0]])
+            assert torch.allclose(table.values[table.row(k, i)], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_parameter_has_a_learning_rate(method: str) -> None:
+    made = make_method(config(method), around())
+    groups = made.parameter_groups()
+    assert groups.keys() == made.peak_rates().keys()
+    assert sum(p.numel() for group in groups.values() for p in group) == made.parameter_count()
+
+
+def test_the_search_spaces_know_the_same_methods() -> None:
+    from search_spaces import hyperparameters, methods, parameter_count
+
+    assert set(methods()) == set(METHODS)
+    for method, values in [("adept", ADEPT), ("dept", DEPT), ("pt", PT), ("lora", LORA)]:
+        made = make_method(config(method), around(24, 16))
+        assert set(METHODS[method].GROUPS.values()) <= set(hyperparameters(method))
+        assert parameter_count(method, values, 24, 16, list(PROJECTIONS.values())) == made.parameter_count()
+
+
+def test_what_is_known_of_methods_without_torch_is_what_they_say() -> None:
+    assert {name for name, method in METHODS.items() if method.INNER} == INNER_METHODS
+    for name in METHODS:
+        assert config(name).prompt_length == make_method(config(name), around()).prompt_length
+    assert config("pt", {"prompt_lr": 0.3}).prompt_length == 100

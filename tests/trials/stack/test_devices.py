@@ -1,0 +1,53 @@
+"""What a device is good at: a precision that it has no units for is refused, a faster one is worth a word."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from trials.errors import UserError
+from trials.stack import devices
+from trials.stack.devices import hint, pace, refuse_slow
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def bfloat16_takes(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Pretend that a product in bfloat16 takes so many times as long as one in float32."""
+    pace.cache_clear()
+    yield lambda times: monkeypatch.setattr(devices, "_seconds", lambda p, device: times if p == "bfloat16" else 1.0)
+    pace.cache_clear()
+
+
+def test_the_pace_is_measured() -> None:
+    assert pace("float32", CPU) == pytest.approx(1, rel=0.9)
+    assert pace("bfloat16", CPU) > 0
+
+
+def test_a_device_of_another_kind_is_timed_as_well() -> None:
+    """Engines of a search have a CPU or CUDA; who uses `trials` alone may have anything that torch has."""
+    assert pace("bfloat16", torch.device("meta")) > 0
+
+
+def test_a_precision_that_a_device_has_no_units_for_is_refused(bfloat16_takes) -> None:  # type: ignore[no-untyped-def]
+    bfloat16_takes(50.0)
+    with pytest.raises(
+        UserError, match=r"^--precision bfloat16: this CPU .* 50 times slower .* leave --precision out$"
+    ):
+        refuse_slow("bfloat16", CPU)
+    refuse_slow("float32", CPU)
+    assert hint("float32", CPU) == ""
+
+
+def test_a_faster_precision_is_worth_a_word(bfloat16_takes) -> None:  # type: ignore[no-untyped-def]
+    bfloat16_takes(0.25)
+    refuse_slow("bfloat16", CPU)
+    assert hint("float32", CPU) == "--precision bfloat16 would multiply 4.0 times faster here"
+    assert hint("bfloat16", CPU) == ""
+
+
+def test_about_as_fast_is_neither(bfloat16_takes) -> None:  # type: ignore[no-untyped-def]
+    bfloat16_takes(1.0)
+    refuse_slow("bfloat16", CPU)
+    assert hint("float32", CPU) == ""

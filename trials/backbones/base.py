@@ -1,0 +1,176 @@
+"""What every frozen backbone offers to a stack: the interface that `loading` gives, and the input of a pass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trials.backbones.answers import AnswerTree
+from trials.backbones.causal_model import embedding_table
+from trials.backbones.facts import Facts
+from trials.backbones.precision import Precision
+from trials.batching.dropout import Dropout
+from trials.batching.padding import padded
+from trials.batching.passes import ANY, COARSE, Grain
+from trials.methods.base import INIT_TEXT, Surroundings
+
+IGNORED = -100
+"""Fills target rows beyond their last token, as in transformers."""
+
+
+@dataclass
+class Inputs:
+    """Rows of a pass, of one trial or of many.
+
+    Attributes:
+        embeddings: prompt first, tokens next, padding last, float32, shape (rows, length, d).
+        lengths: prompt and tokens in each row, shape (rows,).
+        starts: prompt and source positions in each row, shape (rows,): the answer begins there.
+    """
+
+    embeddings: Tensor
+    lengths: Tensor
+    starts: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """1 for prompt and tokens, shape (rows, length)."""
+        places = torch.arange(self.embeddings.shape[1], device=self.lengths.device)
+        return (places < self.lengths[:, None]).long()
+
+
+Embed = Callable[[Tensor, int], Tensor]
+"""Answer token ids (rows,) and their number in the answer -> embeddings (rows, 1, d) with their trial's offset."""
+
+Decode = Callable[[Sequence[int], int], Tensor]
+"""Numbers of rows of a pass and tokens at most -> their greedy answers as of `Backbone.greedy`."""
+
+
+class Backbone(ABC):
+    """A frozen language model, its tokenizer, and what a stack needs from it.
+
+    Attributes:
+        facts: name, architecture, width and revision.
+        tokenizer: the model's own.
+        model_type: what transformers calls its family.
+        embedding: what each token is embedded as, shape (vocabulary, d): its weights, with its own scale if any.
+        precision: of the model's arithmetic; embeddings and everything trained are float32.
+    """
+
+    embeds_answers: bool
+    """Whether an answer's tokens are embedded behind the source, and shifted like it."""
+
+    def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
+        self.tokenizer, self.facts, self.precision = tokenizer, facts, precision
+        model.eval().requires_grad_(False)
+        self.model_type = str(model.config.model_type)
+        self.embedding: Tensor = embedding_table(model.get_input_embeddings())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embedding.device
+
+    @property
+    def grain(self) -> Grain:
+        """What the shapes of its passes are multiples of.
+
+        On a CPU bfloat16 products run on kernels that oneDNN compiles for each shape, in 0.5 ms or, where the processor
+        has a matrix unit (AMX), in 3 ms; a pass has forty products. Without a grain few shapes would come twice.
+        """
+        return COARSE if self.device.type == "cpu" and self.precision == "bfloat16" else ANY
+
+    def surroundings(self, max_source_length: int) -> Surroundings:
+        """What a new method may look at."""
+        text = self.tokenizer(INIT_TEXT)["input_ids"]
+        return Surroundings(self.embedding.float(), text, max_source_length, self.projections)
+
+    @property
+    @abstractmethod
+    def projections(self) -> dict[str, tuple[int, int]]:
+        """See `Surroundings.projections`; none where they are not those that the config lets expect."""
+
+    @abstractmethod
+    def changed(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `using` takes, float32, by names of its own; gradients flow back to the additions.
+
+        Args:
+            additions: to each of the `projections`, of its shape (outputs, inputs).
+        """
+
+    @abstractmethod
+    def using(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Compute with weights that `changed` has made, or leaves of theirs, while the context lasts."""
+
+    def padded(self, rows: Sequence[Any], value: int) -> Tensor:
+        """Token rows as one tensor on the device, padded on the right, shape (rows, longest)."""
+        return padded(rows, value, self.device)
+
+    def numbers(self, values: Sequence[int]) -> Tensor:
+        """Whole numbers on the device, shape (len(values),)."""
+        return torch.tensor(list(values)).to(self.device, non_blocking=True)
+
+    def token_losses(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
+        """Cross-entropy in nats of each target token, 0 where there is none.
+
+        Args:
+            inputs: rows with their whole answers, where those are embedded.
+            targets: answers, shape (rows, target length), `IGNORED` beyond them.
+            dropout: masks of the rows; None drops nothing.
+
+        Returns:
+            Shape (rows, target length), float32.
+        """
+        return losses_of(self.answer_logits(inputs, targets, dropout), targets)
+
+    @abstractmethod
+    def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
+        """Teacher-forced logits at each target position, float32, shape (rows, target length, vocabulary)."""
+
+    @abstractmethod
+    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> tuple[Tensor, Decode | None]:
+        """Logits after the source and after each node of a tree of answers, in one decoder step.
+
+        Args:
+            inputs: rows; where answers are embedded, the tree's nodes stand behind each source.
+
+        Returns:
+            Shape (rows, 1 + nodes, vocabulary), the root first; and what answers rows that leave the tree without
+            reading their sources again, None where `greedy` has to.
+        """
+
+    @abstractmethod
+    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
+        """Greedy answers, shape (rows, at most max_new_tokens), padding after the end-of-sequence token."""
+
+    def text(self, tokens: Any) -> list[str]:
+        """Decoded answers without special tokens, stripped (the released code's post-processing)."""
+        return [t.strip() for t in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+
+    def _greedy(self, logits: Tensor, max_new_tokens: int, advance: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """The loop that both architectures share: ``advance`` takes tokens (rows,) and their number in the answer."""
+        pad, eos = self.facts.pad_token_id, self.facts.eos_token_id
+        done = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
+        answer: list[Tensor] = []
+        for n in range(max_new_tokens):
+            token = logits.argmax(-1).masked_fill(done, pad)
+            answer.append(token)
+            done = done | (token == eos)
+            if n + 1 == max_new_tokens or bool(done.all()):
+                break
+            logits = advance(token, n)
+        return torch.stack(answer, dim=1)
+
+
+def losses_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats of each target token, 0 at `IGNORED`, shape of the targets."""
+    losses = nn.functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return losses.view_as(targets)

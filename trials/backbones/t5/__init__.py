@@ -1,0 +1,1 @@
+"""T5 as written for stacks: its forward pass, with and without weight updates, and what is fused around it."""

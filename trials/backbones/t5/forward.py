@@ -1,0 +1,286 @@
+"""T5's forward pass, written for frozen weights and short answers.
+
+The numbers are those of transformers' T5, mT5 and UMT5 (tests compare both); what differs is the work:
+
+- Weights that follow a layer norm are multiplied by its scale once, when they are loaded; queries, keys and values come
+  from one product, and so do both halves of a gated feed-forward layer.
+- An answer has a handful of tokens. Its cross-attention multiplies the projections of keys and values into the queries
+  and contexts instead of projecting every source token in every decoder layer (the same product in another order).
+- Nothing is computed for the gradients of weights, and what surrounds the products has backward passes of its own
+  (`trials.backbones.t5.functions`).
+- Dropout takes its masks from the rows' keys (`trials.batching.dropout`).
+
+The residual stream is float32; matrix products, attention and activations are in the precision asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers.activations import ACT2FN
+
+from trials.backbones.t5.functions import AddNorm, Heads, ReluDropout, SelfAttention
+from trials.batching.dropout import Dropout, keep
+from trials.batching.packing import Packing
+from trials.batching.passes import ANY, COARSE, Grain
+
+BLOCKED = -1e9  # added to the score of a key that must not be seen; exp() makes it exactly 0
+
+
+def bucket(distance: Tensor, buckets: int, farthest: int, *, both_ways: bool) -> Tensor:
+    """Raffel et al.'s relative position buckets: exact for small distances, logarithmic for larger ones.
+
+    Args:
+        distance: key's position minus query's, int64, any shape.
+        buckets: how many there are. farthest: from here on all share the last.
+        both_ways: whether later keys have buckets of their own (encoder) or are never seen (decoder).
+    """
+    if both_ways:
+        buckets //= 2
+        base = (distance > 0) * buckets
+        distance = distance.abs()
+    else:
+        base = torch.zeros_like(distance)
+        distance = (-distance).clamp(min=0)
+    exact = buckets // 2
+    log = (distance.clamp(min=1).float() / exact).log() / math.log(farthest / exact) * (buckets - exact)
+    return base + torch.where(distance < exact, distance, (exact + log.long()).clamp(max=buckets - 1))
+
+
+@dataclass
+class Layer:
+    """One block's weights, norms folded in; projections map features to outputs as (outputs, features).
+
+    Attributes:
+        qkv: queries, keys and values, shape (3 inner, d). out: shape (d, inner).
+        bias: relative position bias, shape (buckets, heads); None where the first layer's serves all.
+        cross: queries (inner, d), keys and values (heads, head width, d), out (d, inner); empty in an encoder.
+        up: shape (d_ff, d), or (2 d_ff, d) where gated. down: shape (d, d_ff).
+        scales: folded into ``qkv``; in a decoder also into the queries and into the keys and values of ``cross``.
+    """
+
+    qkv: Tensor
+    out: Tensor
+    bias: Tensor | None
+    cross: tuple[Tensor, ...]
+    up: Tensor
+    down: Tensor
+    scales: tuple[Tensor, ...]
+
+
+@dataclass
+class Encoded:
+    """An encoder's result.
+
+    Attributes:
+        states: after the last norm without its scale, shape (rows, length, d).
+        blocked: `BLOCKED` at padding, else 0, shape (rows, 1, 1, length).
+    """
+
+    states: Tensor
+    blocked: Tensor
+
+    def rows(self, numbers: Tensor) -> Encoded:
+        """Some of the rows."""
+        return Encoded(self.states[numbers], self.blocked[numbers])
+
+
+@dataclass
+class Past:
+    """Keys and values of the answer so far by layer, each of shape (rows, heads, tokens, head width)."""
+
+    layers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+
+class T5:
+    """Encoder and decoder over a loaded model's weights.
+
+    Args:
+        model: T5, mT5 or UMT5 for conditional generation; not needed afterwards.
+        dtype: of products and activations.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+        config = self.config = model.config
+        self.dtype, self.heads, self.width = dtype, config.num_heads, config.d_kv
+        self.eps, self.p = config.layer_norm_epsilon, config.dropout_rate
+        self.folded = self.width  # answer tokens up to which cross-attention multiplies its projections into queries
+        self.activation = ACT2FN[config.dense_act_fn]
+        self.encoder_scale = model.encoder.final_layer_norm.weight
+        self.encoder = [self._layer(block) for block in model.encoder.block]
+        self.decoder = [self._layer(block) for block in model.decoder.block]
+        self.tokens = model.decoder.embed_tokens.weight
+        scaled = getattr(config, "scale_decoder_outputs", config.model_type == "umt5")
+        scale = model.decoder.final_layer_norm.weight * (config.d_model**-0.5 if scaled else 1.0)
+        self.vocabulary = (model.lm_head.weight * scale).to(dtype)
+
+    def _layer(self, block: Any) -> Layer:
+        sub = list(block.layer)
+        attention, dense = sub[0].SelfAttention, sub[-1].DenseReluDense
+        cross: tuple[Tensor, ...] = ()
+        scales: tuple[Tensor, ...] = (sub[0].layer_norm.weight,)
+        if len(sub) == 3:
+            a, states = sub[1].EncDecAttention, self.encoder_scale
+            heads = [(w.weight * states).view(self.heads, self.width, -1).to(self.dtype) for w in (a.k, a.v)]
+            cross = ((a.q.weight * sub[1].layer_norm.weight).to(self.dtype), *heads, a.o.weight.to(self.dtype))
+            scales = (*scales, sub[1].layer_norm.weight, states)
+        projections = torch.cat([attention.q.weight, attention.k.weight, attention.v.weight])
+        up = torch.cat([dense.wi_0.weight, dense.wi_1.weight]) if self.config.is_gated_act else dense.wi.weight
+        return Layer(
+            qkv=(projections * sub[0].layer_norm.weight).to(self.dtype),
+            out=attention.o.weight.to(self.dtype),
+            bias=attention.relative_attention_bias.weight if attention.has_relative_attention_bias else None,
+            cross=cross,
+            up=(up * sub[-1].layer_norm.weight).to(self.dtype),
+            down=dense.wo.weight.to(self.dtype),
+            scales=scales,
+        )
+
+    def encode(self, x: Tensor, lengths: Tensor, dropout: Dropout | None = None) -> Encoded:
+        """Embedded rows through the encoder.
+
+        Args:
+            x: prompt, tokens, padding; float32, shape (rows, length, d).
+            lengths: prompt and tokens in each row, shape (rows,).
+            dropout: masks of the rows; None in evaluation.
+        """
+        places = torch.arange(x.shape[1], device=x.device)
+        blocked = (places >= lengths[:, None]).float().mul_(BLOCKED).to(self.dtype)[:, None, None]
+        packing = Packing(lengths, x.shape[1], self.grain)
+        drop, hidden = packing.dropout(dropout), packing.of_blocks(blocked)
+        x, y = self._normed(self._dropped(packing.packed(x), drop, 0))
+        added: list[Tensor] = []
+        for number, layer in enumerate(self.encoder):
+            if layer.bias is not None:
+                bias = self._bias(layer.bias, places - places[:, None], both_ways=True)
+                parts = (bias[:, :, : block.length, : block.length] for block in packing.blocks)
+                added = [part if b is None else part + b for part, b in zip(parts, hidden, strict=True)]
+            site = 8 * number
+            masks = self._masks(packing, drop, site + 1)
+            values = SelfAttention.apply(F.linear(y, layer.qkv), packing, added, masks, self.heads)
+            x, y = self._normed(x, self._attended(values, layer.out, drop, site))
+            x, y = self._normed(x, self._fed_forward(y, layer, drop, site))
+        return Encoded(packing.unpacked(self._dropped(y, drop, 7)), blocked)
+
+    @property
+    def grain(self) -> Grain:
+        """See `Backbone.grain`. On a CPU rows are packed."""
+        if self.tokens.device.type != "cpu":
+            return ANY
+        return Grain(length=COARSE.length if self.dtype == torch.bfloat16 else 1, packed=True)
+
+    def _masks(self, packing: Packing, dropout: Dropout | None, site: int) -> list[Tensor] | None:
+        """Of the attention weights of each block, shape (rows, heads, length, length)."""
+        if dropout is None or self.p == 0:
+            return None
+        words = dropout.words(site)
+        shapes = ((words[b.row : b.row + b.rows], (self.heads, b.length, b.length)) for b in packing.blocks)
+        return [keep(of_rows, shape, self.p, self.dtype) for of_rows, shape in shapes]
+
+    def decode(
+        self,
+        encoded: Encoded,
+        tokens: Tensor,
+        depths: Tensor,
+        visible: Tensor,
+        dropout: Dropout | None = None,
+        past: Past | None = None,
+    ) -> Tensor:
+        """Decoder states of answer tokens.
+
+        Args:
+            tokens: ids, the start token first, shape (rows, n).
+            depths: each token's position in its answer, those in ``past`` before them, shape (past + n,).
+            visible: which tokens each one sees, shape (n, past + n); the lower triangle for an ordinary answer.
+            past: extended by these tokens if given.
+
+        Returns:
+            After the last norm without its scale, for `logits`, shape (rows, n, d).
+        """
+        x, y = self._normed(self._dropped(F.embedding(tokens, self.tokens).float(), dropout, 1000))
+        n, bias = tokens.shape[1], x.new_empty(0)
+        for number, layer in enumerate(self.decoder):
+            if layer.bias is not None:
+                bias = self._bias(layer.bias, depths - depths[-n:, None], both_ways=False)
+                bias = bias.masked_fill(~visible, BLOCKED)
+            site = 1000 + 16 * number
+            q, k, v = self._projected(y, layer)
+            if past is not None:
+                if len(past.layers) > number:
+                    k, v = (torch.cat(pair, dim=2) for pair in zip(past.layers[number], (k, v), strict=True))
+                past.layers[number:] = [(k, v), *past.layers[number + 1 :]]
+            values = self._attention(q, k, v, bias, dropout, site + 1).transpose(1, 2).flatten(2)
+            x, y = self._normed(x, self._attended(values, layer.out, dropout, site))
+            x, y = self._normed(x, self._cross_attended(y, encoded, layer, dropout, site + 8))
+            x, y = self._normed(x, self._fed_forward(y, layer, dropout, site))
+        return self._dropped(y, dropout, 999)
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Scores of the vocabulary, float32, shape (..., vocabulary)."""
+        return F.linear(states, self.vocabulary).float()
+
+    def _bias(self, table: Tensor, distance: Tensor, *, both_ways: bool) -> Tensor:
+        """Shape (1, heads, queries, keys)."""
+        c = self.config
+        places = bucket(
+            distance, c.relative_attention_num_buckets, c.relative_attention_max_distance, both_ways=both_ways
+        )
+        return F.embedding(places, table).to(self.dtype).permute(2, 0, 1).contiguous()[None]
+
+    def _normed(self, x: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The residual stream with an output added to it, and its norm."""
+        return AddNorm.apply(x, added, self.eps, self.dtype)
+
+    def _projected(self, y: Tensor, layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each of shape (rows, heads, length, head width)."""
+        return Heads.apply(F.linear(y, layer.qkv), self.heads)
+
+    def _attention(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: Dropout | None, site: int) -> Tensor:
+        """Attended values, shape (rows, heads, queries, head width); T5 does not scale the scores."""
+        rows, heads, queries, _ = q.shape
+        added = bias.expand(rows, heads, queries, -1).flatten(0, 1)
+        weights = torch.baddbmm(added, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2)).softmax(-1)
+        weights = self._dropped(weights.view(rows, heads, queries, -1), dropout, site)
+        return (weights.flatten(0, 1) @ v.flatten(0, 1)).view_as(q)
+
+    def _attended(self, values: Tensor, out: Tensor, dropout: Dropout | None, site: int) -> Tensor:
+        """An attention's output, shape (..., d), of its values, shape (..., inner)."""
+        return self._dropped(F.linear(values, out), dropout, site + 2)
+
+    def _cross_attended(self, y: Tensor, encoded: Encoded, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
+        query, key, value, out = layer.cross
+        rows, n, d = y.shape
+        q = F.linear(y, query).view(rows, n, self.heads, self.width)
+        states = encoded.states
+        if n <= self.folded:  # fewer multiplications than projecting the whole source, and the same product
+            q = torch.einsum("rnhw,hwd->rnhd", q, key).reshape(rows, n * self.heads, d)
+            scores = (q @ states.transpose(1, 2)).view(rows, n, self.heads, -1)
+            weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)
+            context = (weights.flatten(1, 2) @ states).view(rows, n, self.heads, d)
+            values = torch.einsum("rnhd,hwd->rnhw", context, value)
+        else:
+            k, v = (F.linear(states, w.flatten(0, 1)).view(rows, -1, self.heads, self.width) for w in (key, value))
+            scores = torch.einsum("rnhw,rlhw->rnhl", q, k)
+            weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)
+            values = torch.einsum("rnhl,rlhw->rnhw", weights, v)
+        return self._attended(values.flatten(2), out, dropout, site)
+
+    def _fed_forward(self, y: Tensor, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
+        h = F.linear(y, layer.up)
+        if self.config.is_gated_act:
+            gate, h = h.chunk(2, dim=-1)
+            h = self._dropped(self.activation(gate) * h, dropout, site + 3)
+        elif self.config.dense_act_fn == "relu":
+            mask = None if dropout is None or self.p == 0 else dropout.mask(h, self.p, site + 3)
+            h = ReluDropout.apply(h, mask, self.p)
+        else:
+            h = self._dropped(self.activation(h), dropout, site + 3)
+        return self._dropped(F.linear(h, layer.down), dropout, site + 4)
+
+    def _dropped(self, x: Tensor, dropout: Dropout | None, site: int) -> Tensor:
+        return x if dropout is None else dropout(x, self.p, site)

@@ -1,0 +1,1 @@
+"""What a trial leaves: adapter files, and the answers that they give."""

@@ -1,0 +1,253 @@
+"""Adapter files: what a search is for, in two small files that load without executing code.
+
+``adapter_model.safetensors`` holds the method's tensors, ``adapter_config.json`` everything needed to use them again:
+method, configuration, recipe, backbone with its fingerprint and precision, the task's template and labels. The layout
+is PEFT's, with ``peft_type`` ADEPT, DEPT, PROMPT_TUNING or LORA; stock PEFT knows neither of the first two, and loads
+the last as its own (of the keys that it does not know it says that it ignores them).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from trials.backbones.facts import DEFAULT, Facts
+from trials.backbones.loading import Backbone, load_backbone
+from trials.backbones.precision import DTYPES, Precision
+from trials.backbones.revisions import same_revision, why_not_same
+from trials.config import TrialConfig
+from trials.data.tokens import encode_labels, encode_sources
+from trials.errors import BackboneError, UserError
+from trials.evaluation import answers_and_likelihoods
+from trials.export.predictions import Prediction, Row, by_columns, predictions
+from trials.methods import Method, make_method
+from trials.methods.lora import ALPHA
+from trials.tasks.base import Task, label_key, render, template_columns
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ROWS = 1_000
+"""Rows that are answered together."""
+
+_NEEDED = {
+    "base_model_name_or_path": str,
+    "backbone_revision": str,
+    "trial": dict,
+    "template": str,
+    "labels": dict,
+    "max_source_length": int,
+    "max_target_length": int,
+}
+"""What an adapter's config must hold, with the JSON type of each."""
+
+PEFT_TYPES = {"adept": "ADEPT", "dept": "DEPT", "pt": "PROMPT_TUNING", "lora": "LORA"}
+
+
+def describe_adapter(
+    config: TrialConfig, task: Task, backbone: Backbone, max_source_length: int, max_target_length: int
+) -> dict[str, Any]:
+    """The contents of an adapter's config, apart from what its training reached."""
+    facts = backbone.facts
+    return {
+        "peft_type": PEFT_TYPES[config.method],
+        "task_type": "SEQ_2_SEQ_LM" if facts.architecture == "encoder-decoder" else "CAUSAL_LM",
+        "base_model_name_or_path": DEFAULT if facts.name == DEFAULT else facts.location,
+        "backbone_revision": facts.revision,
+        "precision": backbone.precision,
+        **_of_peft(config, facts),
+        "trial": config.as_dict(),
+        "task": task.name,
+        "template": task.template,
+        "label_column": task.label_column,
+        "tsv_quoting": task.tsv_quoting,
+        "labels": {str(value): text for value, text in task.labels.items()},
+        "label_of": {text: label_key(value) for value, text in reversed(list(task.labels.items()))},
+        "metrics": list(task.metrics),
+        "max_source_length": max_source_length,
+        "max_target_length": max_target_length,
+    }
+
+
+def _of_peft(config: TrialConfig, facts: Facts) -> dict[str, Any]:
+    """What PEFT wants to know of a method."""
+    if config.method != "lora":
+        return {"num_virtual_tokens": config.prompt_length}
+    return {
+        "r": config.hyperparameters["rank"],
+        "lora_alpha": config.hyperparameters.get("alpha", ALPHA),
+        "lora_dropout": 0.0,
+        "target_modules": list(facts.projections),
+        "bias": "none",
+        "inference_mode": True,
+    }
+
+
+def save_adapter(folder: Path, state: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    """Write an adapter's two files into ``folder`` (made if need be).
+
+    Args:
+        state: as `Method.to_file` gives it.
+        description: as `describe_adapter` gives it, and what the training reached.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, folder / WEIGHTS)
+    (folder / CONFIG).write_text(_text(description))
+
+
+class Adapter:
+    """A trained method on its backbone, ready to answer.
+
+    >>> adapter = load_adapter("runs/debsec-adept-t5-nano/best_adapter")
+    >>> adapter.predict(["arcade game with falling blocks"])
+    ['0']
+
+    Attributes:
+        columns: those that a row must have, as the template names them.
+        labels: target text -> the user's label.
+    """
+
+    def __init__(self, backbone: Backbone, method: Method, description: dict[str, Any]) -> None:
+        self.backbone, self.method, self.description = backbone, method, description
+        self.columns = template_columns(description["template"])
+        labels = reversed(list(description["labels"].items()))  # adapters of before have no more than these
+        self.labels: dict[str, str] = description.get("label_of") or {text: label for label, text in labels}
+
+    def predict(self, inputs: Sequence[Row]) -> list[str]:
+        """The answer to each input.
+
+        Args:
+            inputs: rows of the task as mappings from column to text; or texts, where the template has one column.
+
+        Returns:
+            The target texts as the task defines them, e.g. the digits of its labels.
+
+        Raises:
+            UserError: inputs that lack a column of the template, or hold something else than text.
+        """
+        return [prediction.answer for prediction in self.predict_rows(inputs)]
+
+    def predict_rows(self, inputs: Sequence[Row]) -> list[Prediction]:
+        """The user's label of each input and its probability; the answers are those of `predict`.
+
+        Raises:
+            UserError: as `predict`, with the numbers of all wrong rows.
+        """
+        rows = by_columns(inputs, self.columns)
+        tokenizer, architecture = self.backbone.tokenizer, self.backbone.facts.architecture
+        longest, template = self.description["max_source_length"], self.description["template"]
+        targets = list(encode_labels(list(self.labels), tokenizer, architecture).values())
+        found: list[Prediction] = []
+        for first in range(0, len(rows), ROWS):
+            texts = [render(template, row) for row in rows[first : first + ROWS]]
+            sources = encode_sources(texts, tokenizer, architecture, longest, template)
+            most = self.description["max_target_length"]
+            told, likelihoods = answers_and_likelihoods(self.backbone, self.method, sources, most, targets)
+            found += predictions(told, likelihoods, self.labels)
+        return found
+
+
+def load_adapter(
+    folder: str | Path,
+    backbone: Backbone | str | Path | None = None,
+    device: str = "cpu",
+    precision: Precision | None = None,
+) -> Adapter:
+    """Load an adapter, and its backbone unless one is given.
+
+    Args:
+        backbone: a loaded one, which stays as it is; or where it is now, if not where the adapter says.
+        device: where the backbone is loaded to.
+        precision: of a backbone that is loaded; None: the one that the adapter was scored in.
+
+    Raises:
+        UserError: the folder holds no adapter or a damaged one, its backbone is not there, or it was trained on other
+            weights than the backbone's.
+    """
+    folder = Path(folder)
+    description = read_description(folder)
+    if not isinstance(backbone, Backbone):
+        backbone = _loaded(folder, description, backbone, device, precision)
+    trained, facts = str(description["backbone_revision"]), backbone.facts
+    if not same_revision(trained, facts.revision, facts.location):
+        raise UserError(
+            [
+                f"{folder} was trained on other weights of {facts.name}: {why_not_same(trained, facts.revision)}. On "
+                f"{facts.location} it would answer garbage: load it with the backbone that it was trained on "
+                "(adept-search predict: --backbone FOLDER), or, if you know that this is the one, write its revision "
+                f"{facts.revision} into {folder / CONFIG}"
+            ]
+        )
+    around = backbone.surroundings(description["max_source_length"])
+    if "target_modules" in description:  # an adapter's own: those of before have no keys' on decoder-only models
+        own = {n: s for n, s in around.projections.items() if n.rpartition(".")[2] in description["target_modules"]}
+        around = replace(around, projections=own)
+    try:
+        method = make_method(TrialConfig(**description["trial"]), around)
+        method.load_state_dict(method.from_file(load_file(folder / WEIGHTS)))
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError, RuntimeError) as error:
+        raise UserError(
+            [
+                f"{folder}: {WEIGHTS} is damaged or does not belong to the {CONFIG} beside it ("
+                f"{' '.join(str(error).split())[:200]}); copy both again from where they were made"
+            ]
+        ) from error
+    return Adapter(backbone, method.to(backbone.device), description)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The contents of an adapter's config.
+
+    Raises:
+        UserError: the folder holds no adapter, or its config is not what `describe_adapter` writes.
+    """
+    if not (folder / CONFIG).exists() or not (folder / WEIGHTS).exists():
+        raise UserError([f"{folder} holds no adapter: {CONFIG} and {WEIGHTS} are expected there"])
+    file = folder / CONFIG
+    again = "copy it again from where it was made"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError([f"{file} is damaged: it is not JSON ({error}); {again}"]) from error
+    if not isinstance(found, dict):
+        raise UserError([f"{file} is damaged: it holds no mapping; {again}"])
+    wrong = [key for key, kind in _NEEDED.items() if not isinstance(found.get(key), kind)]
+    if wrong:
+        raise UserError([f"{file} is damaged or was not written here: {', '.join(wrong)} missing or wrong; {again}"])
+    if (precision := found.get("precision", "float32")) not in DTYPES:
+        raise UserError([f"{file}: precision is {precision!r}, but must be one of {', '.join(get_args(Precision))}"])
+    try:
+        template_columns(found["template"])
+    except ValueError as error:
+        raise UserError([f"{file}: template: {error}"]) from error
+    return found
+
+
+def name_backbone(folder: Path, location: str) -> None:
+    """Write into an adapter where its backbone is now."""
+    description = json.loads((folder / CONFIG).read_text())
+    if description["base_model_name_or_path"] != location:
+        description["base_model_name_or_path"] = location
+        (folder / CONFIG).write_text(_text(description))
+
+
+def _loaded(
+    folder: Path, description: Mapping[str, Any], backbone: str | Path | None, device: str, precision: Precision | None
+) -> Backbone:
+    """The backbone of an adapter, from where it is said to be."""
+    name = str(backbone or description["base_model_name_or_path"])
+    try:
+        return load_backbone(name, device, precision or description.get("precision", "float32"))
+    except BackboneError as error:
+        if backbone is not None:
+            raise
+        place = f"{folder} was trained on the backbone {name}: where it is now, --backbone FOLDER says (from Python, "
+        raise BackboneError([*error.problems, f"{place}load_adapter(..., backbone=FOLDER))"]) from error
+
+
+def _text(description: Mapping[str, Any]) -> str:
+    return json.dumps(description, indent=1, sort_keys=True) + "\n"

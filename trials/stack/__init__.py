@@ -1,0 +1,1 @@
+"""The stacked trainer: one update of many trials on one frozen backbone."""

@@ -1,0 +1,172 @@
+"""In front of the backbone: the prompts and shifted tokens of many trials in one table, and gradients on the way back.
+
+Trials whose parameters have equal shapes form a group and are computed in batched matrix products; groups stand below
+each other in the table. The backbone reads rows of the table and returns gradients of them; it never sees a trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trials.batching.dropout import keep, scramble
+from trials.batching.padding import padded
+from trials.batching.passes import ANY, Grain
+from trials.config import Recipe
+from trials.methods import Method
+
+
+@dataclass
+class Part:
+    """What one trial embeds.
+
+    Attributes:
+        tokens: ids of each row, each an int array.
+        keys: dropout's word of each row, int32, shape (rows,); None in evaluation.
+        positions: each token's place in its source, row by row; None where they count from 0.
+    """
+
+    tokens: Sequence[np.ndarray]
+    keys: np.ndarray | None = None
+    positions: Sequence[np.ndarray] | None = None
+
+
+class Group:
+    """Trials of one method and recipe with equally shaped parameters.
+
+    Attributes:
+        members: their places among all trials.
+        parameters: by name, stacked, shape (K, ...).
+    """
+
+    def __init__(self, members: Sequence[int], methods: Sequence[Method]) -> None:
+        self.members = list(members)
+        self.kind: type[Method] = type(methods[0])
+        self.recipe: Recipe = methods[0].recipe
+        names = [name for name, _ in methods[0].named_parameters()]
+        self.parameters = {n: torch.stack([m.get_parameter(n).detach() for m in methods]) for n in names}
+
+    @property
+    def prompts(self) -> Tensor:
+        """Shape (K, m, d)."""
+        return self.parameters["prompt"]
+
+
+def grouped(methods: Sequence[Method]) -> list[list[int]]:
+    """Places of the methods that can be stacked with each other."""
+    groups: dict[object, list[int]] = {}
+    for place, method in enumerate(methods):
+        shapes = tuple((name, tuple(p.shape)) for name, p in method.named_parameters())
+        groups.setdefault((type(method), method.recipe, shapes), []).append(place)
+    return list(groups.values())
+
+
+class Table:
+    """Prompt rows and shifted token rows of all trials, and a last row of zeros for padding.
+
+    Args:
+        groups: of the trials.
+        parts: what each trial embeds, in the order of the trials.
+        embedding: the backbone's, shape (vocabulary, d).
+        gradients: whether `backward` will be called.
+
+    Attributes:
+        values: float32, shape (table rows, d).
+        padding: number of the last row.
+    """
+
+    def __init__(
+        self, groups: Sequence[Group], parts: Sequence[Part], embedding: Tensor, *, gradients: bool = False
+    ) -> None:
+        self.groups = groups
+        self.prompts: dict[int, np.ndarray] = {}
+        self.places: dict[int, list[np.ndarray]] = {}
+        self._shifted: list[Tensor] = []
+        self._starts: list[int] = []
+        pieces: list[Tensor] = []
+        size = 0
+        for group in groups:
+            shifted, places = _shifted(group, [parts[k] for k in group.members], embedding, gradients)
+            count, m, d = group.prompts.shape
+            tokens = shifted.shape[1]
+            for k, (member, rows) in enumerate(zip(group.members, places, strict=True)):
+                self.prompts[member] = size + k * m + np.arange(m)
+                self.places[member] = [size + count * m + k * tokens + row for row in rows]
+            self._starts.append(size)
+            self._shifted.append(shifted)
+            pieces += [group.prompts.detach().reshape(-1, d), shifted.detach().reshape(-1, d)]
+            size += count * (m + tokens)
+        self.padding = size
+        self.values = torch.cat([*pieces, pieces[0].new_zeros(1, pieces[0].shape[1])])
+
+    def row(self, trial: int, row: int) -> np.ndarray:
+        """Table rows of a trial's prompt and the tokens of one of its rows."""
+        return np.concatenate([self.prompts[trial], self.places[trial][row]])
+
+    def index(self, rows: Sequence[np.ndarray], grain: Grain = ANY) -> Tensor:
+        """Table rows of several inputs, padded on the right as the grain has it, shape (rows, length)."""
+        length = grain.padded(max(map(len, rows)))
+        return padded(rows, self.padding, self.values.device, length=length)
+
+    def backward(self, gradient: Tensor) -> list[dict[str, Tensor]]:
+        """Gradients of each group's parameters in front of the backbone, shape (K, ...), from those of `values`."""
+        found = []
+        for group, shifted, start in zip(self.groups, self._shifted, self._starts, strict=True):
+            count, m, d = group.prompts.shape
+            middle = start + count * m
+            gradients = {"prompt": gradient[start:middle].view(count, m, d)}
+            # What changes weights inside the backbone shifts no token: `trials.stack.weight_updates` has its gradients.
+            others = [] if group.kind.INNER else [name for name in group.parameters if name != "prompt"]
+            if others:
+                of_tokens = gradient[middle : middle + shifted.shape[1] * count].view_as(shifted)
+                inputs = [group.parameters[name] for name in others]
+                gradients |= zip(others, torch.autograd.grad(shifted, inputs, of_tokens), strict=True)
+            found.append({name: gradients[name] for name in group.parameters if name in gradients})
+        return found
+
+
+def _shifted(
+    group: Group, parts: Sequence[Part], embedding: Tensor, gradients: bool
+) -> tuple[Tensor, list[list[np.ndarray]]]:
+    """A group's shifted tokens, shape (K, tokens, d), and for each trial and row where its tokens stand among them.
+
+    Without dropout equal tokens have equal offsets, unless the method looks at positions: each is shifted once.
+    """
+    device, drops = embedding.device, parts[0].keys is not None and group.recipe.offset_dropout > 0
+    ids, positions, keys, places = [], [], [], []
+    for part in parts:
+        lengths = np.array([len(row) for row in part.tokens])
+        ends = lengths.cumsum()
+        tokens = np.concatenate([np.asarray(row, dtype=np.int64) for row in part.tokens])
+        counted = np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
+        position = counted if part.positions is None else np.concatenate(part.positions)
+        place = np.arange(len(tokens))
+        if not drops and not group.kind.POSITIONAL:
+            tokens, place = np.unique(tokens, return_inverse=True)
+            position = np.zeros_like(tokens)
+        ids.append(tokens)
+        positions.append(position)
+        places.append([place[end - length : end] for end, length in zip(ends, lengths, strict=True)])
+        if drops:
+            assert part.keys is not None
+            keys.append(np.repeat(part.keys, lengths))
+    positions_of = padded(positions, 0, device)
+    drop = _dropout(padded(keys, 0, device, np.int32), positions_of, group.recipe.offset_dropout) if drops else _same
+    embedded = torch.nn.functional.embedding(padded(ids, 0, device), embedding).float()
+    with torch.set_grad_enabled(gradients):
+        parameters = {n: p.requires_grad_(gradients) for n, p in group.parameters.items()}
+        return group.kind.shift(parameters, embedded, positions_of, drop), places
+
+
+def _dropout(keys: Tensor, positions: Tensor, p: float):  # type: ignore[no-untyped-def]
+    """Dropout of a hidden layer of shape (K, tokens, features) by the words of its tokens, shape (K, tokens)."""
+    words = scramble(keys ^ scramble(positions.int() + 1))
+    return lambda x: x * keep(words, x.shape[2:], p, x.dtype)
+
+
+def _same(x: Tensor) -> Tensor:
+    return x

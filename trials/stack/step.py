@@ -1,0 +1,171 @@
+"""The stacked trainer: any number of trials, one batch, one frozen backbone.
+
+Each trial brings its own rows with its own prompt and offsets in front of the backbone; the backbone sees rows of
+similar length, whoever they belong to. The loss is the sum of the trials' losses, so no gradient of one trial touches
+another's parameters, and a trial gets the numbers that it would get alone (to float32 rounding), whatever its
+neighbours do. One trial is a stack of one, and a trial that changes weights inside the backbone (`Method.INNER`) is
+always one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trials.backbones.loading import IGNORED, Backbone, Inputs
+from trials.batching.dropout import Dropout
+from trials.batching.passes import PassCost, passes
+from trials.errors import UserError
+from trials.stack.embedding_table import Group, Part, Table, grouped
+from trials.stack.optimizer import Moments, adamw, clip
+from trials.stack.weight_updates import Changes
+from trials.trial import Split, Trial
+
+
+class TrainingGroup(Group):
+    """A group of trials in training. While it lasts the trials' own tensors are views of its stacked ones."""
+
+    def __init__(self, members: Sequence[int], trials: Sequence[Trial]) -> None:
+        super().__init__(members, [trial.method for trial in trials])
+        self.trials = list(trials)
+        self.moments: dict[str, Moments] = {
+            name: (torch.stack([t.moments[name][0] for t in trials]), torch.stack([t.moments[name][1] for t in trials]))
+            for name in self.parameters
+        }
+        for k, trial in enumerate(trials):
+            for name, stacked in self.parameters.items():
+                trial.method.get_parameter(name).data = stacked[k]
+                trial.moments[name] = (self.moments[name][0][k], self.moments[name][1][k])
+
+    @property
+    def whole(self) -> bool:
+        """Whether the trials' parameters are still these."""
+        return all(
+            trial.method.get_parameter(name).data_ptr() == stacked[k].data_ptr()
+            for k, trial in enumerate(self.trials)
+            for name, stacked in self.parameters.items()
+        )
+
+    def update(self, gradients: Mapping[str, Tensor]) -> None:
+        """Clip each trial's gradients over all its parameters together, then AdamW at each trial's own rates."""
+        clip(gradients, self.recipe.max_grad_norm)
+        device, first = self.prompts.device, self.trials[0].method
+        rates = [trial.learning_rates() for trial in self.trials]
+        by_group = {g: torch.tensor([r[g] for r in rates]).to(device, non_blocking=True) for g in rates[0]}
+        by_name = {name: by_group[first.group_of(name)] for name in self.parameters}
+        adamw(self.parameters, gradients, self.moments, by_name, [t.step + 1 for t in self.trials], self.recipe)
+
+
+class Stack:
+    """Trains trials of one task on one backbone together.
+
+    Args:
+        backbone: frozen; shared by all.
+        train: the training rows; each trial goes through them in its own order.
+        cost: how to cut passes; its limit is halved where a pass does not fit into memory.
+    """
+
+    def __init__(self, backbone: Backbone, train: Split, cost: PassCost | None = None) -> None:
+        self.backbone, self.train, self.cost = backbone, train, cost or PassCost(grain=backbone.grain)
+        self._groups: list[TrainingGroup] = []
+        self._trials: list[Trial] = []
+
+    def step(self, trials: Sequence[Trial]) -> None:
+        """One update of each trial.
+
+        A trial's loss is the mean over its batch's target tokens, as in the published runs. A trial that has diverged
+        keeps its non-finite numbers to itself.
+
+        Raises:
+            UserError: one row alone does not fit into the device's memory.
+            ValueError: one of several trials changes weights inside the backbone.
+        """
+        started = time.perf_counter()
+        while True:
+            try:
+                losses, gradients, tokens = self.gradients(trials)
+                break
+            except torch.OutOfMemoryError as error:
+                self._shrink(error)
+        for group, of_group in zip(self._groups, gradients, strict=True):
+            group.update(of_group)
+        seconds = time.perf_counter() - started
+        for trial, loss, share in zip(trials, losses.unbind(), tokens / tokens.sum(), strict=True):
+            trial.advance(loss, seconds * float(share))
+
+    def gradients(self, trials: Sequence[Trial]) -> tuple[Tensor, list[dict[str, Tensor]], np.ndarray]:
+        """What an update needs; changes nothing, so that it can be tried again in smaller passes.
+
+        Returns:
+            Each trial's loss, shape (K,); gradients of each of the `groups` by parameter's name, shape (K, ...) with
+            the group's own K; each trial's tokens.
+        """
+        groups = self.groups(trials)
+        backbone, device = self.backbone, self.backbone.device
+        parts, owners, targets, starts = [], [], [], []
+        for k, trial in enumerate(trials):
+            numbers = trial.next_rows(len(self.train))
+            sources, answers, _ = self.train.batch(numbers)
+            tokens = sources
+            if backbone.embeds_answers:
+                tokens = [np.concatenate(pair) for pair in zip(sources, answers, strict=True)]
+            parts.append(Part(tokens, trial.row_keys(len(numbers))))
+            owners += [(k, i) for i in range(len(numbers))]
+            targets += answers
+            starts += [trial.method.prompt_length + len(source) for source in sources]
+        table = Table(groups, parts, backbone.embedding, gradients=True)
+        changes = self._changes(trials, groups)
+        keys = np.concatenate([part.keys for part in parts if part.keys is not None])
+        rows = [table.row(k, i) for k, i in owners]
+        lengths = [len(row) for row in rows]
+        owner = np.array([k for k, _ in owners])
+        shares = 1 / np.bincount(owner, weights=[len(t) for t in targets])  # of one target token in its trial's mean
+        gradient, losses = torch.zeros_like(table.values), torch.zeros(len(trials), device=device)
+        for these in passes(lengths, self.cost):
+            index = table.index([rows[i] for i in these], self.cost.grain)
+            x = table.values[index].requires_grad_()
+            inputs = Inputs(
+                x, backbone.numbers([lengths[i] for i in these]), backbone.numbers([starts[i] for i in these])
+            )
+            dropout = Dropout(torch.from_numpy(keys[these]).to(device, non_blocking=True))
+            with changes.applied() if changes else nullcontext():
+                told = backbone.token_losses(inputs, backbone.padded([targets[i] for i in these], IGNORED), dropout)
+            share = torch.from_numpy(shares[owner[these]]).float().to(device, non_blocking=True)
+            of_rows = told.sum(1) * share
+            of_rows.sum().backward()
+            assert x.grad is not None
+            gradient.index_add_(0, index.flatten(), x.grad.flatten(0, 1))
+            losses.index_add_(0, backbone.numbers(owner[these].tolist()), of_rows.detach())
+        found = table.backward(gradient)
+        if changes:
+            found[0] |= changes.backward()
+        return losses, found, np.bincount(owner, weights=lengths)
+
+    def groups(self, trials: Sequence[Trial]) -> list[TrainingGroup]:
+        """The trials' stacked parameters: those of the step before, unless something has changed."""
+        same = len(trials) == len(self._trials) and all(a is b for a, b in zip(trials, self._trials, strict=True))
+        if not (same and all(group.whole for group in self._groups)):
+            places = grouped([trial.method for trial in trials])
+            self._groups = [TrainingGroup(members, [trials[k] for k in members]) for members in places]
+            self._trials = list(trials)
+        return self._groups
+
+    def _changes(self, trials: Sequence[Trial], groups: Sequence[TrainingGroup]) -> Changes | None:
+        inner = [trial for trial in trials if trial.method.INNER]
+        if inner and len(trials) > 1:
+            methods = ", ".join(sorted({trial.config.method for trial in inner}))
+            raise ValueError(f"{methods} changes weights that all rows of a pass share: step such a trial by itself")
+        return Changes(self.backbone, inner[0].method, groups[0].parameters, gradients=True) if inner else None
+
+    def _shrink(self, error: Exception) -> None:
+        torch.cuda.empty_cache()
+        longest = self.cost.most
+        if longest <= 64:
+            problem = f"{self.backbone.facts.name} does not fit: one row alone needs more memory than the device has"
+            raise UserError([problem]) from error
+        self.cost.most = longest // 2

@@ -1,0 +1,59 @@
+"""Inside the backbone: the weights that one trial changes, and gradients on the way back.
+
+What `trials.stack.embedding_table.Table` is for prompts and tokens, `Changes` is for weights: they are made once from
+the trial's parameters, every pass of an update reads the same tensors and adds its gradients to them, and one backward
+pass at the end brings the sums to the parameters. Weights are shared by all rows of a pass, so a pass holds one such
+trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from trials.backbones.loading import Backbone
+from trials.methods import Method
+
+
+class Changes:
+    """The changed weights of one trial, for one update or one evaluation.
+
+    Args:
+        backbone: frozen; its own weights stay as they are.
+        method: one that is `INNER`.
+        parameters: the method's, by name, as a stack of one trial, each of shape (1, ...).
+        gradients: whether `backward` will be called.
+
+    Attributes:
+        weights: by the backbone's own names (`Backbone.changed`), float32.
+    """
+
+    def __init__(
+        self, backbone: Backbone, method: Method, parameters: Mapping[str, Tensor], *, gradients: bool = False
+    ) -> None:
+        self._backbone = backbone
+        self._parameters = {name: p.requires_grad_(gradients) for name, p in parameters.items() if p.numel()}
+        with torch.set_grad_enabled(gradients):
+            self._made = backbone.changed(method.additions({name: p[0] for name, p in self._parameters.items()}))
+        self.weights = {name: weight.detach().requires_grad_(gradients) for name, weight in self._made.items()}
+        if gradients:  # held before the first pass, so that measuring the memory of passes does not count them
+            for weight in self.weights.values():
+                weight.grad = torch.zeros_like(weight)
+
+    def applied(self) -> AbstractContextManager[None]:
+        """The backbone computes with the changed weights while this lasts: around each pass."""
+        return self._backbone.using(self.weights)
+
+    def backward(self) -> dict[str, Tensor]:
+        """Gradients of the parameters by name, each of shape (1, ...), from what all passes have left."""
+        of_weights = [weight.grad for weight in self.weights.values()]
+        found = torch.autograd.grad(list(self._made.values()), list(self._parameters.values()), of_weights)
+        return dict(zip(self._parameters, found, strict=True))
+
+
+def changes_of(backbone: Backbone, method: Method) -> Changes:
+    """The weights of a method as it is, for answering."""
+    return Changes(backbone, method, {name: p.detach()[None] for name, p in method.named_parameters()})
