@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.memory import PeakMemory
 from benchmarks.peer_figures import PeerFigures
-from orchestrator.records import SearchRecord
-from orchestrator.summarizer.select import choose_winner
+from orchestrator.record.record import SearchRecord
+from orchestrator.record.selection import choose_winner
 
 ROOT = Path(__file__).parents[1]
 

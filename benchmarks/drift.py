@@ -5,7 +5,7 @@
 The same configurations are trained together in one engine and then each in an engine of its own. Rounding differs, as
 sums are taken in another order, and training amplifies it. Prints, for each precision, the largest and the mean
 difference of the validation scores over all reports, in points and in standard errors of the score (`verify` allows
-`orchestrator.verifying.DRIFT` of those), and of the training losses; writes benchmarks/results/drift-TASK.json.
+`orchestrator.run.verify.DRIFT` of those), and of the training losses; writes benchmarks/results/drift-TASK.json.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.whole import train
-from orchestrator.verifying import DRIFT
+from orchestrator.run.verify import DRIFT
 from search_spaces import load_space
 from trials.backbones.loading import load_backbone
 from trials.backbones.precision import DTYPES, Precision

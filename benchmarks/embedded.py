@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.engines.actor import build_engine, test_scores
-from orchestrator.folder.checkpoints import adapter_files
-from orchestrator.planning import EngineSpec
-from orchestrator.records import SearchRecord
-from orchestrator.summarizer.select import choose_winner
+from orchestrator.plan.resolve import EngineSpec
+from orchestrator.record.record import SearchRecord
+from orchestrator.record.selection import choose_winner
+from orchestrator.store.checkpoints import adapter_files
 from trials.config import TrialConfig
 from trials.methods import make_method
 

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.whole import train
-from orchestrator.records import SearchRecord, TrialRecord
-from orchestrator.replay.curves import KEY, read_curves, record
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.schedulers.simulation.curves import KEY, read_curves, record
 from search_spaces import load_space
 from trials.backbones.loading import load_backbone
 from trials.config import TrialConfig

@@ -31,9 +31,9 @@ from rich.table import Table
 
 from benchmarks.arms import ARMS, ROOT, ArmRun, Grid, run_arm
 from benchmarks.t5_shapes import SHAPES, SUFFIX, shape_of, write_shape
-from orchestrator import provenance
-from orchestrator.planning import make_plan
-from orchestrator.settings import SearchSettings
+from orchestrator.plan.resolve import make_plan
+from orchestrator.plan.settings import SearchSettings
+from orchestrator.record import provenance
 from trials.backbones.facts import describe
 from trials.errors import UserError
 from trials.tasks import get_task

@@ -25,17 +25,17 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.planning import EngineSpec, Plan, make_plan
-from orchestrator.progress import Progress
+from orchestrator.plan.resolve import EngineSpec, Plan, make_plan
+from orchestrator.plan.settings import read_settings
 from orchestrator.quiet import silence_libraries
-from orchestrator.records import SearchRecord
-from orchestrator.settings import read_settings
+from orchestrator.record.record import SearchRecord
 from orchestrator.tracking.tracker import Tracker
+from orchestrator.tune.progress import Progress
 from trials.config import Report, TrialConfig
 
 if TYPE_CHECKING:
     from orchestrator.engines.actor import Build
-    from orchestrator.tuning import Search
+    from orchestrator.tune.runner import Search
 
 RESULTS = Path(__file__).parent / "results"
 FILES = {"adapter/adapter_model.safetensors": 1_000, "training.safetensors": 1_000}  # bytes of a checkpoint
@@ -124,7 +124,7 @@ def plan_of(trials: int, steps: int, eval_every: int, folder: Path, **options: A
 
 def search_of(plan: Plan, folder: Path, tracker: Tracker, progress: Progress, build: Build) -> Search:
     """The search of a plan, with engines that somebody else makes."""
-    from orchestrator.tuning import Search
+    from orchestrator.tune.runner import Search
 
     record = SearchRecord(plan.name, plan.task.name, "adept", plan.facts.name, "released_code", "accuracy")
     return Search(plan, folder / "tune", tracker, progress, record, lambda: record.save(folder / "search.json"), build)
@@ -133,7 +133,7 @@ def search_of(plan: Plan, folder: Path, tracker: Tracker, progress: Progress, bu
 def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
     """One search in this process, from the start of its engines to MLflow's last word."""
     silence_libraries()
-    from orchestrator import connecting
+    from orchestrator.tune import cluster
 
     driver = psutil.Process()
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
@@ -143,7 +143,7 @@ def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
             progress = TimedProgress(trials, plan.steps, "accuracy", Console(file=log))
             progress.ends = []
             tracker.start_search(plan.name, {}, {})
-            connecting.connect(debug=False)
+            cluster.connect(debug=False)
             search = search_of(plan, folder, tracker, progress, null_engine)
             search.pool.start(trials)
             memory, started = driver.memory_info().rss, time.perf_counter()

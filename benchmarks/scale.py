@@ -29,10 +29,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.overhead import RESULTS, NullEngine, plan_of, search_of
-from orchestrator.planning import EngineSpec
-from orchestrator.progress import Progress
+from orchestrator.plan.resolve import EngineSpec
 from orchestrator.quiet import silence_libraries
 from orchestrator.tracking.tracker import Tracker
+from orchestrator.tune.progress import Progress
 
 REPORTS = 2  # of a trial
 EVERY = 10  # updates between two of them
@@ -76,9 +76,9 @@ def measure(trials: int, engines: int, slots: int, update: float) -> dict[str, A
     os.environ["SCALE_UPDATE"] = str(update)
     import ray
 
-    from orchestrator import connecting
+    from orchestrator.tune import cluster
 
-    for key, value in (connecting.HOST_ENVIRONMENT | connecting.WORKER_ENVIRONMENT).items():
+    for key, value in (cluster.HOST_ENVIRONMENT | cluster.WORKER_ENVIRONMENT).items():
         os.environ.setdefault(key, value)
     begun = time.perf_counter()
     options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}

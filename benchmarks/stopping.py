@@ -21,9 +21,9 @@ from typing import Any
 from rich.console import Console
 
 from orchestrator.commands.replay import about, table
-from orchestrator.replay.curves import Grid, read_curves
-from orchestrator.replay.figures import Row, Setting, check, compare, replays, summarise
-from orchestrator.replay.made import made_grid, published_shapes
+from orchestrator.schedulers.simulation.curves import Grid, read_curves
+from orchestrator.schedulers.simulation.figures import Row, Setting, check, compare, replays, summarise
+from orchestrator.schedulers.simulation.made import made_grid, published_shapes
 from trials.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"

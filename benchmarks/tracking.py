@@ -25,8 +25,8 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.provenance import describe_hardware
 from orchestrator.quiet import silence_libraries
+from orchestrator.record.provenance import describe_hardware
 from orchestrator.tracking.tracker import Tracker
 
 RESULTS = Path(__file__).parent / "results"

@@ -8,20 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.command_lines import as_arguments
 from orchestrator.commands.compare import compare
+from orchestrator.commands.messages import with_messages
 from orchestrator.commands.predict import predict
 from orchestrator.commands.replay import replay
 from orchestrator.commands.report import report
 from orchestrator.commands.verify import verify
 from orchestrator.commands.watch import stop, watch
 from orchestrator.console import PlainConsole, prepare_output
-from orchestrator.messages import with_messages
-from orchestrator.places import resolved
-from orchestrator.planning import Plan, make_plan
-from orchestrator.resuming import resumed_options
-from orchestrator.settings import read_settings
-from orchestrator.stopping.halving import ETA
+from orchestrator.plan.places import resolved
+from orchestrator.plan.resolve import Plan, make_plan
+from orchestrator.plan.settings import as_arguments, read_settings
+from orchestrator.run.resume import resumed_options
+from orchestrator.schedulers.asha import ETA
 from search_spaces import space_names
 
 app = typer.Typer(
@@ -190,9 +189,9 @@ def start(
     plan = make_plan(settings, problems)
     console = PlainConsole(soft_wrap=not sys.stdout.isatty())
     if plan_only:
-        from orchestrator.estimate import print_plan
-        from orchestrator.planned_data import planned_data
-        from orchestrator.standing import standing
+        from orchestrator.plan.data import planned_data
+        from orchestrator.plan.estimate import print_plan
+        from orchestrator.run.standing import standing
 
         quieten()
         print_plan(plan, PlainConsole(width=None if sys.stdout.isatty() else 120), planned_data(plan))
@@ -201,13 +200,13 @@ def start(
         return 0
     if not debug:
         quieten()
-    from orchestrator import detaching
+    from orchestrator.run import detach
 
-    if detaching.is_wanted():
+    if detach.is_wanted():
         flags = {"resume": resume, "quiet": quiet, "debug": debug}
         arguments = as_arguments({**options, "rerun": rerun}, **flags)
-        return detaching.run_detached(plan, arguments, console, quiet)
-    from orchestrator.running import run_search
+        return detach.run_detached(plan, arguments, console, quiet)
+    from orchestrator.run.run import run_search
 
     return run_search(plan, options, console, resume=resume, rerun=rerun, quiet=quiet, debug=debug)
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-
-from orchestrator.settings import SearchSettings, flag
 
 PROGRAM = "adept-search"
 
@@ -34,16 +31,6 @@ def resume_command(name: str, output: Path, storage: str | None = None) -> str:
     return command_line("resume", name, output=output.expanduser(), storage=storage or None)
 
 
-def as_arguments(options: Mapping[str, str | None], **flags: bool) -> list[str]:
-    """Options as `read_settings` takes them, and flags, as a command line; what was not given is left out."""
-    switches = {key: "yes" for key, given in flags.items() if given}
-    arguments: list[str] = []
-    for key, value in {**options, **switches}.items():
-        if value is not None:
-            arguments += [flag(key)] if key in flags or is_switch(key) else [flag(key), value]
-    return arguments
-
-
-def is_switch(key: str) -> bool:
-    """Whether an option takes no value."""
-    return SearchSettings.model_fields[key].annotation is bool
+def flag(key: str) -> str:
+    """An attribute's option on the command line."""
+    return "--" + key.replace("_", "-")

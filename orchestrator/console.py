@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+INTERRUPTED = 130  # the shell's code for Ctrl-C
+
 SPELLED = {"±": "+/-", "×": "x", "÷": "/", "–": "-", "—": "-", "−": "-", "…": "...", "·": "*", "“": '"', "”": '"'}
 """What stands for a character of our own tables and sentences where the output has none for it."""
 

@@ -57,7 +57,6 @@ def test_commands_are_found_in_blocks_lines_and_sentences() -> None:
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the pages say there is: searches of those names and days, own files, the clone's."""
     sys.path.insert(0, str(ROOT / "tests" / "orchestrator"))
-    sys.path.insert(0, str(ROOT / "tests" / "orchestrator" / "summarizer"))
     from made_results import searched
 
     for name, day in (("A", 1), ("B", 5), ("one", 1), ("other", 6)):

@@ -1,4 +1,4 @@
-"""Imports run one way: orchestrator -> trials, search_spaces -> yaml_reader -> nothing; and facts stay light."""
+"""Imports run one way, between the packages and between the rooms of `orchestrator`; and facts stay light."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ FOREIGN = {
     "yaml_reader": {"ray", "mlflow", "optuna", "torch", "transformers"},
 }
 
+FLOOR = {"command_lines", "console", "quiet"}
+"""What every room may use: how commands are written out and texts are printed."""
+ROOMS = [
+    "record", "store", "schedulers", "searchers", "plan", "engines", "tracking", "summarizer", "tune", "run",
+    "commands", "cli",
+]  # fmt: skip
+"""From the bottom up: a room imports those before it, `FLOOR`, and itself."""
+
 
 def imported(file: Path) -> set[str]:
     names = set()
@@ -35,6 +43,17 @@ def imported(file: Path) -> set[str]:
     return names
 
 
+def rooms_imported(file: Path) -> set[str]:
+    """The rooms of `orchestrator` that a file imports from, inside functions as well."""
+    modules = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {module.split(".")[1] for module in modules if module.startswith("orchestrator.")}
+
+
 @pytest.mark.parametrize("package", list(ALLOWED))
 def test_imports_run_one_way(package: str) -> None:
     files = list((ROOT / package).rglob("*.py"))
@@ -43,6 +62,27 @@ def test_imports_run_one_way(package: str) -> None:
         names = imported(file)
         assert names & OURS <= ALLOWED[package], file
         assert not names & FOREIGN.get(package, set()), file
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_of_the_orchestrator_import_those_below(room: str) -> None:
+    """A graph without circles: what a room needs can be read, and tested, without the rooms above it."""
+    folder = ROOT / "orchestrator" / room
+    files = list(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    assert files
+    below = {*FLOOR, *ROOMS[: ROOMS.index(room) + 1]}
+    wrong = {str(file.relative_to(ROOT)): found - below for file in files if (found := rooms_imported(file)) - below}
+    assert not wrong
+
+
+def test_every_room_has_its_floor() -> None:
+    """No module lies beside the rooms but a handful: the floor, the command line, and what starts them."""
+    beside = {file.stem for file in (ROOT / "orchestrator").glob("*.py")}
+    rooms = {folder.name for folder in (ROOT / "orchestrator").iterdir() if list(folder.glob("*.py"))}
+    assert beside == {"__init__", "__main__", "search", "cli", *FLOOR}
+    assert rooms | {"cli"} == set(ROOMS)
+    for module in FLOOR:
+        assert rooms_imported(ROOT / "orchestrator" / f"{module}.py") <= FLOOR
 
 
 def test_no_tensor_is_touched_by_the_orchestrator() -> None:

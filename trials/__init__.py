@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "Adapter": "adapters",
-    "load_adapter": "adapters",
-    "load_backbone": "backbones",
-    "describe": "backbone_facts",
+    "Adapter": "export.adapters",
+    "load_adapter": "export.adapters",
+    "load_backbone": "backbones.loading",
+    "describe": "backbones.facts",
     "Recipe": "config",
     "Report": "config",
     "TrialConfig": "config",

@@ -28,8 +28,7 @@ class Recipe:
     Attributes:
         betas, eps, weight_decay: AdamW's constants.
         adamw: whose order of its operations (`trials.stack.optimizer.adamw`): ``transformers`` adds eps to the root of
-        the
-            uncorrected second moment and decays last; ``torch`` corrects the moment first, and decays first.
+            the uncorrected second moment and decays last; ``torch`` corrects the moment first, and decays first.
         offset_dropout: probability on the offset network's pre-activation, 0 for none.
         prompt_init: where prompt rows start unless a configuration says otherwise.
         down_init: scale of W_down: ``fan_out`` draws from U(-1/sqrt(r), 1/sqrt(r)), what ``kaiming_uniform_`` does to

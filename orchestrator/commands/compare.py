@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from orchestrator.commands.messages import with_messages
 from orchestrator.commands.sources import find, selection
 from orchestrator.console import PlainConsole
-from orchestrator.messages import with_messages
-from orchestrator.summarizer.model import FoundSearch
-from orchestrator.summarizer.sources import Found, Selection, read_folders
+from orchestrator.summarizer.results.model import FoundSearch
+from orchestrator.summarizer.results.sources import Found, Selection, read_folders
 from trials.errors import UserError, did_you_mean
 
 _DAYS = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.\.(\d{4}-\d{2}-\d{2}))?")
@@ -42,9 +42,9 @@ def compare(
     """
 
     def run() -> int:
-        from orchestrator.summarizer.contrast import contrast
-        from orchestrator.summarizer.pairing import verdict_of
         from orchestrator.summarizer.report import chosen_formats, write_report
+        from orchestrator.summarizer.results.contrast import contrast
+        from orchestrator.summarizer.results.pairing import verdict_of
         from orchestrator.summarizer.writers import terminal
 
         forms = chosen_formats(formats or _FORMS)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.commands.messages import with_messages
 from orchestrator.commands.rows_out import FORMS, form_of, with_predictions, written
-from orchestrator.messages import with_messages
-from orchestrator.settings import CHOICES
+from orchestrator.plan.settings import CHOICES
 from trials.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import Annotated, cast, get_args
 import typer
 from rich.table import Table
 
+from orchestrator.commands.messages import with_messages
 from orchestrator.console import PlainConsole
-from orchestrator.messages import with_messages
-from orchestrator.replay.curves import Grid, read_curves, record
-from orchestrator.replay.figures import SCHEDULERS, Row, Setting, compare
-from orchestrator.stopping.halving import ETA, Ties
+from orchestrator.schedulers.asha import ETA, Ties
+from orchestrator.schedulers.simulation.curves import Grid, read_curves, record
+from orchestrator.schedulers.simulation.figures import SCHEDULERS, Row, Setting, compare
 from trials.errors import UserError, did_you_mean
 
 
@@ -98,7 +98,7 @@ def record_folders(folders: list[Path], curves: Path) -> None:
     Raises:
         UserError: a folder holds no search, or one that was not trained whole.
     """
-    from orchestrator.records import RecordError, SearchRecord
+    from orchestrator.record.record import RecordError, SearchRecord
 
     problems, searches = [], []
     for folder in folders:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from orchestrator.commands.messages import with_messages
 from orchestrator.commands.sources import find, listed, selection
 from orchestrator.console import PlainConsole
-from orchestrator.messages import with_messages
-from orchestrator.summarizer.sources import Found
+from orchestrator.summarizer.results.sources import Found
 from trials.errors import UserError
 
 _LIST = "all, or several with commas"
@@ -43,8 +43,8 @@ def report(
     """Report: tables with intervals and tests of many searches, beside the published numbers, in every form."""
 
     def run() -> int:
-        from orchestrator.summarizer.layouts import chosen
         from orchestrator.summarizer.report import chosen_formats, headline, make_results, write_report
+        from orchestrator.summarizer.tables.layouts import chosen
         from orchestrator.summarizer.writers import terminal
 
         forms = chosen_formats(formats)

@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.commands.messages import with_messages
 from orchestrator.console import PlainConsole
-from orchestrator.messages import with_messages
-from orchestrator.settings import default_output
+from orchestrator.plan.settings import default_output
 from trials.errors import UserError
 
 if TYPE_CHECKING:
-    from orchestrator.verifying import Compared, Recorded
+    from orchestrator.run.verify import Compared, Recorded
 
 
 def verify(
@@ -48,17 +48,17 @@ def run(trial: str, tracking_uri: str | None, output: Path, places: Mapping[str,
     from orchestrator.quiet import silence_libraries
 
     silence_libraries()
-    from orchestrator import verifying
+    from orchestrator.run import verify
 
     name, slash, number = trial.rpartition("/")
     if slash and not number.isdecimal():
         raise UserError([f"{trial}: after the search's name comes the number of a trial, e.g. {name}/3"])
-    found_there = verifying.from_folder(name, int(number), output, places) if slash else None
-    recorded = found_there or verifying.from_store(trial, tracking_uri, places)
+    found_there = verify.from_folder(name, int(number), output, places) if slash else None
+    recorded = found_there or verify.from_store(trial, tracking_uri, places)
     console = PlainConsole(width=None if sys.stdout.isatty() else 120)
     about = f"trial {recorded.trial.number} of {recorded.record.name}, seed {recorded.trial.seed}"
     console.print(f"training {about}, alone, up to step {recorded.trial.step:,}")
-    found = list(verifying.compare(recorded))
+    found = list(verify.compare(recorded))
     table = Table("step", title=about, title_justify="left")
     for column in ("score then", "score now", "difference", "loss then", "loss now", "all numbers"):
         table.add_column(column, justify="right")

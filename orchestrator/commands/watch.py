@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from orchestrator.command_lines import resume_command
-from orchestrator.folder.layout import find_search
-from orchestrator.folder.log import LOG, follow, last_lines
-from orchestrator.folder.owners import is_here, running_owner
-from orchestrator.messages import with_messages
-from orchestrator.settings import default_output
+from orchestrator.commands.messages import with_messages
+from orchestrator.plan.settings import default_output
+from orchestrator.store.layout import find_search
+from orchestrator.store.log import LOG, follow, last_lines
+from orchestrator.store.owners import is_here, running_owner
 from trials.errors import UserError
 
 Name = Annotated[str, typer.Argument(help="name of the search", metavar="NAME")]

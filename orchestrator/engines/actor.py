@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import ray
 
 from orchestrator.engines.shipping import unpacked
-from orchestrator.engines.training_loop import Delivery, Files, Room, Trainer, TrainingLoop, write_files
+from orchestrator.engines.training_loop import Delivery, Room, Trainer, TrainingLoop
+from orchestrator.store.kept_checkpoints import Files, write_files
 
 if TYPE_CHECKING:
-    from orchestrator.planning import EngineSpec
+    from orchestrator.plan.resolve import EngineSpec
 
 T = TypeVar("T")
 GRACE = 10.0  # seconds in which trials fetch what an engine hands back before its process ends
@@ -114,9 +115,9 @@ def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
 
     Returns:
         ``metrics`` (percent), ``n``, ``one_example`` (points that one example is worth), and ``rows``: what was
-        answered on each (`orchestrator.summarizer.predictions`).
+        answered on each (`orchestrator.store.predictions`).
     """
-    from orchestrator.summarizer.predictions import row_ids
+    from orchestrator.store.predictions import row_ids
     from trials.export.adapters import load_adapter
     from trials.tasks.metrics import value_of_one_example
 

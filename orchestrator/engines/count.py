@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,16 +12,6 @@ if TYPE_CHECKING:
 
 PROCESS_BYTES = 700 << 20
 """What an engine's process takes on a host beside the backbone's weights: libraries, and a first small stack."""
-
-
-def engines_needed(devices: int, trials: int, slots: int | None, max_concurrent: int | None) -> int:
-    """Engines that find something to do.
-
-    With a number of slots, as few as hold all trials that may run at once; where it is left to measurement, a device
-    for each trial while there are devices: two half-full engines are done sooner than a full one and an idle device.
-    """
-    at_once = min(trials, max_concurrent or trials)
-    return max(1, min(devices, math.ceil(at_once / (slots or 1))))
 
 
 def even_share(slots: Sequence[int], trials: int) -> int:

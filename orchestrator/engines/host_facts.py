@@ -58,7 +58,7 @@ def host_facts(paths: list[str], token: str, storage: str = "") -> dict[str, Any
 def storage_problems(uri: str) -> list[str]:
     """What keeps this host from using a storage; nothing where our packages there are too old to tell."""
     try:
-        from orchestrator.storage import uris as storage_uris
+        from orchestrator.store import uris as storage_uris
     except ImportError:
         return []
     return storage_uris.storage_problems(uri)

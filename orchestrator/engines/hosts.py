@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.engines import host_facts
 from orchestrator.engines.nodes import Node
-from orchestrator.plans import Plan
+from orchestrator.plan.plan import Plan
 from trials.backbones.facts import DEFAULT
 
 PATIENCE = 120.0  # seconds for a host's answer, a worker's start on a busy host included

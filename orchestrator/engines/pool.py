@@ -17,14 +17,15 @@ from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.engines.actor import Build, EngineFacts, Files, build_engine
-from orchestrator.engines.count import device_kind, devices, engines_needed, even_share, least_memory, places
+from orchestrator.engines.count import device_kind, devices, even_share, least_memory, places
 from orchestrator.engines.directory import Directory
 from orchestrator.engines.hosts import HostChecks, paths_read
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.members import Members
 from orchestrator.engines.nodes import Node, has_own_ray, nodes_up, own_node
 from orchestrator.engines.shipping import ship
-from orchestrator.planning import GB, Plan
+from orchestrator.plan.estimate import engines_needed
+from orchestrator.plan.resolve import GB, Plan
 from trials.errors import UserError
 
 TURN = 2.0  # seconds between two looks at the cluster

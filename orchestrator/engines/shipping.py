@@ -9,34 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.storage.files import StoragePath, safe_name
+from orchestrator.plan.plan import Shipment
+from orchestrator.store.paths import StoragePath, safe_name
 from trials.errors import UserError
 
 if TYPE_CHECKING:
-    from orchestrator.plans import EngineSpec, Plan
+    from orchestrator.plan.plan import EngineSpec, Plan
 
 PLACE = "inputs"  # in the storage, beside the searches: they share what is equal
 LIST = "list.json"  # written last: where it is, the rest is
-
-
-@dataclass(frozen=True)
-class Shipment:
-    """A file or folder of the driver's host in the storage.
-
-    Attributes:
-        source: its path on the driver's host, which the engines' spec names.
-        opened: the name of that file or folder among the files. digest: SHA-256 over all their names and contents.
-        place: the folder in the storage that holds them.
-    """
-
-    source: str
-    opened: str
-    digest: str
-    place: StoragePath
 
 
 def ship(plan: Plan, sources: list[str]) -> tuple[Shipment, ...]:

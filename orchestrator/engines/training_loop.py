@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
+from orchestrator.store.kept_checkpoints import Files, read_files, write_files
+
 if TYPE_CHECKING:
     from trials.config import Report
 
 T = TypeVar("T")
-Files = dict[str, bytes]
 SHARED_MEMORY = Path("/dev/shm")  # files that are only passed on need no disk, and the host's may be full
-LAST_FILE = "training.json"  # of a checkpoint: where it is, the rest is whole
 
 
 class TrialLostError(Exception):
@@ -218,15 +218,3 @@ def in_scratch(what: Callable[[Path], T]) -> T:
             return what(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         return what(Path(folder))
-
-
-def read_files(folder: Path) -> Files:
-    """The contents of all files below a folder by their paths in it."""
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-
-def write_files(folder: Path, files: Files) -> None:
-    """Write files below a folder, the one that says that a checkpoint is whole as the last."""
-    for name in sorted(files, key=lambda name: name == LAST_FILE):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(files[name])

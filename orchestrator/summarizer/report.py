@@ -8,19 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.records import SearchRecord, write_atomically
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.comparing import aggregate, compare_methods
-from orchestrator.summarizer.finding import find
-from orchestrator.summarizer.groups import make_groups
-from orchestrator.summarizer.layouts import Layout, layouts
-from orchestrator.summarizer.model import Grid, Group, Results
-from orchestrator.summarizer.paper_grids import paper_grid
-from orchestrator.summarizer.published import MAIN_TABLES, backbone_key, task_key
-from orchestrator.summarizer.result_grids import aggregates, comparisons, methods_by_tasks, scores
-from orchestrator.summarizer.search_grids import compute, configurations, expected_best_grid
-from orchestrator.summarizer.sources import Found
+from orchestrator.record import formats
+from orchestrator.record.record import SearchRecord, write_atomically
+from orchestrator.store.parquet import write_parquet
+from orchestrator.summarizer.results.comparing import aggregate, compare_methods
+from orchestrator.summarizer.results.finding import find
+from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.model import Grid, Group, Results
+from orchestrator.summarizer.results.published import MAIN_TABLES, backbone_key, task_key
+from orchestrator.summarizer.results.sources import Found
 from orchestrator.summarizer.summary_json import SCHEMA_FILE, schema_text, summary_text
+from orchestrator.summarizer.tables.layouts import Layout, layouts
+from orchestrator.summarizer.tables.paper_grids import paper_grid
+from orchestrator.summarizer.tables.result_grids import aggregates, comparisons, methods_by_tasks, scores
+from orchestrator.summarizer.tables.search_grids import compute, configurations, expected_best_grid
 from orchestrator.summarizer.writers import frames, latex, markdown
 from trials.errors import UserError, did_you_mean
 
@@ -161,7 +162,7 @@ def _csv(results: Results, folder: Path) -> list[Path]:
 
 def _parquet(results: Results, folder: Path) -> list[Path]:
     found: dict[str, list[dict[str, Any]]] = frames.frames(results)
-    return [frames.write_parquet(rows, folder / f"{name}.parquet") for name, rows in found.items() if rows]
+    return [write_parquet(rows, folder / f"{name}.parquet") for name, rows in found.items() if rows]
 
 
 def _title(results: Results) -> str:

@@ -1,1 +1,1 @@
-"""The MLflow record of a search: told by the driver alone, through a spool that outlives it."""
+"""The MLflow record of a search: written by the driver alone, through a spool that outlives it."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from orchestrator.summarizer import formats
+from orchestrator.record import formats
 
 _SPARE = re.compile(r"[^\w./: -]")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.folder.journal import Journal, JournalError
+from orchestrator.record.journal import Journal, JournalError
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from orchestrator.secrecy import shown_address, without_secrets
-from orchestrator.tracking.uris import (
+from orchestrator.plan.tracking_uri import (
     DATABASES,
     DEFAULT_DATABASE,
     SERVERS,
@@ -27,6 +26,7 @@ from orchestrator.tracking.uris import (
     resolved,
     sqlite_file,
 )
+from orchestrator.record.secrecy import shown_address, without_secrets
 from trials.errors import UserError
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and reads the settings below when it is imported

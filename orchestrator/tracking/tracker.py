@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.records import Status, is_finite
-from orchestrator.secrecy import without_secrets
+from orchestrator.record.record import Status, is_finite
+from orchestrator.record.secrecy import without_secrets
 from orchestrator.tracking import notes, resuming
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.runs import KEY, NOTE, Runs, TrialRun, now

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from orchestrator.secrecy import without_secrets
+from orchestrator.record.secrecy import without_secrets
 from orchestrator.tracking.spool import Operation, Spool
 
 log = logging.getLogger(__name__)

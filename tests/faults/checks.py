@@ -13,10 +13,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors import safe_open
 
-from orchestrator.folder.journal import Journal
-from orchestrator.records import SearchRecord
-from orchestrator.stopping.decisions import Decision, NoStopping, Policy, Verdict
-from orchestrator.stopping.halving import Asha, Promotion
+from orchestrator.record.journal import Journal
+from orchestrator.record.record import SearchRecord
+from orchestrator.schedulers.asha import Asha, Promotion
+from orchestrator.schedulers.base import Decision, NoStopping, Policy, Verdict
 from orchestrator.tracking.spool import Spool
 from tests.faults.small_search import TASK
 from trials.whole_checkpoint import step_of

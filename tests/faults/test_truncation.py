@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from orchestrator.folder.checkpoints import adapter_files, checkpoints, damaged, remove_unfinished, to_go_on_from
-from orchestrator.folder.kept_checkpoints import keep, latest_kept, read_kept
-from orchestrator.folder.twin_files import copy_of, keep_record, load_record, read_either, write_twice
-from orchestrator.records import SearchRecord, TrialRecord
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.store.checkpoints import adapter_files, checkpoints, damaged, remove_unfinished, to_go_on_from
+from orchestrator.store.kept_checkpoints import keep, latest_kept, read_kept
+from orchestrator.store.twin_files import copy_of, keep_record, load_record, read_either, write_twice
 from orchestrator.tracking.spool import SEARCH, Spool
 from trials.errors import UserError
 from trials.whole_checkpoint import FACTS, MANIFEST, manifest, step_of
@@ -160,7 +160,7 @@ def test_a_record_for_which_there_is_no_room_leaves_the_one_before(
     path = tmp_path / "search.json"
     keep_record(make_record(100), path)
     with monkeypatch.context() as patch:
-        patch.setattr("orchestrator.records.os.fsync", full)
+        patch.setattr("orchestrator.record.record.os.fsync", full)
         for _ in range(2):
             with pytest.raises(OSError, match="No space left"):
                 keep_record(make_record(200), path)
@@ -225,7 +225,7 @@ def test_a_full_disk_keeps_the_spool_in_memory_until_there_is_room(
 
     spool = Spool(tmp_path / "tracking")
     with monkeypatch.context() as patch:
-        patch.setattr("orchestrator.folder.journal.os.pwrite", full)
+        patch.setattr("orchestrator.record.journal.os.pwrite", full)
         spool.add("view", SEARCH, "the table of the trials", params=[])
         spool.commit()
     assert "stays in memory" in caplog.text and "free some space" in caplog.text

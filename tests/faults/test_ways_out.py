@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from orchestrator.folder.disk import (
+from orchestrator.commands.messages import with_messages
+from orchestrator.record.disk import (
     LEAST_ROOM,
     DiskFullError,
     UnwritableError,
@@ -23,7 +24,6 @@ from orchestrator.folder.disk import (
     no_room,
     tells_of_full,
 )
-from orchestrator.messages import with_messages
 from tests.faults.checks import JOURNAL, all_problems
 from tests.faults.small_search import START_SECONDS, Search, make_task
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from orchestrator.stopping.decisions import Decision, Verdict
-from orchestrator.stopping.judge import Judge
+from orchestrator.schedulers.base import Decision, Verdict
+from orchestrator.schedulers.journaled import Judge
 
 BUDGET, EVERY = 900, 100
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.records import SearchRecord, Status, TrialRecord
+from orchestrator.record.record import SearchRecord, Status, TrialRecord
 
 EVERY = 1_000
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from toy_engine import build_toy
 
-from orchestrator import tuning
-from orchestrator.planning import Plan, make_plan
-from orchestrator.progress import Progress
-from orchestrator.records import SearchRecord
-from orchestrator.settings import read_settings
+from orchestrator.plan.resolve import Plan, make_plan
+from orchestrator.plan.settings import read_settings
+from orchestrator.record.record import SearchRecord
 from orchestrator.tracking.tracker import Tracker
+from orchestrator.tune import runner
+from orchestrator.tune.progress import Progress
 
 
 def toy_plan(folder: Path, rates: list[float], steps: int = 4, **options: object) -> Plan:
@@ -42,7 +42,7 @@ def search_with(plan: Plan, folder: Path, uri: str, record: SearchRecord, shown:
         Progress(len(plan.trials), plan.steps, "accuracy", Console(file=shown, width=200)) as progress,
     ):
         tracker.start_search("toy", {}, {})
-        search = tuning.Search(plan, folder / "tune", tracker, progress, record, lambda: None, build_toy)
+        search = runner.Search(plan, folder / "tune", tracker, progress, record, lambda: None, build_toy)
         try:
             search.fit()
         finally:

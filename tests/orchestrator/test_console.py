@@ -15,8 +15,8 @@ from made_records import make_record, make_trial
 from rich.table import Table
 
 from orchestrator.console import PlainConsole, spelled
-from orchestrator.progress import Progress
-from orchestrator.records import TestResult
+from orchestrator.record.record import TestResult
+from orchestrator.tune.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 BARE = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

@@ -14,7 +14,7 @@ from ray import cloudpickle, tune
 from ray.tune.result import DONE
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from orchestrator.tracking.callback import TrackingCallback
+from orchestrator.tune.callback import TrackingCallback
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import this file
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 from transformers import AutoTokenizer
 
 from trials.backbones.facts import EMBEDDED
-from trials.backbones.loading import Backbone, Inputs
+from trials.backbones.loading import Backbone, EncoderDecoder, Inputs
 from trials.config import TrialConfig
 from trials.methods import Method, make_method
 from trials.stack.embedding_table import Group, Part, Table
+from trials.stack.step import Stack
 from trials.trial import Trial
 
 ADEPT = {"prompt_lr": 0.1, "mlp_lr": 0.01, "prompt_length": 5, "bottleneck": 3}
@@ -92,3 +94,28 @@ class Rows:
 
     def batch(self, rows: Sequence[int]) -> tuple[list[list[int]], list[list[int]], list[str]]:
         return [self.sources[i] for i in rows], [self.targets[i] for i in rows], [self.texts[i] for i in rows]
+
+
+def gradients(stack: Stack, trials: list[Trial]) -> list[dict[str, torch.Tensor]]:
+    """Each trial's gradients of the next update, without making it."""
+    _, by_group, _ = stack.gradients(trials)
+    found: dict[int, dict[str, torch.Tensor]] = {}
+    for group, stacked in zip(stack.groups(trials), by_group, strict=True):
+        for k, member in enumerate(group.members):
+            found[member] = {name: g[k].clone() for name, g in stacked.items()}
+    return [found[k] for k in range(len(trials))]
+
+
+@contextmanager
+def without_dropout(backbone: Backbone) -> Iterator[None]:
+    """T5's own dropout off; the made-up Llama has none."""
+    if isinstance(backbone, EncoderDecoder):
+        p, backbone.t5.p = backbone.t5.p, 0.0
+        yield
+        backbone.t5.p = p
+    else:
+        yield
+
+
+def relative_error(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).norm() / b.norm().clamp(min=1e-20))

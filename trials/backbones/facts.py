@@ -55,7 +55,7 @@ class Facts:
         hidden: width of the layers, where it is not that of the embeddings; 0: as ``width``.
         positions: tokens that a row may have, prompt and answer included; 0: as many as fit, or not known.
         revision: fingerprint of a folder (`trials.backbones.revisions`); of a model of the hub, ``main`` until it is
-        loaded.
+            loaded.
     """
 
     name: str

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orchestrator.summarizer import formats
+from orchestrator.record import formats
 from orchestrator.summarizer.page.drawing import COLOUR, METHODS, NARROW, WIDE, Canvas, both
 
 _MARKERS = "oDs^vPX*"  # one a method: colours alone are not told apart by everyone, nor by a printer

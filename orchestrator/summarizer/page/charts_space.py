@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from orchestrator.summarizer import formats
+from orchestrator.record import formats
 from orchestrator.summarizer.page.drawing import COLOUR, NARROW, WIDE, Canvas, both, legend
 from orchestrator.summarizer.page.hyperparameters import Axis, label
 from orchestrator.summarizer.page.views import LOOKS, SearchView, TrialView

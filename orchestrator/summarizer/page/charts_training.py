@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from orchestrator.summarizer import formats
+from orchestrator.record import formats
 from orchestrator.summarizer.page.drawing import COLOUR, NARROW, STROKES, WIDE, Canvas, both, drawn, legend
 from orchestrator.summarizer.page.views import LOOKS, Look, SearchView
 

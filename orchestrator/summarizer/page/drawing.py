@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from orchestrator.summarizer import formats
+from orchestrator.record import formats
 from orchestrator.summarizer.page.views import LOOKS, Look, TrialView
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.facts import split_configuration
+from orchestrator.record import formats
 from orchestrator.summarizer.page.views import SearchView, TrialView, is_number
+from orchestrator.summarizer.results.facts import split_configuration
 
 LEVELS = 8  # up to so many different values are a grid's, shown one beside the other
 _RATIO = 20.0  # a range of numbers that is narrower than this needs no logarithms

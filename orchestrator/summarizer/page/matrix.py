@@ -8,17 +8,17 @@ from functools import cached_property
 
 from markupsafe import Markup
 
-from orchestrator.records import SearchRecord
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.finding import find
-from orchestrator.summarizer.groups import described, make_groups, method_title, pick
-from orchestrator.summarizer.inference import estimate
-from orchestrator.summarizer.model import Comparison, Estimate, FoundSearch, Grid, Group, Results
+from orchestrator.record import formats
+from orchestrator.record.binomial import interval
+from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.page.charts_results import Measured, score_chart
 from orchestrator.summarizer.page.sections import Cell, Row, SearchSection, Tile
 from orchestrator.summarizer.page.views import SearchView
-from orchestrator.summarizer.published import metric_key, published
-from orchestrator.summarizer.statistics import interval
+from orchestrator.summarizer.results.finding import find
+from orchestrator.summarizer.results.groups import described, make_groups, method_title, pick
+from orchestrator.summarizer.results.model import Comparison, Estimate, FoundSearch, Grid, Group, Results
+from orchestrator.summarizer.results.published import metric_key, published
+from orchestrator.summarizer.results.seed_statistics import estimate
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,17 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orchestrator.secrecy import without_secrets
-from orchestrator.summarizer import facts, formats
-from orchestrator.summarizer.data import data_report, data_table
-from orchestrator.summarizer.finding import Finding, find
-from orchestrator.summarizer.inference import estimate
+from orchestrator.record import formats
+from orchestrator.record.binomial import interval, is_extreme
+from orchestrator.record.data_report import data_report
+from orchestrator.record.secrecy import without_secrets
 from orchestrator.summarizer.page import charts_space, charts_training
 from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
 from orchestrator.summarizer.page.views import LOOKS, SearchView
-from orchestrator.summarizer.statistics import interval, is_extreme
+from orchestrator.summarizer.results import facts
+from orchestrator.summarizer.results.data import data_table
+from orchestrator.summarizer.results.finding import Finding, find
+from orchestrator.summarizer.results.seed_statistics import estimate
 from trials.data.report import DataReport
 
 _SCRIPT = re.compile(r"^(?:\S*/)?search\.py\b")  # however it was named when it ran

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeGuard
 
-from orchestrator.records import SearchRecord, TrialRecord, is_finite
-from orchestrator.stopping.halving import rungs
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.select import NEVER, Choice, choose_winner
+from orchestrator.record import formats
+from orchestrator.record.record import SearchRecord, TrialRecord, is_finite
+from orchestrator.record.selection import NEVER, Choice, choose_winner
+from orchestrator.schedulers.asha import rungs
 
 Look = Literal["winner", "near", "finished", "stopped", "broken", "open"]
 

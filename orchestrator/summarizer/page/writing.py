@@ -12,13 +12,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from orchestrator.records import SearchRecord, write_atomically
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.model import Column, Results
+from orchestrator.record import formats
+from orchestrator.record.record import SearchRecord, write_atomically
+from orchestrator.record.selection import Choice
 from orchestrator.summarizer.page.matrix import ResultsSection
 from orchestrator.summarizer.page.sections import SearchSection
 from orchestrator.summarizer.page.views import SearchView
-from orchestrator.summarizer.select import Choice
+from orchestrator.summarizer.results.model import Column, Results
 
 
 def write_search_page(record: SearchRecord, path: Path, choice: Choice | None = None) -> Path:

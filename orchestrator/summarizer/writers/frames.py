@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestrator.records import write_atomically
-from orchestrator.summarizer.inference import estimate
-from orchestrator.summarizer.model import Grid, Results
-from orchestrator.summarizer.select import choose_winner
+from orchestrator.record.record import write_atomically
+from orchestrator.record.selection import choose_winner
+from orchestrator.summarizer.results.model import Grid, Results
+from orchestrator.summarizer.results.seed_statistics import estimate
 from orchestrator.summarizer.writers.spreadsheet import comma_separated
 
 Rows = list[dict[str, Any]]
@@ -110,19 +110,6 @@ def trial_rows(results: Results) -> Rows:
                 }
             )
     return rows
-
-
-def write_parquet(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> Path:
-    """A Parquet file, put in place in one step."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    parquet.write_table(pa.Table.from_pylist(list(rows)), temporary)
-    temporary.replace(path)
-    return path
 
 
 def write_csv(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> Path:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.model import Cell, Column, Grid
+from orchestrator.record import formats
+from orchestrator.summarizer.results.model import Cell, Column, Grid
 
 _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.model import Cell, Column, Fill, Grid
+from orchestrator.record import formats
+from orchestrator.summarizer.results.model import Cell, Column, Fill, Grid
 
 
 def table(grid: Grid, level: int = 2) -> str:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.model import Cell, Column, Grid, Row
+from orchestrator.record import formats
+from orchestrator.summarizer.results.model import Cell, Column, Grid, Row
 
 _STYLES = {"best": "bold", "second": "underline", "": ""}
 _GAP = 2  # columns between two cells

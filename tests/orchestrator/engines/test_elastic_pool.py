@@ -17,8 +17,8 @@ from searching_toys import empty_record, search_with, searched, toy_plan
 from orchestrator.engines.hosts import HostChecks
 from orchestrator.engines.nodes import nodes_up
 from orchestrator.engines.pool import EnginePool
-from orchestrator.progress import Progress
-from orchestrator.records import SearchRecord
+from orchestrator.record.record import SearchRecord
+from orchestrator.tune.progress import Progress
 from trials.errors import UserError
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engines.count import device_kind, engines_needed, even_share, least_memory, places
+from orchestrator.engines.count import device_kind, even_share, least_memory, places
 from orchestrator.engines.nodes import Node
+from orchestrator.plan.estimate import engines_needed
 from trials.backbones.facts import describe
 
 

@@ -18,11 +18,11 @@ from ray import cloudpickle
 from searching_toys import searched, toy_plan
 from toy_engine import REFUSED, build_toy
 
-from orchestrator import trainable
 from orchestrator.engines.pool import EnginePool
-from orchestrator.planning import Plan
-from orchestrator.progress import Progress
-from orchestrator.trainable import TrialActor
+from orchestrator.plan.resolve import Plan
+from orchestrator.tune import trainable
+from orchestrator.tune.progress import Progress
+from orchestrator.tune.trainable import TrialActor
 from trials.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("ray_local")

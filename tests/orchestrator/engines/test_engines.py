@@ -16,7 +16,8 @@ import pytest
 from toy_engine import BREAKS, REFUSED, ToyEngine, config_of
 
 from orchestrator.engines import training_loop
-from orchestrator.engines.training_loop import Delivery, TrainingLoop, TrialLostError, read_files, write_files
+from orchestrator.engines.training_loop import Delivery, TrainingLoop, TrialLostError
+from orchestrator.store.kept_checkpoints import read_files, write_files
 
 MANY = 99
 SECONDS = 10

@@ -15,7 +15,7 @@ from searching_toys import toy_plan
 from orchestrator.engines.actor import build_engine
 from orchestrator.engines.hosts import paths_read
 from orchestrator.engines.shipping import fetched, ship
-from orchestrator.storage.files import StoragePath
+from orchestrator.store.paths import StoragePath
 from trials.backbones.facts import DEFAULT, EMBEDDED
 from trials.errors import UserError
 

@@ -8,8 +8,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.records import SearchRecord, TestResult, TrialRecord
-from orchestrator.summarizer.select import choose_winner
+from orchestrator.record.record import SearchRecord, TestResult, TrialRecord
+from orchestrator.record.selection import choose_winner
 
 STEPS, EVERY, GRACE, ETA = 30_000, 1_000, 8_000, 3
 VALIDATION, TEST = 138, 139

@@ -7,9 +7,9 @@ import random
 import pytest
 from made_results import searched, sweep
 
-from orchestrator.summarizer.comparing import aggregate, compare_methods, notes_on
-from orchestrator.summarizer.groups import make_groups
-from orchestrator.summarizer.model import Comparison, FoundSearch
+from orchestrator.summarizer.results.comparing import aggregate, compare_methods, notes_on
+from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.model import Comparison, FoundSearch
 
 
 def compared(*searches: FoundSearch) -> list[Comparison]:

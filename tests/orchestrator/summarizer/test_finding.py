@@ -11,11 +11,11 @@ from made_records import make_record, make_trial, right
 from made_results import found, searched
 from rich.console import Console
 
-from orchestrator.records import SearchRecord, TestResult
-from orchestrator.summarizer.finding import above, find
+from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.report import make_results, write_report
-from orchestrator.summarizer.tables import terminal, write_summary
+from orchestrator.summarizer.results.finding import above, find
+from orchestrator.summarizer.summary import terminal, write_summary
 
 
 def scored(record: SearchRecord, score: float, n: int = 139) -> SearchRecord:

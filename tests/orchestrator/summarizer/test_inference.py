@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.summarizer.inference import (
+from orchestrator.summarizer.results.seed_statistics import (
     difference_interval,
     estimate,
     expected_best,

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from made_results import searched
 
-from orchestrator.summarizer.groups import make_groups
-from orchestrator.summarizer.layouts import chosen, layouts
-from orchestrator.summarizer.model import Cell, FoundSearch, Grid, Row
-from orchestrator.summarizer.paper_grids import paper_grid
-from orchestrator.summarizer.published import rows
+from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.model import Cell, FoundSearch, Grid, Row
+from orchestrator.summarizer.results.published import rows
+from orchestrator.summarizer.tables.layouts import chosen, layouts
+from orchestrator.summarizer.tables.paper_grids import paper_grid
 from trials.errors import UserError
 
 SOURCE = Path(__file__).resolve().parents[3].parent / "shared" / "paper" / "reference_results.csv"

@@ -9,13 +9,13 @@ import pytest
 from made_results import searched
 from test_report_commands import here, save, typed
 
-from orchestrator.kept_data import kept_of, rows_differ
-from orchestrator.summarizer.comparing import aggregate, compare_methods
-from orchestrator.summarizer.contrast import contrast
-from orchestrator.summarizer.groups import make_groups
-from orchestrator.summarizer.model import FoundSearch
+from orchestrator.record.kept_data import kept_of, rows_differ
 from orchestrator.summarizer.report import make_results
-from orchestrator.summarizer.sources import Found
+from orchestrator.summarizer.results.comparing import aggregate, compare_methods
+from orchestrator.summarizer.results.contrast import contrast
+from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.model import FoundSearch
+from orchestrator.summarizer.results.sources import Found
 from trials.data_facts import DataIdentity
 
 __all__ = ["here"]  # a fixture

@@ -16,15 +16,15 @@ import pytest
 from made_records import make_record, make_trial, right
 from made_searches import BOTTLENECK, made_search, made_sweep, search_of, with_test
 
-from orchestrator.records import SearchRecord, TestResult
-from orchestrator.summarizer import formats
-from orchestrator.summarizer.model import Comparison, FoundSearch, Results
+from orchestrator.record import formats
+from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer.page import write_results_page, write_search_page
 from orchestrator.summarizer.page.matrix import ResultsSection
 from orchestrator.summarizer.page.sections import SearchSection
 from orchestrator.summarizer.page.views import SearchView
 from orchestrator.summarizer.report import make_results
-from orchestrator.summarizer.sources import Found
+from orchestrator.summarizer.results.model import Comparison, FoundSearch, Results
+from orchestrator.summarizer.results.sources import Found
 
 HOSTILE = "<script>window.hit=1</script><img src=x onerror=hit()> \"'&amp; {{ 7*7 }} $\\alpha_$ \x1b[31m中"
 

@@ -10,10 +10,10 @@ import pytest
 from made_results import searched
 from test_report_commands import here, save, typed  # noqa: F401  (a fixture)
 
-from orchestrator.summarizer import row_tests
-from orchestrator.summarizer.model import FoundSearch
-from orchestrator.summarizer.predictions import Answers, read_predictions, row_ids, write_predictions
-from orchestrator.summarizer.row_tests import paired, unpaired
+from orchestrator.store.predictions import Answers, read_predictions, row_ids, write_predictions
+from orchestrator.summarizer.results import row_tests
+from orchestrator.summarizer.results.model import FoundSearch
+from orchestrator.summarizer.results.row_tests import paired, unpaired
 
 GOLD = ["0", "1"] * 50
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from made_results import searched
 
-from orchestrator.records import SearchRecord
-from orchestrator.summarizer.groups import make_groups
-from orchestrator.summarizer.model import FoundSearch
-from orchestrator.summarizer.sources import Selection, read_folders, unique
-from orchestrator.tracking.searches import read_store
+from orchestrator.record.record import SearchRecord
+from orchestrator.summarizer.results.from_mlflow import read_store
+from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.model import FoundSearch
+from orchestrator.summarizer.results.sources import Selection, read_folders, unique
 from orchestrator.tracking.store import TrackingError
 from orchestrator.tracking.tracker import Tracker
 from trials.errors import UserError

@@ -13,10 +13,10 @@ from made_records import make_trial
 from made_results import found, searched, sweep
 
 from orchestrator.summarizer import write_summary
-from orchestrator.summarizer.layouts import layouts
-from orchestrator.summarizer.model import Results
 from orchestrator.summarizer.report import make_results, write_report
+from orchestrator.summarizer.results.model import Results
 from orchestrator.summarizer.summary_json import schema_text, summary_text
+from orchestrator.summarizer.tables.layouts import layouts
 
 SCHEMA = json.loads(schema_text())
 

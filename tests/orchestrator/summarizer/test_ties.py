@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from made_records import EVERY, make_record, make_trial
 
-from orchestrator.records import SearchRecord
-from orchestrator.summarizer import facts
-from orchestrator.summarizer.ties import ties
+from orchestrator.record.record import SearchRecord
+from orchestrator.summarizer.results import facts
+from orchestrator.summarizer.results.ties import ties
 
 SETTINGS = {"steps": 5 * EVERY, "eval_every": EVERY, "scheduler": "promotion", "grace": EVERY, "eta": 4}
 

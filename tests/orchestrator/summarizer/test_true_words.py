@@ -10,17 +10,17 @@ from made_records import make_record, make_trial, right
 from made_results import found, searched
 from rich.console import Console
 
-from orchestrator.estimate import Device, warnings
-from orchestrator.planning import make_plan
-from orchestrator.records import SearchRecord, TestResult
-from orchestrator.settings import read_settings
-from orchestrator.stopping.halving import Asha
+from orchestrator.plan.estimate import Device, warnings
+from orchestrator.plan.resolve import make_plan
+from orchestrator.plan.settings import read_settings
+from orchestrator.record.binomial import interval, standard_error
+from orchestrator.record.record import SearchRecord, TestResult
+from orchestrator.record.selection import choose_winner
+from orchestrator.schedulers.asha import Asha
 from orchestrator.summarizer.page import write_results_page, write_search_page
 from orchestrator.summarizer.report import make_results
-from orchestrator.summarizer.search_grids import configurations
-from orchestrator.summarizer.select import choose_winner
-from orchestrator.summarizer.statistics import interval, standard_error
-from orchestrator.summarizer.tables import markdown, terminal
+from orchestrator.summarizer.summary import markdown, terminal
+from orchestrator.summarizer.tables.search_grids import configurations
 
 
 def said(record: SearchRecord) -> str:

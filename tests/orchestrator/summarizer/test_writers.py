@@ -18,9 +18,9 @@ from markdown_it import MarkdownIt
 from pyarrow import parquet
 from rich.console import Console
 
-from orchestrator.summarizer.layouts import layouts
-from orchestrator.summarizer.model import FoundSearch, Grid, Results
 from orchestrator.summarizer.report import headline, make_results, write_report
+from orchestrator.summarizer.results.model import FoundSearch, Grid, Results
+from orchestrator.summarizer.tables.layouts import layouts
 from orchestrator.summarizer.writers import frames, latex, markdown, terminal
 
 ODD = (

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from orchestrator.folder.journal import JournalError
+from orchestrator.record.journal import JournalError
 from orchestrator.tracking import store
 from orchestrator.tracking.tracker import Tracker, TrackingError
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from making import STRONG, Rows, config, save, shaken, trial
+from making import STRONG, Rows, config, gradients, relative_error, save, shaken, trial, without_dropout
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from test_engine import engine, run
-from test_stack import gradients, relative_error, without_dropout
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, CodeGenConfig, Qwen3Config
 from transformers_adamw import optimizer_of
 

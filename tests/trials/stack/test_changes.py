@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from making import STRONG, Rows, config, shaken, trial
+from making import STRONG, Rows, config, gradients, relative_error, shaken, trial, without_dropout
 from test_engine import data, engine, numbers, run
-from test_stack import gradients, relative_error, without_dropout
 
 from trials.backbones.loading import Backbone, DecoderOnly, EncoderDecoder, load_backbone
 from trials.batching.passes import PassCost

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
-from making import Rows, config, mixed, trial
+from making import Rows, config, gradients, mixed, relative_error, trial, without_dropout
 
-from trials.backbones.loading import Backbone, DecoderOnly, EncoderDecoder, Inputs
+from trials.backbones.loading import Backbone, DecoderOnly, Inputs
 from trials.batching.passes import PassCost
 from trials.errors import UserError
 from trials.evaluation import answers
 from trials.stack.step import Stack
-from trials.trial import Trial
-
-
-def gradients(stack: Stack, trials: list[Trial]) -> list[dict[str, torch.Tensor]]:
-    """Each trial's gradients of the next update, without making it."""
-    _, by_group, _ = stack.gradients(trials)
-    found: dict[int, dict[str, torch.Tensor]] = {}
-    for group, stacked in zip(stack.groups(trials), by_group, strict=True):
-        for k, member in enumerate(group.members):
-            found[member] = {name: g[k].clone() for name, g in stacked.items()}
-    return [found[k] for k in range(len(trials))]
-
-
-@contextmanager
-def without_dropout(backbone: Backbone) -> Iterator[None]:
-    """T5's own dropout off; the made-up Llama has none."""
-    if isinstance(backbone, EncoderDecoder):
-        p, backbone.t5.p = backbone.t5.p, 0.0
-        yield
-        backbone.t5.p = p
-    else:
-        yield
-
-
-def relative_error(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).norm() / b.norm().clamp(min=1e-20))
 
 
 @pytest.mark.parametrize("count", [2, 6, 24])

@@ -1,0 +1,54 @@
+"""A plan's data: tokenised, and what can be said of them without a network before a search starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.plan.plan import Plan
+from orchestrator.record.data_report import data_lines
+from trials.errors import BackboneError
+
+if TYPE_CHECKING:
+    from trials.data import PreparedTask
+
+
+def prepare_data(plan: Plan, tokenizer: Any = None) -> PreparedTask:
+    """Find, check and tokenise the task's data, here, before anything is started elsewhere.
+
+    Args:
+        tokenizer: the backbone's, where it is at hand.
+    """
+    from trials.backbones.facts import load_tokenizer
+    from trials.data import prepare
+
+    return prepare(
+        plan.task,
+        load_tokenizer(plan.facts) if tokenizer is None else tokenizer,
+        architecture=plan.facts.architecture,
+        data_dir=Path(plan.spec.data_dir) if plan.spec.data_dir else None,
+        max_source_length=plan.max_source_length,
+    )
+
+
+def planned_data(plan: Plan) -> list[str]:
+    """Lines on the rows of a search that has not started.
+
+    Raises:
+        DataError: the rows are here, and something is wrong with them; all problems at once.
+    """
+    from trials.backbones.facts import load_tokenizer
+    from trials.data.rows import load_rows
+    from trials.data.sources import find_source
+
+    task, data_dir = plan.task, plan.spec.data_dir
+    folder = Path(data_dir) if data_dir else None
+    if not task.embedded and task.files is None and folder is None:
+        return ["data: not looked at, the rows come from the hub (--data-dir FOLDER reads them here)"]
+    try:
+        tokenizer = load_tokenizer(plan.facts, local=True)
+    except BackboneError:
+        rows = load_rows(task, find_source(task, folder))
+        sizes = ", ".join(f"{split} {len(found):,} rows" for split, found in rows.items())
+        return [f"data: {sizes}; not looked at as tokens, since the tokenizer of {plan.facts.name} is not here yet"]
+    return list(data_lines(prepare_data(plan, tokenizer).report))

@@ -1,0 +1,275 @@
+"""A search before it starts: what each engine and each trial is made from, how much there is, what it is called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from orchestrator.plan.settings import LEARNING, Precision, SearchSettings
+from orchestrator.schedulers.asha import expected_end, expected_share
+from orchestrator.schedulers.median import expected_median_share
+from orchestrator.searchers.optuna_search import drawn_by_chance
+from orchestrator.store.paths import StoragePath, shown
+from search_spaces import Configuration, Space, parameter_count
+from search_spaces import Settings as SpaceSettings
+from trials.backbones.facts import DEFAULT, UNKNOWN_REVISION, Facts
+from trials.config import INNER_METHODS, TRAINER_REVISION, TrialConfig
+from trials.tasks import Task
+
+GB = 10**9
+NAME_OF_BACKBONE = 20
+"""Letters of a backbone's name in a search's, which has 100 at most; a task's name has up to 64 of them."""
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What an engine needs to exist: the backbone and one task's data. Plain values, so that it can travel.
+
+    Attributes:
+        task: a registered task's name or an own task's file.
+        backbone: as for `trials.backbones.loading.load_backbone`.
+        max_source_length: tokens.
+        precision: of the backbone's arithmetic, ``float32`` or ``bfloat16``.
+        memory_limit: bytes that an engine may use; None: what its device has.
+        slots: trials that an engine holds at once; None: as many as pay, found by measuring.
+        typical: a trial to measure the device with.
+        deterministic: compute each trial as if it were alone (`trials.engine.EngineSettings`).
+        shipments: paths above that a host without them finds in the storage (`orchestrator.engines.shipping`).
+        data: fingerprint that the rows must have; empty: any.
+        revision: fingerprint that the backbone's folder must have; empty: any.
+    """
+
+    task: str
+    backbone: str
+    data_dir: str | None
+    max_source_length: int
+    cache_dir: str | None = None
+    precision: Precision = "float32"
+    memory_limit: int | None = None
+    slots: int | None = None
+    typical: TrialConfig | None = None
+    deterministic: bool = False
+    shipments: tuple[Shipment, ...] = ()
+    data: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial before it starts.
+
+    Attributes:
+        number: its place in the grid, from 1, whatever order the trials start in; without a grid they count up.
+        parameters: how many numbers it trains.
+    """
+
+    number: int
+    config: TrialConfig
+    parameters: int
+
+    @property
+    def identity(self) -> tuple[int, Configuration, int]:
+        """What a record knows it by: number, configuration and seed."""
+        return self.number, dict(self.config.hyperparameters), self.config.seed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search, fully resolved.
+
+    Attributes:
+        training: steps, batch size and the like, command line over space.
+        trials: what is known beforehand, in the order in which they start: none where a searcher proposes them.
+        samples: configurations to train.
+        grace: first rung of early stopping in steps; the budget itself where there is none.
+        notes: choices made for the user that the user should hear of.
+        data: fingerprint of the prepared rows, once they are: engines refuse others.
+    """
+
+    settings: SearchSettings
+    task: Task
+    facts: Facts
+    space: Space
+    training: SpaceSettings
+    trials: tuple[PlannedTrial, ...]
+    samples: int
+    grace: int
+    notes: tuple[str, ...]
+    data: str = ""
+
+    @property
+    def max_source_length(self) -> int:
+        """Tokens of the longest source."""
+        return self.training.max_source_length or self.task.max_source_length
+
+    @property
+    def learns(self) -> bool:
+        """Whether configurations are proposed while the search runs."""
+        return self.settings.search in LEARNING
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the trials on the search's own seed, those not yet proposed included."""
+        return list(range(1, self.samples + 1)) if self.learns else [trial.number for trial in self.trials]
+
+    @property
+    def max_concurrent(self) -> int | None:
+        """Trials at once, at most; None: as many as there is room for. A searcher that learns starts with a few."""
+        return self.settings.max_concurrent or (drawn_by_chance(self.samples) if self.learns else None)
+
+    @property
+    def slots(self) -> int | None:
+        """Trials that an engine holds; None: as many as pay. One where trials change the backbone's weights."""
+        return 1 if self.settings.method in INNER_METHODS else self.settings.slots
+
+    @property
+    def repeats(self) -> int:
+        """Trials that train the best configurations on further seeds."""
+        return min(self.settings.top, self.samples) * (self.settings.seeds - 1)
+
+    @property
+    def count(self) -> int:
+        """All trials."""
+        return self.samples + self.repeats
+
+    @property
+    def steps(self) -> int:
+        """Updates of all trials if none were stopped."""
+        return self.count * self.training.steps
+
+    @property
+    def expected_steps(self) -> int:
+        """Updates expected with early stopping."""
+        settings, steps = self.settings, self.training.steps
+        if settings.scheduler == "none":
+            share = 1.0
+        elif settings.scheduler == "median":
+            share = expected_median_share(steps, self.grace)
+        else:
+            share = expected_share(self.samples, steps, self.grace, settings.eta)
+        return round(steps * (self.samples * share + self.repeats))
+
+    def expected_end(self, step: int) -> float:
+        """The step at which a trial is expected to end that stands at one."""
+        settings, steps = self.settings, self.training.steps
+        if settings.scheduler == "none":
+            return float(steps)
+        if settings.scheduler == "median":
+            return expected_median_share(steps, self.grace) * steps if step <= self.grace else float(steps)
+        return expected_end(step, steps, self.grace, settings.eta)
+
+    def trial(self, number: int, configuration: Configuration, seed: int | None = None) -> PlannedTrial:
+        """The trial of that number, with a configuration of the space, on the search's own seed or another."""
+        settings, training = self.settings, self.training
+        config = TrialConfig(
+            method=settings.method,
+            hyperparameters=dict(configuration),
+            steps=training.steps,
+            eval_every=training.eval_every,
+            seed=settings.seed if seed is None else seed,
+            recipe=settings.recipe,
+            batch_size=training.batch_size,
+            warmup_steps=training.warmup_steps,
+        )
+        parameters = parameter_count(
+            settings.method, configuration, self.facts.width, self.max_source_length, self.facts.projection_shapes()
+        )
+        return PlannedTrial(number, config, parameters)
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What the engines of this search are made from."""
+        own = self.settings.task if self.task.files is not None else self.task.name
+        data_dir = self.settings.data_dir
+        longest = max(self.space.configurations, key=lambda found: float(found.get("prompt_length", 0)))
+        return EngineSpec(
+            task=str(Path(own).expanduser().resolve()) if self.task.files is not None else own,
+            backbone=DEFAULT if self.facts.name == DEFAULT else self.facts.location,
+            data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
+            max_source_length=self.max_source_length,
+            precision=cast(Precision, self.settings.precision),  # `read_settings` has seen to it
+            memory_limit=None if self.settings.memory_limit is None else round(self.settings.memory_limit * GB),
+            slots=self.slots,
+            typical=self.trial(0, longest).config,
+            deterministic=self.settings.deterministic,
+            data=self.data,
+            revision="" if self.facts.revision == UNKNOWN_REVISION else self.facts.revision,
+        )
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Everything that decides the numbers of a search, but for the rows themselves, as JSON.
+
+        Further seeds are no part of it: a search may be asked for more of them later. Nor are the rows: a search whose
+        data have changed is refused (`orchestrator.plan.same_data`) rather than taken for another one, since whoever
+        put the wrong file in place would else train everything again.
+        """
+        return {
+            "task": self.task.name,
+            "template": self.task.template,
+            **self.task_file,
+            "backbone": self.facts.name,
+            "revision": self.facts.revision,
+            "max_source_length": self.max_source_length,
+            "data_dir": self.spec.data_dir,
+            "precision": self.settings.precision,
+            "trainer_revision": TRAINER_REVISION,
+            "scheduler": [self.settings.scheduler, self.grace, self.settings.eta],
+            **({"ties": self.settings.ties} if self.settings.ties != "keep" else {}),
+            "trials": [trial.config.as_dict() for trial in sorted(self.trials, key=lambda t: t.number)],
+            **({"deterministic": True} if self.settings.deterministic else {}),
+            **({"storage": shown(self.settings.storage)} if self.settings.storage else {}),
+            **({"proposed": self._proposed} if self.learns else {}),
+        }
+
+    @property
+    def task_file(self) -> dict[str, Any]:
+        """What a task file decides; of a registered task its name says it."""
+        return self.task.rules if self.task.files is not None else {}
+
+    @property
+    def _proposed(self) -> dict[str, Any]:
+        return {
+            "algorithm": self.settings.search,
+            "samples": self.samples,
+            "warm_start": self.settings.warm_start,
+            "axes": [[list(axis.names), [list(row) for row in axis.rows]] for axis in self.space.axes],
+            "budget": self.space.budget,
+            "like": self.trial(0, self.space.configurations[0]).config.as_dict(),
+        }
+
+    @property
+    def name(self) -> str:
+        """The search's name: as given, or one that the same request always gets."""
+        if self.settings.name:
+            return self.settings.name
+        text = json.dumps(self.definition, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+        # A backbone is called as its folder is; the name must be one that --name takes.
+        backbone = re.sub(r"[^A-Za-z0-9._]+", "-", self.facts.name).strip("-")[:NAME_OF_BACKBONE]
+        return f"{self.task.name}-{self.settings.method}-{backbone}-{digest}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the search writes."""
+        return self.settings.output.expanduser().resolve() / self.name
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A file or folder of the driver's host in the storage.
+
+    Attributes:
+        source: its path on the driver's host, which the engines' spec names.
+        opened: the name of that file or folder among the files. digest: SHA-256 over all their names and contents.
+        place: the folder in the storage that holds them.
+    """
+
+    source: str
+    opened: str
+    digest: str
+    place: StoragePath

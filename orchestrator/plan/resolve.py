@@ -1,0 +1,190 @@
+"""From what a user asked for to the trials of a search: resolved, checked as a whole, counted. Nothing starts here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from orchestrator.plan.plan import GB, EngineSpec, Plan, PlannedTrial
+from orchestrator.plan.settings import LEARNING, SearchSettings
+from orchestrator.plan.tracking_uri import resolved
+from orchestrator.schedulers.asha import default_grace
+from orchestrator.store.uris import storage_problems
+from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
+from search_spaces import Settings as SpaceSettings
+from trials.backbones.facts import DEFAULT, Facts, describe
+from trials.config import INNER_METHODS
+from trials.errors import UserError, did_you_mean
+from trials.tasks import get_task
+
+__all__ = ["GB", "EngineSpec", "Plan", "PlannedTrial", "make_plan"]
+
+PAPERS_BACKBONE = "t5-base"
+T = TypeVar("T")
+
+
+def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> Plan:
+    """Resolve a request against tasks, backbones and search spaces.
+
+    Args:
+        known_problems: what `read_settings` found, to be reported together with what is found here.
+
+    Raises:
+        UserError: everything that is wrong with the request, at once.
+    """
+    problems: list[str] = list(known_problems)
+    notes: list[str] = []
+
+    def tried(make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except (UserError, SpaceError) as error:
+            problems.extend(error.problems)
+            return None
+
+    if settings.method not in methods():
+        known = ", ".join(methods())
+        problems.append(
+            f"--method {settings.method!r}: must be one of {known}{did_you_mean(settings.method, methods())}"
+        )
+    task = tried(lambda: get_task(settings.task))
+    backbone = settings.backbone
+    if backbone is None:
+        backbone = DEFAULT if task is None or task.embedded else PAPERS_BACKBONE
+        if backbone != DEFAULT:
+            notes.append(f"backbone {backbone}, as in the paper (--backbone chooses another)")
+    facts = tried(lambda: describe(backbone))
+    problems += folder_problems(settings)
+    problems += inner_problems(settings, facts)
+    if task is None or facts is None or settings.method not in methods():
+        raise UserError(problems)
+
+    space_name = settings.space or default_space(
+        backbone=facts.name, architecture=facts.architecture, train_size=task.sizes[0] if task.sizes else None
+    )
+    length = settings.max_source_length or task.max_source_length
+    space = tried(lambda: load_space(space_name, method=settings.method, d_model=facts.width, max_source_length=length))
+    if space is None:
+        raise UserError(problems)
+    if settings.space is None and space_name != DEFAULT:
+        notes.append(f"search space {space.name}: {space.about} (--space chooses another)")
+    if space.duplicates:
+        notes.append(f"search space {space.name}: {space.duplicates} duplicate configuration(s) dropped")
+    training = overridden(space.settings, settings)
+    problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
+    grace = chosen_grace(settings, training, problems)
+    numbered = sample(space, settings, facts.width, training.max_source_length or length, problems)
+    samples = len(numbered) if settings.search == "grid" else settings.samples or 0
+    if settings.top > samples > 0:  # else that is what is wrong
+        problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
+    if problems:
+        raise UserError(problems)
+    plan = Plan(settings, task, facts, space, training, (), samples, grace, tuple(notes))
+    return replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
+
+
+def inner_problems(settings: SearchSettings, facts: Facts | None) -> list[str]:
+    """What a method that changes weights inside the backbone cannot be asked for."""
+    if settings.method not in INNER_METHODS:
+        return []
+    problems = []
+    if settings.slots is not None and settings.slots > 1:
+        problems.append(
+            f"--slots {settings.slots}: {settings.method} changes weights inside the backbone, which all trials of an "
+            "engine share, so an engine holds one; leave --slots out (each device has an engine of its own)"
+        )
+    if facts is not None and not facts.projections:
+        problems.append(
+            f"--method {settings.method}: the query, key and value projections of {facts.name} are not kept in a way "
+            "that is known here; choose a method at the input (adept, dept, pt) or another backbone"
+        )
+    return problems
+
+
+def overridden(space: SpaceSettings, settings: SearchSettings) -> SpaceSettings:
+    """The space's training settings with what the command line says instead.
+
+    Where only the budget is shortened, warm-up and evaluation interval shrink to what still fits.
+    """
+    names = ("steps", "eval_every", "batch_size", "warmup_steps", "max_source_length")
+    training = replace(space, **{key: value for key in names if (value := getattr(settings, key)) is not None})
+    if settings.steps and settings.eval_every is None and settings.steps % training.eval_every:
+        at_most = min(training.eval_every, settings.steps)
+        fitting = next(every for every in range(at_most, 0, -1) if settings.steps % every == 0)
+        training = replace(training, eval_every=fitting)
+    if settings.steps and settings.warmup_steps is None and training.warmup_steps >= settings.steps:
+        training = replace(training, warmup_steps=settings.steps // 10)
+    return training
+
+
+def chosen_grace(settings: SearchSettings, training: SpaceSettings, problems: list[str]) -> int:
+    """The first rung in steps."""
+    if settings.scheduler == "none":
+        return training.steps
+    if settings.grace is None:
+        return default_grace(training.steps, training.eval_every)
+    if settings.grace > training.steps or settings.grace % training.eval_every:
+        problems.append(
+            f"--grace {settings.grace}: must be a multiple of --eval-every ({training.eval_every}) and at most the "
+            f"budget of {training.steps} steps"
+        )
+    return settings.grace
+
+
+def sample(
+    space: Space, settings: SearchSettings, width: int, max_source_length: int, problems: list[str]
+) -> list[tuple[int, Configuration]]:
+    """The configurations that are known beforehand, numbered, in the order in which they start.
+
+    A grid's numbers are places in it, and the order is drawn from the seed: in grid order the axes change one after
+    another, and halving would compare neighbours with neighbours.
+    """
+    samples = settings.samples
+    if settings.search == "grid":
+        numbered = list(enumerate(space.configurations, start=1))
+        if samples is not None and samples > len(numbered):
+            problems.append(
+                f"--samples {samples}: the space {space.name} has {len(numbered)} configurations for {space.method}; "
+                "ask for at most that many"
+            )
+        return random.Random(settings.seed).sample(numbered, len(numbered))[:samples]
+    if samples is None:
+        return []
+    from orchestrator.searchers.distributions import Distributions
+    from orchestrator.searchers.optuna_search import (
+        ConfigurationSearch,  # it brings a library that a grid can do without
+    )
+
+    distributions = Distributions(space, width, max_source_length)
+    search = ConfigurationSearch(distributions, settings.search, settings.seed, samples)
+    there = distributions.count(samples)
+    if there < samples:
+        configurations = "one configuration" if there == 1 else f"{there} different configurations"
+        problems.append(
+            f"--samples {samples}: the ranges of {space.name} hold {configurations} for {space.method}; ask for at "
+            "most that many, or give an axis other ends: its least and greatest value are those of the range"
+        )
+        return []
+    return [] if settings.search in LEARNING else list(iter(search.ask, None))
+
+
+def folder_problems(settings: SearchSettings) -> list[str]:
+    """Whether the folders, tracking URI and storage of a request can be used: a problem for each that cannot."""
+    problems = []
+    if settings.data_dir is not None and not settings.data_dir.expanduser().is_dir():
+        problems.append(f"--data-dir {settings.data_dir}: there is no such folder")
+    output = settings.output.expanduser().absolute()
+    existing = next(folder for folder in (output, *output.parents) if folder.exists())
+    if not existing.is_dir():
+        problems.append(f"--output {settings.output}: {existing} is a file, not a folder")
+    else:
+        try:
+            probe = existing / f".writable-{random.getrandbits(64):x}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            problems.append(f"--output {settings.output}: cannot write to {existing} ({error.strerror})")
+    _, _, of_the_store = resolved(settings.tracking_uri)
+    return problems + of_the_store + storage_problems(settings.storage)

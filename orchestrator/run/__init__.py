@@ -1,0 +1,1 @@
+"""One search from its check to its table: run, resume, conclude, verify, reuse, detach."""

@@ -1,0 +1,201 @@
+"""Results that are there already: trials of earlier searches that were trained exactly as a planned one would be.
+
+Two trainings are the same if task, data, metrics, backbone, method, recipe, arithmetic, budget, batches, configuration
+and seed are: then their reports are, to the rounding of the hardware. Only trials that trained their whole budget
+count; what a scheduler stopped has no end to take over.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.plan.plan import PlannedTrial
+from orchestrator.record.record import Report, TrialRecord
+from orchestrator.store.checkpoints import ADAPTER, FACTS
+from orchestrator.store.kept_checkpoints import name_of_step
+from orchestrator.store.paths import Folder
+from orchestrator.tracking import notes
+from orchestrator.tracking.runs import PARENT
+from orchestrator.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+SAME_SEARCH = (
+    "task",
+    "method",
+    "backbone",
+    "recipe",
+    "steps",
+    "eval_every",
+    "batch_size",
+    "warmup_steps",
+    "max_source_length",
+    "precision",
+    "trainer_revision",
+)
+"""Parameters of a search's run that must be equal; one that either side lacks is not."""
+
+SAME_DATA = ("data_fingerprint", "backbone_revision")
+"""Tags of a search's run that must be equal."""
+
+_WHOLE = ("best_step",)  # numbers that a metric store makes floats of
+_PAGE = 500
+_FOLDER = "attempt-0"  # before a search's own attempts, which count from 1
+
+
+@dataclass(frozen=True)
+class Reusable:
+    """A finished trial of an earlier search.
+
+    Attributes:
+        number: of the planned trial that it stands for.
+        run_id: its run in the tracking store.
+        search: the name of the search that trained it.
+        reports: all of them, as in a `TrialRecord`.
+    """
+
+    number: int
+    run_id: str
+    search: str
+    reports: list[Report]
+
+
+def find(
+    store: Store, search: Mapping[str, Any], data: Mapping[str, str], wanted: Mapping[int, Mapping[str, Any]]
+) -> dict[int, Reusable]:
+    """Trials that need not be trained again, by their planned numbers; the newest where there are several.
+
+    Args:
+        store: with the task's experiment.
+        search: the planned search's parameters, `SAME_SEARCH` among them, and ``metrics``, those of its task.
+        data: its tags, `SAME_DATA` among them.
+        wanted: configuration and ``seed`` of each planned trial, by its number.
+    """
+    missing = [key for key in SAME_SEARCH if key not in search] + [key for key in SAME_DATA if not data.get(key)]
+    if missing:  # equality with what is not known would be a guess
+        return {}
+    by_text = {_as_text(configuration): number for number, configuration in wanted.items()}
+    found: dict[int, Reusable] = {}
+    for parent in _runs(store, "tags.kind = 'search'"):
+        if not _same(parent, search, data):
+            continue
+        below = f"tags.`{PARENT}` = '{parent.info.run_id}' AND tags.kind = 'trial' AND tags.status = 'finished'"
+        for run in _runs(store, below):
+            number = by_text.get(frozenset((k, v) for k, v in run.data.params.items() if k != "recipe"))
+            if number is None or number in found:
+                continue
+            reports = _reports(store, run)
+            if _whole(reports, search):
+                found[number] = Reusable(number, run.info.run_id, parent.data.tags["search"], reports)
+    return dict(sorted(found.items()))
+
+
+def take_over(
+    store: Store, found: Reusable, configuration: Mapping[str, Any], seed: int, storage: Folder
+) -> TrialRecord | None:
+    """A finished trial's record, with its adapter laid where a search looks for its own.
+
+    Args:
+        storage: folder of the search's attempts.
+
+    Returns:
+        None where the adapter is gone from the store: without it the trial could win and not be tested.
+    """
+    folder = storage / _FOLDER / f"trial-{found.number}" / name_of_step(found.reports[-1]["step"])
+    with tempfile.TemporaryDirectory() as temporary:
+        if not store.client.list_artifacts(found.run_id, ADAPTER):
+            return None
+        adapter = Path(store.client.download_artifacts(found.run_id, ADAPTER, temporary))
+        (folder / ADAPTER).mkdir(parents=True, exist_ok=True)
+        for file in adapter.iterdir():
+            (folder / ADAPTER / file.name).write_bytes(file.read_bytes())
+    # The last of a checkpoint's files, as the sign that it is whole.
+    (folder / FACTS).write_text(json.dumps({"step": found.reports[-1]["step"], "taken_over_from": found.run_id}))
+    return TrialRecord(
+        trial_id=f"reused-{found.run_id[:8]}",
+        number=found.number,
+        configuration=dict(configuration),
+        seed=seed,
+        status="finished",
+        reports=found.reports,
+        reason=f"trained before, in search {found.search} (run {found.run_id})",
+    )
+
+
+def take_over_equal(
+    store: Store,
+    search: Mapping[str, Any],
+    data: Mapping[str, str],
+    storage: Folder,
+    planned: Sequence[PlannedTrial],
+) -> list[TrialRecord]:
+    """The records of those planned trials that were trained before and can be taken over; see `find`."""
+    by_number = {trial.number: trial.config for trial in planned}
+    wanted = {number: {**config.hyperparameters, "seed": config.seed} for number, config in by_number.items()}
+    records = [
+        take_over(store, found, by_number[number].hyperparameters, by_number[number].seed, storage)
+        for number, found in find(store, search, data, wanted).items()
+    ]
+    return [record for record in records if record is not None]
+
+
+def _same(parent: Run, search: Mapping[str, Any], data: Mapping[str, str]) -> bool:
+    params, tags = parent.data.params, parent.data.tags
+    return all(params.get(key) == notes.text(search[key]) for key in SAME_SEARCH) and all(
+        tags.get(key) == notes.text(data[key]) for key in SAME_DATA
+    )
+
+
+def _as_text(configuration: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    return frozenset(notes.texts(configuration).items())
+
+
+def _reports(store: Store, run: Run) -> list[Report]:
+    by_step: dict[int, Report] = {}
+    for name in run.data.metrics:
+        for point in store.client.get_metric_history(run.info.run_id, name):
+            value = int(point.value) if name in _WHOLE else point.value
+            by_step.setdefault(point.step, {"step": point.step, "status": "running"})[name] = value
+    reports = [by_step[step] for step in sorted(by_step)]
+    for report in reports:
+        report["step"] = int(report["step"])
+    if reports:
+        reports[-1]["status"] = "finished"
+    return reports
+
+
+def _whole(reports: list[Report], search: Mapping[str, Any]) -> bool:
+    """Whether every report up to the budget is there, with the task's metrics: a store that was away may lack some.
+
+    A task file may name other metrics than it did; the first one selects, so it must be the score.
+    """
+    steps, every = int(search["steps"]), int(search["eval_every"])
+    expected = [*range(every, steps, every), steps]
+    names = [f"validation/{name}" for name in search["metrics"].split(", ")]
+    if any(name not in report for name in names for report in reports):
+        return False
+    if any(report[names[0]] != report.get("score") for report in reports):
+        return False
+    return [report["step"] for report in reports if "score" in report and "best_score" in report] == expected
+
+
+def _runs(store: Store, condition: str) -> Iterator[Run]:
+    token = None
+    while True:
+        page = store.client.search_runs(
+            [store.experiment.experiment_id],
+            condition,
+            order_by=["attributes.start_time DESC"],
+            max_results=_PAGE,
+            page_token=token,
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -1,0 +1,197 @@
+"""What replays show: many orders of start over many grids, as means with intervals."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.schedulers.asha import ETA, Ties, default_grace
+from orchestrator.schedulers.base import Policy
+from orchestrator.schedulers.simulation.baselines import RayAsha, first_look, random_subset, whole
+from orchestrator.schedulers.simulation.curves import Grid
+from orchestrator.schedulers.simulation.simulate import Outcome, replay
+from trials.errors import UserError
+
+RESAMPLES = 2_000  # of the bootstrap
+LEVEL = 0.95
+FIGURES = ("share", "regret", "kept", "near", "seconds")
+SCHEDULERS = ("asha", "promotion", "median", "none")
+
+Rule = Callable[[Grid], Policy]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A scheduler with its numbers, for grids of any budget.
+
+    Attributes:
+        grace: first rung as a share of the budget; None: the default of a search.
+        deterministic: decide independently of the order of arrival.
+        ties: see `orchestrator.schedulers.asha`; a grid without losses keeps them.
+    """
+
+    scheduler: str
+    grace: float | None = None
+    eta: int = ETA
+    deterministic: bool = False
+    ties: Ties = "keep"
+
+    def policy(self, grid: Grid) -> Policy:
+        """A fresh policy for a grid."""
+        from orchestrator.schedulers.make import make_policy
+
+        return make_policy(
+            self.scheduler,
+            grid.curves,
+            grid.steps,
+            grace=self.first_rung(grid),
+            eta=self.eta,
+            deterministic=self.deterministic,
+            ties=self.ties,
+        )
+
+    def first_rung(self, grid: Grid) -> int:
+        """The grace in updates: a whole number of reports, one at least."""
+        if self.grace is None:
+            return default_grace(grid.steps, grid.every)
+        reports = math.ceil(round(self.grace * grid.steps / grid.every, 6))
+        return min(grid.steps, max(1, reports) * grid.every)
+
+    @property
+    def name(self) -> str:
+        """For a table: ``promotion, grace 0.25, eta 3``."""
+        if self.scheduler == "none":
+            return "none"
+        grace = "default" if self.grace is None else f"{self.grace:.3g}"
+        ties = ", ties by loss" if self.ties == "loss" else ""
+        eta = "" if self.scheduler == "median" else f", eta {self.eta}{ties}"
+        return f"{self.scheduler}{' deterministic' if self.deterministic else ''}, grace {grace}{eta}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A rule's means over replays, and the ends of their 95 % intervals.
+
+    Attributes:
+        share, regret, kept, near, seconds: means of the fields of `Outcome`.
+        intervals: by the same names.
+    """
+
+    name: str
+    share: float
+    regret: float
+    kept: float
+    near: float
+    seconds: float
+    intervals: dict[str, tuple[float, float]]
+    replays: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+def orders(grid: Grid, repeats: int, seed: int) -> list[list[int]]:
+    """Orders of start, the same for every rule that is compared."""
+    chance = random.Random(zlib.crc32(grid.name.encode()) + seed)
+    return [chance.sample(sorted(grid.curves), len(grid.curves)) for _ in range(repeats)]
+
+
+def replays(
+    grids: Sequence[Grid], rule: Rule, *, workers: int = 1, repeats: int = 100, seed: int = 0
+) -> dict[str, list[Outcome]]:
+    """Outcomes by the grids' names, one for each order of start."""
+    return {
+        grid.name: [replay(grid, rule(grid), order, workers) for order in orders(grid, repeats, seed)] for grid in grids
+    }
+
+
+def summarise(name: str, outcomes: Mapping[str, Sequence[Outcome]], seed: int = 0) -> Row:
+    """Means over grids, each grid counting the same, with intervals by the bootstrap.
+
+    Grids are drawn with replacement, and replays within each: replays of one grid are no new evidence about others.
+    With a single grid the intervals tell of the order of start alone.
+    """
+    import numpy as np  # not at the top: the command line imports this module to tell its options
+
+    values = [np.array([[getattr(o, name) for name in FIGURES] for o in found], float) for found in outcomes.values()]
+    chance = np.random.default_rng(seed)
+    within = np.stack(
+        [grid[chance.integers(len(grid), size=(RESAMPLES, len(grid)))].mean(axis=1) for grid in values]
+    )  # grids x resamples x figures
+    size = (RESAMPLES, len(values))
+    resampled = within[chance.integers(len(values), size=size), chance.integers(RESAMPLES, size=size)].mean(axis=1)
+    means = np.mean([grid.mean(axis=0) for grid in values], axis=0)
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    intervals = {figure: (float(low[i]), float(high[i])) for i, figure in enumerate(FIGURES)}
+    mean = {figure: float(value) for figure, value in zip(FIGURES, means, strict=True)}
+    return Row(name, **mean, intervals=intervals, replays=sum(map(len, outcomes.values())))
+
+
+def compare(
+    grids: Sequence[Grid], settings: Iterable[Setting], *, workers: int = 1, repeats: int = 100, seed: int = 0
+) -> list[Row]:
+    """Rows for settings, and below them the baselines; those of equal cost spend what the first setting spends.
+
+    Raises:
+        UserError: a number that makes no sense.
+    """
+    check(workers, repeats)
+    shared = {"workers": workers, "repeats": repeats, "seed": seed}
+    rows: list[Row] = []
+    costs: dict[str, float] = {}
+    for setting in settings:
+        found = replays(grids, setting.policy, **shared)
+        rows.append(summarise(setting.name, found, seed))
+        costs = costs or {name: statistics.fmean(o.share for o in each) for name, each in found.items()}
+    chance = random.Random(seed)
+    by_chance = {g.name: [random_subset(g, costs[g.name], chance) for _ in range(repeats)] for g in grids}
+    looked = {g.name: [first_look(g, costs[g.name], chance) for _ in range(repeats)] for g in grids}
+    rows.append(summarise("full grid", {grid.name: [whole(grid)] for grid in grids}, seed))
+    rows.append(summarise("random subset of the same cost", by_chance, seed))
+    rows.append(summarise("one report, then the best, same cost", looked, seed))
+    rows.append(
+        summarise("Ray's ASHA, its defaults (grace 1 report, eta 4)", replays(grids, ray(1, 4), **shared), seed)
+    )
+    rows.append(ray_of_equal_cost(grids, statistics.fmean(costs.values()), **shared))
+    return rows
+
+
+def ray(grace: int, eta: int) -> Rule:
+    """Ray's ASHA with this grace, in reports."""
+    return lambda grid: RayAsha(grid.curves, grid.steps, grid.every, min(grace, grid.steps // grid.every), eta)
+
+
+def ray_of_equal_cost(grids: Sequence[Grid], share: float, *, workers: int, repeats: int, seed: int) -> Row:
+    """Ray's ASHA with the grace and eta that come nearest to a share of the grid's updates."""
+    most = max(1, min(grid.steps // grid.every for grid in grids) - 1)
+    choices = [(grace, eta) for eta in (2, 3, 4) for grace in range(1, most + 1, max(1, most // 12))]
+    few = max(3, repeats // 10)
+
+    def cost(choice: tuple[int, int]) -> float:
+        found = replays(grids, ray(*choice), workers=workers, repeats=few, seed=seed)
+        return statistics.fmean(o.share for each in found.values() for o in each)
+
+    grace, eta = min(choices, key=lambda choice: abs(cost(choice) - share))
+    found = replays(grids, ray(grace, eta), workers=workers, repeats=repeats, seed=seed)
+    return summarise(f"Ray's ASHA, about the same cost (grace {grace}, eta {eta})", found, seed)
+
+
+def check(workers: int, repeats: int) -> None:
+    """Refuse what cannot be replayed.
+
+    Raises:
+        UserError: workers or repeats below 1.
+    """
+    problems = [
+        f"--{name} {value}: must be at least 1"
+        for name, value in (("workers", workers), ("repeats", repeats))
+        if value < 1
+    ]
+    if problems:
+        raise UserError(problems)

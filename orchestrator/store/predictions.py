@@ -1,0 +1,92 @@
+"""What the winner answered on each row of the test split: kept beside the record, so that searches can be paired."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.store.parquet import write_parquet
+
+PREDICTIONS = "predictions.parquet"
+"""Its columns: ``trial`` and ``seed``, ``row`` (place in the test split, from 0), ``id``, ``gold``, ``prediction``."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One training's answers to the test split, in its order.
+
+    Attributes:
+        ids: of each row, from the tokens of its source.
+        gold: the right answers. given: the ones that the model gave.
+    """
+
+    ids: tuple[str, ...]
+    gold: tuple[str, ...]
+    given: tuple[str, ...]
+
+    def same_questions(self, other: Answers) -> bool:
+        """Whether the right answers are the same, row by row."""
+        return self.gold == other.gold
+
+    def same_rows(self, other: Answers) -> bool:
+        """Whether both are answers to the same rows, read alike, with the same right answers."""
+        return (self.ids, self.gold) == (other.ids, other.gold)
+
+
+def row_ids(sources: Iterable[Any]) -> list[str]:
+    """Ids of tokenised sources: SHA-256 of their tokens as int32, cut to 16 digits."""
+    import numpy as np
+
+    tokens = (np.asarray(source, dtype="<i4").tobytes() for source in sources)
+    return [hashlib.sha256(one).hexdigest()[:16] for one in tokens]
+
+
+def write_predictions(
+    record: SearchRecord,
+    folder: str | os.PathLike[str],
+    tests: Sequence[tuple[TrialRecord, dict[str, list[str]]]],
+) -> Path | None:
+    """Write the answers of each training that was tested into ``folder``, and name the file in the record.
+
+    Args:
+        tests: each trial with ``ids``, ``gold`` and ``given``; one without rows is left out.
+
+    Returns:
+        The file; None where there are no rows to write.
+    """
+    rows = [
+        {"trial": trial.number, "seed": trial.seed, "row": place, "id": name, "gold": gold, "prediction": given}
+        for trial, found in tests
+        if found
+        for place, (name, gold, given) in enumerate(zip(found["ids"], found["gold"], found["given"], strict=True))
+    ]
+    record.predictions = PREDICTIONS if rows else ""
+    return write_parquet(rows, Path(folder) / PREDICTIONS) if rows else None
+
+
+def kept_predictions(record: SearchRecord, folder: str | os.PathLike[str]) -> list[Path]:
+    """The file that the record names, in a list, if it is there."""
+    path = Path(folder) / (record.predictions or PREDICTIONS)
+    return [path] if record.predictions and path.is_file() else []
+
+
+def read_predictions(path: str | os.PathLike[str]) -> dict[int, Answers]:
+    """The answers of each trial, by its number; none where the file is not there or cannot be read."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(path).to_pylist()
+        table.sort(key=lambda row: (row["trial"], row["row"]))
+        numbers = dict.fromkeys(row["trial"] for row in table)
+        of = {number: [row for row in table if row["trial"] == number] for number in numbers}
+        return {
+            number: Answers(*(tuple(str(row[name]) for row in rows) for name in ("id", "gold", "prediction")))
+            for number, rows in of.items()
+        }
+    except (OSError, KeyError, ArrowException):
+        return {}

@@ -1,0 +1,214 @@
+"""Two sets of searches side by side: what differs in their scores, in their trials, and in how they were run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestrator.record import formats
+from orchestrator.record.binomial import one_example
+from orchestrator.record.kept_data import FILES, identity, rows_differ
+from orchestrator.record.record import SearchRecord
+from orchestrator.summarizer.results.groups import make_groups, method_title, other_rows
+from orchestrator.summarizer.results.model import (
+    Cell,
+    Column,
+    Comparison,
+    FoundSearch,
+    Grid,
+    Group,
+    Results,
+    Row,
+    canonical,
+)
+from orchestrator.summarizer.results.pairing import Pair, common, compared_pairs
+from orchestrator.summarizer.results.seed_statistics import difference_interval, estimate, sign_flip
+from orchestrator.summarizer.tables.paper_grids import measured_cell
+from orchestrator.summarizer.tables.search_grids import spent
+
+_NOT_SETTINGS = ("command", "started", "memory")  # of the provenance: they differ between any two searches
+
+
+def contrast(first: Sequence[FoundSearch], second: Sequence[FoundSearch], names: tuple[str, str]) -> Results:
+    """Tables of A and B: differences with tests, trials of the same configuration, changed settings, compute.
+
+    Args:
+        names: what A and B are called.
+    """
+    (of_a, left_of_a), (of_b, left_of_b) = make_groups(first), make_groups(second)
+    pairs = list(common(of_a, of_b))
+    records = _matched(first, second)
+    compared, reasons = compared_pairs(pairs)
+    title = f"A: {formats.line(names[0])}. B: {formats.line(names[1])}."
+    grids = [_differences(pairs, compared, reasons, title)]
+    alike = [(one, other) for one, other in records if not rows_differ(one, other)]
+    grids += [_trials(alike)] if alike else []
+    grids += [_settings(records), _compute(records)] if records else []
+    notes = (title, *reasons.values(), *_only(of_a, of_b, "A"), *_only(of_b, of_a, "B"))
+    searches = (*first, *second)
+    return Results(searches, (*of_a, *of_b), tuple(compared), (), tuple(grids), (), notes, (*left_of_a, *left_of_b))
+
+
+def _differences(
+    pairs: Sequence[Pair], compared: Sequence[Comparison], reasons: Mapping[tuple[str, str, str], str], title: str
+) -> Grid:
+    names = ["task", "method", "backbone", "A", "B", "B - A", "95 % interval", "seeds", "p (Holm)", "one example"]
+    names += ["verdict", "because"]
+    texts = {"task", "method", "backbone", "verdict", "because"}
+    rows = []
+    for pair in pairs:
+        label = f"B: {pair.first.method} on {pair.first.backbone}"
+        test = next((one for one in compared if (one.task, one.first) == (pair.first.task, label)), None)
+        means = [estimate(list(group.scores(pair.first.metric).values())) for group in (pair.first, pair.second)]
+        cells = [Cell(pair.first.title), Cell(method_title(pair.first.method)), Cell(pair.first.backbone)]
+        cells += [
+            measured_cell(mean, pair.first.metric, group.one_example)
+            for mean, group in zip(means, (pair.first, pair.second), strict=True)
+        ]
+        place = pair.first.task, pair.first.method, pair.first.backbone
+        reason = reasons.get(place, "").rpartition("not compared, ")[2].rstrip(".")
+        difference = None if test is None and other_rows([pair.first, pair.second]) else means[1].mean - means[0].mean
+        rows.append(Row((*cells, *_verdict(test, difference, reason))))
+    for one in (one for one in compared if not one.task):
+        label = one.first.removeprefix("B: ")
+        cells = [
+            Cell("all tasks of both"),
+            Cell(label),
+            Cell(one.backbone),
+            Cell(formats.MISSING),
+            Cell(formats.MISSING),
+        ]
+        rows.append(Row((*cells, *_verdict(one, one.difference)), "Over tasks"))
+    notes = (
+        title,
+        "Test scores, mean ± standard deviation over seeds. p: two-sided sign-flip permutation test on the seeds that "
+        "A and B share, or where these are too few the test over test rows that is named, which holds for these "
+        "trainings alone; after Holm's correction over all rows. A difference below one example is never a verdict.",
+    )
+    columns = tuple(Column(name, numeric=name not in texts) for name in names)
+    return Grid("differences", "B against A", columns, tuple(rows), notes)
+
+
+def _verdict(test: Comparison | None, difference: float | None, reason: str = "") -> list[Cell]:
+    signed = Cell(formats.score(difference, signed=True), value=difference)
+    if test is None:
+        blank = [Cell(formats.MISSING)] * 2
+        return [signed, blank[0], Cell("0"), *blank, Cell("not compared"), Cell(reason)]
+    low, high = test.low, test.high
+    interval = formats.MISSING
+    if low is not None and high is not None:
+        interval = f"{formats.score(low, signed=True)} to {formats.score(high, signed=True)}"
+    word = {"higher": "B is higher", "lower": "B is lower"}.get(test.verdict, test.verdict)
+    example = f"{test.one_example:.2f}" if test.one_example else formats.MISSING
+    cells = [Cell(interval), Cell(str(test.pairs)), Cell(formats.probability(test.p_holm)), Cell(example)]
+    return [signed, *cells, Cell(word), Cell(test.why)]
+
+
+def _matched(first: Sequence[FoundSearch], second: Sequence[FoundSearch]) -> list[tuple[SearchRecord, SearchRecord]]:
+    """Searches of the same task, method, backbone and seed on both sides; the newest of each, tested or not."""
+    of_a, of_b = ({_identity(search): search.record for search in side} for side in (first, second))
+    matched = [(of_a[key], of_b[key]) for key in of_a if key in of_b]
+    if not matched and len(of_a) == len(of_b) == 1:  # two single searches are meant to be compared whatever they are
+        matched = [(next(iter(of_a.values())), next(iter(of_b.values())))]
+    return matched
+
+
+def _trials(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
+    names = ["searches", "in both", "only in A", "only in B", "B better", "B worse", "level", "mean B - A"]
+    names += ["95 % interval", "p"]
+    rows = []
+    for one, other in records:
+        of_a, of_b = _by_configuration(one), _by_configuration(other)
+        both = [key for key in of_a if key in of_b]
+        scores = [(of_a[key], of_b[key]) for key in both]
+        differences = [b - a for a, b in scores if a is not None and b is not None]
+        example = one_example(one.sizes.get("validation")) or 0.0
+        better = sum(value >= max(example, 1e-9) - 1e-9 for value in differences)
+        worse = sum(-value >= max(example, 1e-9) - 1e-9 for value in differences)
+        bounds = difference_interval([differences]) if differences else None
+        interval = formats.MISSING
+        if bounds is not None:
+            interval = f"{formats.score(bounds[0], signed=True)} to {formats.score(bounds[1], signed=True)}"
+        mean = sum(differences) / len(differences) if differences else None
+        counts = [len(both), len(of_a) - len(both), len(of_b) - len(both), better, worse]
+        counts.append(len(differences) - better - worse)
+        cells = [Cell(_both_names(one, other)), *(Cell(formats.whole(count)) for count in counts)]
+        cells += [Cell(formats.score(mean, signed=True)), Cell(interval)]
+        cells.append(Cell(formats.probability(sign_flip([differences])) if differences else formats.MISSING))
+        rows.append(Row(tuple(cells)))
+    columns = tuple(Column(name, numeric=name != "searches") for name in names)
+    notes = (
+        "Best validation scores of trials with the same configuration and seed. Level: less than one validation "
+        "example apart. p: two-sided sign-flip permutation test over configurations, uncorrected.",
+    )
+    return Grid("trials", "The same configurations in A and B", columns, tuple(rows), notes)
+
+
+def _settings(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
+    changed: dict[tuple[str, str, str], list[str]] = {}
+    for one, other in records:
+        for name, a, b in _changes(one, other):
+            changed.setdefault((name, a, b), []).append(_both_names(one, other))
+    rows = []
+    for (name, a, b), where in changed.items():
+        told = "all" if len(where) == len(records) else ", ".join(where)
+        rows.append(Row((Cell(name), Cell(a), Cell(b), Cell(told))))
+    columns = tuple(Column(name, numeric=False) for name in ("setting", "A", "B", "in"))
+    notes = () if rows else ("A and B were run alike.",)
+    return Grid("settings", "What changed in the settings", columns, tuple(rows), notes)
+
+
+def _changes(one: SearchRecord, other: SearchRecord) -> Iterator[tuple[str, str, str]]:
+    for name in ("task", "method", "backbone", "recipe", "metric"):
+        yield from _change(name, getattr(one, name), getattr(other, name))
+    for name in dict.fromkeys([*one.settings, *other.settings]):
+        yield from _change(name, one.settings.get(name), other.settings.get(name))
+    for name in dict.fromkeys([*one.sizes, *other.sizes]):
+        yield from _change(f"{name} examples", one.sizes.get(name), other.sizes.get(name))
+    spaces = [{canonical(trial.configuration) for trial in record.trials} for record in (one, other)]
+    if spaces[0] != spaces[1]:
+        counts = [f"{len(space)}, {len(space - spaces[1 - i])} of them only here" for i, space in enumerate(spaces)]
+        yield "configurations", counts[0], counts[1]
+    for name in dict.fromkeys([*one.provenance, *other.provenance]):
+        if name not in (*_NOT_SETTINGS, FILES):
+            yield from _change(name, one.provenance.get(name), other.provenance.get(name))
+    for split, file, a, b in identity(one).differing(identity(other)):
+        yield from _change(f"{split}: {file}", a, b)
+
+
+def _change(name: str, a: Any, b: Any) -> Iterator[tuple[str, str, str]]:
+    if a != b:
+        yield name, formats.value(a), formats.value(b)
+
+
+def _compute(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
+    rows = []
+    for one, other in records:
+        took = spent(one), spent(other)
+        cells = [Cell(_both_names(one, other))]
+        for a, b in ((took[0].steps, took[1].steps), (took[0].early, took[1].early)):
+            cells += [Cell(formats.whole(a)), Cell(formats.whole(b))]
+        cells += [Cell(formats.duration(part.device_seconds)) for part in took]
+        cells += [Cell(formats.duration(record.wall_seconds)) for record in (one, other)]
+        rows.append(Row(tuple(cells)))
+    kinds = ("steps", "steps saved by early stopping", "device time", "wall time")
+    columns = [Column("searches", numeric=False), *(Column(side, kind) for kind in kinds for side in ("A", "B"))]
+    return Grid("compute", "Compute of A and B", tuple(columns), tuple(rows))
+
+
+def _only(first: Sequence[Group], second: Sequence[Group], side: str) -> list[str]:
+    there = {(group.task, group.method, group.backbone) for group in second}
+    missing = [group for group in first if (group.task, group.method, group.backbone) not in there]
+    return [f"Only in {side}: {g.task}, {method_title(g.method)} on {g.backbone}." for g in missing]
+
+
+def _identity(search: FoundSearch) -> tuple[str, str, str, int | None]:
+    return search.record.task, search.record.method, search.record.backbone, search.seed
+
+
+def _by_configuration(record: SearchRecord) -> dict[tuple[str, int], float | None]:
+    return {(canonical(trial.configuration), trial.seed): trial.best_score for trial in record.trials}
+
+
+def _both_names(one: SearchRecord, other: SearchRecord) -> str:
+    return one.name if one.name == other.name else f"{one.name} and {other.name}"

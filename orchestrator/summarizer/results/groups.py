@@ -1,0 +1,141 @@
+"""Puts searches together that may stand in one cell: the same in everything that decides a number, but for the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from orchestrator.record import formats
+from orchestrator.record.kept_data import measured_on, rows_differ, shown
+from orchestrator.summarizer.results.model import FoundSearch, Group, age, canonical
+from orchestrator.summarizer.results.published import backbone_key, method_key, metric_key, rows, task_key
+
+# What a search's record says of how it was run that no score depends on.
+_NO_SCORE_DEPENDS_ON = {"slots", "devices", "max_concurrent"}
+
+
+def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+    """Group searches whose test split was read.
+
+    Two searches of one group and one seed are the same experiment run twice: the newer one counts.
+
+    Returns:
+        The groups, and one sentence for each search that is in none.
+    """
+    members: dict[tuple[str, ...], list[FoundSearch]] = {}
+    left_out = []
+    for search in (one for found in searches for one in found.by_test):
+        record = search.record
+        if record.test is None:
+            left_out.append(f"{record.name}: its test split was not read ({_progress(search)})")
+        elif not search.test_scores:
+            left_out.append(f"{record.name}: its test score is no finite number")
+        elif search.seed is None:
+            left_out.append(f"{record.name}: the seed of the trial that was tested is not known")
+        else:
+            key = (record.task, record.method, record.backbone, record.recipe, record.metric)
+            data = canonical(measured_on(record))
+            members.setdefault((*key, canonical(_settings(search)), _searched(search), data), []).append(search)
+    groups = []
+    for (task, method, backbone, recipe, metric, *_), found in members.items():
+        found = sorted(found, key=lambda search: age(search.started))
+        newest = {search.seed: search for search in found if search.seed is not None}
+        replaced = tuple(search for search in found if all(search is not kept for kept in newest.values()))
+        left_out += [f"{search.record.name}: a newer search has the same settings and seed" for search in replaced]
+        groups.append(
+            Group(
+                task=task,
+                method=method,
+                backbone=backbone,
+                recipe=recipe,
+                metric=metric,
+                settings=_settings(found[-1]),
+                fixed=_shared(newest.values()),
+                by_seed=dict(sorted(newest.items())),
+                replaced=replaced,
+            )
+        )
+    groups.sort(key=lambda group: (group.task, group.backbone, method_key(group.method) != "adept", group.method))
+    return tuple(groups), tuple(left_out)
+
+
+def pick(
+    groups: Sequence[Group],
+    task: str,
+    method: str,
+    backbone: str,
+    metric: str | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> tuple[Group | None, list[Group]]:
+    """The group that a cell shows, and the others that it could have shown.
+
+    Names are ours or the paper's. Without ``where`` the search over the larger space is meant, so groups with fewer
+    fixed values go first; then those with more seeds; then the newest.
+    """
+    where = where or {}
+    candidates = [
+        group
+        for group in groups
+        if task_key(group.task) == task_key(task)
+        and method_key(group.method) == method_key(method)
+        and backbone_key(group.backbone) == backbone_key(backbone)
+        and group.scores(metric)
+        and all(group.fixed.get(name) == value for name, value in where.items())
+    ]
+    candidates.sort(key=lambda group: (len(group.fixed), -len(group.scores(metric)), -age(group.newest.started)))
+    return (candidates[0], candidates[1:]) if candidates else (None, [])
+
+
+def other_rows(groups: Sequence[Group]) -> str:
+    """How the rows behind several groups of one task differ; empty where all were measured on the same ones."""
+    records = [group.newest.record for group in groups]
+    return next((why for record in records[1:] if (why := rows_differ(records[0], record))), "")
+
+
+def described(group: Group, beside: Sequence[Group] = ()) -> str:
+    """What tells a group from others of the same cell: ``recipe paper, steps 400``."""
+    things, others = _told(group), [_told(other) for other in beside if other is not group]
+    differing = {name: value for name, value in things.items() if any(o.get(name) != value for o in others)}
+    return formats.pairs(differing) or "the same settings"
+
+
+def _told(group: Group) -> dict[str, Any]:
+    record = group.newest.record
+    origin = {name: value for name, value in record.provenance.items() if name in ("space", "search")}
+    told = {"recipe": group.recipe, **group.settings, **origin, **shown(record)}
+    return {**told, "trials": len(record.trials), **group.fixed}
+
+
+def method_title(name: str) -> str:
+    """The name as the paper prints it where it has it: ``adept`` gives ``ADePT``."""
+    titles = {method_key(row.method): row.method for row in rows() if row.table in (3, 4)}
+    return titles.get(method_key(name), name)
+
+
+def shared_metric(groups: Sequence[Group]) -> str:
+    """The selection metric of groups of one task."""
+    return metric_key(groups[0].metric)
+
+
+def _settings(search: FoundSearch) -> dict[str, Any]:
+    return {name: value for name, value in search.record.settings.items() if name not in _NO_SCORE_DEPENDS_ON}
+
+
+def _searched(search: FoundSearch) -> str:
+    """Where the configurations came from; of an older record that does not say, what they have in common."""
+    said = {name: search.record.provenance.get(name) for name in ("space", "search")}
+    if said["space"]:
+        return canonical({**said, "trials": len(search.record.trials)})
+    return canonical(search.fixed)
+
+
+def _shared(searches: Iterable[FoundSearch]) -> dict[str, Any]:
+    """What all configurations have in common: of a few drawn at random, one search alone would find too much."""
+    first, *others = (search.fixed for search in searches)
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+
+
+def _progress(search: FoundSearch) -> str:
+    trials = search.record.trials
+    ended = sum(trial.status not in ("waiting", "running", "interrupted") for trial in trials)
+    return f"{ended} of {len(trials)} trials are done" if trials else "it has no trial"

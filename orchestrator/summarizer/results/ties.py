@@ -1,0 +1,67 @@
+"""Where equal scores made a search longer: more trials went on at a rung than early stopping keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.record.record import SearchRecord, TrialRecord, is_finite
+from orchestrator.schedulers.asha import ETA, rungs
+
+
+@dataclass(frozen=True)
+class Tie:
+    """One rung at which the last score to go on was that of more trials than there were places.
+
+    Attributes:
+        step: the rung's.
+        score: the best so far that they shared, in points.
+        tied: trials of that score that went on. above: those of a better one.
+        there: trials that reached the rung. places: how many of them would go on if no scores were equal.
+    """
+
+    step: int
+    score: float
+    tied: int
+    above: int
+    there: int
+    places: int
+
+
+def ties(record: SearchRecord) -> list[Tie]:
+    """The rungs at which ties let more trials go on, from what the trials have reported.
+
+    None where equal scores are told apart by their losses, or nothing is stopped early, or the record does not say.
+    """
+    return [tie for step, share in _rungs(record) if (tie := _at(record.own_trials, step, share)) is not None]
+
+
+def _rungs(record: SearchRecord) -> Iterator[tuple[int, int]]:
+    """Steps at which trials are compared, and of how many one goes on there."""
+    settings = record.settings
+    steps, grace, scheduler = settings.get("steps"), settings.get("grace"), settings.get("scheduler")
+    if not steps or not grace or settings.get("ties", "keep") != "keep":
+        return
+    if scheduler in ("asha", "promotion"):
+        eta = int(settings.get("eta", ETA))
+        yield from ((step, eta) for step in rungs(int(steps), int(grace), eta))
+    elif scheduler == "median" and grace < steps:
+        yield int(grace), 2  # later ones compare averages, which hardly ever tie
+
+
+def _at(trials: list[TrialRecord], step: int, share: int) -> Tie | None:
+    scores = {trial.number: _best_until(trial, step) for trial in trials if trial.step >= step}
+    known = {number: score for number, score in scores.items() if score is not None}
+    if not known:
+        return None
+    places = math.ceil(len(known) / share)
+    cutoff = sorted(known.values(), reverse=True)[places - 1]
+    further = [known[trial.number] for trial in trials if trial.step > step and trial.number in known]
+    tied, above = further.count(cutoff), sum(score > cutoff for score in further)
+    return Tie(step, cutoff, tied, above, len(known), places) if tied > 1 and tied + above > places else None
+
+
+def _best_until(trial: TrialRecord, step: int) -> float | None:
+    before = (report for report in trial.reports if report["step"] <= step)
+    return max((report["score"] for report in before if is_finite(report.get("score"))), default=None)

@@ -1,0 +1,283 @@
+"""The paper's tables with measured rows beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.record import formats
+from orchestrator.summarizer.results.groups import described, method_title, pick
+from orchestrator.summarizer.results.model import Cell, Column, Estimate, FoundSearch, Grid, Group, Row
+from orchestrator.summarizer.results.published import (
+    MAIN_SETTINGS,
+    MAIN_TABLES,
+    backbone_key,
+    method_key,
+    printed,
+    task_key,
+)
+from orchestrator.summarizer.results.seed_statistics import estimate
+from orchestrator.summarizer.tables import missing_cells
+from orchestrator.summarizer.tables.highlights import LEGEND, LEGEND_ACROSS, marked
+from orchestrator.summarizer.tables.layouts import Axis, Layout
+from orchestrator.summarizer.tables.missing_cells import Gap
+
+QUOTED = (
+    "Rows marked 'quoted' are numbers printed in the ADePT paper (arXiv 2501.03291, Table {table}), not run here; its "
+    "baselines follow several protocols."
+)
+MEASURED = (
+    "Measured: mean ± standard deviation over seeds, with their number in parentheses where there are several; "
+    "trainable parameters are the winners'."
+)
+_EMPTY = Cell(formats.MISSING, "missing")
+
+
+def paper_grid(layout: Layout, groups: Sequence[Group], unfinished: Sequence[FoundSearch] = ()) -> Grid:
+    """One table of the paper: its printed numbers, and a row for each method and backbone that was measured on it."""
+    builder = _Measured(layout, groups)
+    lines = [*_quoted_lines(layout), *builder.lines()]
+    rows = _marked(layout, lines)
+    corner = [Column(layout.corner, numeric=False)]
+    if layout.parameters and not layout.across:
+        corner.append(Column("Parameters"))
+    columns = [*corner, *(Column(axis.label, axis.heading) for axis in layout.columns)]
+    notes = [QUOTED.format(table=layout.table), *layout.notes]
+    if layout.ranked:
+        notes.append(LEGEND_ACROSS if layout.across else LEGEND)
+    measured = [line for line in lines if line.measured]
+    if measured:
+        notes += [MEASURED, _other_backbones(layout, measured), *builder.notes]
+        rows.append(_worth(layout, measured, len(corner)))
+    elif layout.unmeasured:
+        notes.append(f"Nothing is measured here: {layout.unmeasured}.")
+    gaps = builder.gaps if measured else list(_first_gaps(layout))
+    return Grid(
+        layout.name,
+        f"{layout.title} (Table {layout.table} of the ADePT paper)",
+        tuple(columns),
+        tuple(rows),
+        tuple(note for note in notes if note),
+        missing_cells.commands(gaps, unfinished),
+    )
+
+
+@dataclass
+class _Line:
+    """A row before its best cells are known; rows of one ``backbone`` are compared."""
+
+    label: str
+    parameters: str
+    cells: list[Cell]
+    backbone: str
+    section: str
+    measured: bool = False
+
+
+def _quoted_lines(layout: Layout) -> Iterator[_Line]:
+    if layout.across and layout.parameters:
+        sizes = [
+            next((p for row in layout.rows if (p := layout.quoted(row, column))), None) for column in layout.columns
+        ]
+        counts = [Cell(size.parameters if size else "", "label") for size in sizes]
+        yield _Line("Parameters", "", counts, "", layout.rows[0].heading)
+    for row in layout.rows:
+        published = [layout.quoted(row, column) for column in layout.columns]
+        cells = [
+            _EMPTY
+            if p is None
+            else Cell(
+                printed(p.value, p.metric),
+                "quoted",
+                p.value,
+                printed(p.std, p.metric) if p.std is not None else "",
+            )
+            for p in published
+        ]
+        first = next((p for p in published if p is not None), None)
+        parameters = first.parameters if first else ""
+        section = ", ".join(part for part in (row.heading, "quoted") if part)
+        backbone = backbone_key(layout.field_of("backbone", row))
+        yield _Line(row.label, parameters or formats.MISSING, cells, backbone, section)
+
+
+class _Measured:
+    """Rows of a layout that come from searches, with the gaps in them."""
+
+    def __init__(self, layout: Layout, groups: Sequence[Group]) -> None:
+        self.layout = layout
+        self.groups = [group for group in groups if task_key(group.task) in layout.tasks]
+        self.gaps: list[Gap] = []
+        self.notes: list[str] = []
+
+    def lines(self) -> Iterator[_Line]:
+        own = backbone_key(self.layout.field_of("backbone"))
+        backbones = list(dict.fromkeys(group.backbone for group in self.groups))
+        for backbone in sorted(backbones, key=lambda name: backbone_key(name) != own):
+            for row in self._rows():
+                line = self._line(row, backbone)
+                if line is not None:
+                    yield line
+
+    def _rows(self) -> list[Axis]:
+        """The layout's methods, each once; in a main table, then methods that the paper does not have."""
+        rows: dict[tuple[str, str], Axis] = {}
+        for row in self.layout.rows:
+            method = row.measured_as or row.match.get("method", "")
+            if method and not row.unmeasured and row.match.get("setting", MAIN_SETTINGS[0]) != "transfer_or_multitask":
+                rows.setdefault((method_key(method), str(sorted(row.where.items()))), row)
+        if self.layout.table in MAIN_TABLES:
+            for group in self.groups:
+                title = method_title(group.method)
+                rows.setdefault((method_key(group.method), "[]"), Axis(title, match={"method": group.method}))
+        return list(rows.values())
+
+    def _line(self, row: Axis, backbone: str) -> _Line | None:
+        method = row.measured_as or row.match["method"]
+        found = [self._of(row, column, method, backbone) for column in self.layout.columns]
+        used = [group for groups in found for group in groups]
+        if not used:
+            return None
+        seeds = sorted({seed for group in used for seed in group.by_seed})
+        cells = []
+        for column, groups in zip(self.layout.columns, found, strict=True):
+            cells.append(self._cell(column, groups))
+            if not column.mean_of and not column.unmeasured and not self.layout.unmeasured:
+                self._note_gap(row, column, groups, used[0], seeds)
+        counts = sorted({count for group in used for count in group.parameters})
+        shown = "–".join(dict.fromkeys(formats.parameters(count) for count in (counts[:1] + counts[-1:])))
+        section = f"measured on {used[0].backbone}"
+        return _Line(row.label, shown or formats.MISSING, cells, backbone_key(backbone), section, True)
+
+    def _of(self, row: Axis, column: Axis, method: str, backbone: str) -> list[Group]:
+        """The groups behind a cell: one, or one for each task of a mean; none where any is missing."""
+        if column.unmeasured:
+            return []
+        where = {**row.where, **column.where}
+        wanted = column.mean_of or {
+            self.layout.field_of("task", row, column): self.layout.field_of("metric", row, column)
+        }
+        picked = [self._pick(task, method, backbone, metric, where) for task, metric in wanted.items()]
+        return [group for group in picked if group is not None] if all(picked) else []
+
+    def _pick(self, task: str, method: str, backbone: str, metric: str, where: Mapping[str, Any]) -> Group | None:
+        group, others = pick(self.groups, task, method, backbone, None if metric == "hours" else metric, where)
+        if group is not None and others:
+            left = "; ".join(described(other, [group]) for other in others)
+            shown = described(group, others)
+            note = f"{task}, {method_title(method)} on {backbone}: shown with {shown}; also there: {left}."
+            self.notes += [note] if note not in self.notes else []
+        return group
+
+    def _cell(self, column: Axis, groups: list[Group]) -> Cell:
+        if not groups:
+            return _EMPTY
+        if column.mean_of:
+            metrics = [column.mean_of.get(group.task) or _metric_of(column.mean_of, group.task) for group in groups]
+            by_seed = [group.scores(metric) for group, metric in zip(groups, metrics, strict=True)]
+            shared = set.intersection(*(set(scores) for scores in by_seed))
+            if shared == set.union(*(set(scores) for scores in by_seed)):
+                values = [sum(scores[seed] for scores in by_seed) / len(by_seed) for seed in sorted(shared)]
+                result = estimate(values)
+            else:  # other seeds for other tasks: the mean of means has no deviation over seeds
+                means = [estimate(list(scores.values())).mean for scores in by_seed]
+                result = Estimate(sum(means) / len(means), min(len(scores) for scores in by_seed))
+            examples = [group.one_example or 0.0 for group in groups]
+            return measured_cell(result, "mean", sum(examples) / len(examples) / len(examples))
+        metric = self.layout.field_of("metric", column)
+        scores = hours(groups[0]) if metric == "hours" else groups[0].scores(metric)
+        return measured_cell(estimate(list(scores.values())), metric, groups[0].one_example)
+
+    def _note_gap(self, row: Axis, column: Axis, groups: list[Group], like: Group, seeds: list[int]) -> None:
+        missing = tuple(seed for seed in seeds if not groups or seed not in groups[0].by_seed)
+        if missing:
+            label = column.label + (f" (seed {', '.join(map(str, missing))})" if groups else "")
+            name = f"{row.label} on {like.backbone}"
+            task = self.layout.field_of("task", row, column)
+            where = {**row.where, **column.where}
+            alike = groups[0] if groups else like
+            self.gaps.append(Gap(label, name, task, like.method, like.backbone, missing, alike, where=where))
+
+
+def measured_cell(result: Estimate, metric: str, one_example: float | None) -> Cell:
+    """A score over seeds as a cell."""
+    return Cell(
+        printed(result.mean, metric),
+        "measured",
+        result.mean,
+        printed(result.sd, metric) if result.sd is not None else "",
+        n=result.n,
+        one_example=None if metric == "hours" else one_example,
+    )
+
+
+def hours(group: Group) -> dict[int, float]:
+    """Hours that the winning trial of each seed trained, with its evaluations."""
+    found = {}
+    for seed, search in group.by_seed.items():
+        test = search.record.test
+        for trial in search.record.trials:
+            if test is not None and trial.number == test.trial_number:
+                found[seed] = (trial.train_seconds + trial.evaluation_seconds) / 3600.0
+    return found
+
+
+def _metric_of(mean_of: Mapping[str, str], task: str) -> str:
+    return next(metric for name, metric in mean_of.items() if task_key(name) == task_key(task))
+
+
+def _marked(layout: Layout, lines: Sequence[_Line]) -> list[Row]:
+    table = [list(line.cells) for line in lines]
+    if layout.ranked and layout.across:
+        table = [marked(cells) for cells in table]
+    elif layout.ranked:
+        for place, column in enumerate(layout.columns):
+            for backbone in dict.fromkeys(line.backbone for line in lines):
+                rows = [index for index, line in enumerate(lines) if line.backbone == backbone]
+                for index, cell in zip(rows, marked([table[i][place] for i in rows], column.better), strict=True):
+                    table[index][place] = cell
+    with_parameters = layout.parameters and not layout.across
+    return [
+        Row((Cell(line.label), *([Cell(line.parameters)] if with_parameters else []), *cells), line.section)
+        for line, cells in zip(lines, table, strict=True)
+    ]
+
+
+def _other_backbones(layout: Layout, lines: Sequence[_Line]) -> str:
+    own = backbone_key(layout.field_of("backbone"))
+    if own and any(line.backbone != own for line in lines):
+        return "A number on another backbone than the quoted ones is no comparison with them."
+    return ""
+
+
+def _worth(layout: Layout, lines: Sequence[_Line], before: int) -> Row:
+    """The last row: what one test example is worth in each column, of the smallest test split in it."""
+    worth = []
+    for place in range(len(layout.columns)):
+        examples = [line.cells[place].one_example for line in lines]
+        known = [example for example in examples if example]
+        worth.append(Cell(f"{max(known):.2f}" if known else formats.MISSING))
+    return Row((Cell("One test example"), *[Cell("") for _ in range(before - 1)], *worth), "in points")
+
+
+def _first_gaps(layout: Layout) -> Iterable[Gap]:
+    """What a table without any measured row lacks: ADePT on the paper's backbone."""
+    if layout.unmeasured:
+        return
+    rows = [row for row in layout.rows if method_key(row.measured_as or row.match.get("method", "")) == "adept"]
+    for row in rows:
+        for column in layout.columns:
+            if column.mean_of or column.unmeasured:
+                continue
+            backbone = layout.field_of("backbone", row, column)
+            where = {**row.where, **column.where}
+            yield Gap(
+                column.label,
+                f"ADePT on {backbone}",
+                layout.field_of("task", row, column),
+                "adept",
+                backbone,
+                (),
+                where=where,
+            )

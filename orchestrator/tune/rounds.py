@@ -1,0 +1,208 @@
+"""The rounds of a search: all configurations on one seed; then, if asked for, the best of them on further seeds.
+
+Each round has a policy, and a journal in which its decisions are kept. What a round holds follows from the plan, the
+record and the journal, so that a search that was killed in either goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.plan.plan import Plan, PlannedTrial
+from orchestrator.record.journal import Journal
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.selection import choose_winner
+from orchestrator.schedulers.base import NoStopping, Policy
+from orchestrator.schedulers.journaled import Judge
+from orchestrator.searchers.optuna_search import ConfigurationSearch
+
+SETTLED = ("finished", "stopped early", "diverged")  # a failed trial is tried again when its search is resumed
+OPEN = ("waiting", "running", "interrupted")
+
+ANEW = "anew-"  # how the ids of trials begin whose checkpoints must not count any more
+JOURNAL = "decisions.jsonl"
+SEEDS_JOURNAL = "seeds.jsonl"
+
+
+class Round(ABC):
+    """Trials that are judged together.
+
+    Args:
+        journal: its file. record: the search's, brought to what the journal knows.
+
+    Attributes:
+        said: what a user should hear of how things were found, a sentence each.
+
+    Raises:
+        JournalError: the journal is in use, belongs to a search with other settings, or cannot be written.
+    """
+
+    def __init__(self, plan: Plan, policy: Policy, journal: Path, record: SearchRecord) -> None:
+        self.plan = plan
+        self.record = record
+        self.journal = Journal(journal)
+        try:
+            self.judge = Judge(policy, self.journal, self.recorded)
+            planned = {trial.number: trial for trial in plan.trials}
+            known = {n: (trial.config.hyperparameters, trial.config.seed) for n, trial in planned.items()}
+            self.said = [*self.judge.said, *self.judge.catch_up(record, known)]
+        except BaseException:
+            self.journal.close()
+            raise
+
+    @property
+    def recorded(self) -> list[TrialRecord]:
+        """The record's trials that belong to this round."""
+        return [trial for trial in self.record.trials if self.holds(trial.number)]
+
+    @abstractmethod
+    def holds(self, number: int) -> bool:
+        """Whether the trial of that number belongs to this round."""
+
+    @property
+    @abstractmethod
+    def left(self) -> int:
+        """Trials to be trained now: failed ones as well."""
+
+    @property
+    @abstractmethod
+    def open(self) -> int:
+        """Trials that have neither ended nor failed."""
+
+    @abstractmethod
+    def trials(self) -> Iterator[PlannedTrial]:
+        """The trials that are left, each made when it is its turn."""
+
+    def heard(self, number: int, result: Mapping[str, Any], status: str) -> None:
+        """What a searcher may learn from (see `TuneSearch`), where there is one."""
+        del number, result, status
+
+    def train_anew(self, numbers: Collection[int]) -> None:
+        """Forget trials and all that was decided about them: they are trained from the start."""
+        for trial in self.recorded:
+            if trial.number in numbers:
+                self.judge.start(trial.number, anew=True)
+                trial.trial_id = f"{ANEW}{trial.number}"
+                trial.status, trial.reports, trial.reason, trial.error = "waiting", [], "", ""
+
+
+class OwnSeedRound(Round):
+    """All configurations, stopped early as the scheduler wants it.
+
+    Args:
+        searcher: where the configurations come from, unless the plan has them.
+    """
+
+    def __init__(
+        self, plan: Plan, policy: Policy, folder: Path, record: SearchRecord, searcher: ConfigurationSearch | None
+    ) -> None:
+        self.searcher = searcher
+        self._numbers = frozenset(plan.numbers)
+        super().__init__(plan, policy, folder / JOURNAL, record)
+        if searcher is not None:
+            searcher.take_up(self.recorded)
+
+    def holds(self, number: int) -> bool:
+        """Whether the trial of that number belongs to this round."""
+        return number in self._numbers
+
+    @property
+    def left(self) -> int:
+        """Trials to be trained now: failed ones as well."""
+        return self.plan.samples - sum(trial.status in SETTLED for trial in self.recorded)
+
+    @property
+    def open(self) -> int:
+        """Trials that have neither ended nor failed."""
+        return self.plan.samples - sum(trial.status not in OPEN for trial in self.recorded)
+
+    def heard(self, number: int, result: Mapping[str, Any], status: str) -> None:
+        """Tell the searcher."""
+        if self.searcher is not None:
+            self.searcher.hear(number, result, status)
+
+    def trials(self) -> Iterator[PlannedTrial]:
+        """The trials that are left; a searcher is asked for one only when there is a worker for it."""
+        settled = {trial.number for trial in self.recorded if trial.status in SETTLED}
+        if self.searcher is None:
+            yield from (trial for trial in self.plan.trials if trial.number not in settled)
+            return
+        for trial in self.recorded:
+            if trial.number not in settled:
+                yield self.plan.trial(trial.number, trial.configuration)
+        while (found := self.searcher.ask()) is not None:
+            yield self.plan.trial(*found)
+
+
+class FurtherSeedsRound(Round):
+    """The best configurations on further seeds; none is stopped early, since only whole trainings are compared."""
+
+    def __init__(self, plan: Plan, folder: Path, record: SearchRecord) -> None:
+        self._first = max(plan.numbers, default=0) + 1
+        # Which trials there will be is known when the search's own are over: the policy does not need their numbers.
+        super().__init__(plan, NoStopping((), plan.training.steps), folder / SEEDS_JOURNAL, record)
+
+    def holds(self, number: int) -> bool:
+        """Whether the trial of that number belongs to this round."""
+        return number >= self._first
+
+    @property
+    def left(self) -> int:
+        """Trials to be trained now: failed ones as well."""
+        return sum(1 for _ in self.trials())
+
+    @property
+    def open(self) -> int:
+        """Trials that have neither ended nor failed."""
+        ended = {trial.number for trial in self.recorded if trial.status not in OPEN}
+        return sum(trial.number not in ended for trial in self._planned())
+
+    @property
+    def said_before(self) -> str:
+        """What a user should hear before the round starts: fewer candidates than asked for; else empty."""
+        wanted, found = self.plan.settings.top, len(self._best())
+        if found >= wanted:
+            return ""
+        return f"--top {wanted}: {found} configuration(s) trained the whole budget; no others are compared over seeds"
+
+    @property
+    def unknown(self) -> list[PlannedTrial]:
+        """Trials that have not begun."""
+        known = {trial.number for trial in self.recorded}
+        return [trial for trial in self._planned() if trial.number not in known]
+
+    def trials(self) -> Iterator[PlannedTrial]:
+        """The trials that are left."""
+        settled = {trial.number for trial in self.recorded if trial.status in SETTLED}
+        return (trial for trial in self._planned() if trial.number not in settled)
+
+    def _planned(self) -> list[PlannedTrial]:
+        """The best configurations by validation, among those trained whole, on the seeds that follow the search's own.
+
+        A trial that was trained before keeps its number, whatever has become of the ranking since.
+        """
+        known = {self._as_text(trial.configuration, trial.seed): trial.number for trial in self.recorded}
+        free = max(known.values(), default=self._first - 1) + 1
+        planned = []
+        for trial in self._best():
+            for step in range(1, self.plan.settings.seeds):
+                seed = self.plan.settings.seed + step
+                number = known.get(self._as_text(trial.configuration, seed), free)
+                free += number == free
+                planned.append(self.plan.trial(number, trial.configuration, seed))
+        return planned
+
+    def _best(self) -> list[TrialRecord]:
+        own = [trial for trial in self.record.trials if not self.holds(trial.number)]
+        ranking = choose_winner(replace(self.record, trials=own)).ranking
+        whole = [trial for trial in ranking if trial.status == "finished" and trial.best_score is not None]
+        return whole[: self.plan.settings.top]
+
+    @staticmethod
+    def _as_text(configuration: Mapping[str, Any], seed: int) -> str:
+        return json.dumps([configuration, seed], sort_keys=True)

@@ -1,0 +1,180 @@
+"""Early stopping as Ray Tune sees it: one scheduler for all policies. What it decides is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from orchestrator.record.record import report_of
+from orchestrator.schedulers.base import Decision, Verdict
+from orchestrator.schedulers.journaled import Judge
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+
+_ACTIONS = {
+    Verdict.GO_ON: TrialScheduler.CONTINUE,
+    Verdict.WAIT: TrialScheduler.PAUSE,
+    Verdict.STOP: TrialScheduler.STOP,
+    Verdict.DIVERGED: TrialScheduler.STOP,
+}
+
+
+class JudgedScheduler(FIFOScheduler):
+    """Does with Tune's trials what a `Judge` says.
+
+    It also decides who starts: Tune is shown every trial as paused until it is its turn, so that a trial which is let
+    past its rung goes before one that has not begun, and that before one which others may still overtake; a trial that
+    waited when a search was interrupted waits on. Tune's own ``max_concurrent_trials`` must be left out, since it
+    counts trials that wait as running; ``at_once`` is in its place.
+
+    Ray's own schedulers forget what they know when a search is resumed. Each start of a search makes this one anew from
+    a judge that remembers.
+
+    Args:
+        explain: told a trial's number, why it is about to be ended, and the status that it then has.
+        at_once: trials that may train at the same time.
+
+    Attributes:
+        exhausted: whether all trials of the search have been added; others that wait may be promoted then.
+    """
+
+    def __init__(
+        self, judge: Judge, explain: Callable[[int, str, Literal["stopped early", "diverged"]], None], at_once: int
+    ) -> None:
+        super().__init__()
+        self.judge = judge
+        self.explain = explain
+        self.at_once = at_once
+        self.exhausted = False
+        self._trials: dict[int, Trial] = {}
+
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        """A trial is new, or is tried again after a failure."""
+        number = number_of(trial)
+        if number not in self._trials:
+            self.judge.start(number)
+            trial.set_status(Trial.PAUSED)  # Tune files it under this status when we return
+            trial.init_local_path()  # Tune's results want a folder even of a trial that never starts
+        else:
+            hold(tune_controller, trial)
+        self._trials[number] = trial
+
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        """Tune asks here after every report."""
+        number = number_of(trial)
+        decisions = self.judge.report(number, report_of(result))
+        self._carry_out(tune_controller, decisions, number)
+        return _ACTIONS[self.judge.verdict(number)]
+
+    def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
+        """A trial has ended, by itself or by a decision."""
+        number, status = number_of(trial), str(result.get("status", "finished"))
+        if (
+            "step" in result and (number, result["step"]) not in self.judge.reports
+        ):  # Tune asks nobody about a last report
+            self._carry_out(tune_controller, self.judge.report(number, report_of(result)), number)
+        self._ended(tune_controller, trial, "finished" if status == "running" else status)
+
+    def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
+        """A trial was ended while it waited."""
+        self._ended(tune_controller, trial, "stopped early")
+
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
+        """A trial has failed; others may have waited for it."""
+        if trial.status != Trial.ERROR:  # else it is tried again, and `on_trial_add` follows
+            self._ended(tune_controller, trial, "failed")
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        """Whom the next free worker trains: one that is let past its rung, one that has not begun, the best that waits.
+
+        Raises:
+            JournalError: an earlier decision could not be written down. Tune takes errors elsewhere for a trial's own.
+        """
+        if self.judge.failure is not None:
+            raise self.judge.failure
+        self._end_what_is_over(tune_controller)
+        if self._active() >= self.at_once:
+            return next((trial for trial in self._trials.values() if trial.status == Trial.PENDING), None)
+        number = self._next()
+        if number is not None and self.judge.verdict(number) is Verdict.WAIT:
+            self.judge.promote(number)
+        return None if number is None else self._trials[number]
+
+    def has_room(self) -> bool:
+        """For a searcher: whether there is a free worker, and no trial yet that it would train."""
+        return self._active() < self.at_once and self._next() is None
+
+    def status(self, number: int) -> str:
+        """Where a trial stands, in the words of a `TrialRecord`, or ``waiting`` at a rung."""
+        over = self.judge.policy.over.get(number)
+        if over is not None:
+            return over.status if isinstance(over, Decision) else over
+        return "waiting" if self.judge.verdict(number) is Verdict.WAIT else "running"
+
+    def all_over(self) -> bool:
+        """Whether no trial that Tune knows of will train again."""
+        return all(trial.status in (Trial.TERMINATED, Trial.ERROR) for trial in self._trials.values())
+
+    def _active(self) -> int:
+        return sum(trial.status in (Trial.RUNNING, Trial.PENDING) for trial in self._trials.values())
+
+    def _next(self) -> int | None:
+        """The number of the paused trial to go on with."""
+        paused = [n for n, trial in self._trials.items() if trial.status == Trial.PAUSED]
+        free = [n for n in paused if self.judge.verdict(n) is Verdict.GO_ON]
+        begun = (n for n in free if n in self.judge.policy.best)
+        chosen = next(begun, next(iter(free), None))
+        if chosen is not None or not self.exhausted:
+            return chosen
+        return self.judge.policy.promotable(n for n in paused if self.judge.verdict(n) is Verdict.WAIT)
+
+    def debug_string(self) -> str:
+        """One line for Tune's own status."""
+        policy = self.judge.policy
+        return f"{policy.name}: {len(policy.over)} of {len(policy.numbers)} trials are over"
+
+    def _end_what_is_over(self, tune_controller: TuneController) -> None:
+        """Stop trials that Tune was given although they had ended: a kill came between a decision and its record."""
+        for number, trial in self._trials.items():
+            over = self.judge.policy.over.get(number)
+            if over is not None and trial.status == Trial.PAUSED:
+                if isinstance(over, Decision):
+                    self.explain(number, over.sentence, over.status)
+                tune_controller.stop_trial(trial)
+
+    def _ended(self, tune_controller: TuneController, trial: Trial, status: str) -> None:
+        number = number_of(trial)
+        self._carry_out(tune_controller, self.judge.end(number, status), number)
+
+    def _carry_out(self, tune_controller: TuneController, decisions: Iterable[Decision], asking: int) -> None:
+        """Stop trials that waited; the one that asks is stopped by the answer that Tune gets."""
+        for decision in decisions:
+            if decision.ends:
+                self.explain(decision.number, decision.sentence, decision.status)
+                if decision.number != asking and decision.number in self._trials:
+                    tune_controller.stop_trial(self._trials[decision.number])
+
+    def __reduce__(self) -> tuple[type[FIFOScheduler], tuple[()]]:
+        # Tune pickles its scheduler with the run. That copy is never used: a resumed search makes its own.
+        return FIFOScheduler, ()
+
+
+def hold(tune_controller: TuneController, trial: Trial) -> None:
+    """Let a trial that is tried again wait for its turn, as a new one does.
+
+    Where an actor dies while it takes a trial over, Tune (2.60) hears of it twice, from the actor and from the call. Of
+    a trial that is pending again by then it makes a failure for good, in spite of its retries; of one that is paused
+    nothing. And it would go on believing that the trial is being taken over, and never start an actor for it.
+    """
+    tune_controller._set_trial_status(trial, Trial.PAUSED)
+    whole = getattr(tune_controller, "_tune_controller", tune_controller)  # schedulers are given a part of it
+    getattr(whole, "_resetting_trials", set()).discard(trial)
+
+
+def number_of(trial: Trial) -> int:
+    """The trial's number in its search."""
+    return int(trial.config["number"])

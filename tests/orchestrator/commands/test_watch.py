@@ -1,0 +1,192 @@
+"""A search in a process of its own, its log, and those who watch and stop it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.resolve import make_plan
+from orchestrator.plan.settings import SearchSettings, as_arguments, read_settings
+from orchestrator.run import detach
+from orchestrator.store.lock import LOCK, STALE, Owner, SearchLock
+from orchestrator.store.log import LOG, follow, followed, last_lines
+from orchestrator.store.owners import is_here, running_owner
+from tests.faults.small_search import ROOT, START_SECONDS, Search, make_task
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from orchestrator.store.lock import SearchLock
+with SearchLock(Path(sys.argv[1]), "mine"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_search_runs_from_its_lock_to_its_process_s_end_even_by_a_kill(tmp_path: Path) -> None:
+    assert running_owner(tmp_path) is None
+    with SearchLock(tmp_path, "mine") as lock:
+        owner = running_owner(tmp_path)
+        assert owner is not None and owner.token == lock.owner.token and is_here(owner)
+    assert running_owner(tmp_path) is None
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"held\n"
+        owner = running_owner(tmp_path)
+        assert owner is not None and owner.pid == process.pid
+        process.kill()
+    assert running_owner(tmp_path) is None
+
+
+def test_the_process_of_another_host_runs_as_long_as_it_gives_signs_of_life(tmp_path: Path) -> None:
+    other = replace(Owner.this_process(), host="elsewhere", pid=2**22 + 1)  # no number of a process here
+    (tmp_path / LOCK).write_text(json.dumps(asdict(other)))
+    assert running_owner(tmp_path) == other and not is_here(other)
+    os.utime(tmp_path / LOCK, (0, time.time() - STALE - 1))
+    assert running_owner(tmp_path) is None
+
+
+def test_a_search_in_the_foreground_writes_its_log_as_well(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    with followed(tmp_path, Console(file=screen, width=200)) as console:
+        console.print("trial 3 finished")
+    assert "trial 3 finished" in screen.getvalue() and "trial 3 finished" in (tmp_path / LOG).read_text()
+
+
+def test_a_log_is_followed_from_its_last_lines_to_what_is_written_before_the_end(tmp_path: Path) -> None:
+    log, shown, over = tmp_path / LOG, io.StringIO(), threading.Event()
+    log.write_text("one\ntwo\nthree\n")
+    assert last_lines(log, 0) == 14 and last_lines(log, 9) == 0
+
+    def write() -> None:
+        with log.open("a") as stream:
+            stream.write("four\n")
+        over.set()
+
+    threading.Timer(0.2, write).start()
+    follow(log, over.is_set, shown, last_lines(log, 2))
+    assert shown.getvalue() == "two\nthree\nfour\n"
+
+
+def test_options_come_through_a_command_line_unchanged() -> None:
+    options = {"task": "rte", "steps": "30", "deterministic": "yes", "reuse": None, "eval_every": "3"}
+    arguments = as_arguments({**options, "rerun": None}, resume=True, quiet=False)
+    assert arguments == ["--task", "rte", "--steps", "30", "--deterministic", "--eval-every", "3", "--resume"]
+
+
+@pytest.mark.parametrize(
+    ("head", "variable", "wanted"),
+    [(True, "", True), (False, "", False), (True, detach.DETACHED, False), (True, detach.JOB, False)],
+)
+def test_only_a_command_that_an_ssh_connection_holds_is_detached(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, head: bool, variable: str, wanted: bool
+) -> None:
+    monkeypatch.setattr(detach, "HEAD_OF_A_CLUSTER", tmp_path / "ray_bootstrap_config.yaml")
+    for name in (detach.DETACHED, detach.JOB):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    if head:
+        detach.HEAD_OF_A_CLUSTER.touch()
+    assert detach.is_wanted() is wanted
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    settings, problems = read_settings({"task": "debsec", "output": str(tmp_path), "name": "mine"})
+    return make_plan(settings, problems)
+
+
+def test_a_detached_search_is_shown_to_its_end_and_its_exit_code_is_the_command_s(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = "import os, sys; print('session', os.getsid(0)); print('no such task', file=sys.stderr); sys.exit(2)"
+    monkeypatch.setattr(detach, "command", lambda arguments: [sys.executable, "-c", script])
+    assert detach.run_detached(plan, [], Console(file=io.StringIO())) == 2
+    out = capsys.readouterr().out
+    assert "no such task" in out and f"session {os.getsid(0)}" not in out
+
+
+def test_a_search_that_runs_already_is_shown_and_not_started_again(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(detach, "begin", lambda *_: pytest.fail("it was started again"))
+    plan.folder.mkdir()
+    log, said = plan.folder / LOG, io.StringIO()
+    log.write_text("long ago\n")
+    running = SearchLock(plan.folder, plan.name)
+    running.__enter__()
+
+    def end() -> None:
+        with log.open("a") as stream:
+            stream.write("the winner\n")
+        running.__exit__(None, None, None)
+
+    threading.Timer(0.5, end).start()
+    assert detach.run_detached(plan, [], Console(file=said, width=500)) == 0
+    assert f"runs already (process {os.getpid()}" in said.getvalue()
+    assert capsys.readouterr().out == "the winner\n"
+
+
+def test_ctrl_c_ends_the_display_and_not_the_search(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    begun: list[subprocess.Popen[bytes]] = []
+    begin = detach.begin
+    monkeypatch.setattr(detach, "command", lambda arguments: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(detach, "begin", lambda *given: begun.append(begin(*given)) or begun[0])
+    monkeypatch.setattr(detach, "follow", interrupted)
+    said = io.StringIO()
+    assert detach.run_detached(plan, [], Console(file=said, width=500)) == 0
+    assert "search mine goes on" in said.getvalue() and begun[0].poll() is None
+    begun[0].kill()
+    begun[0].wait()
+
+
+def test_where_results_go_can_be_said_once_for_all_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ADEPT_OUTPUT", str(tmp_path))
+    assert SearchSettings().output == tmp_path
+    monkeypatch.delenv("ADEPT_OUTPUT")
+    assert SearchSettings().output == Path("runs")
+
+
+def adept(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "orchestrator", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150, check=False)
+
+
+def test_names_that_are_none_are_refused_with_those_there_are(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / LOG).touch()
+    for command in ("watch", "stop"):
+        done = adept(tmp_path, command, "mien")
+        assert done.returncode == 2 and "did you mean 'mine'?" in done.stderr
+    done = adept(tmp_path, "stop", "mine")
+    assert done.returncode == 0 and "not running" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_local_search_is_watched_and_stopped_from_another_terminal(tmp_path: Path) -> None:
+    make_task(tmp_path)
+    search = Search(tmp_path, "mine", f"sqlite:///{tmp_path / 'mlflow.db'}", ("--steps", "2000", "--eval-every", "20"))
+    process = search.start()
+    end = time.monotonic() + START_SECONDS
+    while "new best" not in search.output:
+        assert process.poll() is None and time.monotonic() < end, search.output
+        time.sleep(0.2)
+    stopped = adept(tmp_path, "stop", "mine")
+    assert stopped.returncode == 0 and "adept-search resume mine" in stopped.stdout, stopped.stdout + stopped.stderr
+    assert process.wait(timeout=10) == 130
+    seen = adept(tmp_path, "watch", "mine")
+    assert seen.returncode == 0 and "new best" in seen.stdout and "not running" in seen.stdout

@@ -1,0 +1,107 @@
+"""What is left of a search, whatever was done of it before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.resolve import make_plan
+from orchestrator.plan.settings import read_settings
+from orchestrator.record.record import SearchRecord, Status, TrialRecord
+from orchestrator.schedulers.base import NoStopping
+from orchestrator.searchers.optuna_search import ConfigurationSearch, Distributions
+from orchestrator.tune.rounds import FurtherSeedsRound, OwnSeedRound
+
+SPACE = """
+about: four
+settings: {steps: 40, eval_every: 10, batch_size: 8, warmup_steps: 4}
+grids:
+  adept: {prompt_lr: [0.1, 0.2], mlp_lr: 1e-3, prompt_length: [4, 8], bottleneck: 2}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Callable[..., Plan]:
+    (tmp_path / "four.yaml").write_text(SPACE)
+
+    def make(**options: Any) -> Plan:
+        given = {"space": tmp_path / "four.yaml", "output": tmp_path, **options}
+        settings, problems = read_settings({key: str(value) for key, value in given.items()})
+        return make_plan(settings, problems)
+
+    return make
+
+
+def record_of(plan: Plan, *ends: tuple[int, Status, float]) -> SearchRecord:
+    """A record in which some trials have ended, each with one report at its last step."""
+    record = SearchRecord(plan.name, "debsec", "adept", "t5-nano", "released_code", "accuracy")
+    for number, status, score in ends:
+        step = 40 if status == "finished" else 10
+        report = {"step": step, "score": score, "best_score": score, "best_step": step, "status": "running"}
+        trial = next((t for t in plan.trials if t.number == number), None)
+        configuration = dict(trial.config.hyperparameters) if trial else {"prompt_lr": number / 10}
+        record.trials.append(TrialRecord(f"t{number}", number, configuration, 42, status, [report]))
+    return record
+
+
+def own(plan: Plan, folder: Path, record: SearchRecord, searcher: ConfigurationSearch | None = None) -> OwnSeedRound:
+    return OwnSeedRound(plan, NoStopping(plan.numbers, 40), folder, record, searcher)
+
+
+def test_failed_trials_are_left_but_not_open(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    made = plan()
+    record = record_of(made, (1, "finished", 50.0), (2, "failed", 40.0), (3, "interrupted", 30.0))
+    one = own(made, tmp_path, record)
+    assert sorted(trial.number for trial in one.trials()) == [2, 3, 4]
+    assert (one.left, one.open) == (3, 2)
+
+
+def test_the_best_whole_trainings_are_repeated_on_the_next_seeds(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    made = plan(seeds=3, top=2)
+    ends: list[tuple[int, Status, float]] = [(1, "finished", 50.0), (2, "stopped early", 90.0), (3, "finished", 60.0)]
+    record = record_of(made, *ends, (4, "finished", 55.0))
+    further = FurtherSeedsRound(made, tmp_path, record)
+    planned = [(t.number, t.config.seed, t.config.hyperparameters) for t in further.trials()]
+    best, second = (made.trials[[t.number for t in made.trials].index(n)].config.hyperparameters for n in (3, 4))
+    assert planned == [(5, 43, best), (6, 44, best), (7, 43, second), (8, 44, second)]
+
+
+def test_repeats_keep_their_numbers_when_the_ranking_changes(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    made = plan(seeds=2)
+    record = record_of(made, (1, "finished", 50.0), (3, "finished", 60.0))
+    third = next(t.config.hyperparameters for t in made.trials if t.number == 3)
+    report = {"step": 40, "score": 58.0, "best_score": 58.0, "best_step": 40, "status": "finished"}
+    record.trials.append(TrialRecord("t5", 5, dict(third), 43, "finished", [report]))
+    further = FurtherSeedsRound(made, tmp_path, record)
+    assert (further.left, further.open) == (0, 0)
+    next(t for t in record.trials if t.number == 1).reports[0] |= {"score": 70.0, "best_score": 70.0}
+    assert [(t.number, t.config.seed) for t in further.trials()] == [(6, 43)]
+
+
+def test_a_trial_to_be_trained_anew_is_forgotten_by_record_and_journal(
+    plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    made = plan()
+    record = record_of(made, (1, "finished", 50.0), (2, "diverged", 40.0))
+    one = own(made, tmp_path, record)
+    one.train_anew([2])
+    one.journal.close()
+    two = next(t for t in record.trials if t.number == 2)
+    assert (two.status, two.reports) == ("waiting", [])
+    again = own(made, tmp_path, record)
+    assert not two.reports, "the journal brought back what was to be forgotten"
+    assert 2 in [trial.number for trial in again.trials()]
+
+
+def test_a_searcher_is_asked_only_when_it_is_its_turn(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    made = plan(search="tpe", samples=3)
+    distributions = Distributions(made.space, made.facts.width, made.max_source_length)
+    searcher = ConfigurationSearch(distributions, "tpe", 42, 3)
+    one = own(made, tmp_path, record_of(made), searcher)
+    trials = one.trials()
+    assert next(trials).number == 1 and len(searcher.tried) == 1
+    assert [trial.number for trial in trials] == [2, 3]
