@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-_REPORT_KEYS = {"step", "score", "best_score", "best_step", "status"}
+_REPORT_KEYS = {"step", "score", "best_score", "best_step", "status", "time"}
 
 RECORD = "search.json"
 STARTED = "started"  # the record's key of its date, in ISO 8601
@@ -49,9 +49,13 @@ class TrialRecord:
         reports: one flat dict an evaluation, in the order in which they were made: ``step``, ``score`` (the selection
             metric on validation, 0 to 100, greater is better), ``best_score``, ``best_step``, ``train/loss``,
             ``validation/loss`` (where the task's answers are few), ``validation/<metric>``, ``learning_rate/<group>``,
-            ``seconds/train``, ``seconds/evaluation``, ``status``.
+            ``seconds/train``, ``seconds/evaluation``, ``status``, and ``time``, when it was made (seconds since 1970;
+            older records lack it).
         reason: why a scheduler stopped it, in words.
         error: the exception that ended a failed trial.
+        started: when it first got an actor, in seconds since 1970; None before, and in older records.
+        ended: when it ended, likewise.
+        reruns: how often it was trained from the start again, with all that was known of it forgotten.
     """
 
     __pydantic_config__ = _STRICT_FIELDS
@@ -64,6 +68,9 @@ class TrialRecord:
     reports: list[Report] = field(default_factory=list)
     reason: str = ""
     error: str = ""
+    started: float | None = None
+    ended: float | None = None
+    reruns: int = 0
 
     @property
     def step(self) -> int:
@@ -161,6 +168,7 @@ class SearchRecord:
         data_report: what is in the rows (``trials.data.report.DataReport``); empty where nobody looked.
         predictions: the file beside the record with the winner's answer to each test row; empty where none was kept.
         tracking_uri: where MLflow keeps the runs, without a password; empty where they were not tracked.
+        uid: tells the search from all others, of the same name as well; empty in older records.
     """
 
     __pydantic_config__ = _STRICT_FIELDS
@@ -186,6 +194,7 @@ class SearchRecord:
     title: str = ""
     tracking_uri: str = ""
     data_report: dict[str, Any] = field(default_factory=dict)
+    uid: str = ""
 
     @property
     def task_title(self) -> str:

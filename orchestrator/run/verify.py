@@ -36,7 +36,7 @@ at least two examples. Rounding decides which answers of a trial change; it cann
 NOT_ASKED = ("output", "name", "price", "storage")
 """Options on which what a trial trains does not depend."""
 
-_NOT_COMPARED = ("seconds/", "status")
+_NOT_COMPARED = ("seconds/", "status", "time")
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ class TrialActor(tune.Trainable):
         if others is not None:
             with suppress(RayActorError, GetTimeoutError):
                 ray.get(others, timeout=RAMP)
+        report["time"] = round(time.time(), 3)
         keep(self.config["folder"], self.files or {}, report)
         over = report["status"] != "running"
         if over:
