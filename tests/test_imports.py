@@ -85,6 +85,14 @@ def test_every_room_has_its_floor() -> None:
         assert rooms_imported(ROOT / "orchestrator" / f"{module}.py") <= FLOOR
 
 
+def test_private_names_of_ray_stand_in_one_file() -> None:
+    """A new version of Ray may change them without notice."""
+    for file in (ROOT / "orchestrator").rglob("*.py"):
+        if file.name != "ray_internals.py":
+            lines = [line for line in file.read_text().splitlines() if line.lstrip().startswith(("import ", "from "))]
+            assert not [line for line in lines if "ray._" in line], file
+
+
 def test_no_tensor_is_touched_by_the_orchestrator() -> None:
     """Torch may be imported inside a function that runs in an engine's process, never when a module is loaded."""
     for file in (ROOT / "orchestrator").rglob("*.py"):

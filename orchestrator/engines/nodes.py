@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import ray
-from ray._private import state, worker
+
+from orchestrator.engines.ray_internals import draining_nodes
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,7 @@ class Node:
         id: Ray's own; one that comes back after a restart has another.
         address: its IP address, for people.
         gpus: accelerators. cpus: cores. memory: bytes that Ray counts on.
-        draining: it has been told that it is about to be taken away: a spot machine that its owner wants back, or one
-            that a person drains.
+        draining: it is about to be taken away: a spot machine that its owner wants back, or one that a person drains.
     """
 
     id: str
@@ -30,14 +30,8 @@ class Node:
 
 def nodes_up() -> dict[str, Node]:
     """The hosts that are up, by their ids. Takes a millisecond."""
-    # Neither ray.nodes() nor a public call of Ray 2.60 tells of draining; Ray Train asks here, too.
-    draining = state.state.get_draining_nodes()
+    draining = draining_nodes()
     return {node["NodeID"]: _node(node, node["NodeID"] in draining) for node in ray.nodes() if node["Alive"]}
-
-
-def has_own_ray() -> bool:
-    """Whether this process has started its Ray itself: on this machine alone, where no other host ever joins."""
-    return bool(worker.global_worker.node.is_head())
 
 
 def own_node() -> str:

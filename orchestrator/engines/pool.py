@@ -22,7 +22,8 @@ from orchestrator.engines.directory import Directory
 from orchestrator.engines.hosts import HostChecks, paths_read
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.members import Members
-from orchestrator.engines.nodes import Node, has_own_ray, nodes_up, own_node
+from orchestrator.engines.nodes import Node, nodes_up, own_node
+from orchestrator.engines.ray_internals import has_own_ray
 from orchestrator.engines.shipping import ship
 from orchestrator.plan.estimate import engines_needed
 from orchestrator.plan.resolve import GB, Plan

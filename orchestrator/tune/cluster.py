@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray._common.utils import get_default_system_temp_dir
-from ray._private.node import Node
 
+from orchestrator.engines.ray_internals import end_half_started, system_temporary_folder
 from orchestrator.tune.private_ray import keep_token_private, make_session_folder, session_folder
 from trials.errors import UserError
 
@@ -49,7 +46,7 @@ def problems() -> list[str]:
     folder = str(session_folder())
     longest = len(os.fsencode(f"{folder}/{SOCKET.format(pid=os.getpid())}"))
     if longest > LONGEST_SOCKET:
-        around = len(folder) - len(get_default_system_temp_dir())
+        around = len(folder) - len(system_temporary_folder())
         most = len(os.fsencode(folder)) - (longest - LONGEST_SOCKET) - around
         return [
             f"{_place(folder)} is too long for Ray, whose sockets below it would have paths of {longest} bytes; "
@@ -110,7 +107,8 @@ def _start(options: dict[str, Any]) -> None:
             ray.init(address="local", include_dashboard=False, _temp_dir=str(session_folder()), **options)
             return
         except Exception as error:
-            _end_half_started(error)
+            end_half_started(error.__traceback__)
+            ray.shutdown()
             if isinstance(error, OSError) and error.filename is not None:
                 raise UserError([_unusable(str(session_folder()), f"{error.strerror}: {error.filename}")]) from None
             reasons.append((str(error).strip() or type(error).__name__).splitlines()[0])
@@ -121,16 +119,6 @@ def _start(options: dict[str, Any]) -> None:
             f"{session_folder()}/session_latest/logs"
         ]
     )
-
-
-def _end_half_started(error: BaseException) -> None:
-    """End the processes of a Ray that did not come up: they would run beside the next, and Ray forgets them."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        node = frame.f_locals.get("self")
-        if isinstance(node, Node):
-            with suppress(Exception):
-                node.kill_all_processes(check_alive=False, allow_graceful=False)
-    ray.shutdown()
 
 
 def _unusable(folder: str, why: str) -> str:

@@ -9,8 +9,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from ray._common.utils import get_default_system_temp_dir
-
+from orchestrator.engines.ray_internals import system_temporary_folder
 from trials.errors import UserError
 
 TOKEN = Path("~/.ray/auth_token")
@@ -69,7 +68,7 @@ def session_folder() -> Path:
     around it must keep others out: the one for temporary files ($RAY_TMPDIR, $TMPDIR or /tmp) if it does so, else one
     in it.
     """
-    base = Path(get_default_system_temp_dir())
+    base = Path(system_temporary_folder())
     return (base if _is_private(base) else base / f"ray-{os.geteuid()}") / "ray"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from orchestrator.engines.ray_internals import hold
 from orchestrator.record.record import report_of
 from orchestrator.schedulers.base import Decision, Verdict
 from orchestrator.schedulers.journaled import Judge
@@ -161,18 +162,6 @@ class JudgedScheduler(FIFOScheduler):
     def __reduce__(self) -> tuple[type[FIFOScheduler], tuple[()]]:
         # Tune pickles its scheduler with the run. That copy is never used: a resumed search makes its own.
         return FIFOScheduler, ()
-
-
-def hold(tune_controller: TuneController, trial: Trial) -> None:
-    """Let a trial that is tried again wait for its turn, as a new one does.
-
-    Where an actor dies while it takes a trial over, Tune (2.60) hears of it twice, from the actor and from the call. Of
-    a trial that is pending again by then it makes a failure for good, in spite of its retries; of one that is paused
-    nothing. And it would go on believing that the trial is being taken over, and never start an actor for it.
-    """
-    tune_controller._set_trial_status(trial, Trial.PAUSED)
-    whole = getattr(tune_controller, "_tune_controller", tune_controller)  # schedulers are given a part of it
-    getattr(whole, "_resetting_trials", set()).discard(trial)
 
 
 def number_of(trial: Trial) -> int:
