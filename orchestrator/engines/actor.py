@@ -33,7 +33,7 @@ Build = Callable[["EngineSpec", str], Trainer]
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What an engine says of itself.
+    """An engine as its driver sees it.
 
     Attributes:
         slots: trials that it holds at once.
@@ -41,7 +41,7 @@ class EngineFacts:
         memory: its process's peak in bytes; with an accelerator the peak there.
         throughput: updates of all trials a second since the first report; 0 before.
         node: id of the host in Ray.
-        note: what a user may want to know of the device; often empty.
+        note: a remark on the device for the user; often empty.
     """
 
     slots: int
@@ -202,7 +202,7 @@ class EngineActor:
         return self._loop.room
 
     async def facts(self) -> EngineFacts:
-        """What the engine says of itself, as soon as it is loaded."""
+        """The engine as its driver sees it, as soon as it is loaded."""
         return await self._on_thread(self._facts)
 
     async def test(self, adapter_files: Files) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def places(nodes: Iterable[Node], kind: str, memory: int) -> list[Place]:
     """Where engines can be: one a device and, without accelerators, as many as a host's memory allows.
 
     Hosts come by turns, so that the first few places lie on as many hosts. Where no host's memory is enough, there is
-    one place nevertheless: the estimate may be wrong, and the engine itself says what it lacks.
+    one place nevertheless: the estimate may be wrong, and an engine that lacks memory names it in its error.
 
     Args:
         kind: of the devices, ``GPU`` or ``CPU``. memory: bytes of an engine on a host without accelerators.

@@ -47,7 +47,7 @@ class Directory:
         self._met = asyncio.Event()
 
     async def publish(self, names: list[str], share: int) -> None:
-        """Say which engines there are from now on."""
+        """Set which engines there are from now on."""
         self._share = share
         for name in self._engines.keys() - set(names):
             self._forget(name)

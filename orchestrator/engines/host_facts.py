@@ -56,7 +56,7 @@ def host_facts(paths: list[str], token: str, storage: str = "") -> dict[str, Any
 
 
 def storage_problems(uri: str) -> list[str]:
-    """What keeps this host from using a storage; nothing where our packages there are too old to tell."""
+    """What keeps this host from using a storage; nothing where our packages there are too old to know."""
     try:
         from orchestrator.store import uris as storage_uris
     except ImportError:
@@ -65,9 +65,9 @@ def storage_problems(uri: str) -> list[str]:
 
 
 def version_of(distribution: str) -> str | None:
-    """The version that is installed, without what says for which accelerator it was built; None: there is none."""
+    """The version that is installed, without the suffix of the accelerator it was built for; None: there is none."""
     try:
-        # None, whatever its type says, where an installation was cut off: a folder of metadata without any.
+        # None, against its declared type, where an installation was cut off: a folder of metadata without any.
         return (metadata.version(distribution) or "").partition("+")[0] or None
     except metadata.PackageNotFoundError:
         return None

@@ -28,14 +28,14 @@ cloudpickle.register_pickle_by_value(host_facts)
 
 
 class HostChecks:
-    """Asks hosts what they have and says what is wrong with it.
+    """Asks hosts what they have, and compares it with what a search needs.
 
     Args:
         brought: paths that a host without them gets otherwise (`orchestrator.engines.shipping`).
 
     Attributes:
         shared: whether all hosts asked so far see the folder for results.
-        notes: what a person should hear though it does no harm; whoever tells it empties the list.
+        notes: remarks for the user that do no harm to the search; their reader empties the list.
     """
 
     def __init__(self, plan: Plan, brought: Collection[str] = ()) -> None:
@@ -95,16 +95,16 @@ class HostChecks:
         try:
             there = ray.get(answer)
         except (RayTaskError, RaySystemError) as error:
-            return [f"{where}: a first task failed ({said_by(error)}); {SAME}"]
+            return [f"{where}: a first task failed ({last_line(error)}); {SAME}"]
         except RayError as error:
-            return [f"{where}: cannot run a first task ({said_by(error)}); see Ray's logs there"]
+            return [f"{where}: cannot run a first task ({last_line(error)}); see Ray's logs there"]
         assert self._own is not None
         self.shared = self.shared and there["shared"] and there["writable"]
         off = max(since - there["clock"], there["clock"] - time.time())
         if off > CLOCKS_APART:
             self.notes.append(
-                f"{where}: its clock is {off:,.0f} s away from this host's; the search does not mind, whoever reads "
-                "its logs will: set it by NTP"
+                f"{where}: its clock is {off:,.0f} s away from this host's; no harm to the search, but times in "
+                "its logs are off: set it by NTP"
             )
         return [f"{where}: {problem}" for problem in compared(there, self._own)]
 
@@ -145,7 +145,7 @@ def paths_read(plan: Plan) -> list[str]:
     return [*own_task, *([spec.data_dir] if spec.data_dir else []), *folder]
 
 
-def said_by(error: BaseException) -> str:
+def last_line(error: BaseException) -> str:
     """The last line of an error's text, where Ray puts what went wrong, without its layers."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1][:200] if lines else type(error).__name__

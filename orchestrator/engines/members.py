@@ -26,7 +26,7 @@ class Member:
     """An engine: the actor of that name, for a place.
 
     Attributes:
-        answer: what it will say when it is loaded. facts: what it has said.
+        answer: becomes its facts when it is loaded. facts: None before that.
     """
 
     name: str

@@ -31,7 +31,7 @@ from trials.errors import UserError
 
 TURN = 2.0  # seconds between two looks at the cluster
 LATECOMERS = 10.0  # seconds that the first engine waits for the others, and as long again as it took itself
-SILENCE = 60.0  # seconds without an engine after which a person should hear what is waited for
+SILENCE = 60.0  # seconds without an engine after which the user is shown what is waited for
 ACTOR_BYTES = 128 << 20  # of a trial's actor: 111 MB are its own
 
 
@@ -43,7 +43,7 @@ class EnginePool:
         say: told what a person should hear of hosts that come and go.
 
     Attributes:
-        note: what to tell a person about the choice; empty where there was none.
+        note: a remark for the user on the choice of devices; empty where there was none.
         directory: name of the actor that knows the engines; empty where none is started.
     """
 
@@ -204,15 +204,15 @@ class EnginePool:
 
     def _wait(self, trials: int) -> None:
         """Follow the cluster until engines are loaded; the first does not wait for long for the others."""
-        begun, until, said = time.monotonic(), float("inf"), False
+        begun, until, shown = time.monotonic(), float("inf"), False
         while not (self.facts and (len(self.facts) == len(self._members) or time.monotonic() > until)):
             if self.due:
                 self.follow(trials)
             self._members.settle(strict=True)
             if self.facts and until == float("inf"):
                 until = time.monotonic() + LATECOMERS + (time.monotonic() - begun)
-            if not said and len(self._members) and time.monotonic() > begun + SILENCE:
-                said = True
+            if not shown and len(self._members) and time.monotonic() > begun + SILENCE:
+                shown = True
                 self._say("engines are being loaded; where another search holds the devices, they wait until it ends")
             time.sleep(0.1)
 
@@ -288,7 +288,7 @@ class EnginePool:
             raise UserError([f"no engine {state}{reason}, {waited}{again}"])
 
     def _publish(self, trials: int) -> list[ray.ObjectRef]:
-        """Tell the directory which engines there are, where that has changed; what ends when it knows."""
+        """Publish in the directory which engines there are, where that has changed; what ends when it has them."""
         now = self.names, self.share(trials)
         if now == self._published:
             return []

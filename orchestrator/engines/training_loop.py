@@ -43,7 +43,7 @@ class Room(NamedTuple):
 
 
 class Trainer(Protocol):
-    """What is asked of an engine: the part of `trials.engine.Engine` that says what each does."""
+    """What a loop needs of an engine: a part of `trials.engine.Engine`, where each is described."""
 
     note: str
 
@@ -61,7 +61,7 @@ class Trainer(Protocol):
 class TrainingLoop:
     """An engine and the only thread that touches it. Between two updates the thread does what was asked for meanwhile.
 
-    Where an update raises, all trials are told why, and ``broken`` is called.
+    Where an update raises, all trials get its error, and ``broken`` is called.
     """
 
     def __init__(self, build: Callable[[], Trainer], broken: Callable[[], None]) -> None:
