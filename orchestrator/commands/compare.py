@@ -16,7 +16,7 @@ from orchestrator.commands.messages import with_messages
 from orchestrator.commands.sources import find, selection
 from orchestrator.console import PlainConsole
 from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.sources import Found, Selection, read_folders
+from orchestrator.summarizer.results.saved_searches import Found, Selection, read_folders
 from trials.errors import UserError, did_you_mean
 
 _DAYS = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.\.(\d{4}-\d{2}-\d{2}))?")
@@ -43,8 +43,8 @@ def compare(
 
     def run() -> int:
         from orchestrator.summarizer.report import chosen_formats, write_report
-        from orchestrator.summarizer.results.contrast import contrast
-        from orchestrator.summarizer.results.pairing import verdict_of
+        from orchestrator.summarizer.results.paired_groups import verdict_of
+        from orchestrator.summarizer.tables.search_comparison import contrast
         from orchestrator.summarizer.writers import terminal
 
         forms = chosen_formats(formats or _FORMS)

@@ -11,7 +11,7 @@ from rich.text import Text
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.sources import find, listed, selection
 from orchestrator.console import PlainConsole
-from orchestrator.summarizer.results.sources import Found
+from orchestrator.summarizer.results.saved_searches import Found
 from trials.errors import UserError
 
 _LIST = "all, or several with commas"
@@ -44,7 +44,7 @@ def report(
 
     def run() -> int:
         from orchestrator.summarizer.report import chosen_formats, headline, make_results, write_report
-        from orchestrator.summarizer.tables.layouts import chosen
+        from orchestrator.summarizer.tables.paper_layouts import chosen
         from orchestrator.summarizer.writers import terminal
 
         forms = chosen_formats(formats)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.plan.settings import default_output
 from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE
-from orchestrator.summarizer.results.sources import Found, Selection, read_folders, unique
+from orchestrator.summarizer.results.saved_searches import Found, Selection, read_folders, unique
 from trials.errors import UserError
 
 
@@ -71,7 +71,7 @@ def listed(text: str | None) -> tuple[str, ...]:
 
 def _store(uri: str | None) -> Found:
     from orchestrator.quiet import silence_libraries
-    from orchestrator.summarizer.results.from_mlflow import read_store
+    from orchestrator.summarizer.results.mlflow_searches import read_store
 
     silence_libraries()
     return read_store(uri)

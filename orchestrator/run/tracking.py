@@ -16,7 +16,7 @@ from orchestrator.record.selection import choose_winner
 from orchestrator.store.checkpoints import SCRATCH, adapter_here
 from orchestrator.store.layout import TUNE
 from orchestrator.store.paths import Folder
-from orchestrator.summarizer.results.finding import find
+from orchestrator.summarizer.results.winner_check import find
 from orchestrator.tracking.spool import Spool
 from orchestrator.tracking.tracker import Tracker, TrackingError
 from orchestrator.tune.progress import Progress

@@ -11,17 +11,17 @@ from typing import Any
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, write_atomically
 from orchestrator.store.parquet import write_parquet
-from orchestrator.summarizer.results.comparing import aggregate, compare_methods
-from orchestrator.summarizer.results.finding import find
 from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.method_comparisons import aggregate, compare_methods
 from orchestrator.summarizer.results.model import Grid, Group, Results
 from orchestrator.summarizer.results.published import MAIN_TABLES, backbone_key, task_key
-from orchestrator.summarizer.results.sources import Found
+from orchestrator.summarizer.results.saved_searches import Found
+from orchestrator.summarizer.results.winner_check import find
 from orchestrator.summarizer.summary_json import SCHEMA_FILE, schema_text, summary_text
-from orchestrator.summarizer.tables.layouts import Layout, layouts
-from orchestrator.summarizer.tables.paper_grids import paper_grid
-from orchestrator.summarizer.tables.result_grids import aggregates, comparisons, methods_by_tasks, scores
-from orchestrator.summarizer.tables.search_grids import compute, configurations, expected_best_grid
+from orchestrator.summarizer.tables.paper_layouts import Layout, layouts
+from orchestrator.summarizer.tables.paper_tables import paper_grid
+from orchestrator.summarizer.tables.result_tables import aggregates, comparisons, methods_by_tasks, scores
+from orchestrator.summarizer.tables.search_tables import compute, configurations, expected_best_grid
 from orchestrator.summarizer.writers import frames, latex, markdown
 from trials.errors import UserError, did_you_mean
 

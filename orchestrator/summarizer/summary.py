@@ -20,7 +20,7 @@ from orchestrator.store.parquet import write_parquet
 from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.results import facts
 from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.sources import Found, started_of
+from orchestrator.summarizer.results.saved_searches import Found, started_of
 from orchestrator.summarizer.summary_json import summary_text
 from orchestrator.summarizer.writers import frames, latex
 from orchestrator.summarizer.writers.markdown import code

@@ -11,10 +11,10 @@ from typing import Any
 from orchestrator.record.binomial import interval, standard_error
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.selection import choose_winner
-from orchestrator.summarizer.results.finding import find
 from orchestrator.summarizer.results.model import FoundSearch, Grid, Group, Results
 from orchestrator.summarizer.results.seed_statistics import estimate
-from orchestrator.summarizer.tables.search_grids import expected_best_of, spent
+from orchestrator.summarizer.results.winner_check import find
+from orchestrator.summarizer.tables.search_tables import expected_best_of, spent
 
 VERSION = 1  # raised when a reader of the old form could misread the new one
 SCHEMA_FILE = "summary.schema.json"

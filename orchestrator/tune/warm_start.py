@@ -38,7 +38,7 @@ def make_searcher(plan: Plan, record: SearchRecord, folder: Path) -> tuple[Confi
         searcher.earlier = [Tried(**tried) for tried in kept["earlier"]]
         searcher.first = kept["first"]
         return searcher, []
-    from orchestrator.summarizer.results.from_mlflow import read_store
+    from orchestrator.summarizer.results.mlflow_searches import read_store
 
     earlier = [found.record for found in read_store(plan.settings.tracking_uri).searches]
     said = searcher.learn_from([one for one in earlier if one.name != record.name], record)

@@ -109,3 +109,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     server = S3()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run a command in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path

@@ -11,7 +11,7 @@ from made_records import make_record, make_trial
 
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.sources import Found
+from orchestrator.summarizer.results.saved_searches import Found
 
 
 def searched(

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from orchestrator.record import formats
 from orchestrator.summarizer.page.drawing import COLOUR, NARROW, STROKES, WIDE, Canvas, both, drawn, legend
-from orchestrator.summarizer.page.views import LOOKS, Look, SearchView
+from orchestrator.summarizer.page.search_view import LOOKS, Look, SearchView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

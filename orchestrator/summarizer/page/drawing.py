@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from orchestrator.record import formats
-from orchestrator.summarizer.page.views import LOOKS, Look, TrialView
+from orchestrator.summarizer.page.search_view import LOOKS, Look, TrialView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

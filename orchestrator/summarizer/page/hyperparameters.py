@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from orchestrator.record import formats
-from orchestrator.summarizer.page.views import SearchView, TrialView, is_number
+from orchestrator.summarizer.page.search_view import SearchView, TrialView, is_number
 from orchestrator.summarizer.results.facts import split_configuration
 
 LEVELS = 8  # up to so many different values are a grid's, shown one beside the other

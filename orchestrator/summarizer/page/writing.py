@@ -15,9 +15,9 @@ from markupsafe import Markup
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, write_atomically
 from orchestrator.record.selection import Choice
-from orchestrator.summarizer.page.matrix import ResultsSection
-from orchestrator.summarizer.page.sections import SearchSection
-from orchestrator.summarizer.page.views import SearchView
+from orchestrator.summarizer.page.results_section import ResultsSection
+from orchestrator.summarizer.page.search_section import SearchSection
+from orchestrator.summarizer.page.search_view import SearchView
 from orchestrator.summarizer.results.model import Column, Results
 
 

@@ -13,10 +13,10 @@ from orchestrator.record.binomial import interval, is_extreme, standard_error
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.secrecy import shown_address
 from orchestrator.record.selection import NEVER, Choice
-from orchestrator.summarizer.results import finding
+from orchestrator.summarizer.results import winner_check
 from orchestrator.summarizer.results.published import PublishedRow, backbone_key, method_key, metric_key, printed
+from orchestrator.summarizer.results.rung_ties import Tie, ties
 from orchestrator.summarizer.results.seed_statistics import estimate
-from orchestrator.summarizer.results.ties import Tie, ties
 from trials.tasks.base import template_columns
 
 
@@ -107,7 +107,7 @@ def trial_table(record: SearchRecord, choice: Choice) -> Table:
 def winner(record: SearchRecord, choice: Choice) -> list[Fact]:
     """The winner, its test score with what that is worth, and the paper's number."""
     best = choice.winner
-    facts = [Fact("Finding", finding.find(record, choice).headline)] if best is not None else []
+    facts = [Fact("Finding", winner_check.find(record, choice).headline)] if best is not None else []
     if best is not None:
         n, error, wilson = record.sizes.get("validation"), choice.standard_error, None
         if choice.candidates:

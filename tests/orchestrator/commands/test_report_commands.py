@@ -8,30 +8,7 @@ from pathlib import Path
 
 import pytest
 from made_results import searched, sweep
-from typer.testing import CliRunner
-
-from orchestrator.cli import app
-from orchestrator.summarizer.results.model import FoundSearch
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    return tmp_path
-
-
-def save(folder: Path, *searches: FoundSearch) -> None:
-    for search in searches:
-        assert search.started is not None
-        search.record.provenance["started"] = search.started.isoformat()
-        search.record.save(folder / search.record.name / "search.json")
-
-
-def typed(*words: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, list(words))
-    return result.exit_code, result.stdout, result.stderr
+from typed_commands import save, typed
 
 
 def test_a_report_of_the_runs_here(here: Path) -> None:

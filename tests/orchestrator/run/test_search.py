@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.store.predictions import read_predictions
-from orchestrator.summarizer.results.from_mlflow import read_store
+from orchestrator.summarizer.results.mlflow_searches import read_store
 from trials import Engine, TrialConfig, describe, get_task, load_adapter, load_backbone, prepare
 
 pytestmark = pytest.mark.slow

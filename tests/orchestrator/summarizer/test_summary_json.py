@@ -16,7 +16,7 @@ from orchestrator.summarizer import write_summary
 from orchestrator.summarizer.report import make_results, write_report
 from orchestrator.summarizer.results.model import Results
 from orchestrator.summarizer.summary_json import schema_text, summary_text
-from orchestrator.summarizer.tables.layouts import layouts
+from orchestrator.summarizer.tables.paper_layouts import layouts
 
 SCHEMA = json.loads(schema_text())
 

@@ -19,12 +19,12 @@ from made_searches import BOTTLENECK, made_search, made_sweep, search_of, with_t
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer.page import write_results_page, write_search_page
-from orchestrator.summarizer.page.matrix import ResultsSection
-from orchestrator.summarizer.page.sections import SearchSection
-from orchestrator.summarizer.page.views import SearchView
+from orchestrator.summarizer.page.results_section import ResultsSection
+from orchestrator.summarizer.page.search_section import SearchSection
+from orchestrator.summarizer.page.search_view import SearchView
 from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.results.model import Comparison, FoundSearch, Results
-from orchestrator.summarizer.results.sources import Found
+from orchestrator.summarizer.results.saved_searches import Found
 
 HOSTILE = "<script>window.hit=1</script><img src=x onerror=hit()> \"'&amp; {{ 7*7 }} $\\alpha_$ \x1b[31m中"
 

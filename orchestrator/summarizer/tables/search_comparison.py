@@ -21,10 +21,10 @@ from orchestrator.summarizer.results.model import (
     Row,
     canonical,
 )
-from orchestrator.summarizer.results.pairing import Pair, common, compared_pairs
+from orchestrator.summarizer.results.paired_groups import Pair, common, compared_pairs
 from orchestrator.summarizer.results.seed_statistics import difference_interval, estimate, sign_flip
-from orchestrator.summarizer.tables.paper_grids import measured_cell
-from orchestrator.summarizer.tables.search_grids import spent
+from orchestrator.summarizer.tables.paper_tables import measured_cell
+from orchestrator.summarizer.tables.search_tables import spent
 
 _NOT_SETTINGS = ("command", "started", "memory")  # of the provenance: they differ between any two searches
 

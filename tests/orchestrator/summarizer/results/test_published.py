@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.summarizer.results.published import comparison, published, rows
 
-SOURCE = Path(__file__).resolve().parents[3].parent / "shared" / "paper" / "reference_results.csv"
+SOURCE = Path(__file__).resolve().parents[4].parent / "shared" / "paper" / "reference_results.csv"
 
 
 @pytest.mark.parametrize(
@@ -63,5 +63,5 @@ def test_a_comparison_keeps_methods_with_more_data_apart() -> None:
 @pytest.mark.skipif(not SOURCE.is_file(), reason="the paper's reference results are not beside this checkout")
 def test_every_number_of_the_source_is_there() -> None:
     assert len(rows()) == 570
-    packaged = Path(__file__).resolve().parents[3] / "orchestrator" / "summarizer" / "results" / "published.csv"
+    packaged = Path(__file__).resolve().parents[4] / "orchestrator" / "summarizer" / "results" / "published.csv"
     assert packaged.read_text(encoding="utf-8").splitlines() == SOURCE.read_text(encoding="utf-8").splitlines()

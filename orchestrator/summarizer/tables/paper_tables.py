@@ -20,8 +20,8 @@ from orchestrator.summarizer.results.published import (
 from orchestrator.summarizer.results.seed_statistics import estimate
 from orchestrator.summarizer.tables import missing_cells
 from orchestrator.summarizer.tables.highlights import LEGEND, LEGEND_ACROSS, marked
-from orchestrator.summarizer.tables.layouts import Axis, Layout
 from orchestrator.summarizer.tables.missing_cells import Gap
+from orchestrator.summarizer.tables.paper_layouts import Axis, Layout
 
 QUOTED = (
     "Rows marked 'quoted' are numbers printed in the ADePT paper (arXiv 2501.03291, Table {table}), not run here; its "

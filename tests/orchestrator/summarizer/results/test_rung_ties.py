@@ -9,7 +9,7 @@ from made_records import EVERY, make_record, make_trial
 
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.results import facts
-from orchestrator.summarizer.results.ties import ties
+from orchestrator.summarizer.results.rung_ties import ties
 
 SETTINGS = {"steps": 5 * EVERY, "eval_every": EVERY, "scheduler": "promotion", "grace": EVERY, "eta": 4}
 

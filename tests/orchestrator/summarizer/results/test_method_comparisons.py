@@ -7,8 +7,8 @@ import random
 import pytest
 from made_results import searched, sweep
 
-from orchestrator.summarizer.results.comparing import aggregate, compare_methods, notes_on
 from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.method_comparisons import aggregate, compare_methods, notes_on
 from orchestrator.summarizer.results.model import Comparison, FoundSearch
 
 

@@ -9,8 +9,8 @@ from orchestrator.record import formats
 from orchestrator.record.binomial import PROPORTIONS
 from orchestrator.record.kept_data import rows_differ, same_files
 from orchestrator.store.predictions import Answers
-from orchestrator.summarizer.results.comparing import Differences, by_task, corrected, over_tasks
 from orchestrator.summarizer.results.groups import method_title, other_rows, pick
+from orchestrator.summarizer.results.method_comparisons import Differences, by_task, corrected, over_tasks
 from orchestrator.summarizer.results.model import Comparison, Group, Results
 from orchestrator.summarizer.results.row_tests import RowTest, paired, unpaired
 from orchestrator.summarizer.results.seed_statistics import ALPHA, estimate

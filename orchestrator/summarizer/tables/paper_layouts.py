@@ -1,4 +1,4 @@
-"""The layouts of the paper's tables (layouts.yaml), and which published number stands in which cell."""
+"""The layouts of the paper's tables (paper_layouts.yaml), and which published number stands in which cell."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Layout:
 @cache
 def layouts() -> tuple[Layout, ...]:
     """All layouts, in the order of the paper's tables."""
-    text = resources.files(__package__).joinpath("layouts.yaml").read_text(encoding="utf-8")
+    text = resources.files(__package__).joinpath("paper_layouts.yaml").read_text(encoding="utf-8")
     return tuple(_layout(dict(entry)) for entry in yaml.safe_load(text)["layouts"])
 
 
@@ -135,5 +135,5 @@ def _axes(entry: dict[str, Any]) -> list[Axis]:
     label = entry.pop("label", "") or match.get("method", "") or match.get("task", "")
     known = {f.name for f in fields(Axis)}
     if entry.keys() - known:
-        raise ValueError(f"layouts.yaml: {sorted(entry.keys() - known)} in {label}; known are {sorted(known)}")
+        raise ValueError(f"paper_layouts.yaml: {sorted(entry.keys() - known)} in {label}; known are {sorted(known)}")
     return [Axis(label=label, heading=heading, match=match, **entry)]

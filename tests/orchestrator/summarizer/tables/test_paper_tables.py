@@ -11,11 +11,11 @@ from made_results import searched
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.model import Cell, FoundSearch, Grid, Row
 from orchestrator.summarizer.results.published import rows
-from orchestrator.summarizer.tables.layouts import chosen, layouts
-from orchestrator.summarizer.tables.paper_grids import paper_grid
+from orchestrator.summarizer.tables.paper_layouts import chosen, layouts
+from orchestrator.summarizer.tables.paper_tables import paper_grid
 from trials.errors import UserError
 
-SOURCE = Path(__file__).resolve().parents[3].parent / "shared" / "paper" / "reference_results.csv"
+SOURCE = Path(__file__).resolve().parents[4].parent / "shared" / "paper" / "reference_results.csv"
 GLUE = {
     "mnli": "accuracy",
     "qqp": "accuracy",

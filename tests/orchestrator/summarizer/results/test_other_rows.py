@@ -7,18 +7,16 @@ from typing import Any
 
 import pytest
 from made_results import searched
-from test_report_commands import here, save, typed
+from typed_commands import save, typed
 
 from orchestrator.record.kept_data import kept_of, rows_differ
 from orchestrator.summarizer.report import make_results
-from orchestrator.summarizer.results.comparing import aggregate, compare_methods
-from orchestrator.summarizer.results.contrast import contrast
 from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.method_comparisons import aggregate, compare_methods
 from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.sources import Found
+from orchestrator.summarizer.results.saved_searches import Found
+from orchestrator.summarizer.tables.search_comparison import contrast
 from trials.data_facts import DataIdentity
-
-__all__ = ["here"]  # a fixture
 
 ROWS = {"a": "aaaaaaaaaaaaaaaa", "b": "bbbbbbbbbbbbbbbb"}
 

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from orchestrator.summarizer.report import headline, make_results, write_report
 from orchestrator.summarizer.results.model import FoundSearch, Grid, Results
-from orchestrator.summarizer.tables.layouts import layouts
+from orchestrator.summarizer.tables.paper_layouts import layouts
 from orchestrator.summarizer.writers import frames, latex, markdown, terminal
 
 ODD = (

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.record import formats
 from orchestrator.record.binomial import interval
-from orchestrator.summarizer.results.comparing import notes_on
 from orchestrator.summarizer.results.groups import described, method_title, other_rows, pick
+from orchestrator.summarizer.results.method_comparisons import notes_on
 from orchestrator.summarizer.results.model import Aggregate, Cell, Column, Comparison, FoundSearch, Grid, Group, Row
 from orchestrator.summarizer.results.published import metric_key
 from orchestrator.summarizer.results.seed_statistics import estimate
 from orchestrator.summarizer.tables import missing_cells
 from orchestrator.summarizer.tables.highlights import LEGEND, marked
 from orchestrator.summarizer.tables.missing_cells import Gap
-from orchestrator.summarizer.tables.paper_grids import measured_cell
+from orchestrator.summarizer.tables.paper_tables import measured_cell
 
 _INTERVALS = {
     "bootstrap": "expanded percentile intervals of a bootstrap that resamples seeds within each task",

@@ -10,10 +10,10 @@ from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, TrialRecord, is_finite
 from orchestrator.record.selection import choose_winner
 from orchestrator.summarizer.results.facts import split_configuration
-from orchestrator.summarizer.results.finding import find
 from orchestrator.summarizer.results.groups import method_title
 from orchestrator.summarizer.results.model import Cell, Column, Grid, Row
 from orchestrator.summarizer.results.seed_statistics import expected_best
+from orchestrator.summarizer.results.winner_check import find
 
 _TAKEN_OVER = "reused-"  # how the ids of trials begin that `orchestrator.run.reuse` takes over from earlier searches
 _BUDGETS = 6  # columns of scores by budget: more do not fit on a page

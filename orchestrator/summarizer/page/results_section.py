@@ -12,13 +12,13 @@ from orchestrator.record import formats
 from orchestrator.record.binomial import interval
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.page.charts_results import Measured, score_chart
-from orchestrator.summarizer.page.sections import Cell, Row, SearchSection, Tile
-from orchestrator.summarizer.page.views import SearchView
-from orchestrator.summarizer.results.finding import find
+from orchestrator.summarizer.page.search_section import Cell, Row, SearchSection, Tile
+from orchestrator.summarizer.page.search_view import SearchView
 from orchestrator.summarizer.results.groups import described, make_groups, method_title, pick
 from orchestrator.summarizer.results.model import Comparison, Estimate, FoundSearch, Grid, Group, Results
 from orchestrator.summarizer.results.published import metric_key, published
 from orchestrator.summarizer.results.seed_statistics import estimate
+from orchestrator.summarizer.results.winner_check import find
 
 
 @dataclass(frozen=True)

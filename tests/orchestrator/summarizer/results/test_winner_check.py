@@ -14,7 +14,7 @@ from rich.console import Console
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.report import make_results, write_report
-from orchestrator.summarizer.results.finding import above, find
+from orchestrator.summarizer.results.winner_check import above, find
 from orchestrator.summarizer.summary import terminal, write_summary
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from orchestrator.record import formats
 from orchestrator.summarizer.page.drawing import COLOUR, NARROW, WIDE, Canvas, both, legend
 from orchestrator.summarizer.page.hyperparameters import Axis, label
-from orchestrator.summarizer.page.views import LOOKS, SearchView, TrialView
+from orchestrator.summarizer.page.search_view import LOOKS, SearchView, TrialView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from orchestrator.record.record import RECORD, RecordError, Report, SearchRecord, Status, TestResult, TrialRecord
 from orchestrator.store.predictions import Answers, read_predictions
 from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.sources import Found, started_of, unique
+from orchestrator.summarizer.results.saved_searches import Found, started_of, unique
 from orchestrator.tracking.runs import PARENT
 from orchestrator.tracking.store import open_for_reading
 

@@ -20,7 +20,7 @@ from orchestrator.schedulers.asha import Asha
 from orchestrator.summarizer.page import write_results_page, write_search_page
 from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.summary import markdown, terminal
-from orchestrator.summarizer.tables.search_grids import configurations
+from orchestrator.summarizer.tables.search_tables import configurations
 
 
 def said(record: SearchRecord) -> str:

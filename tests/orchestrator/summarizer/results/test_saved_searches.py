@@ -9,10 +9,10 @@ import pytest
 from made_results import searched
 
 from orchestrator.record.record import SearchRecord
-from orchestrator.summarizer.results.from_mlflow import read_store
 from orchestrator.summarizer.results.groups import make_groups
+from orchestrator.summarizer.results.mlflow_searches import read_store
 from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.sources import Selection, read_folders, unique
+from orchestrator.summarizer.results.saved_searches import Selection, read_folders, unique
 from orchestrator.tracking.store import TrackingError
 from orchestrator.tracking.tracker import Tracker
 from trials.errors import UserError

@@ -14,13 +14,13 @@ from orchestrator.record import formats
 from orchestrator.record.binomial import interval, is_extreme
 from orchestrator.record.data_report import data_report
 from orchestrator.record.secrecy import without_secrets
-from orchestrator.summarizer.page import charts_space, charts_training
+from orchestrator.summarizer.page import charts_hyperparameters, charts_training
 from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
-from orchestrator.summarizer.page.views import LOOKS, SearchView
+from orchestrator.summarizer.page.search_view import LOOKS, SearchView
 from orchestrator.summarizer.results import facts
-from orchestrator.summarizer.results.data import data_table
-from orchestrator.summarizer.results.finding import Finding, find
 from orchestrator.summarizer.results.seed_statistics import estimate
+from orchestrator.summarizer.results.winner_check import Finding, find
+from orchestrator.summarizer.tables.data_table import data_table
 from trials.data.report import DataReport
 
 _SCRIPT = re.compile(r"^(?:\S*/)?search\.py\b")  # however it was named when it ran
@@ -82,9 +82,9 @@ class SearchSection:
         return importance(self.search, self.axes)
 
     @cached_property
-    def rates(self) -> charts_space.RateMap | None:
+    def rates(self) -> charts_hyperparameters.RateMap | None:
         """What the heat map shows."""
-        return charts_space.RateMap.of(self.axes)
+        return charts_hyperparameters.RateMap.of(self.axes)
 
     def chart(self, name: str) -> Markup:
         """A chart of this search as SVG; empty where there is nothing to draw."""
@@ -96,8 +96,8 @@ class SearchSection:
         if name == "rungs":
             return charts_training.rungs(search, prefix)
         if name == "map":
-            return charts_space.rate_map(search, self.rates, prefix) if self.rates else Markup("")
-        draw = {"slices": charts_space.slices, "parallel": charts_space.parallel_coordinates}[name]
+            return charts_hyperparameters.rate_map(search, self.rates, prefix) if self.rates else Markup("")
+        draw = {"slices": charts_hyperparameters.slices, "parallel": charts_hyperparameters.parallel_coordinates}[name]
         return draw(search, self.axes, prefix)
 
     @property

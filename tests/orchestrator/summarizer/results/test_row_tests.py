@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from made_results import searched
-from test_report_commands import here, save, typed  # noqa: F401  (a fixture)
+from typed_commands import save, typed
 
 from orchestrator.store.predictions import Answers, read_predictions, row_ids, write_predictions
 from orchestrator.summarizer.results import row_tests
@@ -81,7 +81,7 @@ def test_answers_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert read_predictions(path) == read_predictions(tmp_path / "gone") == {}
 
 
-def test_a_loss_on_one_seed_is_named_and_ends_with_1(here: Path) -> None:  # noqa: F811
+def test_a_loss_on_one_seed_is_named_and_ends_with_1(here: Path) -> None:
     save_with_rows(here, (with_score("a", 10, 1), answers(range(10))), (with_score("b", 60, 2), answers(range(60))))
     code, printed, _ = typed("compare", "a", "b", "--out", "compared")
     assert code == 1
@@ -91,7 +91,7 @@ def test_a_loss_on_one_seed_is_named_and_ends_with_1(here: Path) -> None:  # noq
     assert typed("compare", "b", "a")[0] == 0
 
 
-def test_a_loss_within_noise_ends_with_0(here: Path) -> None:  # noqa: F811
+def test_a_loss_within_noise_ends_with_0(here: Path) -> None:
     save_with_rows(here, (with_score("a", 10, 1), answers(range(10))), (with_score("b", 13, 2), answers(range(13))))
     code, printed, _ = typed("compare", "a", "b")
     assert code == 0
@@ -99,7 +99,7 @@ def test_a_loss_within_noise_ends_with_0(here: Path) -> None:  # noqa: F811
     assert "Worse" not in printed
 
 
-def test_an_older_search_without_answers_is_compared_unpaired_and_says_so(here: Path) -> None:  # noqa: F811
+def test_an_older_search_without_answers_is_compared_unpaired_and_says_so(here: Path) -> None:
     save(here, with_score("a", 10, 1))
     save_with_rows(here, (with_score("b", 60, 2), answers(range(60))))
     code, printed, _ = typed("compare", "a", "b")
@@ -120,7 +120,7 @@ def test_an_older_search_without_answers_is_compared_unpaired_and_says_so(here: 
         ),
     ],
 )
-def test_what_cannot_be_compared_ends_with_3(here: Path, other: FoundSearch, why: str) -> None:  # noqa: F811
+def test_what_cannot_be_compared_ends_with_3(here: Path, other: FoundSearch, why: str) -> None:
     save(here, searched(name="a", provenance={"data fingerprint": "one"}), other)
     code, printed, errors = typed("compare", "a", "b")
     assert code == 3
@@ -128,7 +128,7 @@ def test_what_cannot_be_compared_ends_with_3(here: Path, other: FoundSearch, why
     assert why in printed + errors
 
 
-def test_other_labels_on_the_same_rows_are_not_compared(here: Path) -> None:  # noqa: F811
+def test_other_labels_on_the_same_rows_are_not_compared(here: Path) -> None:
     swapped = answers([], [str(1 - int(text)) for text in GOLD])
     save_with_rows(here, (with_score("a", 10, 1), answers(range(10))), (with_score("b", 0, 2), swapped))
     code, _, errors = typed("compare", "a", "b")
@@ -137,7 +137,7 @@ def test_other_labels_on_the_same_rows_are_not_compared(here: Path) -> None:  # 
 
 
 @pytest.mark.parametrize(("rows", "code"), [("of these files", 1), ("", 3)])
-def test_rows_that_were_cut_elsewhere_are_known_by_their_files(here: Path, rows: str, code: int) -> None:  # noqa: F811
+def test_rows_that_were_cut_elsewhere_are_known_by_their_files(here: Path, rows: str, code: int) -> None:
     """Their tokens differ, as those of other rows with the same labels would."""
     known = {"provenance": {"rows fingerprint": rows}}
     read = answers(range(60))
@@ -146,7 +146,7 @@ def test_rows_that_were_cut_elsewhere_are_known_by_their_files(here: Path, rows:
     assert typed("compare", "a", "b")[0] == code
 
 
-def test_without_answers_other_metrics_cannot_be_compared(here: Path) -> None:  # noqa: F811
+def test_without_answers_other_metrics_cannot_be_compared(here: Path) -> None:
     save(
         here,
         *(
