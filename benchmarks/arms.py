@@ -15,6 +15,7 @@ from benchmarks.memory import PeakMemory
 from benchmarks.peer_figures import PeerFigures
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import choose_winner
+from orchestrator.record.status import TrialStatus
 
 ROOT = Path(__file__).parents[1]
 
@@ -125,7 +126,7 @@ def run_ours(name: str, grid: Grid, seed: int, folder: Path) -> ArmRun:
     ]
     seconds, memory = timed(command, folder)
     record = SearchRecord.load(folder / name / "search.json")
-    if failed := [trial for trial in record.trials if trial.status == "failed"]:
+    if failed := [trial for trial in record.trials if trial.status is TrialStatus.FAILED]:
         raise SystemExit(f"error: {len(failed)} trials of {name} failed, the first with: {failed[0].error}")
     winner = choose_winner(record).winner
     statuses = [trial.status for trial in record.trials]

@@ -22,6 +22,7 @@ import torch
 
 from benchmarks.whole import train
 from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.simulation.curves import KEY, read_curves, record
 from search_spaces import load_space
 from trials.backbones.loading import load_backbone
@@ -49,7 +50,7 @@ def grid(task: str, seed: int, args: argparse.Namespace) -> SearchRecord:
     engine = Engine(on, data, EngineSettings(slots=TOGETHER), typical=configs[1])
     trials = []
     for name, reports in train(engine, {str(n): config for n, config in configs.items()}, TOGETHER).items():
-        trial = TrialRecord(name, int(name), configs[int(name)].hyperparameters, seed, status=reports[-1].status)
+        trial = TrialRecord(name, int(name), configs[int(name)].hyperparameters, seed, TrialStatus(reports[-1].status))
         trial.reports += [report.as_dict() for report in reports]
         trials.append(trial)
     return SearchRecord(

@@ -27,6 +27,7 @@ from rich.table import Table
 
 from orchestrator.quiet import silence_libraries
 from orchestrator.record.provenance import describe_hardware
+from orchestrator.record.status import TrialStatus
 from orchestrator.tracking.tracker import Tracker
 
 RESULTS = Path(__file__).parent / "results"
@@ -58,7 +59,7 @@ def tell(uri: str | None, name: str, trials: int, reports: int, adapter: Path, f
         tracker.trial_started(key, trial, {"prompt_lr": 0.3, "mlp_lr": 1e-3, "prompt_length": trial, "seed": 42})
         for place in range(1, reports + 1):
             tracker.reported(key, report(trial, 100 * place))
-        tracker.trial_ended(key, "finished", adapter=adapter)
+        tracker.trial_ended(key, TrialStatus.FINISHED, adapter=adapter)
     tracker.end_search({"test/accuracy": 61.5}, [], {"prompt_length": 1})
     told = time.perf_counter() - begun
     left = tracker.close(timeout=1200.0)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.record import decode, encode
+from orchestrator.record.strict_json import decode, encode
 
 Entry = dict[str, Any]
 

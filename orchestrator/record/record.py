@@ -1,23 +1,20 @@
-"""What is known of a search and its trials, as one JSON file that outlives every process of the search.
-
-The file is strict JSON: numbers that JSON has no word for (NaN and the infinities, which a diverged trial reports) are
-written as ``{"$float": "nan"}`` and come back as the floats they were. It is replaced in one step, so that a reader, or
-a crash at any moment, sees the old record or the new one and nothing between.
-"""
+"""What is known of a search and its trials, as one file of strict JSON that outlives every process of the search."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from orchestrator.record.status import TrialStatus
+from orchestrator.record.strict_json import decode, encode, write_atomically
 
 _REPORT_KEYS = {"step", "score", "best_score", "best_step", "status", "time"}
 
@@ -26,10 +23,8 @@ STARTED = "started"  # the record's key of its date, in ISO 8601
 
 SCHEMA = 1  # raised when a reader of the old form could misread the new one
 
-Status = Literal["waiting", "running", "finished", "stopped early", "diverged", "failed", "interrupted"]
 Report = dict[str, Any]
 
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _STRICT_FIELDS = ConfigDict(extra="forbid")
 
 
@@ -45,7 +40,6 @@ class TrialRecord:
         trial_id: the scheduler's name for the trial.
         number: its place in the grid, from 1.
         configuration: its point of the search space.
-        status: ``finished`` alone means that the full budget was trained.
         reports: one flat dict an evaluation, in the order in which they were made: ``step``, ``score`` (the selection
             metric on validation, 0 to 100, greater is better), ``best_score``, ``best_step``, ``train/loss``,
             ``validation/loss`` (where the task's answers are few), ``validation/<metric>``, ``learning_rate/<group>``,
@@ -64,7 +58,7 @@ class TrialRecord:
     number: int
     configuration: dict[str, Any]
     seed: int
-    status: Status = "waiting"
+    status: TrialStatus = TrialStatus.WAITING
     reports: list[Report] = field(default_factory=list)
     reason: str = ""
     error: str = ""
@@ -93,6 +87,11 @@ class TrialRecord:
     def last_score(self) -> float | None:
         """The validation score of the last report that has a finite one, in points."""
         return next((r["score"] for r in reversed(self.reports) if is_finite(r.get("score"))), None)
+
+    @property
+    def may_win(self) -> bool:
+        """Whether it has a score, and one that counts."""
+        return self.status.may_win and self.best_score is not None
 
     @property
     def train_seconds(self) -> float:
@@ -259,23 +258,6 @@ def is_finite(value: Any) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> Path:
-    """Write ``text`` beside ``path``, force it to the disk and put it in place in one step; make missing folders."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each writer: two of them must not write into one temporary file.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
 @cache
 def _adapter() -> TypeAdapter[SearchRecord]:
     return TypeAdapter(SearchRecord)
@@ -301,33 +283,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RecordError(f"{path} is JSON, but not the record of a search: it holds a {type(document).__name__}")
     return document
-
-
-def encode(value: Any, where: str, problems: list[str]) -> Any:
-    """The value in strict JSON's types; places that have no such form are added to ``problems``."""
-    if isinstance(value, dict):
-        odd = [key for key in value if not isinstance(key, str)]
-        problems += [f"{where or 'record'} has the key {key!r}, which is not text" for key in odd]
-        return {key: encode(item, f"{where}.{key}".lstrip("."), problems) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [encode(item, f"{where}[{index}]", problems) for index, item in enumerate(value)]
-    if hasattr(value, "dtype") and hasattr(value, "item"):  # a NumPy scalar
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": str(float(value))}
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    problems.append(f"{where} is {value!r}, a {type(value).__name__}")
-    return None
-
-
-def decode(value: Any) -> Any:
-    """What `encode` was given, but for tuples, which come back as lists."""
-    if isinstance(value, dict):
-        if value.keys() == {"$float"} and value["$float"] in _NON_FINITE:
-            return _NON_FINITE[value["$float"]]
-        return {key: decode(item) for key, item in value.items()}
-    return [decode(item) for item in value] if isinstance(value, list) else value
 
 
 def report_of(result: Mapping[str, Any]) -> Report:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from orchestrator.record import formats
 from orchestrator.record.binomial import one_example, standard_error
 from orchestrator.record.record import SearchRecord, TrialRecord
-
-NEVER = ("diverged", "failed")  # a broken run may have scored well once; nobody could repeat it
+from orchestrator.record.status import TrialStatus
 
 TOLERANCE = 1e-6  # points; far below one example of any task, far above the rounding of a mean
 
@@ -106,7 +105,7 @@ def choose_winner(record: SearchRecord) -> Choice:
     for index, candidate in enumerate(candidates):
         places |= {t.trial_id: (-1, index, place) for place, t in enumerate(candidate.trials)}
     ranking = tuple(sorted(record.trials, key=lambda trial: places[trial.trial_id]))
-    winner = next((trial for trial in ranking if _may_win(trial)), None)
+    winner = next((trial for trial in ranking if trial.may_win), None)
     n = record.sizes.get("validation")
     example = one_example(n)
     if winner is None:
@@ -117,7 +116,7 @@ def choose_winner(record: SearchRecord) -> Choice:
         error = max(error or 0.0, candidates[0].standard_error)
     choice = Choice(winner, ranking, (), example, error, _caveats(record, winner, ranking, candidates), candidates)
     reach = max(example or 0.0, error or 0.0) + TOLERANCE
-    near = tuple(t for t in ranking if _may_win(t) and not choice.wins(t) and _behind(choice, winner, t) <= reach)
+    near = tuple(t for t in ranking if t.may_win and not choice.wins(t) and _behind(choice, winner, t) <= reach)
     return replace(choice, not_distinguishable=near)
 
 
@@ -131,7 +130,7 @@ def _candidates(record: SearchRecord) -> tuple[Candidate, ...]:
     """Configurations trained whole on more seeds than one, the best first."""
     own, found = record.seed, dict[str, list[TrialRecord]]()
     for trial in sorted(record.trials, key=lambda trial: (trial.seed != own, trial.seed)):
-        if trial.status == "finished" and trial.best_score is not None:
+        if trial.status is TrialStatus.FINISHED and trial.best_score is not None:
             found.setdefault(json.dumps(trial.configuration, sort_keys=True, default=str), []).append(trial)
     several = [Candidate(tuple(trials)) for trials in found.values() if len({t.seed for t in trials}) > 1]
     return tuple(sorted(several, key=lambda candidate: _place_of(candidate, record.parameters)))
@@ -144,17 +143,14 @@ def _place_of(candidate: Candidate, parameters: dict[int, int]) -> tuple[float, 
     return -len(candidate.trials), mean, steps, parameters.get(number, math.inf), number
 
 
-def _may_win(trial: TrialRecord) -> bool:
-    return trial.status not in NEVER and trial.best_score is not None
-
-
 def _score(trial: TrialRecord) -> float:
     return -math.inf if trial.best_score is None else trial.best_score
 
 
 def _place(trial: TrialRecord, parameters: dict[int, int]) -> tuple[float, ...]:
     score, step = _score(trial), trial.best_step
-    tier = 3 if trial.status in NEVER else 2 if step is None else 0 if trial.status == "finished" else 1
+    whole = trial.status is TrialStatus.FINISHED
+    tier = 3 if not trial.status.may_win else 2 if step is None else 0 if whole else 1
     return (
         tier,
         -score if math.isinf(score) else -round(score / TOLERANCE),
@@ -180,7 +176,7 @@ def _caveats(
     seeds, trained = record.settings.get("seeds") or 1, len(candidates[0].trials) if candidates else 1
     if seeds > trained:
         notes.append(f"The winner was trained whole on {trained} of {seeds} seeds.")
-    if winner.status != "finished":
+    if winner.status is not TrialStatus.FINISHED:
         budget = record.settings.get("steps")
         full = f"the full budget of {formats.whole(budget)} steps" if budget else "the full budget"
         notes.append(

@@ -13,6 +13,7 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.search_folder import Files, checkpoints_of
 from orchestrator.record.record import RECORD, SearchRecord, TestResult, TrialRecord
 from orchestrator.record.selection import choose_winner
+from orchestrator.record.status import TrialStatus
 from orchestrator.run.tracking import tell_end
 from orchestrator.store.checkpoints import adapter_files
 from orchestrator.store.kept_checkpoints import write_files
@@ -21,14 +22,13 @@ from orchestrator.store.predictions import kept_predictions, write_predictions
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.summary import terminal, write_summary
 from orchestrator.tracking.tracker import Tracker
-from orchestrator.tune.rounds import OPEN
 
 
 def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console) -> int:
     """Ctrl-C: everything is kept; say how to go on."""
-    ended = sum(trial.status not in OPEN for trial in record.trials)
+    ended = sum(trial.status.is_over for trial in record.trials)
     figures = {"steps_trained": sum(t.step for t in record.trials)}
-    tracker.end_search(figures, [plan.folder / RECORD], {}, status="interrupted")
+    tracker.end_search(figures, [plan.folder / RECORD], {}, status=TrialStatus.INTERRUPTED)
     console.print(
         f"interrupted: {ended} of {plan.count} trials are done and kept. Go on with the "
         f"same command, or: {resume_command(plan.name, plan.settings.output, plan.settings.storage)}",
@@ -70,7 +70,7 @@ def conclude(
     console.print(f"Summary: {shown_path(written[0])}, {shown_path(written[1])}, {shown_path(written[-1])}")
     address = "" if tracker.store.is_server else f", then open http://127.0.0.1:5000{tracker.page}"
     console.print(f"Compare the trials: {tracker.ui_url_hint()}{address}", soft_wrap=True)
-    failures = [trial for trial in record.trials if trial.status == "failed"]
+    failures = [trial for trial in record.trials if trial.status is TrialStatus.FAILED]
     for trial in failures[:3]:
         console.print(f"trial {trial.number} failed: {trial.error}")
     if failures:

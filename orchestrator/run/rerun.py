@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from orchestrator.record.record import SearchRecord
+from orchestrator.record.status import TrialStatus
 from trials.errors import UserError, did_you_mean
 
-KINDS = ("failed", "diverged")
+KINDS = (TrialStatus.FAILED, TrialStatus.DIVERGED)
 
 
 def trials_to_rerun(which: str | None, record: SearchRecord | None) -> list[int]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.plan.plan import PlannedTrial
 from orchestrator.record.record import Report, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import ADAPTER, FACTS
 from orchestrator.store.kept_checkpoints import name_of_step
 from orchestrator.store.paths import Folder
@@ -122,7 +123,7 @@ def take_over(
         number=found.number,
         configuration=dict(configuration),
         seed=seed,
-        status="finished",
+        status=TrialStatus.FINISHED,
         reports=found.reports,
         reason=f"trained before, in search {found.search} (run {found.run_id})",
     )

@@ -13,6 +13,7 @@ from rich.console import Console
 from orchestrator.command_lines import resume_command
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import choose_winner
+from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import SCRATCH, adapter_here
 from orchestrator.store.layout import TUNE
 from orchestrator.store.paths import Folder
@@ -60,7 +61,8 @@ def tell_end(plan: Plan, record: SearchRecord, tracker: Tracker, artifacts: Iter
     described = {"trial": winner.number, **winner.configuration} if winner else {}
     found = find(record, choice)
     tags = {"finding": found.verdict, "finding.headline": found.headline}
-    tracker.end_search(figures, artifacts, described, status="finished" if winner else "failed", tags=tags)
+    status = TrialStatus.FINISHED if winner else TrialStatus.FAILED
+    tracker.end_search(figures, artifacts, described, status=status, tags=tags)
 
 
 def tell_the_rest(

@@ -12,7 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
+
+from orchestrator.record.status import TrialStatus
 
 
 class Standing(NamedTuple):
@@ -72,9 +74,9 @@ class Decision:
         return self.verdict in (Verdict.STOP, Verdict.DIVERGED)
 
     @property
-    def status(self) -> Literal["stopped early", "diverged"]:
+    def status(self) -> TrialStatus:
         """The status that the trial's record gets: of use where it ends."""
-        return "diverged" if self.verdict is Verdict.DIVERGED else "stopped early"
+        return TrialStatus.DIVERGED if self.verdict is Verdict.DIVERGED else TrialStatus.STOPPED_EARLY
 
     @property
     def sentence(self) -> str:
@@ -198,7 +200,7 @@ class Policy(ABC):
         self.numbers = frozenset(numbers)
         self.steps = steps
         self.rungs: dict[int, Rung] = {}
-        self.over: dict[int, Decision | str] = {}
+        self.over: dict[int, Decision | TrialStatus] = {}
         self.best: dict[int, float] = {}
         self.gains: dict[int, float] = {}
         self._diverging: dict[int, int] = {}
@@ -223,7 +225,7 @@ class Policy(ABC):
         self.note(number, step, score, best, loss)
         return self.settle()
 
-    def end(self, number: int, status: str) -> list[Decision]:
+    def end(self, number: int, status: TrialStatus) -> list[Decision]:
         """A trial ended by itself: finished, failed, ...; others may have waited for it."""
         self.note_end(number, status)
         return self.settle()
@@ -266,7 +268,7 @@ class Policy(ABC):
             self.gains[number] = max(gain, self.gains.get(number, -math.inf))
         self._pass(number, step, score)
 
-    def note_end(self, number: int, status: str) -> None:
+    def note_end(self, number: int, status: TrialStatus) -> None:
         """Take an end in without deciding."""
         self.over.setdefault(number, status)
         self._unsettled = True

@@ -7,11 +7,10 @@ from typing import Any
 
 from orchestrator.record.journal import Entry, Journal, JournalError
 from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import Decision, Policy, Verdict
 
-RETRIED = ("failed", "interrupted")  # ends after which a resumed search trains the trial again
 LATER = {"ties": "keep"}  # settings that older journals lack, and what they went by
-_SETTLED = ("finished", "stopped early", "diverged", "failed")
 
 
 class Judge:
@@ -65,7 +64,7 @@ class Judge:
         self._keep([event] if fresh or decisions else [], decisions)
         return decisions
 
-    def end(self, number: int, status: str) -> list[Decision]:
+    def end(self, number: int, status: TrialStatus) -> list[Decision]:
         """A trial ended by itself; nothing new where a decision has ended it already."""
         if number in self.policy.over:
             return []
@@ -79,7 +78,8 @@ class Judge:
         Args:
             anew: forget all about it, its end and its reports included: the user wants it trained from the start.
         """
-        if anew or self.policy.over.get(number) in RETRIED:
+        over = self.policy.over.get(number)
+        if anew or (isinstance(over, TrialStatus) and over.is_retried):
             self._start(number, anew)
             self._keep([{"event": "start", "number": number, "anew": anew}], [])
 
@@ -111,7 +111,9 @@ class Judge:
         for number in sorted({number for number, _ in self.reports} - recorded):
             if planned is not None and number in planned:
                 configuration, seed = planned[number]
-                record.trials.append(TrialRecord(f"journal-{number}", number, dict(configuration), seed, "interrupted"))
+                record.trials.append(
+                    TrialRecord(f"journal-{number}", number, dict(configuration), seed, TrialStatus.INTERRUPTED)
+                )
         record.trials.sort(key=lambda trial: (trial.number, trial.seed))
         return [sentence for trial in record.trials for sentence in self._catch_up(trial)]
 
@@ -122,14 +124,14 @@ class Judge:
             steps = ", ".join(f"{step:,}" for step in missing)
             yield f"trial {trial.number}: the report of step {steps} is taken from the journal"
         over = self.policy.over.get(trial.number)
-        if trial.status in _SETTLED or over is None or over in RETRIED:
+        if trial.status.is_over or over is None:
             return
         if isinstance(over, Decision):
             trial.status = over.status
             trial.reason = over.sentence
             yield f"trial {trial.number}: {trial.status} now, as decided before: {over.sentence}"
-        else:
-            trial.status = "diverged" if over == "diverged" else "finished"
+        elif not over.is_retried:
+            trial.status = over
             yield f"trial {trial.number}: {trial.status}, as the journal says"
 
     def _keep(self, events: list[Entry], decisions: list[Decision]) -> None:
@@ -167,7 +169,7 @@ class Judge:
         if event == "decision":
             self.policy.take(Decision.from_dict(entry))
         elif event == "end":
-            self.policy.note_end(entry["number"], entry["status"])
+            self.policy.note_end(entry["number"], TrialStatus(entry["status"]))
         elif event == "start":
             self._start(entry["number"], entry["anew"])
         else:
@@ -182,8 +184,10 @@ class Judge:
         step, score = int(report["step"]), float(report["score"])
         best, loss = report.get("best_score"), report.get("validation/loss")
         self.reports[number, step] = dict(report)
-        if report.get("status") == "diverged":  # by its loss: a score of its spoilt parameters would compare nothing
-            self.policy.note_end(number, "diverged")
+        if (
+            report.get("status") == TrialStatus.DIVERGED
+        ):  # by its loss: a score of its spoilt parameters would compare nothing
+            self.policy.note_end(number, TrialStatus.DIVERGED)
         else:
             self.policy.note(number, step, score, *(None if x is None else float(x) for x in (best, loss)))
 
@@ -202,5 +206,5 @@ class Judge:
         if lost and self.journal is not None and len(self.journal.found) > 1:
             self.said.append(f"{len(lost)} reports of the record were not in the journal; they are taken in again")
         for trial in trials:
-            if trial.status in _SETTLED:
+            if trial.status.is_over:
                 self.end(trial.number, trial.status)

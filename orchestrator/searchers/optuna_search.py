@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.record.kept_data import rows_differ
 from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.searchers.distributions import Distributions
 from search_spaces import Configuration
 from trials.config import FIRST_REVISION
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 ALGORITHMS = ("grid", "random", "tpe", "gp")
 _ATTEMPTS = 100  # draws to find a configuration that is new, before those that are left are looked for one by one
 _LEFT = 1000  # of those that are left, one is chosen among so many
-_OVER = ("finished", "stopped early", "diverged", "failed")
 
 
 @dataclass
@@ -38,13 +38,13 @@ class Tried:
     Attributes:
         score: its best validation score so far, in points; None before the first.
         step: updates behind that.
-        status: as in a `TrialRecord`; ``waiting`` for one that a scheduler lets wait.
+        status: where it stands.
     """
 
     configuration: Configuration
     score: float | None = None
     step: int = 0
-    status: str = "running"
+    status: TrialStatus = TrialStatus.RUNNING
 
     @classmethod
     def of(cls, trial: TrialRecord) -> Tried:
@@ -90,13 +90,13 @@ class ConfigurationSearch:
             self.tried[found[0]] = Tried(found[1])
         return found
 
-    def tell(self, number: int, score: float | None, step: int, status: str = "running") -> None:
+    def tell(self, number: int, score: float | None, step: int, status: TrialStatus = TrialStatus.RUNNING) -> None:
         """A trial reported its best score so far (None: it has none), waits, or has ended."""
         tried = self.tried[number]
         tried.score = score if score is not None and math.isfinite(score) else tried.score
         tried.step, tried.status = step, status
 
-    def hear(self, number: int, result: Mapping[str, Any], status: str) -> None:
+    def hear(self, number: int, result: Mapping[str, Any], status: TrialStatus) -> None:
         """The same from a report, or from nothing: then the last one stands."""
         self.tell(number, result.get("best_score"), int(result.get("step", self.tried[number].step)), status)
 
@@ -124,7 +124,9 @@ class ConfigurationSearch:
                 continue
             known = [Tried.of(t) for t in record.own_trials if t.best_score is not None]
             inside = [tried for tried in known if self.distributions.parameters(tried.configuration) is not None]
-            best = max((t for t in inside if t.status == "finished"), key=lambda t: t.score or 0.0, default=None)
+            best = max(
+                (t for t in inside if t.status is TrialStatus.FINISHED), key=lambda t: t.score or 0.0, default=None
+            )
             alike = _kind(record) == _kind(like)
             other = rows_differ(record, like) if alike else ""
             if alike and not other:
@@ -178,11 +180,11 @@ class ConfigurationSearch:
         import optuna
         from optuna.trial import TrialState
 
-        score = tried.score if tried.status != "diverged" else None
+        score = tried.score if tried.status is not TrialStatus.DIVERGED else None
         value, state, reports = None, TrialState.RUNNING, {}
-        if tried.status == "finished" and score is not None:
+        if tried.status is TrialStatus.FINISHED and score is not None:
             value, state = score, TrialState.COMPLETE
-        elif tried.status in _OVER or tried.status == "waiting":
+        elif tried.status.is_over or tried.status is TrialStatus.WAITING:
             # A Gaussian process knows of nothing but values; Parzen's estimator ranks by step what was cut short.
             if self.algorithm == "gp":
                 value, state = worst if score is None else score, TrialState.COMPLETE

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.record import write_atomically
+from orchestrator.record.strict_json import write_atomically
 from orchestrator.store.layout import DEFINITION, TUNE
 from orchestrator.store.lock import LOCK, LockError
 from orchestrator.store.log import LOG

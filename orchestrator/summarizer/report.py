@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.record import formats
-from orchestrator.record.record import SearchRecord, write_atomically
+from orchestrator.record.record import SearchRecord
+from orchestrator.record.strict_json import write_atomically
 from orchestrator.store.parquet import write_parquet
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.method_comparisons import aggregate, compare_methods

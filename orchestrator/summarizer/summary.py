@@ -14,8 +14,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from orchestrator.record import formats
-from orchestrator.record.record import SearchRecord, write_atomically
+from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import Choice, choose_winner
+from orchestrator.record.strict_json import write_atomically
 from orchestrator.store.parquet import write_parquet
 from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.results import facts

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.record import Status, is_finite
+from orchestrator.record.record import is_finite
 from orchestrator.record.secrecy import without_secrets
+from orchestrator.record.status import TrialStatus
 from orchestrator.tracking import notes, resuming
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.runs import KEY, NOTE, Runs, TrialRun, now
@@ -25,12 +26,12 @@ __all__ = ["Tracker", "TrackingError"]
 
 log = logging.getLogger(__name__)
 
-RUN_STATUS: dict[str, str] = {
-    "finished": "FINISHED",
-    "stopped early": "FINISHED",
-    "diverged": "FAILED",
-    "failed": "FAILED",
-    "interrupted": "KILLED",
+RUN_STATUS: dict[TrialStatus, str] = {
+    TrialStatus.FINISHED: "FINISHED",
+    TrialStatus.STOPPED_EARLY: "FINISHED",
+    TrialStatus.DIVERGED: "FAILED",
+    TrialStatus.FAILED: "FAILED",
+    TrialStatus.INTERRUPTED: "KILLED",
 }
 
 
@@ -213,7 +214,7 @@ class Tracker:
             "metrics", trial.key, f"reports of {trial.key}", values=notes.finite_numbers(report), step=step, time=now()
         )
 
-    def trial_ended(self, trial_id: str, status: Status, reason: str = "", adapter: Path | None = None) -> None:
+    def trial_ended(self, trial_id: str, status: TrialStatus, reason: str = "", adapter: Path | None = None) -> None:
         """A trial ended, for good or until the search is resumed.
 
         Args:
@@ -247,7 +248,7 @@ class Tracker:
     def __contains__(self, trial_id: str) -> bool:
         return trial_id in self._trials
 
-    def is_settled(self, trial_id: str, status: Status, step: int) -> bool:
+    def is_settled(self, trial_id: str, status: TrialStatus, step: int) -> bool:
         """Whether the store has this end of the trial and its report at ``step`` already, from before a restart."""
         trial = self._trials.get(trial_id)
         return trial is not None and trial.status == status and trial.last_step >= step
@@ -257,7 +258,7 @@ class Tracker:
         summary_metrics: Mapping[str, float],
         artifacts: Iterable[Path],
         winner: Mapping[str, Any],
-        status: str = "finished",
+        status: TrialStatus = TrialStatus.FINISHED,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """The search ended: its figures, its files, its winner. Ends every trial that still counts as running, too.
@@ -273,7 +274,9 @@ class Tracker:
         """
         for trial in self._trials.values():
             if not trial.status:  # a crash came before the scheduler saved it, and nobody will take it up again
-                self.trial_ended(trial.trial_id, "interrupted", "not taken up again after the search was resumed")
+                self.trial_ended(
+                    trial.trial_id, TrialStatus.INTERRUPTED, "not taken up again after the search was resumed"
+                )
         self._ended = True
         figures = notes.finite_numbers(summary_metrics)
         more = tags or {}
@@ -310,7 +313,9 @@ class Tracker:
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         if kind is not None and self._started and not self._ended:
-            self.end_search({}, [], {}, "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+            self.end_search(
+                {}, [], {}, TrialStatus.INTERRUPTED if issubclass(kind, KeyboardInterrupt) else TrialStatus.FAILED
+            )
         self.close()
 
     def ui_url_hint(self) -> str:

@@ -16,7 +16,8 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from orchestrator.record import formats
-from orchestrator.record.record import Status, TrialRecord, report_of
+from orchestrator.record.record import TrialRecord, report_of
+from orchestrator.record.status import TrialStatus
 from orchestrator.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ADAPTER = "adapter"  # the folder of a checkpoint that holds the adapter's files
-_ENDED: tuple[Status, ...] = ("finished", "stopped early", "diverged", "failed", "interrupted")
 _ERROR_LENGTH = 300
 _NAMED_ERROR = re.compile(r"[\w.]*(?:Error|Exception|Exit|Interrupt): \S")
 
@@ -74,7 +74,7 @@ class TrackingCallback(Callback):
         self._tracker = tracker
         self._progress = progress
         self._recipe = recipe
-        self._reasons: dict[int, tuple[str, Status]] = {}
+        self._reasons: dict[int, tuple[str, TrialStatus]] = {}
         self._raise_errors = raise_errors
         self._complained: set[str] = set()
         self.find_adapter: Callable[[int], Path | None] = lambda number: None
@@ -85,7 +85,7 @@ class TrackingCallback(Callback):
     def __reduce__(self) -> tuple[Callable[[str], Callback], tuple[str]]:
         return _revive, (self.search,)
 
-    def explain(self, number: int, reason: str, status: Status = "stopped early") -> None:
+    def explain(self, number: int, reason: str, status: TrialStatus = TrialStatus.STOPPED_EARLY) -> None:
         """For a scheduler: why it is about to end the trial of that number, and what that makes of it."""
         self._reasons[number] = reason, status
 
@@ -119,7 +119,7 @@ class TrackingCallback(Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial got an actor: for the first time, or again after a pause, a failure or a resumed search."""
         record = self._record(trial)
-        record.status, record.reason, record.error = "running", "", ""
+        record.status, record.reason, record.error = TrialStatus.RUNNING, "", ""
         with self._guarded("the display"):
             self._progress.trial_started(record.number, record.configuration, record.step)
         with self._guarded("MLflow"):
@@ -152,12 +152,15 @@ class TrackingCallback(Callback):
         """A trial ended without an error: at its budget, or because it diverged, or because a scheduler stopped it."""
         record = self._record(trial)
         said = record.reports[-1].get("status") if record.reports else None
-        if said == "diverged":
-            self._end(trial, "diverged", f"at step {record.step:,} of {self.budget:,}")
-        elif said == "finished" or record.step >= self.budget:
-            self._end(trial, "finished", "")
+        if said == TrialStatus.DIVERGED:
+            self._end(trial, TrialStatus.DIVERGED, f"at step {record.step:,} of {self.budget:,}")
+        elif said == TrialStatus.FINISHED or record.step >= self.budget:
+            self._end(trial, TrialStatus.FINISHED, "")
         else:
-            unexplained: tuple[str, Status] = f"at step {record.step:,} of {self.budget:,}", "stopped early"
+            unexplained: tuple[str, TrialStatus] = (
+                f"at step {record.step:,} of {self.budget:,}",
+                TrialStatus.STOPPED_EARLY,
+            )
             reason, status = self._reasons.get(record.number, unexplained)
             self._end(trial, status, reason)
 
@@ -166,14 +169,14 @@ class TrackingCallback(Callback):
         record = self._record(trial)
         with self._guarded("the error of a trial"):
             record.error = error_of(trial)
-        self._end(trial, "failed", record.error)
+        self._end(trial, TrialStatus.FAILED, record.error)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Tune leaves its loop; trials that still run were interrupted."""
         for trial in trials:
             record = self._record(trial)
-            if record.status == "running":
-                self._end(trial, "interrupted", f"at step {record.step:,} of {self.budget:,}")
+            if record.status is TrialStatus.RUNNING:
+                self._end(trial, TrialStatus.INTERRUPTED, f"at step {record.step:,} of {self.budget:,}")
 
     def _record(self, trial: Trial) -> TrialRecord:
         if trial.trial_id not in self.records:
@@ -194,9 +197,12 @@ class TrackingCallback(Callback):
         for report in record.reports:  # a crash may have come before they were delivered
             self._tracker.reported(record.trial_id, report)
 
-    def _end(self, trial: Trial, status: Status, reason: str) -> None:
+    def _end(self, trial: Trial, status: TrialStatus, reason: str) -> None:
         record = self._record(trial)
-        record.status, record.reason = status, reason if status != "failed" else ""  # it has a field for its error
+        record.status, record.reason = (
+            status,
+            reason if status is not TrialStatus.FAILED else "",
+        )  # it has a field for its error
         with self._guarded("the display"):
             self._progress.ended(record.number, status, reason)
         with self._guarded("MLflow"):
@@ -213,9 +219,9 @@ class TrackingCallback(Callback):
 
     def _replay(self, record: TrialRecord, trial: Trial | None) -> None:
         """Tell of a trial as the interrupted search left it; MLflow hears only what it had not yet been told."""
-        if record.status == "running":
-            record.status = "waiting"  # until Tune starts it again
-        if not record.reports and record.status == "waiting":
+        if record.status is TrialStatus.RUNNING:
+            record.status = TrialStatus.WAITING  # until Tune starts it again
+        if not record.reports and record.status == TrialStatus.WAITING:
             return
         with self._guarded("the display"):
             best = next((r for r in record.reports if r.get("step") == record.best_step), None)
@@ -223,10 +229,10 @@ class TrackingCallback(Callback):
                 self._progress.trial_started(record.number, record.configuration, int(best["step"]))
                 self._progress.reported(record.number, best)
             self._progress.trial_started(record.number, record.configuration, record.step)
-            if record.status in _ENDED:
+            if record.status.has_ended:
                 self._progress.ended(record.number, record.status, record.reason or record.error)
         with self._guarded("MLflow"):
-            if record.status not in _ENDED or self._tracker.is_settled(record.trial_id, record.status, record.step):
+            if not record.status.has_ended or self._tracker.is_settled(record.trial_id, record.status, record.step):
                 return
             self._start_run(record)
             self._end_run(record, trial)

@@ -20,12 +20,11 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from orchestrator.record import formats
-from orchestrator.record.record import Status, is_finite
-from orchestrator.record.selection import NEVER
+from orchestrator.record.record import is_finite
+from orchestrator.record.status import TrialStatus
 
 HEARTBEAT_SECONDS = 30.0
 COLUMNS = 120
-_ENDED: tuple[Status, ...] = ("finished", "stopped early", "diverged", "failed", "interrupted")
 
 
 @dataclass
@@ -33,7 +32,7 @@ class _Trial:
     """What the display remembers of a trial."""
 
     configuration: Mapping[str, Any] = field(default_factory=dict)
-    status: Status = "running"
+    status: TrialStatus = TrialStatus.RUNNING
     step: int = 0
     best_score: float = -math.inf
     best_step: int = 0
@@ -99,14 +98,14 @@ class Progress:
         if self._first_trial is None:
             self._first_trial = self._clock()
         trial = self._trials.setdefault(number, _Trial())
-        trial.configuration, trial.status, trial.step = configuration, "running", step
+        trial.configuration, trial.status, trial.step = configuration, TrialStatus.RUNNING, step
         self.tick()
 
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
         """A trial reported: ``step`` and, where it is a finite number, ``score``."""
         trial = self._trials.setdefault(number, _Trial())
         step, score = int(report["step"]), report.get("score")
-        trial.status = "running"
+        trial.status = TrialStatus.RUNNING
         self._fresh += max(step - trial.step, 0)
         trial.step = step
         if is_finite(score) and float(report["score"]) > trial.best_score:
@@ -117,10 +116,10 @@ class Progress:
 
     def waits(self, number: int) -> None:
         """A trial has stopped at a rung, until it is decided on."""
-        self._trials[number].status = "waiting"
+        self._trials[number].status = TrialStatus.WAITING
         self.tick()
 
-    def ended(self, number: int, status: Status, reason: str = "") -> None:
+    def ended(self, number: int, status: TrialStatus, reason: str = "") -> None:
         """A trial ended, for good or until it is started again."""
         trial = self._trials.setdefault(number, _Trial())
         trial.status = status
@@ -130,7 +129,7 @@ class Progress:
         why = f" ({reason})" if reason else ""
         values = formats.pairs(dict(trial.configuration))
         text = f"trial {number} {status} at step {trial.step:,}{best}{why}{'; ' if values else ''}{values}"
-        self._say(text, always=status == "failed", style="red" if status in NEVER else "")
+        self._say(text, always=status is TrialStatus.FAILED, style="" if status.may_win else "red")
         self.tick()
 
     def note(self, text: str, whole: bool = False) -> None:
@@ -179,14 +178,14 @@ class Progress:
         beyond s, of the trials that ended: with many stopped early the rest will be too, and the expectation, counted
         once, keeps the first few stopped trials from promising too much.
         """
-        ends = sorted(trial.step for trial in self._trials.values() if trial.status in _ENDED)
+        ends = sorted(trial.step for trial in self._trials.values() if trial.status.has_ended)
         beyond = list(accumulate(reversed(ends), initial=0))  # sums of the last 0, 1, 2, ... ends
 
         def expected(step: int) -> float:
             later = len(ends) - bisect_right(ends, step)
             return (beyond[later] + max(self._expected_end(step), step)) / (later + 1) - step
 
-        standing = Counter(trial.step for trial in self._trials.values() if trial.status not in _ENDED)
+        standing = Counter(trial.step for trial in self._trials.values() if not trial.status.has_ended)
         standing[0] += max(self.total_trials - len(self._trials), 0)
         return sum(count * expected(step) for step, count in standing.items())
 
@@ -201,7 +200,7 @@ class Progress:
         places = {
             (trial.best_score, -trial.best_step, -number): number
             for number, trial in self._trials.items()
-            if trial.status not in NEVER and trial.best_score > -math.inf
+            if trial.status.may_win and trial.best_score > -math.inf
         }
         self._best = places[max(places)] if places else None
         self._best_score = -math.inf if self._best is None else self._trials[self._best].best_score
@@ -212,8 +211,12 @@ class Progress:
 
     def _counts(self) -> str:
         counts = Counter(trial.status for trial in self._trials.values())
-        waiting = max(self.total_trials - len(self._trials), 0) + counts["waiting"]
-        shown = [f"{counts[status]} {status}" for status in ("running", *_ENDED) if counts[status]]
+        waiting = max(self.total_trials - len(self._trials), 0) + counts[TrialStatus.WAITING]
+        shown = [
+            f"{counts[status]} {status}"
+            for status in TrialStatus
+            if status is not TrialStatus.WAITING and counts[status]
+        ]
         return ", ".join(shown + ([f"{waiting} waiting"] if waiting else [])) + f" of {self.total_trials} trials"
 
     def _speed(self) -> str:

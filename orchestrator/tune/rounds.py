@@ -17,12 +17,10 @@ from orchestrator.plan.plan import Plan, PlannedTrial
 from orchestrator.record.journal import Journal
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.selection import choose_winner
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping, Policy
 from orchestrator.schedulers.journaled import Judge
 from orchestrator.searchers.optuna_search import ConfigurationSearch
-
-SETTLED = ("finished", "stopped early", "diverged")  # a failed trial is tried again when its search is resumed
-OPEN = ("waiting", "running", "interrupted")
 
 ANEW = "anew-"  # how the ids of trials begin whose checkpoints must not count any more
 JOURNAL = "decisions.jsonl"
@@ -78,7 +76,7 @@ class Round(ABC):
     def trials(self) -> Iterator[PlannedTrial]:
         """The trials that are left, each made when it is its turn."""
 
-    def heard(self, number: int, result: Mapping[str, Any], status: str) -> None:
+    def heard(self, number: int, result: Mapping[str, Any], status: TrialStatus) -> None:
         """What a searcher may learn from (see `TuneSearch`), where there is one."""
         del number, result, status
 
@@ -88,7 +86,7 @@ class Round(ABC):
             if trial.number in numbers:
                 self.judge.start(trial.number, anew=True)
                 trial.trial_id = f"{ANEW}{trial.number}"
-                trial.status, trial.reports, trial.reason, trial.error = "waiting", [], "", ""
+                trial.status, trial.reports, trial.reason, trial.error = TrialStatus.WAITING, [], "", ""
 
 
 class OwnSeedRound(Round):
@@ -114,21 +112,21 @@ class OwnSeedRound(Round):
     @property
     def left(self) -> int:
         """Trials to be trained now: failed ones as well."""
-        return self.plan.samples - sum(trial.status in SETTLED for trial in self.recorded)
+        return self.plan.samples - sum(trial.status.is_settled for trial in self.recorded)
 
     @property
     def open(self) -> int:
         """Trials that have neither ended nor failed."""
-        return self.plan.samples - sum(trial.status not in OPEN for trial in self.recorded)
+        return self.plan.samples - sum(trial.status.is_over for trial in self.recorded)
 
-    def heard(self, number: int, result: Mapping[str, Any], status: str) -> None:
+    def heard(self, number: int, result: Mapping[str, Any], status: TrialStatus) -> None:
         """Tell the searcher."""
         if self.searcher is not None:
             self.searcher.hear(number, result, status)
 
     def trials(self) -> Iterator[PlannedTrial]:
         """The trials that are left; a searcher is asked for one only when there is a worker for it."""
-        settled = {trial.number for trial in self.recorded if trial.status in SETTLED}
+        settled = {trial.number for trial in self.recorded if trial.status.is_settled}
         if self.searcher is None:
             yield from (trial for trial in self.plan.trials if trial.number not in settled)
             return
@@ -159,7 +157,7 @@ class FurtherSeedsRound(Round):
     @property
     def open(self) -> int:
         """Trials that have neither ended nor failed."""
-        ended = {trial.number for trial in self.recorded if trial.status not in OPEN}
+        ended = {trial.number for trial in self.recorded if trial.status.is_over}
         return sum(trial.number not in ended for trial in self._planned())
 
     @property
@@ -178,7 +176,7 @@ class FurtherSeedsRound(Round):
 
     def trials(self) -> Iterator[PlannedTrial]:
         """The trials that are left."""
-        settled = {trial.number for trial in self.recorded if trial.status in SETTLED}
+        settled = {trial.number for trial in self.recorded if trial.status.is_settled}
         return (trial for trial in self._planned() if trial.number not in settled)
 
     def _planned(self) -> list[PlannedTrial]:
@@ -200,7 +198,7 @@ class FurtherSeedsRound(Round):
     def _best(self) -> list[TrialRecord]:
         own = [trial for trial in self.record.trials if not self.holds(trial.number)]
         ranking = choose_winner(replace(self.record, trials=own)).ranking
-        whole = [trial for trial in ranking if trial.status == "finished" and trial.best_score is not None]
+        whole = [trial for trial in ranking if trial.status is TrialStatus.FINISHED and trial.best_score is not None]
         return whole[: self.plan.settings.top]
 
     @staticmethod

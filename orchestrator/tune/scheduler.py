@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from orchestrator.engines.ray_internals import hold
 from orchestrator.record.record import report_of
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import Decision, Verdict
 from orchestrator.schedulers.journaled import Judge
 
@@ -43,9 +44,7 @@ class JudgedScheduler(FIFOScheduler):
         exhausted: whether all trials of the search have been added; others that wait may be promoted then.
     """
 
-    def __init__(
-        self, judge: Judge, explain: Callable[[int, str, Literal["stopped early", "diverged"]], None], at_once: int
-    ) -> None:
+    def __init__(self, judge: Judge, explain: Callable[[int, str, TrialStatus], None], at_once: int) -> None:
         super().__init__()
         self.judge = judge
         self.explain = explain
@@ -73,21 +72,21 @@ class JudgedScheduler(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
         """A trial has ended, by itself or by a decision."""
-        number, status = number_of(trial), str(result.get("status", "finished"))
+        number, status = number_of(trial), TrialStatus(result.get("status", TrialStatus.FINISHED))
         if (
             "step" in result and (number, result["step"]) not in self.judge.reports
         ):  # Tune asks nobody about a last report
             self._carry_out(tune_controller, self.judge.report(number, report_of(result)), number)
-        self._ended(tune_controller, trial, "finished" if status == "running" else status)
+        self._ended(tune_controller, trial, TrialStatus.FINISHED if status is TrialStatus.RUNNING else status)
 
     def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
         """A trial was ended while it waited."""
-        self._ended(tune_controller, trial, "stopped early")
+        self._ended(tune_controller, trial, TrialStatus.STOPPED_EARLY)
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         """A trial has failed; others may have waited for it."""
         if trial.status != Trial.ERROR:  # else it is tried again, and `on_trial_add` follows
-            self._ended(tune_controller, trial, "failed")
+            self._ended(tune_controller, trial, TrialStatus.FAILED)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Whom the next free worker trains: one that is let past its rung, one that has not begun, the best that waits.
@@ -109,12 +108,12 @@ class JudgedScheduler(FIFOScheduler):
         """For a searcher: whether there is a free worker, and no trial yet that it would train."""
         return self._active() < self.at_once and self._next() is None
 
-    def status(self, number: int) -> str:
-        """Where a trial stands, in the words of a `TrialRecord`, or ``waiting`` at a rung."""
+    def status(self, number: int) -> TrialStatus:
+        """Where a trial stands; one that is paused at a rung is waiting."""
         over = self.judge.policy.over.get(number)
         if over is not None:
             return over.status if isinstance(over, Decision) else over
-        return "waiting" if self.judge.verdict(number) is Verdict.WAIT else "running"
+        return TrialStatus.WAITING if self.judge.verdict(number) is Verdict.WAIT else TrialStatus.RUNNING
 
     def all_over(self) -> bool:
         """Whether no trial that Tune knows of will train again."""
@@ -147,7 +146,7 @@ class JudgedScheduler(FIFOScheduler):
                     self.explain(number, over.sentence, over.status)
                 tune_controller.stop_trial(trial)
 
-    def _ended(self, tune_controller: TuneController, trial: Trial, status: str) -> None:
+    def _ended(self, tune_controller: TuneController, trial: Trial, status: TrialStatus) -> None:
         number = number_of(trial)
         self._carry_out(tune_controller, self.judge.end(number, status), number)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from orchestrator.record.status import TrialStatus
 from orchestrator.tune.scheduler import JudgedScheduler
 
 
@@ -29,7 +30,7 @@ class TuneSearch(Searcher):
         self,
         next_config: Callable[[], dict[str, Any] | None],
         scheduler: JudgedScheduler,
-        heard: Callable[[int, Mapping[str, Any], str], None] = lambda number, result, status: None,
+        heard: Callable[[int, Mapping[str, Any], TrialStatus], None] = lambda number, result, status: None,
     ) -> None:
         super().__init__()
         self._next_config = next_config
@@ -58,7 +59,7 @@ class TuneSearch(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial is over; it has no result where it failed or was ended while it waited."""
         number = self._numbers[trial_id]
-        self._heard(number, result or {}, "failed" if error else self._scheduler.status(number))
+        self._heard(number, result or {}, TrialStatus.FAILED if error else self._scheduler.status(number))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a resumed search makes its own from the search's record."""

@@ -15,6 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from orchestrator.engines.directory import Rooms
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.training_loop import Room, TrialLostError
+from orchestrator.record.status import TrialStatus
 from orchestrator.store.kept_checkpoints import PAUSED, Files, keep, latest_kept, read_kept
 
 LOSSES = 2  # of an engine, one after another without a report between them, that a trial puts up with by itself
@@ -79,7 +80,7 @@ class TrialActor(tune.Trainable):
         """Wait for the next report."""
         if self.unheard is not None:
             report, self.unheard = self.unheard, None
-            return {**report, "note": "", tune.result.DONE: report["status"] != "running"}
+            return {**report, "note": "", tune.result.DONE: report["status"] != TrialStatus.RUNNING}
         others = self._others() if self.alone else None
         report, note = self._next_report()
         if others is not None:
@@ -87,7 +88,7 @@ class TrialActor(tune.Trainable):
                 ray.get(others, timeout=RAMP)
         report["time"] = round(time.time(), 3)
         keep(self.config["folder"], self.files or {}, report)
-        over = report["status"] != "running"
+        over = report["status"] != TrialStatus.RUNNING
         if over:
             self.home = None  # the engine has freed the slot
         return {**report, "note": note, tune.result.DONE: over}

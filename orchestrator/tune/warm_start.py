@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from orchestrator.plan.plan import Plan
-from orchestrator.record.record import SearchRecord, decode, encode, write_atomically
+from orchestrator.record.record import SearchRecord
+from orchestrator.record.strict_json import decode, encode, write_atomically
 from orchestrator.searchers.distributions import Distributions
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Tried
 

@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from orchestrator.record.journal import Journal
 from orchestrator.record.record import SearchRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Asha, Promotion
 from orchestrator.schedulers.base import Decision, NoStopping, Policy, Verdict
 from orchestrator.tracking.spool import Spool
@@ -23,7 +24,6 @@ from trials.whole_checkpoint import step_of
 
 JOURNAL = "decisions.jsonl"
 CLOCKS = ("seconds", "trial_id")  # parts of the names of columns that no two runs share
-ENDED = ("finished", "stopped early", "diverged")
 
 
 def all_problems(folder: Path, tracking_uri: str, undisturbed: Path | None, cut: Collection[str] = ()) -> list[str]:
@@ -47,7 +47,7 @@ def record_problems(record: SearchRecord) -> Iterator[str]:
     if record.test is None:
         yield "no winner was tested"
     for trial in record.trials:
-        if trial.status not in ENDED:
+        if not trial.status.is_settled:
             yield f"trial {trial.number} ended as {trial.status}: {trial.error or trial.reason}"
         steps = [report["step"] for report in trial.reports]
         yield from (f"trial {trial.number}: step {step} was trained again" for step in twice(steps))
@@ -94,11 +94,11 @@ def policy_of(settings: dict[str, Any]) -> Policy:
 def tell(policy: Policy, entry: dict[str, Any]) -> None:
     """An event of a journal to a policy."""
     if entry["event"] == "end":
-        policy.note_end(entry["number"], entry["status"])
+        policy.note_end(entry["number"], TrialStatus(entry["status"]))
     elif entry["event"] == "start":
         policy.start(entry["number"], entry["anew"])
     elif entry["report"].get("status") == "diverged":
-        policy.note_end(entry["number"], "diverged")
+        policy.note_end(entry["number"], TrialStatus.DIVERGED)
     else:
         report = entry["report"]
         policy.note(entry["number"], report["step"], report["score"], report.get("best_score"))

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import adapter_files, checkpoints, damaged, remove_unfinished, to_go_on_from
 from orchestrator.store.kept_checkpoints import keep, latest_kept, read_kept
 from orchestrator.store.twin_files import copy_of, keep_record, load_record, read_either, write_twice
@@ -132,7 +133,7 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
 
 
 def make_record(step: int) -> SearchRecord:
-    trial = TrialRecord("t", 1, {"prompt_lr": 0.3}, 42, "running", [{"step": step, "score": math.nan}])
+    trial = TrialRecord("t", 1, {"prompt_lr": 0.3}, 42, TrialStatus.RUNNING, [{"step": step, "score": math.nan}])
     return SearchRecord("s", "rte", "adept", "t5-nano", "paper", "accuracy", trials=[trial])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import Decision, Verdict
 from orchestrator.schedulers.journaled import Judge
 
@@ -70,7 +71,7 @@ class Workers:
             self.trained += 1
             made += self.judge.report(number, report)
             if report["status"] == "finished":
-                made += self.judge.end(number, "finished")
+                made += self.judge.end(number, TrialStatus.FINISHED)
             self.running = [n for n in self.running if self._runs(n)]
         return made
 

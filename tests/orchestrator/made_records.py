@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.record.record import SearchRecord, Status, TrialRecord
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 
 EVERY = 1_000
 
@@ -17,7 +18,7 @@ def right(count: int, of: int = 138) -> float:
 
 
 def make_trial(
-    number: int, scores: Sequence[float] = (), status: Status = "finished", every: int = EVERY, **fields: Any
+    number: int, scores: Sequence[float] = (), status: str = "finished", every: int = EVERY, **fields: Any
 ) -> TrialRecord:
     """A trial that reported these validation scores, one each ``every`` steps."""
     reports: list[dict[str, Any]] = []
@@ -28,7 +29,9 @@ def make_trial(
         seconds = {"seconds/train": 10.0, "seconds/evaluation": 1.5}
         reports.append({"step": index * every, "score": score, "best_score": best, "best_step": best_step, **seconds})
     given = {"configuration": {"prompt_length": 20 * number, "prompt_lr": 0.3, "mlp_lr": 1e-4}, **fields}
-    return TrialRecord(trial_id=f"t{number}", number=number, seed=42, status=status, reports=reports, **given)
+    return TrialRecord(
+        trial_id=f"t{number}", number=number, seed=42, status=TrialStatus(status), reports=reports, **given
+    )
 
 
 def make_record(*trials: TrialRecord, **fields: Any) -> SearchRecord:

@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.record.record import SearchRecord, TestResult, TrialRecord
 from orchestrator.record.selection import choose_winner
+from orchestrator.record.status import TrialStatus
 
 STEPS, EVERY, GRACE, ETA = 30_000, 1_000, 8_000, 3
 VALIDATION, TEST = 138, 139
@@ -123,7 +124,7 @@ def _trial(
     top = level - 40 * abs(math.log10(rate / 0.4)) + (2.5 * math.log10(other[0] / 1e-5) if other else 0)
     top += dice.gauss(0, 2)
     bloom = dice.uniform(0.03, 0.3) * steps
-    trial = TrialRecord(f"t{seed}_{number:05d}", number, dict(configuration), seed, "finished")
+    trial = TrialRecord(f"t{seed}_{number:05d}", number, dict(configuration), seed, TrialStatus.FINISHED)
     best, best_step = -math.inf, 0
     for step in range(every, steps + 1, every):
         share = 0.0 if step < bloom else 1 - math.exp(-3.0 * (step - bloom) / (steps - bloom))
@@ -137,13 +138,14 @@ def _trial(
             "seconds/evaluation": 4.0, "status": "running",
         })  # fmt: skip
         if not math.isfinite(score):
-            trial.status, trial.reason = "diverged", f"at step {step}: its score is not a number"
+            trial.status, trial.reason = TrialStatus.DIVERGED, f"at step {step}: its score is not a number"
             return trial
         if step in halving:
             came = halving[step]
             came.append(best)
             rank = 1 + sum(earlier > best for earlier in came)
             if rank > math.ceil(len(came) / ETA):
-                trial.status, trial.reason = "stopped early", f"at step {step}: {best:.1f}, rank {rank} of {len(came)}"
+                trial.status = TrialStatus.STOPPED_EARLY
+                trial.reason = f"at step {step}: {best:.1f}, rank {rank} of {len(came)}"
                 return trial
     return trial

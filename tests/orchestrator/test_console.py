@@ -16,6 +16,7 @@ from rich.table import Table
 
 from orchestrator.console import PlainConsole, spelled
 from orchestrator.record.record import TestResult
+from orchestrator.record.status import TrialStatus
 from orchestrator.tune.progress import Progress
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def test_texts_from_outside_are_no_commands() -> None:
     with Progress(1, 10, text, console) as shown:
         shown.trial_started(1, {"a": text})
         shown.reported(1, {"step": 10, "score": 1.0})
-        shown.ended(1, "failed", text)
+        shown.ended(1, TrialStatus.FAILED, text)
         shown.note(text)
     assert console.file.getvalue().count(text) >= 7  # type: ignore[attr-defined]
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.command_lines import command_line
 from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 from trials.errors import UserError
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def _grid(key: tuple[Any, ...], trials: dict[int, list[dict[str, Any]]], problem
 
 
 def _unusable(search: SearchRecord, trial: TrialRecord) -> str:
-    if trial.status not in ("finished", "diverged"):
+    if trial.status not in (TrialStatus.FINISHED, TrialStatus.DIVERGED):
         why = f"it is {trial.status} at step {trial.step:,}"
         return f"{why}; a search to be recorded is trained whole: --scheduler none"
     return "" if trial.reports else "it has no reports"
@@ -233,7 +234,7 @@ def _rows(search: SearchRecord, trial: TrialRecord) -> list[dict[str, Any]]:
     by_step = {int(report["step"]): report for report in trial.reports}  # the later of two counts
     rows = []
     for step, report in sorted(by_step.items()):
-        last_of_diverged = trial.status == "diverged" and step == max(by_step)
+        last_of_diverged = trial.status is TrialStatus.DIVERGED and step == max(by_step)
         rows.append(
             {
                 "task": search.task,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import Policy
 from orchestrator.schedulers.simulation.curves import Grid
 
@@ -93,7 +94,7 @@ class _Replay:
         loss = curve.losses[index] if curve.losses else None
         self.policy.report(number, curve.steps[index], curve.scores[index], loss=loss)
         if self.trained[number] == len(curve.steps):
-            self.policy.end(number, "finished")
+            self.policy.end(number, TrialStatus.FINISHED)
         elif number not in self.policy.over:
             if self.policy.waits(number):
                 self.paused.append(number)

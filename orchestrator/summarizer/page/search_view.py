@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeGuard
 
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, TrialRecord, is_finite
-from orchestrator.record.selection import NEVER, Choice, choose_winner
+from orchestrator.record.selection import Choice, choose_winner
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import rungs
 
 Look = Literal["winner", "near", "finished", "stopped", "broken", "open"]
@@ -23,7 +24,12 @@ LOOKS: dict[Look, str] = {
     "broken": "diverged or failed",
     "open": "not ended",
 }
-_BY_STATUS: dict[str, Look] = {"finished": "finished", "stopped early": "stopped"}
+_BY_STATUS: dict[TrialStatus, Look] = {
+    TrialStatus.FINISHED: "finished",
+    TrialStatus.STOPPED_EARLY: "stopped",
+    TrialStatus.DIVERGED: "broken",
+    TrialStatus.FAILED: "broken",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class TrialView:
     @property
     def outcome(self) -> Look:
         """How it ended, whatever its place."""
-        return "broken" if self.trial.status in NEVER else _BY_STATUS.get(self.trial.status, "open")
+        return _BY_STATUS.get(self.trial.status, "open")
 
     def best_by(self, step: int) -> float | None:
         """The best score reported up to this step, in points; None where the trial made no report at or after it."""
@@ -117,7 +123,7 @@ class SearchView:
     @property
     def stopping_saved(self) -> int:
         """Updates that the trials which were stopped early did not need."""
-        stopped = (trial for trial in self.record.trials if trial.status == "stopped early")
+        stopped = (trial for trial in self.record.trials if trial.status is TrialStatus.STOPPED_EARLY)
         return sum(max(self.budget - trial.step, 0) for trial in stopped)
 
     @property

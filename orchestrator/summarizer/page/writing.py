@@ -13,8 +13,9 @@ import jinja2
 from markupsafe import Markup
 
 from orchestrator.record import formats
-from orchestrator.record.record import SearchRecord, write_atomically
+from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import Choice
+from orchestrator.record.strict_json import write_atomically
 from orchestrator.summarizer.page.results_section import ResultsSection
 from orchestrator.summarizer.page.search_section import SearchSection
 from orchestrator.summarizer.page.search_view import SearchView

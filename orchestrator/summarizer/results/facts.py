@@ -12,7 +12,8 @@ from orchestrator.record import formats
 from orchestrator.record.binomial import interval, is_extreme, standard_error
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.secrecy import shown_address
-from orchestrator.record.selection import NEVER, Choice
+from orchestrator.record.selection import Choice
+from orchestrator.record.status import TrialStatus
 from orchestrator.summarizer.results import winner_check
 from orchestrator.summarizer.results.published import PublishedRow, backbone_key, method_key, metric_key, printed
 from orchestrator.summarizer.results.rung_ties import Tie, ties
@@ -156,7 +157,7 @@ def compute(record: SearchRecord) -> list[Fact]:
     text = f"{formats.whole(trained)} steps"
     if budget and own:
         grid = budget * len(own)
-        stopped = sum(max(budget - t.step, 0) for t in own if t.status == "stopped early")
+        stopped = sum(max(budget - t.step, 0) for t in own if t.status is TrialStatus.STOPPED_EARLY)
         other = sum(max(budget - t.step, 0) for t in own) - stopped
         whole = f"{len(own)} trials trained whole" if len(own) > 1 else "one trial trained whole"
         text = f"{formats.whole(trained)} of the {formats.whole(grid)} steps of {whole} ({_share(trained, grid)})"
@@ -253,7 +254,7 @@ def _worth(n: int | None, example: float | None, error: float | None, wilson: tu
 def _near(choice: Choice) -> str:
     if choice.one_example is None:
         return "not known: the record has no number of validation examples"
-    others = [t for t in choice.ranking if t.status not in NEVER and t.best_score is not None and not choice.wins(t)]
+    others = [t for t in choice.ranking if t.may_win and not choice.wins(t)]
     if not others:
         return "no other trial has a score to compare with"
     if not choice.not_distinguishable:

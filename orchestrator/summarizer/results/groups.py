@@ -137,5 +137,5 @@ def _shared(searches: Iterable[FoundSearch]) -> dict[str, Any]:
 
 def _progress(search: FoundSearch) -> str:
     trials = search.record.trials
-    ended = sum(trial.status not in ("waiting", "running", "interrupted") for trial in trials)
+    ended = sum(trial.status.is_over for trial in trials)
     return f"{ended} of {len(trials)} trials are done" if trials else "it has no trial"

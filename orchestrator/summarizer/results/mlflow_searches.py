@@ -6,9 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.record.record import RECORD, RecordError, Report, SearchRecord, Status, TestResult, TrialRecord
+from orchestrator.record.record import RECORD, RecordError, Report, SearchRecord, TestResult, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.store.predictions import Answers, read_predictions
 from orchestrator.summarizer.results.model import FoundSearch
 from orchestrator.summarizer.results.saved_searches import Found, started_of, unique
@@ -153,7 +154,7 @@ def _runs_below(client: MlflowClient, run: Run) -> list[Run]:
 
 def _trial(client: MlflowClient, run: Run) -> TrialRecord:
     tags, params = run.data.tags, run.data.params
-    status: Any = tags.get("status", "interrupted")
+    status = tags.get("status", "")
     reports: dict[int, Report] = {}
     for key in _CURVES:
         for point in client.get_metric_history(run.info.run_id, key):
@@ -166,7 +167,7 @@ def _trial(client: MlflowClient, run: Run) -> TrialRecord:
         number=int(tags["trial"]),
         configuration={key: _value(text) for key, text in params.items() if key not in _NO_HYPERPARAMETER},
         seed=int(params.get("seed", tags.get("seed", 0))),
-        status=status if status in get_args(Status) else "interrupted",
+        status=TrialStatus(status) if status in [*TrialStatus] else TrialStatus.INTERRUPTED,
         reports=[reports[step] for step in sorted(reports)],
         reason=tags.get("reason", ""),
     )

@@ -8,8 +8,9 @@ from typing import Literal
 
 from orchestrator.record import formats
 from orchestrator.record.binomial import PROPORTIONS
-from orchestrator.record.record import SearchRecord, TestResult, TrialRecord
-from orchestrator.record.selection import NEVER, TOLERANCE, Choice, choose_winner
+from orchestrator.record.record import SearchRecord, TestResult
+from orchestrator.record.selection import TOLERANCE, Choice, choose_winner
+from orchestrator.record.status import TrialStatus
 from orchestrator.summarizer.results.published import metric_key
 
 ALPHA = 0.05
@@ -69,7 +70,7 @@ def find(record: SearchRecord, choice: Choice | None = None) -> Finding:
             f"Take {name}. Whether it has learnt anything is not known: the record has no score of a constant answer."
         )
         return Finding("tie", tie, constant) if tie else Finding("not known", text, constant)
-    trials = sum(trial.status not in NEVER and trial.best_score is not None for trial in record.own_trials)
+    trials = sum(trial.may_win for trial in record.own_trials)
     p, test = above(score, constant, n, record.metric)
     p = min(1.0, p * max(1, trials))
     test += f", corrected for the choice of the best of {trials} trials (Bonferroni)" if trials > 1 else ""
@@ -128,7 +129,7 @@ def _rows(tests: list[TestResult]) -> int:
 
 def _tie(record: SearchRecord) -> str:
     """The sentence where all trials that trained the whole budget have one score; empty otherwise."""
-    whole: list[TrialRecord] = [t for t in record.own_trials if t.status == "finished" and t.best_score is not None]
+    whole = [t for t in record.own_trials if t.status is TrialStatus.FINISHED and t.best_score is not None]
     scores = [trial.best_score or 0.0 for trial in whole]
     if len(whole) < 2 or max(scores) - min(scores) > TOLERANCE:
         return ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, TrialRecord, is_finite
 from orchestrator.record.selection import choose_winner
+from orchestrator.record.status import TrialStatus
 from orchestrator.summarizer.results.facts import split_configuration
 from orchestrator.summarizer.results.groups import method_title
 from orchestrator.summarizer.results.model import Cell, Column, Grid, Row
@@ -86,7 +87,7 @@ def spent(record: SearchRecord, others: Sequence[SearchRecord] = ()) -> Spent:
     steps = sum(trial.step - reused[trial.trial_id] for trial in record.trials)
     here = [trial for trial in record.trials if not reused[trial.trial_id]]
     unspent = {trial.trial_id: max(budget - trial.step, 0) for trial in record.trials}
-    early = sum(unspent[trial.trial_id] for trial in record.trials if trial.status == "stopped early")
+    early = sum(unspent[trial.trial_id] for trial in record.trials if trial.status is TrialStatus.STOPPED_EARLY)
     alone = [_pace(other) for other in others if other is not record and _alone(other) and _alike(other, record)]
     stacking = None
     if alone and _stacked(record):
@@ -147,13 +148,13 @@ def expected_best_of(record: SearchRecord) -> Curve:
     A trial that diverged or failed counts as the lowest score of the others: it is no better than that to whoever draws
     it. One that was stopped early counts with the best score up to its stop.
     """
-    done = [trial for trial in record.trials if trial.status not in ("waiting", "running", "interrupted")]
-    usable = {t.trial_id: t.best_score for t in done if t.status not in ("diverged", "failed")}
+    done = [trial for trial in record.trials if trial.status.is_over]
+    usable = {t.trial_id: t.best_score for t in done if t.status.may_win}
     scores = [score for score in usable.values() if score is not None]
     if not scores:
         return Curve([], "no trial has a score")
     broken = len(done) - len(scores)
-    early = sum(trial.status == "stopped early" for trial in done)
+    early = sum(trial.status is TrialStatus.STOPPED_EARLY for trial in done)
     notes = []
     if early:
         notes.append(

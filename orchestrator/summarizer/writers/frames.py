@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.record import write_atomically
 from orchestrator.record.selection import choose_winner
+from orchestrator.record.strict_json import write_atomically
 from orchestrator.summarizer.results.model import Grid, Results
 from orchestrator.summarizer.results.seed_statistics import estimate
 from orchestrator.summarizer.writers.spreadsheet import comma_separated

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.record import journal
+from orchestrator.record import journal as journals
 from orchestrator.record.journal import Journal, JournalError
 
 ENTRIES = [{"event": "report", "number": n, "score": 10.5 * n, "text": 'ä "quoted"\n'} for n in range(6)]
@@ -31,7 +31,7 @@ def test_entries_come_back_with_numbers_that_json_has_no_word_for(tmp_path: Path
 
 
 def test_a_cut_at_any_byte_is_seen_said_and_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal.os, "fsync", lambda file: None)  # of hundreds of small files
+    monkeypatch.setattr(journals.os, "fsync", lambda file: None)  # of hundreds of small files
     path = tmp_path / "j.jsonl"
     whole = written(path)
     length = path.with_name("j.jsonl.length").read_bytes()

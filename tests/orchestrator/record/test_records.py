@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from made_records import make_record, make_trial
 
-from orchestrator.record.record import RecordError, SearchRecord, TestResult, write_atomically
+from orchestrator.record.record import RecordError, SearchRecord, TestResult
+from orchestrator.record.strict_json import write_atomically
 
 
 def full_record() -> SearchRecord:

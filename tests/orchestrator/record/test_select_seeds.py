@@ -8,6 +8,7 @@ import pytest
 from made_records import make_record, make_trial
 
 from orchestrator.record.record import SearchRecord, TestResult, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.summarizer import choose_winner
 from orchestrator.summarizer.results.facts import winner as facts_of
 from orchestrator.summarizer.results.groups import make_groups
@@ -46,7 +47,7 @@ def test_the_mean_over_seeds_decides(record: SearchRecord) -> None:
 
 def test_a_seed_that_is_missing_is_said(record: SearchRecord) -> None:
     record.trials = [
-        replace(trial, status="failed" if trial.number in (5, 7) else trial.status) for trial in record.trials
+        replace(trial, status=TrialStatus.FAILED if trial.number in (5, 7) else trial.status) for trial in record.trials
     ]
     choice = choose_winner(record)
     assert choice.winner is not None and choice.winner.number == 2
@@ -54,7 +55,9 @@ def test_a_seed_that_is_missing_is_said(record: SearchRecord) -> None:
 
 
 def test_more_seeds_go_before_a_better_mean_of_fewer(record: SearchRecord) -> None:
-    record.trials = [replace(trial, status="failed" if trial.number == 7 else trial.status) for trial in record.trials]
+    record.trials = [
+        replace(trial, status=TrialStatus.FAILED if trial.number == 7 else trial.status) for trial in record.trials
+    ]
     choice = choose_winner(record)
     assert choice.winner is not None and choice.winner.number == 1
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from curves_of import BUDGET, Workers, curves, losses
 
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Asha, Promotion, default_grace, expected_end, expected_share, rungs
 from orchestrator.schedulers.base import Decision, Policy, Verdict
 from orchestrator.schedulers.journaled import Judge
@@ -203,7 +204,7 @@ def test_promotion_decides_as_soon_as_what_comes_cannot_change_it() -> None:
         decided |= {d.number: d.verdict for d in policy.report(number, 100, score)}
     assert decided == {1: Verdict.WAIT, 4: Verdict.GO_ON} | dict.fromkeys((2, 3, 5, 6, 7), Verdict.STOP)
     assert policy.over[3].sentence == "at step 100: best so far 30.0 < cutoff 40.0, rank 3 of 3"  # type: ignore[union-attr]
-    (decision,) = policy.end(8, "failed")  # two of seven
+    (decision,) = policy.end(8, TrialStatus.FAILED)  # two of seven
     assert (decision.number, decision.verdict, decision.rank) == (1, Verdict.GO_ON, 2)
 
 
@@ -232,7 +233,7 @@ def test_a_failed_trial_does_not_keep_the_others_waiting() -> None:
     for number in (1, 2, 3):
         policy.report(number, 100, 10.0 * number)
     assert [policy.waits(number) for number in (1, 2, 3)] == [True] * 3
-    decisions = policy.end(4, "failed")
+    decisions = policy.end(4, TrialStatus.FAILED)
     assert {d.number: d.verdict for d in decisions} == {1: Verdict.STOP, 2: Verdict.STOP, 3: Verdict.GO_ON}
     policy.start(4)  # tried again after all: it must beat what the rung has kept
     (decision,) = policy.report(4, 100, 25.0)

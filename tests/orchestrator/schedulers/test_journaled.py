@@ -13,6 +13,7 @@ from test_halving import NUMBERS, POLICIES, SEEDS
 
 from orchestrator.record import journal as journal_module
 from orchestrator.record.journal import Journal, JournalError
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Promotion
 from orchestrator.schedulers.base import Decision, Verdict
 from orchestrator.schedulers.journaled import Judge
@@ -138,8 +139,8 @@ def test_trials_that_the_record_never_heard_of_are_made_from_the_journal(tmp_pat
     first.report(4, {"step": 100, "score": 50.0})
     for step in (100, 900):
         first.report(5, {"step": step, "score": 70.0, "status": "running"})
-    first.end(5, "finished")
-    first.end(6, "failed")
+    first.end(5, TrialStatus.FINISHED)
+    first.end(6, TrialStatus.FAILED)
     first.journal.close()  # type: ignore[union-attr]
     record = make_record(make_trial(7, [], "waiting"))
     planned = {number: ({"prompt_lr": number / 10}, 42) for number in NUMBERS}
@@ -169,7 +170,7 @@ def test_a_failed_trial_is_judged_again_and_one_that_is_wanted_anew_is_forgotten
     first.report(1, {"step": 100, "score": 50.0})
     first.report(2, {"step": 100, "score": math.nan})
     first.report(3, {"step": 100, "score": 40.0})
-    first.end(1, "failed")
+    first.end(1, TrialStatus.FAILED)
     first.start(1)
     first.start(2)  # diverged: it stays so
     assert first.verdict(2) is Verdict.DIVERGED

@@ -9,6 +9,7 @@ import pytest
 from made_records import make_record, make_trial
 
 from orchestrator.record.record import TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.searchers.distributions import Distributions
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Tried
 from search_spaces import Configuration, load_space, parameter_count
@@ -40,7 +41,7 @@ def run(search: ConfigurationSearch, trials: int) -> list[Configuration]:
         assert found is not None
         number, configuration = found
         asked.append(configuration)
-        search.tell(number, score(configuration), 400, "finished")
+        search.tell(number, score(configuration), 400, TrialStatus.FINISHED)
     return asked
 
 
@@ -120,7 +121,7 @@ def test_a_resumed_search_proposes_what_it_would_have_proposed(algorithm: str) -
     first = searcher(algorithm, samples=14)
     run(first, 9)
     trials = [
-        TrialRecord(f"t{n}", n, t.configuration, 42, "finished", [{"step": 400, "score": t.score}])
+        TrialRecord(f"t{n}", n, t.configuration, 42, TrialStatus.FINISHED, [{"step": 400, "score": t.score}])
         for n, t in first.tried.items()
     ]
     again = searcher(algorithm, samples=14)
@@ -141,7 +142,9 @@ def test_trials_that_run_wait_were_stopped_or_diverged_are_told_and_not_proposed
         assert configuration not in asked
         asked.append(configuration)
         status = ends[place % len(ends)]
-        search.tell(number, math.nan if status == "diverged" else score(configuration), 100 * (place % 4), status)
+        search.tell(
+            number, math.nan if status == "diverged" else score(configuration), 100 * (place % 4), TrialStatus(status)
+        )
 
 
 def few(tmp_path: Path, axes: str) -> Distributions:

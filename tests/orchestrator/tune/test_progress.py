@@ -9,6 +9,7 @@ import re
 import pytest
 from rich.console import Console
 
+from orchestrator.record.status import TrialStatus
 from orchestrator.tune.progress import Progress
 
 CONFIGURATION = {"prompt_length": 60, "prompt_lr": 0.3, "mlp_lr": 1e-4}
@@ -46,9 +47,9 @@ class Log:
 def test_a_log_has_a_line_for_each_new_best_and_each_end() -> None:
     log = Log()
     log.train(1, 50.0, 49.0, 72.5)
-    log.progress.ended(1, "stopped early", "3rd of 4 at step 3,000")
+    log.progress.ended(1, TrialStatus.STOPPED_EARLY, "3rd of 4 at step 3,000")
     log.train(2, 60.0)
-    log.progress.ended(2, "failed", "RuntimeError: out of memory")
+    log.progress.ended(2, TrialStatus.FAILED, "RuntimeError: out of memory")
     assert log.lines == [
         "0:00:01  new best 50.0 accuracy: trial 1 at step 1,000; prompt_length 60, prompt_lr 0.3, mlp_lr 1e-4",
         "0:00:03  new best 72.5 accuracy: trial 1 at step 3,000; prompt_length 60, prompt_lr 0.3, mlp_lr 1e-4",
@@ -84,7 +85,7 @@ def test_a_log_has_no_control_characters_and_no_long_lines() -> None:
     log.progress.trial_started(1, {"name": "x\x1b[31m\r\n\ty" * 40})
     log.clock.now += 40.0
     log.progress.reported(1, {"step": 1_000, "score": 50.0})
-    log.progress.ended(1, "failed", "\x1b[1mTraceback\x1b[0m\n  File\x07 [/bold] " + "z" * 300)
+    log.progress.ended(1, TrialStatus.FAILED, "\x1b[1mTraceback\x1b[0m\n  File\x07 [/bold] " + "z" * 300)
     log.progress.note("an engine\x00 was lost " * 20)
     log.progress.close()
     text = log.stream.getvalue()
@@ -98,7 +99,7 @@ def test_a_trial_that_diverges_takes_its_best_with_it() -> None:
     log = Log()
     log.train(1, 90.0, math.nan)
     log.train(2, 60.0)
-    log.progress.ended(1, "diverged", "the loss is NaN")
+    log.progress.ended(1, TrialStatus.DIVERGED, "the loss is NaN")
     log.clock.now += 60.0
     log.progress.tick()
     assert log.lines[-1].endswith("best 60.0")
@@ -143,15 +144,15 @@ def test_the_time_left_follows_from_where_trials_were_stopped() -> None:
     log.train(1, 50.0, seconds=10.0)
     assert log.progress.steps_expected() == 4_000 + 3 * 5_000
     assert log.progress.seconds_left() == pytest.approx(190.0)  # 100 steps a second
-    log.progress.ended(1, "stopped early")
+    log.progress.ended(1, TrialStatus.STOPPED_EARLY)
     # Three to come: one was stopped at 1,000, and the budget counts once: 3,000 each.
     assert log.progress.steps_expected() == 9_000
     log.train(2, 50.0, 51.0, seconds=10.0)
     # Beyond step 2,000 nothing has ended yet: the second is expected to take its whole budget.
     assert log.progress.steps_expected() == 3_000 + 2 * 3_000
-    log.progress.ended(2, "finished")
+    log.progress.ended(2, TrialStatus.FINISHED)
     for number in (3, 4):
-        log.progress.ended(number, "stopped early")
+        log.progress.ended(number, TrialStatus.STOPPED_EARLY)
     assert log.progress.steps_expected() == 0
 
 
@@ -168,10 +169,10 @@ def test_a_resumed_trial_brings_no_speed_that_was_not_trained_here() -> None:
 def test_a_trial_that_goes_back_to_its_checkpoint_and_on_is_counted_once() -> None:
     log = Log(trials=1)
     log.train(1, 50.0, 51.0)
-    log.progress.ended(1, "failed", "the host was lost")
+    log.progress.ended(1, TrialStatus.FAILED, "the host was lost")
     log.progress.trial_started(1, CONFIGURATION, step=1_000)
     log.progress.reported(1, {"step": 2_000, "score": 51.0})
-    log.progress.ended(1, "finished")
+    log.progress.ended(1, TrialStatus.FINISHED)
     log.progress.close()
     assert log.lines[-1].endswith("1 finished of 1 trials; 2,000 steps trained")
 
@@ -179,11 +180,11 @@ def test_a_trial_that_goes_back_to_its_checkpoint_and_on_is_counted_once() -> No
 def test_quiet_says_what_failed_and_nothing_else() -> None:
     log = Log(quiet=True)
     log.train(1, 50.0)
-    log.progress.ended(1, "finished")
+    log.progress.ended(1, TrialStatus.FINISHED)
     log.progress.note("an engine started")
     log.clock.now += 100.0
     log.progress.tick()
-    log.progress.ended(2, "failed", "RuntimeError: out of memory")
+    log.progress.ended(2, TrialStatus.FAILED, "RuntimeError: out of memory")
     log.progress.close()
     assert len(log.lines) == 1
     assert "trial 2 failed" in log.lines[0]
@@ -193,7 +194,7 @@ def test_a_terminal_has_a_live_status_that_is_gone_at_the_end() -> None:
     log = Log(terminal=True)
     with log.progress as progress:
         log.train(1, 50.0, 72.5)
-        progress.ended(1, "stopped early", "3rd of 4")
+        progress.ended(1, TrialStatus.STOPPED_EARLY, "3rd of 4")
         log.train(2, 60.0)
         progress._live.refresh()  # type: ignore[union-attr] # what its own thread does twice a second
         live = log.stream.getvalue()

@@ -11,7 +11,8 @@ import pytest
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import read_settings
-from orchestrator.record.record import SearchRecord, Status, TrialRecord
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Distributions
 from orchestrator.tune.rounds import FurtherSeedsRound, OwnSeedRound
@@ -36,7 +37,7 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
     return make
 
 
-def record_of(plan: Plan, *ends: tuple[int, Status, float]) -> SearchRecord:
+def record_of(plan: Plan, *ends: tuple[int, str, float]) -> SearchRecord:
     """A record in which some trials have ended, each with one report at its last step."""
     record = SearchRecord(plan.name, "debsec", "adept", "t5-nano", "released_code", "accuracy")
     for number, status, score in ends:
@@ -44,7 +45,7 @@ def record_of(plan: Plan, *ends: tuple[int, Status, float]) -> SearchRecord:
         report = {"step": step, "score": score, "best_score": score, "best_step": step, "status": "running"}
         trial = next((t for t in plan.trials if t.number == number), None)
         configuration = dict(trial.config.hyperparameters) if trial else {"prompt_lr": number / 10}
-        record.trials.append(TrialRecord(f"t{number}", number, configuration, 42, status, [report]))
+        record.trials.append(TrialRecord(f"t{number}", number, configuration, 42, TrialStatus(status), [report]))
     return record
 
 
@@ -62,7 +63,7 @@ def test_failed_trials_are_left_but_not_open(plan: Callable[..., Plan], tmp_path
 
 def test_the_best_whole_trainings_are_repeated_on_the_next_seeds(plan: Callable[..., Plan], tmp_path: Path) -> None:
     made = plan(seeds=3, top=2)
-    ends: list[tuple[int, Status, float]] = [(1, "finished", 50.0), (2, "stopped early", 90.0), (3, "finished", 60.0)]
+    ends: list[tuple[int, str, float]] = [(1, "finished", 50.0), (2, "stopped early", 90.0), (3, "finished", 60.0)]
     record = record_of(made, *ends, (4, "finished", 55.0))
     further = FurtherSeedsRound(made, tmp_path, record)
     planned = [(t.number, t.config.seed, t.config.hyperparameters) for t in further.trials()]
@@ -75,7 +76,7 @@ def test_repeats_keep_their_numbers_when_the_ranking_changes(plan: Callable[...,
     record = record_of(made, (1, "finished", 50.0), (3, "finished", 60.0))
     third = next(t.config.hyperparameters for t in made.trials if t.number == 3)
     report = {"step": 40, "score": 58.0, "best_score": 58.0, "best_step": 40, "status": "finished"}
-    record.trials.append(TrialRecord("t5", 5, dict(third), 43, "finished", [report]))
+    record.trials.append(TrialRecord("t5", 5, dict(third), 43, TrialStatus.FINISHED, [report]))
     further = FurtherSeedsRound(made, tmp_path, record)
     assert (further.left, further.open) == (0, 0)
     next(t for t in record.trials if t.number == 1).reports[0] |= {"score": 70.0, "best_score": 70.0}
