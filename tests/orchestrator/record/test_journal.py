@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
             raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(journal, "_write", half)
+            patch.setattr(journals, "_write", half)
             with pytest.raises(JournalError, match=r"cannot be written \(No space left on device\).*free some space"):
                 journal.append([{"never": "there"}])
         assert path.read_bytes() == whole
