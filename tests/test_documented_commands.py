@@ -18,6 +18,8 @@ import yaml
 from pyarrow import parquet
 from typer.testing import CliRunner
 
+from tests.orchestrator.made_results import searched
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "documented_commands.yaml").read_text(encoding="utf-8"))
@@ -56,9 +58,6 @@ def test_commands_are_found_in_blocks_lines_and_sentences() -> None:
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the pages say there is: searches of those names and days, own files, the clone's."""
-    sys.path.insert(0, str(ROOT / "tests" / "orchestrator"))
-    from made_results import searched
-
     for name, day in (("A", 1), ("B", 5), ("one", 1), ("other", 6)):
         search = searched(80.0, "debsec", name=name, seed=42)
         search.record.trials.pop(1)  # the one that was stopped: a replay wants whole trials

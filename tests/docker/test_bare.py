@@ -16,7 +16,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from bare_services import ROOT, Services, missing, running
 from botocore.exceptions import ClientError
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -25,6 +24,7 @@ from mlflow.server import get_app_client
 
 from benchmarks.tracking import compare, tell
 from orchestrator.tracking.tracker import Tracker, TrackingError
+from tests.docker.bare_services import ROOT, Services, missing, running
 from tests.planted import command_lines, found_in
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(bool(missing()), reason=missing())]

@@ -137,7 +137,7 @@ def test_secrets_are_random_kept_and_out_of_the_repository(tmp_path: Path) -> No
 
 
 def test_an_image_installs_what_the_project_names() -> None:
-    command = [sys.executable, STEPS / "requirements.py", ROOT / "pyproject.toml"]
+    command: list[str | Path] = [sys.executable, STEPS / "requirements.py", ROOT / "pyproject.toml"]
     project = run(*command, "project", "cluster").splitlines()
     assert "torch>=2.6" in project and any(line.startswith("ray[default]") for line in project)
     server = run(*command, "server").splitlines()

@@ -11,7 +11,8 @@ import pytest
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
-    from s3_server import S3
+
+    from tests.orchestrator.s3_server import S3
 
 RAY_ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # else a local Ray writes a token into the home folder
@@ -102,7 +103,7 @@ def tracking_uri(tmp_path: Path, fresh_database: Path) -> str:
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     """An S3-compatible server with an empty bucket, and its keys in the environment."""
     pytest.importorskip("moto.server", reason="there is no S3-compatible server here: pip install 'moto[s3]'")
-    from s3_server import S3
+    from tests.orchestrator.s3_server import S3
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, RAY_ENVIRONMENT[name])

@@ -66,7 +66,7 @@ class Workers:
         while events and self._hire():
             events -= 1
             number = self.order.choice(self.running)
-            report = report_of(self.scores[number], self.at[number], self.losses and self.losses[number])
+            report = report_of(self.scores[number], self.at[number], self.losses[number] if self.losses else None)
             self.at[number] += 1
             self.trained += 1
             made += self.judge.report(number, report)

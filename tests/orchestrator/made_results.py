@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from made_records import make_record, make_trial
-
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer.results.model import FoundSearch
 from orchestrator.summarizer.results.saved_searches import Found
+from tests.orchestrator.made_records import make_record, make_trial
 
 
 def searched(

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 from rich.console import Console
-from toy_engine import build_toy
 
 from orchestrator.plan.resolve import Plan, make_plan
 from orchestrator.plan.settings import read_settings
@@ -15,6 +14,7 @@ from orchestrator.record.record import SearchRecord
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune import runner
 from orchestrator.tune.progress import Progress
+from tests.orchestrator.toy_engine import build_toy
 
 
 def toy_plan(folder: Path, rates: list[float], steps: int = 4, **options: object) -> Plan:

@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_records import make_record, make_trial
 from rich.table import Table
 
 from orchestrator.console import PlainConsole, spelled
 from orchestrator.record.record import TestResult
 from orchestrator.record.status import TrialStatus
 from orchestrator.tune.progress import Progress
+from tests.orchestrator.made_records import make_record, make_trial
 
 ROOT = Path(__file__).parents[2]
 BARE = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

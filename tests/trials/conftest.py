@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from making import Rows, save
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -21,6 +20,7 @@ from transformers import (
     UMT5Config,
 )
 
+from tests.trials.making import Rows, save
 from trials.backbones.loading import Backbone, load_backbone
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from making import Rows, config, trial
 
+from tests.trials.making import Rows, config, trial
 from trials.backbones.loading import Backbone
 from trials.config import TRAINER_REVISION, Report, TrialConfig
 from trials.engine import Engine, EngineSettings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from making import Rows, mixed
 
+from tests.trials.making import Rows, mixed
 from trials.backbones.answers import AnswerTree
 from trials.backbones.loading import Backbone, EncoderDecoder, Inputs
 from trials.batching.passes import PassCost

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from making import config, trial
 from transformers import get_linear_schedule_with_warmup
 
+from tests.trials.making import config, trial
 from trials.backbones.loading import Backbone
 from trials.batching.randomness import batch_rows, epoch_order, stream
 from trials.trial import rate_factor

@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from making import config, trial
 from safetensors import SafetensorError
 
+from tests.trials.making import config, trial
 from trials.backbones.facts import from_hub, load_tokenizer
 from trials.backbones.loading import load_backbone
 from trials.checkpoint import TENSORS, restore_trial, save_trial

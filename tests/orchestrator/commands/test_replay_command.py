@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from made_records import make_record, make_trial
 from typer.testing import CliRunner
 
 from benchmarks.stopping import front, main
 from orchestrator.cli import app
 from orchestrator.schedulers.simulation.figures import Row
+from tests.orchestrator.made_records import make_record, make_trial
 
 BLOOMS = {1: [10, 20, 30, 40, 90], 2: [50, 60, 60, 60, 60], 3: [30, 30, 30, 30, 30], 4: [20, 20, 20, 20, 20]}
 

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from made_results import searched, sweep
-from typed_commands import save, typed
+
+from tests.orchestrator.made_results import searched, sweep
+from tests.orchestrator.typed_commands import save, typed
 
 
 def test_a_report_of_the_runs_here(here: Path) -> None:

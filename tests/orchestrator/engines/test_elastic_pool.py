@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import ray
 from ray.core.generated import autoscaler_pb2
-from searching_toys import empty_record, search_with, searched, toy_plan
 
 from orchestrator.engines.hosts import HostChecks
 from orchestrator.engines.nodes import nodes_up
 from orchestrator.engines.pool import EnginePool
 from orchestrator.record.record import SearchRecord
 from orchestrator.tune.progress import Progress
+from tests.orchestrator.searching_toys import empty_record, search_with, searched, toy_plan
 from trials.errors import UserError
 
 if TYPE_CHECKING:

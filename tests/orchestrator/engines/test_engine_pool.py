@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import ray
 from ray import cloudpickle
-from searching_toys import searched, toy_plan
-from toy_engine import REFUSED, build_toy
 
 from orchestrator.engines.pool import EnginePool
 from orchestrator.plan.resolve import Plan
 from orchestrator.tune import trainable
 from orchestrator.tune.progress import Progress
 from orchestrator.tune.trainable import TrialActor
+from tests.orchestrator.searching_toys import searched, toy_plan
+from tests.orchestrator.toy_engine import REFUSED, build_toy
 from trials.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("ray_local")

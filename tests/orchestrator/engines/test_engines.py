@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_engine import BREAKS, REFUSED, ToyEngine, config_of
 
 from orchestrator.engines import training_loop
 from orchestrator.engines.training_loop import Delivery, TrainingLoop, TrialLostError
 from orchestrator.store.kept_checkpoints import read_files, write_files
+from tests.orchestrator.toy_engine import BREAKS, REFUSED, ToyEngine, config_of
 
 MANY = 99
 SECONDS = 10

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from searching_toys import toy_plan
 
 from orchestrator.engines.actor import build_engine
 from orchestrator.engines.hosts import paths_read
 from orchestrator.engines.shipping import fetched, ship
 from orchestrator.store.paths import StoragePath
+from tests.orchestrator.searching_toys import toy_plan
 from trials.backbones.facts import DEFAULT, EMBEDDED
 from trials.errors import UserError
 
 if TYPE_CHECKING:
-    from s3_server import S3
+    from tests.orchestrator.s3_server import S3
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_records import make_record
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
@@ -14,6 +13,7 @@ from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import read_settings
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.page import write_search_page
+from tests.orchestrator.made_records import make_record
 from trials.data.report import DataReport, SplitReport
 from trials.errors import DataError
 

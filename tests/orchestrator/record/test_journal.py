@@ -16,18 +16,18 @@ ENTRIES = [{"event": "report", "number": n, "score": 10.5 * n, "text": 'ä "quot
 
 
 def written(path: Path) -> bytes:
-    with Journal(path) as journal:
+    with Journal(path) as opened:
         for start in range(0, len(ENTRIES), 2):
-            journal.append(ENTRIES[start : start + 2])
+            opened.append(ENTRIES[start : start + 2])
     return path.read_bytes()
 
 
 def test_entries_come_back_with_numbers_that_json_has_no_word_for(tmp_path: Path) -> None:
-    with Journal(tmp_path / "folder" / "j.jsonl") as journal:
-        journal.append([{"score": math.inf}, {"score": -0.1}])
-    with Journal(tmp_path / "folder" / "j.jsonl") as journal:
-        assert journal.found == [{"score": math.inf}, {"score": -0.1}]
-        assert journal.damage == ""
+    with Journal(tmp_path / "folder" / "j.jsonl") as opened:
+        opened.append([{"score": math.inf}, {"score": -0.1}])
+    with Journal(tmp_path / "folder" / "j.jsonl") as opened:
+        assert opened.found == [{"score": math.inf}, {"score": -0.1}]
+        assert opened.damage == ""
 
 
 def test_a_cut_at_any_byte_is_seen_said_and_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,14 +38,14 @@ def test_a_cut_at_any_byte_is_seen_said_and_survived(tmp_path: Path, monkeypatch
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
         path.with_name("j.jsonl.length").write_bytes(length)
-        with Journal(path) as journal:
+        with Journal(path) as opened:
             lines = whole[:cut].count(b"\n")
-            assert journal.found == ENTRIES[:lines], cut
-            assert f"its first {lines} entries are whole" in journal.damage, cut
-            journal.append([{"after": cut}])
-        with Journal(path) as journal:
-            assert journal.found == [*ENTRIES[:lines], {"after": cut}], cut
-            assert journal.damage == "", cut
+            assert opened.found == ENTRIES[:lines], cut
+            assert f"its first {lines} entries are whole" in opened.damage, cut
+            opened.append([{"after": cut}])
+        with Journal(path) as opened:
+            assert opened.found == [*ENTRIES[:lines], {"after": cut}], cut
+            assert opened.damage == "", cut
 
 
 def test_a_changed_byte_ends_what_is_believed_and_nothing_is_thrown_away(tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_a_changed_byte_ends_what_is_believed_and_nothing_is_thrown_away(tmp_pat
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         path.with_name("j.jsonl.damaged").unlink(missing_ok=True)
-        with Journal(path) as journal:
+        with Journal(path) as opened:
             line = whole[:place].count(b"\n")
-            assert journal.found == ENTRIES[:line], place
-            assert f"is damaged in line {line + 1}" in journal.damage or "cut off" in journal.damage, place
+            assert opened.found == ENTRIES[:line], place
+            assert f"is damaged in line {line + 1}" in opened.damage or "cut off" in opened.damage, place
         kept = path.with_name("j.jsonl.damaged").read_bytes()
         assert len(path.read_bytes()) + len(kept) == len(whole), place
 
@@ -67,15 +67,15 @@ def test_a_lost_or_moved_line_is_seen(tmp_path: Path) -> None:
     lines = written(path).splitlines(keepends=True)
     for other in ([*lines[:2], *lines[3:]], [lines[1], lines[0], *lines[2:]]):
         path.write_bytes(b"".join(other))
-        with Journal(path) as journal:
-            assert len(journal.found) < len(other)
-            assert "is damaged in line" in journal.damage
+        with Journal(path) as opened:
+            assert len(opened.found) < len(other)
+            assert "is damaged in line" in opened.damage
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "j.jsonl"
     whole = written(path)
-    with Journal(path) as journal:
+    with Journal(path) as opened:
 
         def half(file: int, data: bytes, at: int) -> None:
             os.pwrite(file, data[: len(data) // 2], at)
@@ -84,11 +84,11 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
         with monkeypatch.context() as patch:
             patch.setattr(journals, "_write", half)
             with pytest.raises(JournalError, match=r"cannot be written \(No space left on device\).*free some space"):
-                journal.append([{"never": "there"}])
+                opened.append([{"never": "there"}])
         assert path.read_bytes() == whole
-        journal.append([{"space": "again"}])
-    with Journal(path) as journal:
-        assert journal.found == [*ENTRIES, {"space": "again"}]
+        opened.append([{"space": "again"}])
+    with Journal(path) as opened:
+        assert opened.found == [*ENTRIES, {"space": "again"}]
 
 
 def test_two_drivers_of_one_search_are_one_too_many(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_two_drivers_of_one_search_are_one_too_many(tmp_path: Path) -> None:
 
 
 def test_what_has_no_json_form_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j.jsonl") as journal:
+    with Journal(tmp_path / "j.jsonl") as opened:
         with pytest.raises(ValueError, match="where is"):
-            journal.append([{"fine": 1}, {"where": Path("x")}])
+            opened.append([{"fine": 1}, {"where": Path("x")}])
         assert (tmp_path / "j.jsonl").read_bytes() == b""

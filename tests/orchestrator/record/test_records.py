@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_records import make_record, make_trial
 
 from orchestrator.record.record import RecordError, SearchRecord, TestResult
 from orchestrator.record.strict_json import write_atomically
+from tests.orchestrator.made_records import make_record, make_trial
 
 
 def full_record() -> SearchRecord:

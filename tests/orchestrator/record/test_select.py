@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from made_records import EVERY, make_record, make_trial, right
 
 from orchestrator.summarizer import choose_winner
+from tests.orchestrator.made_records import EVERY, make_record, make_trial, right
 
 
 def order(record_choice: object) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from made_records import make_record, make_trial
 
 from orchestrator.record.record import SearchRecord, TestResult, TrialRecord
 from orchestrator.record.status import TrialStatus
@@ -14,6 +13,7 @@ from orchestrator.summarizer.results.facts import winner as facts_of
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.model import FoundSearch
 from orchestrator.summarizer.summary import markdown
+from tests.orchestrator.made_records import make_record, make_trial
 
 
 def on(seed: int, trial: TrialRecord, number: int, score: float) -> TrialRecord:

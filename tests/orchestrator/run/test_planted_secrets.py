@@ -18,7 +18,7 @@ from tests.faults.small_search import ROOT, make_task
 from tests.planted import ProcessWatch, found_in, planted, texts_below
 
 if TYPE_CHECKING:
-    from s3_server import S3
+    from tests.orchestrator.s3_server import S3
 
 SPACE = """
 about: two configurations of a few steps

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from made_records import make_record, make_trial
 
 from orchestrator.run.rerun import trials_to_rerun
+from tests.orchestrator.made_records import make_record, make_trial
 from trials.errors import UserError
 
 RECORD = make_record(

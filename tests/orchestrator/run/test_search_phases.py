@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from test_search import finish, folder, record, runs, start
+
+from tests.orchestrator.run.test_search import finish, folder, record, runs, start
 
 pytestmark = pytest.mark.slow
 

@@ -7,13 +7,13 @@ import random
 from collections.abc import Callable
 
 import pytest
-from curves_of import BUDGET, Workers, curves, losses
 
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Asha, Promotion, default_grace, expected_end, expected_share, rungs
 from orchestrator.schedulers.base import Decision, Policy, Verdict
 from orchestrator.schedulers.journaled import Judge
 from orchestrator.schedulers.median import Median
+from tests.orchestrator.curves_of import BUDGET, Workers, curves, losses
 
 NUMBERS = range(1, 13)
 POLICIES: dict[str, Callable[[], Policy]] = {

@@ -7,9 +7,6 @@ import random
 from pathlib import Path
 
 import pytest
-from curves_of import Workers, curves, losses
-from made_records import make_record, make_trial
-from test_halving import NUMBERS, POLICIES, SEEDS
 
 from orchestrator.record import journal as journal_module
 from orchestrator.record.journal import Journal, JournalError
@@ -17,6 +14,9 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Promotion
 from orchestrator.schedulers.base import Decision, Verdict
 from orchestrator.schedulers.journaled import Judge
+from tests.orchestrator.curves_of import Workers, curves, losses
+from tests.orchestrator.made_records import make_record, make_trial
+from tests.orchestrator.schedulers.test_halving import NUMBERS, POLICIES, SEEDS
 
 
 def judge(path: Path, name: str) -> Judge:

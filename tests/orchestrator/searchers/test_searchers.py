@@ -6,13 +6,13 @@ import math
 from pathlib import Path
 
 import pytest
-from made_records import make_record, make_trial
 
 from orchestrator.record.record import TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.searchers.distributions import Distributions
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Tried
 from search_spaces import Configuration, load_space, parameter_count
+from tests.orchestrator.made_records import make_record, make_trial
 
 WIDTH = 256
 LEARNING = ["tpe", "gp"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from searching_toys import empty_record, toy_plan
 
 from orchestrator.plan.search_folder import Files
 from orchestrator.store.layout import DEFINITION, TUNE
+from tests.orchestrator.searching_toys import empty_record, toy_plan
 from trials.data_facts import DataIdentity
 from trials.errors import UserError
 

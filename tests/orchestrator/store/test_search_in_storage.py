@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
-from searching_toys import empty_record, toy_plan
-from toy_engine import build_toy
 
 from orchestrator.plan.search_folder import checkpoints_of
 from orchestrator.record.record import SearchRecord
@@ -26,11 +24,12 @@ from orchestrator.store.paths import StorageError, StoragePath
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune import runner
 from orchestrator.tune.progress import Progress
+from tests.orchestrator.searching_toys import empty_record, toy_plan
+from tests.orchestrator.toy_engine import build_toy
 
 if TYPE_CHECKING:
-    from s3_server import S3
-
     from orchestrator.plan.resolve import Plan
+    from tests.orchestrator.s3_server import S3
 
 ROOT = Path(__file__).parents[3]
 RATES = [0.1, 0.2, 0.3, 0.4]

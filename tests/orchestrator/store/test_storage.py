@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from searching_toys import toy_plan
 
 from orchestrator.store import paths as storage
 from orchestrator.store.checkpoints import adapter_files, adapter_here, damaged, next_attempt, to_go_on_from
 from orchestrator.store.kept_checkpoints import keep, latest_kept, read_kept
 from orchestrator.store.paths import StorageError, StoragePath
 from orchestrator.store.uris import storage_problems
+from tests.orchestrator.searching_toys import toy_plan
 from trials.errors import UserError
 
 if TYPE_CHECKING:
-    from s3_server import S3
+    from tests.orchestrator.s3_server import S3
 
 
 @pytest.fixture(params=["s3", "file"])

@@ -21,7 +21,7 @@ from orchestrator.store.paths import StorageError, StoragePath
 from orchestrator.store.remote_lock import StoredSearchLock, stored_owner
 
 if TYPE_CHECKING:
-    from s3_server import S3
+    from tests.orchestrator.s3_server import S3
 
 
 @pytest.fixture(autouse=True)

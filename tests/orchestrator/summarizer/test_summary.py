@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from made_records import make_record, make_trial, right
 from markdown_it import MarkdownIt
 from rich.console import Console
 
@@ -18,6 +17,7 @@ from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer import terminal, write_summary
 from orchestrator.summarizer.results.published import comparison
 from orchestrator.summarizer.writers.frames import write_csv
+from tests.orchestrator.made_records import make_record, make_trial, right
 
 
 def searched(right_answers: int = 113, **fields: object) -> SearchRecord:

@@ -9,14 +9,14 @@ from typing import Any
 
 import jsonschema
 import pytest
-from made_records import make_trial
-from made_results import found, searched, sweep
 
 from orchestrator.summarizer import write_summary
 from orchestrator.summarizer.report import make_results, write_report
 from orchestrator.summarizer.results.model import Results
 from orchestrator.summarizer.summary_json import schema_text, summary_text
 from orchestrator.summarizer.tables.paper_layouts import layouts
+from tests.orchestrator.made_records import make_trial
+from tests.orchestrator.made_results import found, searched, sweep
 
 SCHEMA = json.loads(schema_text())
 

@@ -10,9 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import curves_of
 import pytest
-from curves_of import BUDGET, Workers, curves
 from ray import cloudpickle, tune
 from ray.tune.result import DONE
 
@@ -25,6 +23,8 @@ from orchestrator.searchers.optuna_search import ConfigurationSearch
 from orchestrator.tune.scheduler import JudgedScheduler
 from orchestrator.tune.search_alg import TuneSearch
 from search_spaces import load_space
+from tests.orchestrator import curves_of
+from tests.orchestrator.curves_of import BUDGET, Workers, curves
 
 for module in (sys.modules[__name__], curves_of):
     cloudpickle.register_pickle_by_value(module)  # Ray's workers cannot import these files

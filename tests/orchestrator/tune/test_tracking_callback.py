@@ -13,11 +13,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from ray import tune
-from toy_search import BUDGET, KINDS, Shown, StopTheWeak, ToyTrial, asha, make_tuner
 
 from orchestrator.record.record import TrialRecord
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune.callback import TrackingCallback
+from tests.orchestrator.toy_search import BUDGET, KINDS, Shown, StopTheWeak, ToyTrial, asha, make_tuner
 
 Start = Callable[..., tuple[Tracker, TrackingCallback, Shown]]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import families
 import pytest
 import torch
-from making import save
 from safetensors.torch import load_file, save_file
 
+from tests.trials.backbones import families
+from tests.trials.making import save
 from trials.backbones import decoder_only
 from trials.backbones import loading as backbones
 from trials.backbones.base import Inputs

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from making import Rows, config, inputs_of, trial
 
+from tests.trials.making import Rows, config, inputs_of, trial
 from trials.backbones.facts import backbone_names, describe
 from trials.backbones.loading import IGNORED, Backbone
 from trials.errors import BackboneError

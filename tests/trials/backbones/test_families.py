@@ -8,15 +8,15 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import families
 import pytest
 import torch
-from making import Rows, config, inputs_of, trial
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
+from tests.trials.backbones import families
+from tests.trials.making import Rows, config, inputs_of, trial
 from trials.backbones.facts import EMBEDDED
 from trials.backbones.loading import IGNORED, Backbone
 from trials.evaluation import answers

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from making import Rows, config, trial
 from safetensors.torch import load_file, save_file
-from test_engine import engine
 
+from tests.trials.making import Rows, config, trial
+from tests.trials.test_engine import engine
 from trials.backbones import revisions
 from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION, describe
 from trials.backbones.loading import load_backbone

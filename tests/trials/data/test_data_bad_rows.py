@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_data import made_task, nano_tokenizer, numbered, write_rows, write_splits
 
+from tests.trials.made_data import made_task, nano_tokenizer, numbered, write_rows, write_splits
 from trials.data import prepare
 from trials.errors import DataError
 from trials.tasks.base import Task

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_data import (
+
+from tests.trials.made_data import (
     REPOSITORY,
     CountingTokenizer,
     decoder_tokenizer,
@@ -20,7 +21,6 @@ from made_data import (
     write_rows,
     write_splits,
 )
-
 from trials.data import PreparedTask, default_cache_dir, prepare
 from trials.errors import UserError
 from trials.tasks.base import Task
@@ -204,7 +204,7 @@ def test_the_place_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 AT_ONCE = """
 import sys, time
 from pathlib import Path
-from made_data import CountingTokenizer, decoder_tokenizer, made_task
+from tests.trials.made_data import CountingTokenizer, decoder_tokenizer, made_task
 from trials.data import prepare
 
 class Slow(CountingTokenizer):

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from made_data import made_task, nano_tokenizer, numbered, write_splits
-
+from tests.trials.made_data import made_task, nano_tokenizer, numbered, write_splits
 from trials.data import prepare
 from trials.data.report import DataReport, SplitReport
 from trials.data.tokens import encode_sources

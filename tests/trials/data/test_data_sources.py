@@ -6,8 +6,8 @@ from typing import Any
 
 import datasets
 import pytest
-from made_data import made_task, nano_tokenizer, numbered, write_rows, write_splits
 
+from tests.trials.made_data import made_task, nano_tokenizer, numbered, write_rows, write_splits
 from trials.data import prepare
 from trials.data.sources import find_source
 from trials.errors import DataError

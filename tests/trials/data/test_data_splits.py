@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from made_data import REAL_DATA, made_task, nano_tokenizer, needs_real_data, numbered, write_splits
 
+from tests.trials.made_data import REAL_DATA, made_task, nano_tokenizer, needs_real_data, numbered, write_splits
 from trials.data import prepare
 from trials.data.rows import Rows, load_rows
 from trials.data.sources import find_source

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_data import decoder_tokenizer, made_task, nano_tokenizer, write_splits
 
+from tests.trials.made_data import decoder_tokenizer, made_task, nano_tokenizer, write_splits
 from trials.data import SEPARATOR, encode_source, encode_target, prepare
 from trials.data.tokens import SourceEncoder, encode_labels, encode_sources, tokenizer_fingerprint
 from trials.errors import BackboneError, DataError, UserError

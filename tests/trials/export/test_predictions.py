@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from making import config, trial
 
+from tests.trials.making import config, trial
 from trials.backbones.answers import AnswerTree
 from trials.backbones.loading import Backbone, load_backbone
 from trials.errors import UserError

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from making import STRONG, Rows, config, gradients, relative_error, save, shaken, trial, without_dropout
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
-from test_engine import engine, run
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, CodeGenConfig, Qwen3Config
-from transformers_adamw import optimizer_of
 
 from search_spaces import parameter_count
+from tests.trials.making import STRONG, Rows, config, gradients, relative_error, save, shaken, trial, without_dropout
+from tests.trials.test_engine import engine, run
+from tests.trials.transformers_adamw import optimizer_of
 from trials.backbones.facts import describe
 from trials.backbones.loading import Backbone, load_backbone
 from trials.batching.passes import PassCost

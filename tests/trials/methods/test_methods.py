@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from making import ADEPT, DEPT, LORA, PT, config
 
+from tests.trials.making import ADEPT, DEPT, LORA, PT, config
 from trials.backbones.loading import Inputs
 from trials.batching.dropout import row_keys
 from trials.config import INNER_METHODS, RECIPES

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from making import STRONG, Rows, config, gradients, relative_error, shaken, trial, without_dropout
-from test_engine import data, engine, numbers, run
 
+from tests.trials.making import STRONG, Rows, config, gradients, relative_error, shaken, trial, without_dropout
+from tests.trials.test_engine import data, engine, numbers, run
 from trials.backbones.loading import Backbone, DecoderOnly, EncoderDecoder, load_backbone
 from trials.batching.passes import PassCost
 from trials.data import encode_source

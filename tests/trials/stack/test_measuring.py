@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from making import Rows, config
-from test_engine import data
 
+from tests.trials.making import Rows, config
+from tests.trials.test_engine import data
 from trials.backbones.loading import Backbone
 from trials.engine import Engine, EngineSettings
 from trials.errors import UserError

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from making import Rows, config, mixed, trial
-from transformers_adamw import optimizer_of
 
+from tests.trials.making import Rows, config, mixed, trial
+from tests.trials.transformers_adamw import optimizer_of
 from trials.backbones.loading import Backbone
 from trials.config import RECIPES
 from trials.stack.optimizer import adamw

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from making import Rows, config, gradients, mixed, relative_error, trial, without_dropout
 
+from tests.trials.making import Rows, config, gradients, mixed, relative_error, trial, without_dropout
 from trials.backbones.loading import Backbone, DecoderOnly, Inputs
 from trials.batching.passes import PassCost
 from trials.errors import UserError

@@ -40,12 +40,12 @@ def test_white_space_does_not_count() -> None:
 
 def test_an_answer_that_is_no_label_is_wrong_in_binary_f1_whatever_its_target() -> None:
     # "x" on a 1 counts as 0 (a miss), "" on a 0 counts as 1 (a false alarm): TP 1, FP 1, FN 1.
-    assert METRICS["f1"](["1", "x", "", "0"], ["1", "1", "0", "0"]) == pytest.approx(50.0)
+    assert METRICS["f1"](["1", "x", "", "0"], ["1", "1", "0", "0"], None) == pytest.approx(50.0)
 
 
 def test_an_answer_that_is_no_label_helps_no_class_of_macro_f1() -> None:
     # Class 0: TP 1, FN 1 -> 2/3. Class 1: TP 2 -> 1. "x" is no third class of F1 0.
-    assert METRICS["f1_macro"](["0", "x", "1", "1"], ["0", "0", "1", "1"]) == pytest.approx(100 * (2 / 3 + 1) / 2)
+    assert METRICS["f1_macro"](["0", "x", "1", "1"], ["0", "0", "1", "1"], None) == pytest.approx(100 * (2 / 3 + 1) / 2)
 
 
 @pytest.mark.parametrize("wrong", ["0", "1", "2", "x"], ids=["seen", "seen too", "absent", "no label"])
@@ -69,20 +69,20 @@ def test_all_of_one_class_is_no_full_score_of_macro_f1_where_the_task_has_more()
 
 
 def test_constant_answers_have_matthews_correlation_zero() -> None:
-    assert METRICS["matthews_correlation"](["1"] * 4, ["1", "0", "1", "1"]) == 0.0
+    assert METRICS["matthews_correlation"](["1"] * 4, ["1", "0", "1", "1"], None) == 0.0
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_lists_of_unequal_length_and_empty_lists_are_refused(metric: str) -> None:
     with pytest.raises(ValueError, match="2 predictions for 1"):
-        METRICS[metric](["1", "0"], ["1"])
+        METRICS[metric](["1", "0"], ["1"], None)
     with pytest.raises(ValueError, match="at least one"):
-        METRICS[metric]([], [])
+        METRICS[metric]([], [], None)
 
 
 def test_binary_f1_refuses_other_labels() -> None:
     with pytest.raises(ValueError, match="binary"):
-        METRICS["f1"](["2"], ["2"])
+        METRICS["f1"](["2"], ["2"], None)
 
 
 def test_one_example_of_accuracy_is_its_share() -> None:
@@ -92,10 +92,10 @@ def test_one_example_of_accuracy_is_its_share() -> None:
 @pytest.mark.parametrize("metric", ["matthews_correlation", "f1", "f1_macro"])
 def test_no_single_example_costs_more_than_the_value_of_one(metric: str) -> None:
     predictions, targets = drawn("01", 60)
-    score = METRICS[metric](predictions, targets)
+    score = METRICS[metric](predictions, targets, None)
     flip = {"0": "1", "1": "0"}
     falls = [
-        score - METRICS[metric]([*predictions[:i], flip[p], *predictions[i + 1 :]], targets)
+        score - METRICS[metric]([*predictions[:i], flip[p], *predictions[i + 1 :]], targets, None)
         for i, p in enumerate(predictions)
         if p == targets[i]
     ]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_data import write_rows
 
+from tests.trials.made_data import write_rows
 from trials.data.rows import load_rows
 from trials.data.sources import find_source
 from trials.errors import DataError, TaskError

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import yaml
-from made_data import REPOSITORY, nano_tokenizer, write_rows
 
+from tests.trials.made_data import REPOSITORY, nano_tokenizer, write_rows
 from trials.data import prepare
 from trials.errors import TaskError
 from trials.tasks import get_task

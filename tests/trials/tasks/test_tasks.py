@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_data import REPOSITORY, made_task
 
+from tests.trials.made_data import REPOSITORY, made_task
 from trials.errors import TaskError
 from trials.tasks import TASKS, get_task, task_names
 from trials.tasks.base import label_key, template_columns

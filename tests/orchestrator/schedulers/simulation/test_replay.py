@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_records import make_record, make_trial
 
 from orchestrator.schedulers.asha import Asha, Promotion
 from orchestrator.schedulers.base import NoStopping
@@ -19,6 +18,7 @@ from orchestrator.schedulers.simulation.curves import Curve, Grid, read_curves, 
 from orchestrator.schedulers.simulation.figures import Setting, compare, orders, replays, summarise
 from orchestrator.schedulers.simulation.made import made_grid, power_law, published_shapes, resampled
 from orchestrator.schedulers.simulation.simulate import Outcome, outcome, replay
+from tests.orchestrator.made_records import make_record, make_trial
 from trials.errors import UserError
 
 PUBLISHED = Path(__file__).parents[4].parent / "shared" / "data" / "dept_learning_curves.csv"

@@ -7,11 +7,11 @@ import random
 from typing import Any
 
 import pytest
-from made_searches import made_search, search_of
 
 from orchestrator.summarizer.page.charts_hyperparameters import RateMap
 from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
 from orchestrator.summarizer.page.search_view import SearchView
+from tests.orchestrator.made_searches import made_search, search_of
 
 
 def found_axes(configurations: list[dict[str, Any]]) -> dict[str, Axis]:

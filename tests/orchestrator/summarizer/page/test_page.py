@@ -13,8 +13,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_records import make_record, make_trial, right
-from made_searches import BOTTLENECK, made_search, made_sweep, search_of, with_test
 
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, TestResult
@@ -25,6 +23,8 @@ from orchestrator.summarizer.page.search_view import SearchView
 from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.results.model import Comparison, FoundSearch, Results
 from orchestrator.summarizer.results.saved_searches import Found
+from tests.orchestrator.made_records import make_record, make_trial, right
+from tests.orchestrator.made_searches import BOTTLENECK, made_search, made_sweep, search_of, with_test
 
 HOSTILE = "<script>window.hit=1</script><img src=x onerror=hit()> \"'&amp; {{ 7*7 }} $\\alpha_$ \x1b[31m中"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_searches import made_search, made_sweep, search_of, with_test
 
 from orchestrator.summarizer.page import write_results_page, write_search_page
 from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.results.model import FoundSearch
 from orchestrator.summarizer.results.saved_searches import Found
+from tests.orchestrator.made_searches import made_search, made_sweep, search_of, with_test
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from made_results import searched, sweep
 
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.method_comparisons import aggregate, compare_methods, notes_on
 from orchestrator.summarizer.results.model import Comparison, FoundSearch
+from tests.orchestrator.made_results import searched, sweep
 
 
 def compared(*searches: FoundSearch) -> list[Comparison]:

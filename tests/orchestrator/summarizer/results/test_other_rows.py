@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_results import searched
-from typed_commands import save, typed
 
 from orchestrator.record.kept_data import kept_of, rows_differ
 from orchestrator.summarizer.report import make_results
@@ -16,6 +14,8 @@ from orchestrator.summarizer.results.method_comparisons import aggregate, compar
 from orchestrator.summarizer.results.model import FoundSearch
 from orchestrator.summarizer.results.saved_searches import Found
 from orchestrator.summarizer.tables.search_comparison import contrast
+from tests.orchestrator.made_results import searched
+from tests.orchestrator.typed_commands import save, typed
 from trials.data_facts import DataIdentity
 
 ROWS = {"a": "aaaaaaaaaaaaaaaa", "b": "bbbbbbbbbbbbbbbb"}

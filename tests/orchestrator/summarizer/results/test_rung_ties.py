@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from made_records import EVERY, make_record, make_trial
 
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.results import facts
 from orchestrator.summarizer.results.rung_ties import ties
+from tests.orchestrator.made_records import EVERY, make_record, make_trial
 
 SETTINGS = {"steps": 5 * EVERY, "eval_every": EVERY, "scheduler": "promotion", "grace": EVERY, "eta": 4}
 

@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from made_results import searched
 
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.results.groups import make_groups
@@ -15,6 +14,7 @@ from orchestrator.summarizer.results.model import FoundSearch
 from orchestrator.summarizer.results.saved_searches import Selection, read_folders, unique
 from orchestrator.tracking.store import TrackingError
 from orchestrator.tracking.tracker import Tracker
+from tests.orchestrator.made_results import searched
 from trials.errors import UserError
 
 

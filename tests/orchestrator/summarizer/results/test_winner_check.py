@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from made_records import make_record, make_trial, right
-from made_results import found, searched
 from rich.console import Console
 
 from orchestrator.record.record import SearchRecord, TestResult
@@ -16,6 +14,8 @@ from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.report import make_results, write_report
 from orchestrator.summarizer.results.winner_check import above, find
 from orchestrator.summarizer.summary import terminal, write_summary
+from tests.orchestrator.made_records import make_record, make_trial, right
+from tests.orchestrator.made_results import found, searched
 
 
 def scored(record: SearchRecord, score: float, n: int = 139) -> SearchRecord:

@@ -6,8 +6,6 @@ import io
 from pathlib import Path
 
 import pytest
-from made_records import make_record, make_trial, right
-from made_results import found, searched
 from rich.console import Console
 
 from orchestrator.plan.estimate import Device, warnings
@@ -21,6 +19,8 @@ from orchestrator.summarizer.page import write_results_page, write_search_page
 from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.summary import markdown, terminal
 from orchestrator.summarizer.tables.search_tables import configurations
+from tests.orchestrator.made_records import make_record, make_trial, right
+from tests.orchestrator.made_results import found, searched
 
 
 def said(record: SearchRecord) -> str:

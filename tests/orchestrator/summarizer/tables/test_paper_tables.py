@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
-from made_results import searched
 
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.model import Cell, FoundSearch, Grid, Row
 from orchestrator.summarizer.results.published import rows
 from orchestrator.summarizer.tables.paper_layouts import chosen, layouts
 from orchestrator.summarizer.tables.paper_tables import paper_grid
+from tests.orchestrator.made_results import searched
 from trials.errors import UserError
 
 SOURCE = Path(__file__).resolve().parents[4].parent / "shared" / "paper" / "reference_results.csv"
@@ -194,7 +195,7 @@ def test_without_the_earlier_command_the_record_says_how_it_was_run() -> None:
         "eta": 4,
         "deterministic": True,
     }
-    ran = {"recipe": "paper", "settings": settings, "provenance": {"search": "random"}}
+    ran: dict[str, Any] = {"recipe": "paper", "settings": settings, "provenance": {"search": "random"}}
     table = grid(3, searched(seed=1, **ran), searched(seed=2, **ran), searched(task="sst2", seed=1, **ran))
     command = next(fill.command for fill in table.fill if "SST-2 (seed 2)" in fill.cells)
     assert command == (

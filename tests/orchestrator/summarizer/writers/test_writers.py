@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-from made_records import make_trial
-from made_results import found, long_search, searched, sweep
 from markdown_it import MarkdownIt
 from pyarrow import parquet
 from rich.console import Console
@@ -22,6 +20,8 @@ from orchestrator.summarizer.report import headline, make_results, write_report
 from orchestrator.summarizer.results.model import FoundSearch, Grid, Results
 from orchestrator.summarizer.tables.paper_layouts import layouts
 from orchestrator.summarizer.writers import frames, latex, markdown, terminal
+from tests.orchestrator.made_records import make_trial
+from tests.orchestrator.made_results import found, long_search, searched, sweep
 
 ODD = (
     r'<script>alert("1")</script> & 100% $x_1^2$ #{a} ~\\end{tabular} | *b* `c` [d](e) --seed é 中 '
