@@ -48,7 +48,7 @@ def distinct(every: Sequence[Setting], grids: Sequence[Grid]) -> list[Setting]:
     seen: dict[tuple[Any, ...], Setting] = {}
     for setting in every:
         rungs = tuple(setting.first_rung(grid) for grid in grids)
-        seen.setdefault((setting.scheduler, setting.deterministic, setting.eta, rungs), setting)
+        seen.setdefault((setting.scheduler, setting.deterministic, setting.reduction_factor, rungs), setting)
     return list(seen.values())
 
 
@@ -91,7 +91,7 @@ def measure(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     grids = grids_from(arguments)
     shared = {"workers": arguments.workers, "repeats": arguments.repeats, "seed": arguments.seed}
     tried = distinct(settings(), grids)
-    rows = {setting: summarise(setting.name, replays(grids, setting.policy, **shared)) for setting in tried}
+    rows = {setting: summarise(setting.name, replays(grids, setting.make, **shared)) for setting in tried}
     on_front = front(list(rows.values()))
     chosen = next(setting for setting, row in rows.items() if row is best(list(rows.values())))
     console.print(table(on_front, f"{len(tried)} settings over {len(grids)} grids; those that none beats in both"))

@@ -20,7 +20,7 @@ from orchestrator.plan.places import resolved
 from orchestrator.plan.resolve import Plan, make_plan
 from orchestrator.plan.settings import as_arguments, read_settings
 from orchestrator.run.resume import resumed_options
-from orchestrator.schedulers.asha import ETA
+from orchestrator.schedulers.asha import REDUCTION_FACTOR
 from search_spaces import space_names
 
 app = typer.Typer(
@@ -61,7 +61,9 @@ def search(
         option("promotion: pause, go on with the best; asha, median: stop poor trials; none [promotion]", "NAME"),
     ] = None,
     grace: Annotated[str | None, option("updates before the first decision [a quarter of the budget]", "N")] = None,
-    eta: Annotated[str | None, option(f"asha, promotion: one in N trials goes on at each rung [{ETA}]", "N")] = None,
+    eta: Annotated[
+        str | None, option(f"asha, promotion: one in N trials goes on at each rung [{REDUCTION_FACTOR}]", "N")
+    ] = None,
     ties: Annotated[
         str | None,
         option("asha, promotion: equal scores all go on (keep), or those of the lower loss (loss) [keep]", "NAME"),

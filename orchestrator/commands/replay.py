@@ -12,7 +12,7 @@ from rich.table import Table
 
 from orchestrator.commands.messages import with_messages
 from orchestrator.console import PlainConsole
-from orchestrator.schedulers.asha import ETA, Ties
+from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
 from orchestrator.schedulers.simulation.curves import Grid, read_curves, record
 from orchestrator.schedulers.simulation.figures import SCHEDULERS, Row, Setting, compare
 from trials.errors import UserError, did_you_mean
@@ -26,7 +26,7 @@ def replay(
     grace: Annotated[
         float | None, typer.Option(metavar="SHARE", help="first rung, as a share of the budget [as a search's own]")
     ] = None,
-    eta: Annotated[int, typer.Option(metavar="N", help="one in N goes on at each rung")] = ETA,
+    eta: Annotated[int, typer.Option(metavar="N", help="one in N goes on at each rung")] = REDUCTION_FACTOR,
     ties: Annotated[
         str, typer.Option(metavar="NAME", help="keep: equal scores go on together; loss: told apart by validation loss")
     ] = "keep",

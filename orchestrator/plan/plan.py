@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from orchestrator.plan.settings import LEARNING, Precision, SearchSettings
-from orchestrator.schedulers.asha import expected_end, expected_share
+from orchestrator.schedulers.asha import expected_end
 from orchestrator.schedulers.median import expected_median_share
 from orchestrator.searchers.optuna_search import drawn_by_chance
 from orchestrator.store.paths import StoragePath, shown
@@ -150,7 +150,7 @@ class Plan:
         elif settings.scheduler == "median":
             share = expected_median_share(steps, self.grace)
         else:
-            share = expected_share(self.samples, steps, self.grace, settings.eta)
+            share = expected_end(0, steps, self.grace, settings.eta, self.samples) / steps
         return round(steps * (self.samples * share + self.repeats))
 
     def expected_end(self, step: int) -> float:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from orchestrator.plan.plan import GB, EngineSpec, Plan, PlannedTrial
 from orchestrator.plan.settings import LEARNING, SearchSettings
 from orchestrator.plan.tracking_uri import resolved
-from orchestrator.schedulers.asha import default_grace
+from orchestrator.schedulers.asha import default_grace_period
 from orchestrator.store.uris import storage_problems
 from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
 from search_spaces import Settings as SpaceSettings
@@ -124,7 +124,7 @@ def chosen_grace(settings: SearchSettings, training: SpaceSettings, problems: li
     if settings.scheduler == "none":
         return training.steps
     if settings.grace is None:
-        return default_grace(training.steps, training.eval_every)
+        return default_grace_period(training.steps, training.eval_every)
     if settings.grace > training.steps or settings.grace % training.eval_every:
         problems.append(
             f"--grace {settings.grace}: must be a multiple of --eval-every ({training.eval_every}) and at most the "

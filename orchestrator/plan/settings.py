@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.command_lines import flag
-from orchestrator.schedulers.asha import ETA, Ties
+from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 
@@ -68,7 +68,7 @@ class SearchSettings(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 42
     scheduler: str = "promotion"
     grace: Positive | None = None
-    eta: Annotated[int, Field(ge=2)] = ETA
+    eta: Annotated[int, Field(ge=2)] = REDUCTION_FACTOR
     ties: str = "keep"
     search: str = "grid"
     samples: Positive | None = None

@@ -6,71 +6,75 @@ import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from orchestrator.schedulers.base import Decision, Policy, Rung, Standing, Verdict
+from orchestrator.schedulers.base import Scheduler
+from orchestrator.schedulers.decision import Action, Decision, Standing
+from orchestrator.schedulers.rung import Rung
 
 Ties = Literal["keep", "loss"]
 """What becomes of equal scores at a rung: all go on, or those of the lower validation loss."""
 
-ETA = 4
+REDUCTION_FACTOR = 4
 """One in so many trials goes on at each rung, where nothing else is asked for."""
 
 
-def default_grace(steps: int, eval_every: int) -> int:
+def default_grace_period(steps: int, eval_every: int) -> int:
     """A quarter of the budget, in whole reports, and at least one report.
 
     Prompt methods bloom late: on CoLA the published winner scores 0.0 up to step 6,000 of 40,000, and nine of ten
-    recorded curves are past half their gain at a quarter of the budget. A shorter grace decides by coin toss.
+    recorded curves are past half their gain at a quarter of the budget. A shorter grace period decides by coin toss.
     """
     return min(steps, max(eval_every, math.ceil(steps / 4 / eval_every) * eval_every))
 
 
-def rungs(steps: int, grace: int, eta: int) -> list[int]:
-    """The steps at which trials are compared: grace, grace x eta, ... below the budget."""
+def rungs(steps: int, grace_period: int, reduction_factor: int) -> list[int]:
+    """The steps at which trials are compared: grace period times powers of the reduction factor, below the budget."""
     found = []
-    while grace < steps:
-        found.append(grace)
-        grace *= eta
+    while grace_period < steps:
+        found.append(grace_period)
+        grace_period *= reduction_factor
     return found
 
 
-def expected_share(trials: int, steps: int, grace: int, eta: int) -> float:
-    """Share of the full grid's steps that halving trains if each rung keeps exactly its best ``1 / eta``."""
-    spent, kept, before = 0.0, float(trials), 0
-    for rung in rungs(steps, grace, eta):
-        spent += kept * (rung - before)
-        kept, before = max(1.0, kept / eta), rung
-    return (spent + kept * (steps - before)) / (trials * steps)
+def expected_end(step: int, steps: int, grace_period: int, reduction_factor: int, trials: float = math.inf) -> float:
+    """The step at which a trial ends on average that stands at one, at a rung before its decision.
 
-
-def expected_end(step: int, steps: int, grace: int, eta: int) -> float:
-    """The step at which a trial ends on average that stands at one, at a rung before its decision."""
+    Args:
+        trials: how many there are: at least one of them is trained whole.
+    """
     end, going, before = float(step), 1.0, step
-    for rung in rungs(steps, grace, eta):
+    for rung in rungs(steps, grace_period, reduction_factor):
         if rung >= step:
             end += going * (rung - before)
-            going, before = going / eta, rung
+            going, before = max(1.0 / trials, going / reduction_factor), rung
     return end + going * (steps - before)
 
 
-class _Halving(Policy):
+class _Halving(Scheduler):
     """What both kinds of halving share: rungs at fixed steps, entered with the best score so far.
 
     Args:
-        grace: first rung, in updates. eta: one in ``eta`` goes on.
+        grace_period: first rung, in updates. reduction_factor: one in ``reduction_factor`` goes on.
         ties: ``keep``: trials of equal scores go on together; ``loss``: their validation losses tell them apart.
     """
 
-    def __init__(self, numbers: Iterable[int], steps: int, grace: int, eta: int, ties: Ties = "keep") -> None:
+    def __init__(
+        self, numbers: Iterable[int], steps: int, grace_period: int, reduction_factor: int, ties: Ties = "keep"
+    ) -> None:
         super().__init__(numbers, steps)
-        self.grace = grace
-        self.eta = eta
+        self.grace_period = grace_period
+        self.reduction_factor = reduction_factor
         self.ties = ties
-        self.rungs = {step: Rung(step) for step in rungs(steps, grace, eta)}
+        self.rungs = {step: Rung(step) for step in rungs(steps, grace_period, reduction_factor)}
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the decisions depend on beside the reports."""
-        return {**super().settings, "grace": self.grace, "eta": self.eta, "ties": self.ties}
+        return {
+            **super().settings,
+            "grace_period": self.grace_period,
+            "reduction_factor": self.reduction_factor,
+            "ties": self.ties,
+        }
 
     def standing(self, number: int) -> Standing:
         """By its score and, if that is how ties are broken, by its loss."""
@@ -86,25 +90,25 @@ class _Halving(Policy):
 class Asha(_Halving):
     """Asynchronous successive halving that stops (Li et al. 2020, as in Ray Tune): a trial is judged as it comes by.
 
-    The best ceil(n / eta) of the n scores that have come by go on, and whoever ties with the last of them. Nobody
+    The best ceil(n / r) of the n scores that have come by go on, and those that tie with the last of them. Nobody
     waits; what comes by early has little to lose against.
     """
 
     name = "asha"
 
-    def _judge(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
-        keep = math.ceil(len(rung.standings) / self.eta)
+    def _decide(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+        keep = math.ceil(len(rung.standings) / self.reduction_factor)
         return [*self._taken(rung.decide(number, keep) for number in open_)]
 
 
 class Promotion(_Halving):
     """Successive halving that pauses and promotes (after Li et al. 2020, algorithm 2): a trial waits at its rung.
 
-    The best ceil(n / eta) of the n that reach a rung go on, and whoever ties with the last of them; the others are
+    The best ceil(n / r) of the n that reach a rung go on, and those that tie with the last of them; the others are
     stopped. A trial is let past, or stopped, as soon as that is certain whatever the scores of those still to come. A
     worker that would have nothing to do goes on before that with the best that waits, if it is among the best
-    floor(n / eta) of the n that are there: others may still overtake it. So trials that have not begun go first, where
-    Li et al. promote first: in a search of a known size that saves the budgets of those whom later ones push out.
+    floor(n / r) of the n that are there: others may still overtake it. So trials that have not begun go first, where
+    Li et al. promote first: in a search of a known size that saves the budgets of those that later ones push out.
 
     Args:
         together: decide a rung only when nobody can reach it any more. Then the decisions, and the ranks in them, are
@@ -114,9 +118,15 @@ class Promotion(_Halving):
     name = "promotion"
 
     def __init__(
-        self, numbers: Iterable[int], steps: int, grace: int, eta: int, together: bool = False, ties: Ties = "keep"
+        self,
+        numbers: Iterable[int],
+        steps: int,
+        grace_period: int,
+        reduction_factor: int,
+        together: bool = False,
+        ties: Ties = "keep",
     ) -> None:
-        super().__init__(numbers, steps, grace, eta, ties)
+        super().__init__(numbers, steps, grace_period, reduction_factor, ties)
         self.together = together
 
     @property
@@ -125,12 +135,12 @@ class Promotion(_Halving):
         return {**super().settings, "together": self.together}
 
     def promotable(self, candidates: Iterable[int]) -> int | None:
-        """The best waiting trial of the highest rung at which one is among the best floor(n / eta) already."""
+        """The best waiting trial of the highest rung at which one is among the best floor(n / r) already."""
         if self.together:
             return None
         waiting = set(candidates)
         for rung in sorted(self.rungs.values(), key=lambda rung: -rung.step):
-            least = rung.cutoff(len(rung.standings) // self.eta)
+            least = rung.cutoff(len(rung.standings) // self.reduction_factor)
             found = [n for n in rung.open if n in waiting and n not in self.over and rung.standings[n] >= least]
             if found:
                 return max(found, key=lambda n: (rung.standings[n], -n))
@@ -138,17 +148,17 @@ class Promotion(_Halving):
 
     def promote(self, number: int) -> Decision:
         """Let a trial go on that is `promotable`."""
-        rung = next(rung for rung in self.rungs.values() if rung.verdicts.get(number) is Verdict.WAIT)
-        decision = rung.decide(number, len(rung.standings) // self.eta)
+        rung = next(rung for rung in self.rungs.values() if rung.actions.get(number) is Action.PAUSE)
+        decision = rung.decide(number, len(rung.standings) // self.reduction_factor)
         self.take(decision)
         return decision
 
-    def _judge(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+    def _decide(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
         to_come = len(self.to_come(rung))
         if to_come and self.together:
             certain, possible = 0, len(self.numbers)
         else:  # so many of the best go on if all that come are better, and if none is
-            possible = math.ceil((len(rung.standings) + to_come) / self.eta)
+            possible = math.ceil((len(rung.standings) + to_come) / self.reduction_factor)
             certain = possible - to_come
         passes, stays = rung.cutoff(certain), rung.cutoff(possible)
         made = []
@@ -158,6 +168,6 @@ class Promotion(_Halving):
                 made.append(rung.decide(number, certain))
             elif standing < stays:
                 made.append(rung.decide(number, possible))
-            elif number not in rung.verdicts:
-                made.append(rung.decision(number, Verdict.WAIT))
+            elif number not in rung.actions:
+                made.append(rung.decision(number, Action.PAUSE))
         return [*self._taken(made)]

@@ -1,4 +1,4 @@
-"""A policy with a memory on disk: whatever it is told, and whatever it decides, is written down before it counts."""
+"""A scheduler with a memory on disk: every event and every decision is written down before it counts."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from typing import Any
 from orchestrator.record.journal import Entry, Journal, JournalError
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
-from orchestrator.schedulers.base import Decision, Policy, Verdict
+from orchestrator.schedulers.base import Scheduler
+from orchestrator.schedulers.decision import Action, Decision
 
 LATER = {"ties": "keep"}  # settings that older journals lack, and what they went by
+RENAMED = {"grace": "grace_period", "eta": "reduction_factor"}  # settings that older journals have under another name
 
 
-class Judge:
-    """Asks a policy, and keeps a journal of reports, ends and decisions.
+class JournaledScheduler:
+    """Asks a scheduler, and keeps a journal of reports, ends and decisions.
 
-    A search that is resumed makes its judge anew from the same journal and the search's record. Decisions in the
+    A search that is resumed makes its own anew from the same journal and the search's record. Decisions in the
     journal hold as they are, even where this version would decide otherwise; a decision that was made and could not be
     carried out any more is in `stops`, so that it can be (`catch_up`). What the record knows and the journal does not
     is taken in as if it came now.
 
     Args:
-        policy: fresh; it is brought to where the search was.
+        scheduler: fresh; it is brought to where the search was.
         journal: None: nothing is kept (replays, tests).
         trials: the record's trials.
 
@@ -34,41 +36,43 @@ class Judge:
         JournalError: the journal belongs to a search with other settings, or cannot be written.
     """
 
-    def __init__(self, policy: Policy, journal: Journal | None = None, trials: Iterable[TrialRecord] = ()) -> None:
-        self.policy = policy
+    def __init__(
+        self, scheduler: Scheduler, journal: Journal | None = None, trials: Iterable[TrialRecord] = ()
+    ) -> None:
+        self.scheduler = scheduler
         self.journal = journal
         self.reports: dict[tuple[int, int], dict[str, Any]] = {}
         self.said: list[str] = []
         self.failure: Exception | None = None
         if journal is not None:
             self._read(journal)
-        self._keep([], self.policy.settle())
+        self._keep([], self.scheduler.settle())
         self._take_up(trials)
 
     @property
     def stops(self) -> dict[int, Decision]:
         """The decisions that ended trials, by the trials' numbers."""
-        return {number: over for number, over in self.policy.over.items() if isinstance(over, Decision)}
+        return {number: over for number, over in self.scheduler.over.items() if isinstance(over, Decision)}
 
     def report(self, number: int, report: Mapping[str, Any]) -> list[Decision]:
         """Take in a report with its ``step``, ``score`` and ``best_score``; what follows is on disk when this returns.
 
-        A report of a step that was judged already changes nothing: ask `verdict` what holds for the trial.
+        A report of a step that was judged already changes nothing: ask `action` what holds for the trial.
         """
         step = int(report["step"])
         fresh = (number, step) not in self.reports
         if fresh:
             self._note(number, report)
-        decisions = self.policy.settle()
+        decisions = self.scheduler.settle()
         event = {"event": "report", "number": number, "report": dict(report)}
         self._keep([event] if fresh or decisions else [], decisions)
         return decisions
 
     def end(self, number: int, status: TrialStatus) -> list[Decision]:
         """A trial ended by itself; nothing new where a decision has ended it already."""
-        if number in self.policy.over:
+        if number in self.scheduler.over:
             return []
-        decisions = self.policy.end(number, status)
+        decisions = self.scheduler.end(number, status)
         self._keep([{"event": "end", "number": number, "status": status}], decisions)
         return decisions
 
@@ -78,23 +82,23 @@ class Judge:
         Args:
             anew: forget all about it, its end and its reports included: the user wants it trained from the start.
         """
-        over = self.policy.over.get(number)
+        over = self.scheduler.over.get(number)
         if anew or (isinstance(over, TrialStatus) and over.is_retried):
             self._start(number, anew)
             self._keep([{"event": "start", "number": number, "anew": anew}], [])
 
     def promote(self, number: int) -> Decision:
-        """A free worker goes on with a waiting trial that is `Policy.promotable`."""
-        decision = self.policy.promote(number)
+        """A free worker goes on with a waiting trial that is `Scheduler.promotable`."""
+        decision = self.scheduler.promote(number)
         self._keep([], [decision])
         return decision
 
-    def verdict(self, number: int) -> Verdict:
+    def action(self, number: int) -> Action:
         """What holds for a trial now."""
-        over = self.policy.over.get(number)
+        over = self.scheduler.over.get(number)
         if isinstance(over, Decision):
-            return over.verdict
-        return Verdict.WAIT if self.policy.waits(number) else Verdict.GO_ON
+            return over.action
+        return Action.PAUSE if self.scheduler.is_paused(number) else Action.CONTINUE
 
     def catch_up(
         self, record: SearchRecord, planned: Mapping[int, tuple[Mapping[str, Any], int]] | None = None
@@ -123,7 +127,7 @@ class Judge:
         if missing:
             steps = ", ".join(f"{step:,}" for step in missing)
             yield f"trial {trial.number}: the report of step {steps} is taken from the journal"
-        over = self.policy.over.get(trial.number)
+        over = self.scheduler.over.get(trial.number)
         if trial.status.is_over or over is None:
             return
         if isinstance(over, Decision):
@@ -135,7 +139,7 @@ class Judge:
             yield f"trial {trial.number}: {trial.status}, as the journal says"
 
     def _keep(self, events: list[Entry], decisions: list[Decision]) -> None:
-        if self.failure is not None:  # the policy knows now what the disk does not: nothing more may follow from it
+        if self.failure is not None:  # the scheduler knows now what the disk does not: nothing more may follow from it
             raise self.failure
         if self.journal is None:
             return
@@ -147,13 +151,14 @@ class Judge:
             raise
 
     def _read(self, journal: Journal) -> None:
-        settings = {"event": "settings", **self.policy.settings}
+        settings = {"event": "settings", **self.scheduler.settings}
         if journal.damage:
             self.said.append(journal.damage)
         if not journal.found:
             journal.append([settings])
             return
-        before = {**{key: value for key, value in LATER.items() if key in settings}, **journal.found[0]}
+        written = {RENAMED.get(key, key): value for key, value in journal.found[0].items()}
+        before = {**{key: value for key, value in LATER.items() if key in settings}, **written}
         changed = [key for key in settings | before if settings.get(key) != before.get(key)]
         if changed:
             raise JournalError(
@@ -167,16 +172,16 @@ class Judge:
     def _replay(self, entry: Entry) -> None:
         event = entry["event"]
         if event == "decision":
-            self.policy.take(Decision.from_dict(entry))
+            self.scheduler.take(Decision.from_dict(entry))
         elif event == "end":
-            self.policy.note_end(entry["number"], TrialStatus(entry["status"]))
+            self.scheduler.note_end(entry["number"], TrialStatus(entry["status"]))
         elif event == "start":
             self._start(entry["number"], entry["anew"])
         else:
             self._note(entry["number"], entry["report"])
 
     def _start(self, number: int, anew: bool) -> None:
-        self.policy.start(number, anew)
+        self.scheduler.start(number, anew)
         if anew:
             self.reports = {key: report for key, report in self.reports.items() if key[0] != number}
 
@@ -187,9 +192,9 @@ class Judge:
         if (
             report.get("status") == TrialStatus.DIVERGED
         ):  # by its loss: a score of its spoilt parameters would compare nothing
-            self.policy.note_end(number, TrialStatus.DIVERGED)
+            self.scheduler.note_end(number, TrialStatus.DIVERGED)
         else:
-            self.policy.note(number, step, score, *(None if x is None else float(x) for x in (best, loss)))
+            self.scheduler.note(number, step, score, *(None if x is None else float(x) for x in (best, loss)))
 
     def _take_up(self, trials: Iterable[TrialRecord]) -> None:
         """Reports in the order of their steps: all that is known of the order in which they came."""
@@ -201,7 +206,7 @@ class Judge:
             if (trial.number, int(report["step"])) not in self.reports
         ]
         for _, number, report in sorted(lost, key=lambda item: item[:2]):
-            if number not in self.policy.over:
+            if number not in self.scheduler.over:
                 self.report(number, report)
         if lost and self.journal is not None and len(self.journal.found) > 1:
             self.said.append(f"{len(lost)} reports of the record were not in the journal; they are taken in again")

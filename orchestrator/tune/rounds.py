@@ -1,6 +1,6 @@
 """The rounds of a search: all configurations on one seed; then, if asked for, the best of them on further seeds.
 
-Each round has a policy, and a journal in which its decisions are kept. What a round holds follows from the plan, the
+Each round has a scheduler, and a journal in which its decisions are kept. What a round holds follows from the plan, the
 record and the journal, so that a search that was killed in either goes on where it was.
 """
 
@@ -18,8 +18,8 @@ from orchestrator.record.journal import Journal
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.selection import choose_winner
 from orchestrator.record.status import TrialStatus
-from orchestrator.schedulers.base import NoStopping, Policy
-from orchestrator.schedulers.journaled import Judge
+from orchestrator.schedulers.base import NoStopping, Scheduler
+from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.searchers.optuna_search import ConfigurationSearch
 
 ANEW = "anew-"  # how the ids of trials begin whose checkpoints must not count any more
@@ -40,15 +40,15 @@ class Round(ABC):
         JournalError: the journal is in use, belongs to a search with other settings, or cannot be written.
     """
 
-    def __init__(self, plan: Plan, policy: Policy, journal: Path, record: SearchRecord) -> None:
+    def __init__(self, plan: Plan, scheduler: Scheduler, journal: Path, record: SearchRecord) -> None:
         self.plan = plan
         self.record = record
         self.journal = Journal(journal)
         try:
-            self.judge = Judge(policy, self.journal, self.recorded)
+            self.journaled = JournaledScheduler(scheduler, self.journal, self.recorded)
             planned = {trial.number: trial for trial in plan.trials}
             known = {n: (trial.config.hyperparameters, trial.config.seed) for n, trial in planned.items()}
-            self.said = [*self.judge.said, *self.judge.catch_up(record, known)]
+            self.said = [*self.journaled.said, *self.journaled.catch_up(record, known)]
         except BaseException:
             self.journal.close()
             raise
@@ -84,7 +84,7 @@ class Round(ABC):
         """Forget trials and all that was decided about them: they are trained from the start."""
         for trial in self.recorded:
             if trial.number in numbers:
-                self.judge.start(trial.number, anew=True)
+                self.journaled.start(trial.number, anew=True)
                 trial.trial_id = f"{ANEW}{trial.number}"
                 trial.status, trial.reports, trial.reason, trial.error = TrialStatus.WAITING, [], "", ""
 
@@ -97,11 +97,11 @@ class OwnSeedRound(Round):
     """
 
     def __init__(
-        self, plan: Plan, policy: Policy, folder: Path, record: SearchRecord, searcher: ConfigurationSearch | None
+        self, plan: Plan, scheduler: Scheduler, folder: Path, record: SearchRecord, searcher: ConfigurationSearch | None
     ) -> None:
         self.searcher = searcher
         self._numbers = frozenset(plan.numbers)
-        super().__init__(plan, policy, folder / JOURNAL, record)
+        super().__init__(plan, scheduler, folder / JOURNAL, record)
         if searcher is not None:
             searcher.take_up(self.recorded)
 
@@ -142,7 +142,7 @@ class FurtherSeedsRound(Round):
 
     def __init__(self, plan: Plan, folder: Path, record: SearchRecord) -> None:
         self._first = max(plan.numbers, default=0) + 1
-        # Which trials there will be is known when the search's own are over: the policy does not need their numbers.
+        # Which trials there will be is known when the search's own are over: the scheduler does not need their numbers.
         super().__init__(plan, NoStopping((), plan.training.steps), folder / SEEDS_JOURNAL, record)
 
     def holds(self, number: int) -> bool:

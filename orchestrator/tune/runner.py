@@ -20,9 +20,9 @@ from orchestrator.record.disk import cannot_write, could_not_write, no_room
 from orchestrator.record.journal import JournalError
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.schedulers.asha import Ties
-from orchestrator.schedulers.base import Verdict
-from orchestrator.schedulers.journaled import Judge
-from orchestrator.schedulers.make import make_policy
+from orchestrator.schedulers.decision import Action
+from orchestrator.schedulers.journaled import JournaledScheduler
+from orchestrator.schedulers.make import make_scheduler
 from orchestrator.store.checkpoints import SCRATCH, adapter_here, attempts, damaged, next_attempt, to_go_on_from
 from orchestrator.store.kept_checkpoints import remove_tree
 from orchestrator.store.lock import LockError
@@ -32,7 +32,7 @@ from orchestrator.tune.private_ray import hand_no_keys_on
 from orchestrator.tune.progress import Progress
 from orchestrator.tune.recording_callback import RecordingCallback, Silent
 from orchestrator.tune.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
-from orchestrator.tune.scheduler import JudgedScheduler
+from orchestrator.tune.scheduler import TuneScheduler
 from orchestrator.tune.search_alg import TuneSearch
 from orchestrator.tune.trainable import TrialActor
 from orchestrator.tune.warm_start import make_searcher
@@ -91,9 +91,9 @@ class Search:
         self.callback.failing = self._failing
         self.callback.take_up(record.trials)
         self._next_save = 0.0
-        self._judge: Judge | None = None
+        self._journaled: JournaledScheduler | None = None
         self._round: Round | None = None
-        self._scheduler: JudgedScheduler | None = None
+        self._scheduler: TuneScheduler | None = None
 
     @property
     def open(self) -> int:
@@ -125,16 +125,16 @@ class Search:
     def _rounds(self, tracker: Tracker, rerun: Collection[int]) -> list[Round]:
         plan = self.plan
         searcher, said = make_searcher(plan, self.record, self.storage.parent) if plan.learns else (None, [])
-        policy = make_policy(
+        scheduler = make_scheduler(
             plan.settings.scheduler,
             plan.numbers,
             plan.training.steps,
-            grace=plan.grace,
-            eta=plan.settings.eta,
+            grace_period=plan.grace,
+            reduction_factor=plan.settings.eta,
             deterministic=plan.settings.deterministic,
             ties=cast(Ties, plan.settings.ties),  # `read_settings` has seen to it
         )
-        rounds: list[Round] = [OwnSeedRound(plan, policy, self.storage, self.record, searcher)]
+        rounds: list[Round] = [OwnSeedRound(plan, scheduler, self.storage, self.record, searcher)]
         if plan.repeats:
             rounds.append(FurtherSeedsRound(plan, self.storage, self.record))
         for sentence in [*said, *(sentence for one in rounds for sentence in one.said)]:
@@ -162,9 +162,9 @@ class Search:
         # Tune's snapshots of all trials, each as long as the search is large, serve its own way to resume, not ours.
         os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(YEAR)
         hand_no_keys_on()
-        self._judge = judge = one.judge
-        self.callback.waits = lambda number: judge.verdict(number) is Verdict.WAIT
-        scheduler = JudgedScheduler(judge, self.callback.explain, at_once)
+        self._journaled = journaled = one.journaled
+        self.callback.waits = lambda number: journaled.action(number) is Action.PAUSE
+        scheduler = TuneScheduler(journaled, self.callback.explain, at_once)
         self._round, self._scheduler = one, scheduler
         configs = self._configs(one, attempt)
         try:
@@ -188,8 +188,8 @@ class Search:
             ).fit()
         finally:
             self._publish(now=True)
-            if judge.failure is not None:  # Tune wraps what its scheduler raises
-                raise judge.failure
+            if journaled.failure is not None:  # Tune wraps what its scheduler raises
+                raise journaled.failure
 
     def test(self, adapter: Files) -> dict[str, Any]:
         """The winner's test scores, computed where the trials ran."""
@@ -204,7 +204,7 @@ class Search:
 
     def _configs(self, one: Round, attempt: str) -> Iterator[dict[str, Any]]:
         """The Tune configs of the trials that are left, each made when it is its turn."""
-        left, waiting = one.left, sum(one.judge.verdict(trial.number) is Verdict.WAIT for trial in one.recorded)
+        left, waiting = one.left, sum(one.journaled.action(trial.number) is Action.PAUSE for trial in one.recorded)
         at_once = max(1, min(self.pool.at_once(left), left - waiting))
         shared = {"directory": self.pool.directory, "at_once": at_once}
         steps = {trial.number: trial.step for trial in one.recorded}
@@ -270,8 +270,8 @@ class Search:
 
     def _end_with(self, error: JournalError | LockError | StorageError | UserError | None) -> None:
         """End the round in progress: its scheduler raises this at its next turn."""
-        if error is not None and self._judge is not None and self._judge.failure is None:
-            self._judge.failure = error
+        if error is not None and self._journaled is not None and self._journaled.failure is None:
+            self._journaled.failure = error
 
 
 def beside_driver() -> tune.PlacementGroupFactory:

@@ -1,4 +1,4 @@
-"""Early stopping as Ray Tune sees it: one scheduler for all policies. What it decides is decided elsewhere."""
+"""Early stopping as Ray Tune sees it: Tune's scheduler for all of ours. What it decides is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from orchestrator.engines.ray_internals import hold
 from orchestrator.record.record import report_of
 from orchestrator.record.status import TrialStatus
-from orchestrator.schedulers.base import Decision, Verdict
-from orchestrator.schedulers.journaled import Judge
+from orchestrator.schedulers.decision import Action, Decision
+from orchestrator.schedulers.journaled import JournaledScheduler
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
 _ACTIONS = {
-    Verdict.GO_ON: TrialScheduler.CONTINUE,
-    Verdict.WAIT: TrialScheduler.PAUSE,
-    Verdict.STOP: TrialScheduler.STOP,
-    Verdict.DIVERGED: TrialScheduler.STOP,
+    Action.CONTINUE: TrialScheduler.CONTINUE,
+    Action.PAUSE: TrialScheduler.PAUSE,
+    Action.STOP: TrialScheduler.STOP,
+    Action.DIVERGED: TrialScheduler.STOP,
 }
 
 
-class JudgedScheduler(FIFOScheduler):
-    """Does with Tune's trials what a `Judge` says.
+class TuneScheduler(FIFOScheduler):
+    """Does with Tune's trials what a `JournaledScheduler` says.
 
     It also decides who starts: Tune is shown every trial as paused until it is its turn, so that a trial which is let
     past its rung goes before one that has not begun, and that before one which others may still overtake; a trial that
@@ -34,7 +34,7 @@ class JudgedScheduler(FIFOScheduler):
     counts trials that wait as running; ``at_once`` is in its place.
 
     Ray's own schedulers forget what they know when a search is resumed. Each start of a search makes this one anew from
-    a judge that remembers.
+    one that remembers.
 
     Args:
         explain: told a trial's number, why it is about to be ended, and the status that it then has.
@@ -44,9 +44,11 @@ class JudgedScheduler(FIFOScheduler):
         exhausted: whether all trials of the search have been added; others that wait may be promoted then.
     """
 
-    def __init__(self, judge: Judge, explain: Callable[[int, str, TrialStatus], None], at_once: int) -> None:
+    def __init__(
+        self, journaled: JournaledScheduler, explain: Callable[[int, str, TrialStatus], None], at_once: int
+    ) -> None:
         super().__init__()
-        self.judge = judge
+        self.journaled = journaled
         self.explain = explain
         self.at_once = at_once
         self.exhausted = False
@@ -56,7 +58,7 @@ class JudgedScheduler(FIFOScheduler):
         """A trial is new, or is tried again after a failure."""
         number = number_of(trial)
         if number not in self._trials:
-            self.judge.start(number)
+            self.journaled.start(number)
             trial.set_status(Trial.PAUSED)  # Tune files it under this status when we return
             trial.init_local_path()  # Tune's results want a folder even of a trial that never starts
         else:
@@ -66,17 +68,17 @@ class JudgedScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Tune asks here after every report."""
         number = number_of(trial)
-        decisions = self.judge.report(number, report_of(result))
+        decisions = self.journaled.report(number, report_of(result))
         self._carry_out(tune_controller, decisions, number)
-        return _ACTIONS[self.judge.verdict(number)]
+        return _ACTIONS[self.journaled.action(number)]
 
     def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
         """A trial has ended, by itself or by a decision."""
         number, status = number_of(trial), TrialStatus(result.get("status", TrialStatus.FINISHED))
         if (
-            "step" in result and (number, result["step"]) not in self.judge.reports
+            "step" in result and (number, result["step"]) not in self.journaled.reports
         ):  # Tune asks nobody about a last report
-            self._carry_out(tune_controller, self.judge.report(number, report_of(result)), number)
+            self._carry_out(tune_controller, self.journaled.report(number, report_of(result)), number)
         self._ended(tune_controller, trial, TrialStatus.FINISHED if status is TrialStatus.RUNNING else status)
 
     def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
@@ -94,14 +96,14 @@ class JudgedScheduler(FIFOScheduler):
         Raises:
             JournalError: an earlier decision could not be written down. Tune takes errors elsewhere for a trial's own.
         """
-        if self.judge.failure is not None:
-            raise self.judge.failure
+        if self.journaled.failure is not None:
+            raise self.journaled.failure
         self._end_what_is_over(tune_controller)
         if self._active() >= self.at_once:
             return next((trial for trial in self._trials.values() if trial.status == Trial.PENDING), None)
         number = self._next()
-        if number is not None and self.judge.verdict(number) is Verdict.WAIT:
-            self.judge.promote(number)
+        if number is not None and self.journaled.action(number) is Action.PAUSE:
+            self.journaled.promote(number)
         return None if number is None else self._trials[number]
 
     def has_room(self) -> bool:
@@ -110,10 +112,10 @@ class JudgedScheduler(FIFOScheduler):
 
     def status(self, number: int) -> TrialStatus:
         """Where a trial stands; one that is paused at a rung is waiting."""
-        over = self.judge.policy.over.get(number)
+        over = self.journaled.scheduler.over.get(number)
         if over is not None:
             return over.status if isinstance(over, Decision) else over
-        return TrialStatus.WAITING if self.judge.verdict(number) is Verdict.WAIT else TrialStatus.RUNNING
+        return TrialStatus.WAITING if self.journaled.action(number) is Action.PAUSE else TrialStatus.RUNNING
 
     def all_over(self) -> bool:
         """Whether no trial that Tune knows of will train again."""
@@ -125,22 +127,22 @@ class JudgedScheduler(FIFOScheduler):
     def _next(self) -> int | None:
         """The number of the paused trial to go on with."""
         paused = [n for n, trial in self._trials.items() if trial.status == Trial.PAUSED]
-        free = [n for n in paused if self.judge.verdict(n) is Verdict.GO_ON]
-        begun = (n for n in free if n in self.judge.policy.best)
+        free = [n for n in paused if self.journaled.action(n) is Action.CONTINUE]
+        begun = (n for n in free if n in self.journaled.scheduler.best)
         chosen = next(begun, next(iter(free), None))
         if chosen is not None or not self.exhausted:
             return chosen
-        return self.judge.policy.promotable(n for n in paused if self.judge.verdict(n) is Verdict.WAIT)
+        return self.journaled.scheduler.promotable(n for n in paused if self.journaled.action(n) is Action.PAUSE)
 
     def debug_string(self) -> str:
         """One line for Tune's own status."""
-        policy = self.judge.policy
-        return f"{policy.name}: {len(policy.over)} of {len(policy.numbers)} trials are over"
+        scheduler = self.journaled.scheduler
+        return f"{scheduler.name}: {len(scheduler.over)} of {len(scheduler.numbers)} trials are over"
 
     def _end_what_is_over(self, tune_controller: TuneController) -> None:
         """Stop trials that Tune was given although they had ended: a kill came between a decision and its record."""
         for number, trial in self._trials.items():
-            over = self.judge.policy.over.get(number)
+            over = self.journaled.scheduler.over.get(number)
             if over is not None and trial.status == Trial.PAUSED:
                 if isinstance(over, Decision):
                     self.explain(number, over.sentence, over.status)
@@ -148,7 +150,7 @@ class JudgedScheduler(FIFOScheduler):
 
     def _ended(self, tune_controller: TuneController, trial: Trial, status: TrialStatus) -> None:
         number = number_of(trial)
-        self._carry_out(tune_controller, self.judge.end(number, status), number)
+        self._carry_out(tune_controller, self.journaled.end(number, status), number)
 
     def _carry_out(self, tune_controller: TuneController, decisions: Iterable[Decision], asking: int) -> None:
         """Stop trials that waited; the one that asks is stopped by the answer that Tune gets."""

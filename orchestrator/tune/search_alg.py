@@ -13,7 +13,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from orchestrator.record.status import TrialStatus
-from orchestrator.tune.scheduler import JudgedScheduler
+from orchestrator.tune.scheduler import TuneScheduler
 
 
 class TuneSearch(Searcher):
@@ -23,13 +23,13 @@ class TuneSearch(Searcher):
         next_config: the Tune config of the next trial; None where there is none left.
         scheduler: of the same Tune run.
         heard: told each report and end of a trial: its number, the result (empty where there is none), its status as
-            `JudgedScheduler.status` has it. For searchers that learn.
+            `TuneScheduler.status` has it. For searchers that learn.
     """
 
     def __init__(
         self,
         next_config: Callable[[], dict[str, Any] | None],
-        scheduler: JudgedScheduler,
+        scheduler: TuneScheduler,
         heard: Callable[[int, Mapping[str, Any], TrialStatus], None] = lambda number, result, status: None,
     ) -> None:
         super().__init__()

@@ -17,7 +17,8 @@ from orchestrator.record.journal import Journal
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Asha, Promotion
-from orchestrator.schedulers.base import Decision, NoStopping, Policy, Verdict
+from orchestrator.schedulers.base import NoStopping, Scheduler
+from orchestrator.schedulers.decision import Action, Decision
 from orchestrator.tracking.spool import Spool
 from tests.faults.small_search import TASK
 from trials.whole_checkpoint import step_of
@@ -61,17 +62,17 @@ def journal_problems(folder: Path, record: SearchRecord) -> Iterator[str]:
         entries, damage = journal.found, journal.damage
     if damage:
         yield damage
-    policy = policy_of(entries[0])
+    scheduler = scheduler_of(entries[0])
     due: list[Decision] = []
     for entry in entries[1:]:
         if entry["event"] != "decision":
             yield from (f"decided and not written down: {decision.sentence}" for decision in due)
-            tell(policy, entry)
-            due = policy.settle()
+            tell(scheduler, entry)
+            due = scheduler.settle()
             continue
         made = Decision.from_dict(entry)
-        if not due and policy.waits(made.number) and made.verdict is Verdict.GO_ON:
-            due = [policy.promote(made.number)]
+        if not due and scheduler.is_paused(made.number) and made.action is Action.CONTINUE:
+            due = [scheduler.promote(made.number)]
         if not due or made != due.pop(0):
             yield f"a decision does not follow from the rungs: trial {made.number}, {made.sentence}"
     yield from (f"decided and not written down: {decision.sentence}" for decision in due)
@@ -81,27 +82,27 @@ def journal_problems(folder: Path, record: SearchRecord) -> Iterator[str]:
     yield from (f"the report of {key} is not in both journal and record" for key in sorted(kept ^ heard.keys()))
 
 
-def policy_of(settings: dict[str, Any]) -> Policy:
-    """A fresh policy with the settings of a journal."""
+def scheduler_of(settings: dict[str, Any]) -> Scheduler:
+    """A fresh scheduler with the settings of a journal."""
     place = settings["numbers"], settings["steps"]
     if settings["scheduler"] == "none":
         return NoStopping(*place)
     if settings["scheduler"] == "asha":
-        return Asha(*place, settings["grace"], settings["eta"])
-    return Promotion(*place, settings["grace"], settings["eta"], together=settings["together"])
+        return Asha(*place, settings["grace_period"], settings["reduction_factor"])
+    return Promotion(*place, settings["grace_period"], settings["reduction_factor"], together=settings["together"])
 
 
-def tell(policy: Policy, entry: dict[str, Any]) -> None:
-    """An event of a journal to a policy."""
+def tell(scheduler: Scheduler, entry: dict[str, Any]) -> None:
+    """An event of a journal to a scheduler."""
     if entry["event"] == "end":
-        policy.note_end(entry["number"], TrialStatus(entry["status"]))
+        scheduler.note_end(entry["number"], TrialStatus(entry["status"]))
     elif entry["event"] == "start":
-        policy.start(entry["number"], entry["anew"])
+        scheduler.start(entry["number"], entry["anew"])
     elif entry["report"].get("status") == "diverged":
-        policy.note_end(entry["number"], TrialStatus.DIVERGED)
+        scheduler.note_end(entry["number"], TrialStatus.DIVERGED)
     else:
         report = entry["report"]
-        policy.note(entry["number"], report["step"], report["score"], report.get("best_score"))
+        scheduler.note(entry["number"], report["step"], report["score"], report.get("best_score"))
 
 
 def file_problems(folder: Path, cut: Collection[str] = ()) -> Iterator[str]:
@@ -202,7 +203,7 @@ def decisions(folder: Path) -> set[Decision]:
     """Whom a search let go on and whom it stopped, and why."""
     with Journal(folder / "tune" / JOURNAL) as journal:
         made = {Decision.from_dict(entry) for entry in journal.found if entry["event"] == "decision"}
-    return {decision for decision in made if decision.verdict is not Verdict.WAIT}
+    return {decision for decision in made if decision.action is not Action.PAUSE}
 
 
 def twice(steps: list[int]) -> list[int]:

@@ -6,8 +6,8 @@ import random
 from typing import Any
 
 from orchestrator.record.status import TrialStatus
-from orchestrator.schedulers.base import Decision, Verdict
-from orchestrator.schedulers.journaled import Judge
+from orchestrator.schedulers.decision import Action, Decision
+from orchestrator.schedulers.journaled import JournaledScheduler
 
 BUDGET, EVERY = 900, 100
 
@@ -44,17 +44,17 @@ def _status(last: bool) -> str:
 
 
 class Workers:
-    """Trains one report of a trial drawn at random, again and again, as a judge lets it; `at` is what was trained."""
+    """Trains one report of a trial drawn at random, over and over, as a scheduler lets it; `at` is what was trained."""
 
     def __init__(
         self,
-        judge: Judge,
+        journaled: JournaledScheduler,
         scores: dict[int, list[float]],
         order: random.Random,
         at_once: int = 3,
         losses: dict[int, list[float]] | None = None,
     ) -> None:
-        self.judge, self.scores, self.order, self.at_once, self.losses = judge, scores, order, at_once, losses
+        self.journaled, self.scores, self.order, self.at_once, self.losses = journaled, scores, order, at_once, losses
         self.at = dict.fromkeys(scores, 0)
         self.fresh = order.sample(sorted(scores), len(scores))
         self.running: list[int] = []
@@ -69,25 +69,25 @@ class Workers:
             report = report_of(self.scores[number], self.at[number], self.losses[number] if self.losses else None)
             self.at[number] += 1
             self.trained += 1
-            made += self.judge.report(number, report)
+            made += self.journaled.report(number, report)
             if report["status"] == "finished":
-                made += self.judge.end(number, TrialStatus.FINISHED)
+                made += self.journaled.end(number, TrialStatus.FINISHED)
             self.running = [n for n in self.running if self._runs(n)]
         return made
 
-    def resumed(self, judge: Judge, order: random.Random) -> Workers:
+    def resumed(self, journaled: JournaledScheduler, order: random.Random) -> Workers:
         """The same search after a kill: trials go on where they were."""
-        again = Workers(judge, self.scores, order, self.at_once, self.losses)
-        again.at, again.fresh, again.trained = dict(self.at), [n for n in again.fresh if n not in judge.stops], 0
+        again = Workers(journaled, self.scores, order, self.at_once, self.losses)
+        again.at, again.fresh, again.trained = dict(self.at), [n for n in again.fresh if n not in journaled.stops], 0
         again.fresh = [n for n in again.fresh if again._runs(n)]
         return again
 
     def _runs(self, number: int) -> bool:
-        return number not in self.judge.policy.over and self.judge.verdict(number) is Verdict.GO_ON
+        return number not in self.journaled.scheduler.over and self.journaled.action(number) is Action.CONTINUE
 
     def _hire(self) -> bool:
         while len(self.running) < self.at_once:
-            waiting = [n for n in self.scores if self.at[n] and self.judge.verdict(n) is Verdict.WAIT]
+            waiting = [n for n in self.scores if self.at[n] and self.journaled.action(n) is Action.PAUSE]
             released = [
                 n for n in self.scores if self.at[n] and self._runs(n) and n not in self.running and n not in self.fresh
             ]
@@ -95,8 +95,8 @@ class Workers:
                 self.running.append(released[0])
             elif self.fresh:
                 self.running.append(self.fresh.pop(0))
-            elif (promoted := self.judge.policy.promotable(waiting)) is not None:
-                self.judge.promote(promoted)
+            elif (promoted := self.journaled.scheduler.promotable(waiting)) is not None:
+                self.journaled.promote(promoted)
                 self.running.append(promoted)
             else:
                 break

@@ -8,30 +8,38 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.schedulers.base import Decision, Policy, Rung, Verdict
+from orchestrator.schedulers.base import Scheduler
+from orchestrator.schedulers.decision import Action, Decision
+from orchestrator.schedulers.rung import Rung
 from orchestrator.schedulers.simulation.curves import Grid
 from orchestrator.schedulers.simulation.simulate import Outcome, outcome
 
 
-class RayAsha(Policy):
+class RayAsha(Scheduler):
     """Ray Tune's ``AsyncHyperBandScheduler`` itself, asked offline, with its rules and its defaults.
 
     Its clock counts reports, as ``training_iteration`` does, and it compares last scores.
 
     Args:
         every: updates from one report to the next.
-        grace: in reports; eta: its ``reduction_factor``.
+        grace_period: in reports.
     """
 
     name = "ray asha"
 
-    def __init__(self, numbers: Iterable[int], steps: int, every: int, grace: int = 1, eta: float = 4) -> None:
+    def __init__(
+        self, numbers: Iterable[int], steps: int, every: int, grace_period: int = 1, reduction_factor: float = 4
+    ) -> None:
         from ray.tune.schedulers import AsyncHyperBandScheduler
 
         super().__init__(numbers, steps)
         self.every = every
         self._ray = AsyncHyperBandScheduler(
-            metric="score", mode="max", max_t=steps // every, grace_period=grace, reduction_factor=eta
+            metric="score",
+            mode="max",
+            max_t=steps // every,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
         )
         self._asked: dict[int, Any] = {}
         self._controller: Any = None  # which this scheduler never looks at
@@ -46,7 +54,7 @@ class RayAsha(Policy):
         result = {"training_iteration": step // self.every, "score": score}
         answer = self._ray.on_trial_result(self._controller, self._asked[number], result)
         if answer == "STOP" and step < self.steps:
-            decision = Decision(number, Verdict.STOP, step, score)
+            decision = Decision(number, Action.STOP, step, score)
             self.over[number] = decision
             return [decision]
         return []
@@ -54,7 +62,7 @@ class RayAsha(Policy):
     def _pass(self, number: int, step: int, score: float) -> None:
         raise AssertionError("Ray keeps its own rungs")
 
-    def _judge(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+    def _decide(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
         return ()
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.schedulers.asha import ETA, Ties, default_grace
-from orchestrator.schedulers.base import Policy
+from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties, default_grace_period
+from orchestrator.schedulers.base import Scheduler
 from orchestrator.schedulers.simulation.baselines import RayAsha, first_look, random_subset, whole
 from orchestrator.schedulers.simulation.curves import Grid
 from orchestrator.schedulers.simulation.simulate import Outcome, replay
@@ -22,7 +22,7 @@ LEVEL = 0.95
 FIGURES = ("share", "regret", "kept", "near", "seconds")
 SCHEDULERS = ("asha", "promotion", "median", "none")
 
-Rule = Callable[[Grid], Policy]
+Rule = Callable[[Grid], Scheduler]
 
 
 @dataclass(frozen=True)
@@ -30,36 +30,36 @@ class Setting:
     """A scheduler with its numbers, for grids of any budget.
 
     Attributes:
-        grace: first rung as a share of the budget; None: the default of a search.
+        grace_period: first rung as a share of the budget; None: the default of a search.
         deterministic: decide independently of the order of arrival.
         ties: see `orchestrator.schedulers.asha`; a grid without losses keeps them.
     """
 
     scheduler: str
-    grace: float | None = None
-    eta: int = ETA
+    grace_period: float | None = None
+    reduction_factor: int = REDUCTION_FACTOR
     deterministic: bool = False
     ties: Ties = "keep"
 
-    def policy(self, grid: Grid) -> Policy:
-        """A fresh policy for a grid."""
-        from orchestrator.schedulers.make import make_policy
+    def make(self, grid: Grid) -> Scheduler:
+        """A fresh scheduler for a grid."""
+        from orchestrator.schedulers.make import make_scheduler
 
-        return make_policy(
+        return make_scheduler(
             self.scheduler,
             grid.curves,
             grid.steps,
-            grace=self.first_rung(grid),
-            eta=self.eta,
+            grace_period=self.first_rung(grid),
+            reduction_factor=self.reduction_factor,
             deterministic=self.deterministic,
             ties=self.ties,
         )
 
     def first_rung(self, grid: Grid) -> int:
         """The grace in updates: a whole number of reports, one at least."""
-        if self.grace is None:
-            return default_grace(grid.steps, grid.every)
-        reports = math.ceil(round(self.grace * grid.steps / grid.every, 6))
+        if self.grace_period is None:
+            return default_grace_period(grid.steps, grid.every)
+        reports = math.ceil(round(self.grace_period * grid.steps / grid.every, 6))
         return min(grid.steps, max(1, reports) * grid.every)
 
     @property
@@ -67,9 +67,9 @@ class Setting:
         """For a table: ``promotion, grace 0.25, eta 3``."""
         if self.scheduler == "none":
             return "none"
-        grace = "default" if self.grace is None else f"{self.grace:.3g}"
+        grace = "default" if self.grace_period is None else f"{self.grace_period:.3g}"
         ties = ", ties by loss" if self.ties == "loss" else ""
-        eta = "" if self.scheduler == "median" else f", eta {self.eta}{ties}"
+        eta = "" if self.scheduler == "median" else f", eta {self.reduction_factor}{ties}"
         return f"{self.scheduler}{' deterministic' if self.deterministic else ''}, grace {grace}{eta}"
 
 
@@ -146,7 +146,7 @@ def compare(
     rows: list[Row] = []
     costs: dict[str, float] = {}
     for setting in settings:
-        found = replays(grids, setting.policy, **shared)
+        found = replays(grids, setting.make, **shared)
         rows.append(summarise(setting.name, found, seed))
         costs = costs or {name: statistics.fmean(o.share for o in each) for name, each in found.items()}
     chance = random.Random(seed)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.record.status import TrialStatus
-from orchestrator.schedulers.base import Policy
+from orchestrator.schedulers.base import Scheduler
 from orchestrator.schedulers.simulation.curves import Grid
 
 
@@ -33,16 +33,16 @@ class Outcome:
     waited: float = 0.0
 
 
-def replay(grid: Grid, policy: Policy, order: Sequence[int], workers: int = 1) -> Outcome:
+def replay(grid: Grid, scheduler: Scheduler, order: Sequence[int], workers: int = 1) -> Outcome:
     """One search over a recorded grid.
 
     Args:
-        policy: fresh, for the grid's numbers and budget.
+        scheduler: fresh, for the grid's numbers and budget.
         order: in which trials start: the grid's numbers.
         workers: trials that train at the same time. A trial that waits gives its worker to another at once; moving it
             costs nothing.
     """
-    return _Replay(grid, policy, order, workers).run()
+    return _Replay(grid, scheduler, order, workers).run()
 
 
 def outcome(grid: Grid, trained: dict[int, int], seconds: float = 0.0, waited: float = 0.0) -> Outcome:
@@ -70,8 +70,8 @@ def outcome(grid: Grid, trained: dict[int, int], seconds: float = 0.0, waited: f
 
 
 class _Replay:
-    def __init__(self, grid: Grid, policy: Policy, order: Sequence[int], workers: int) -> None:
-        self.grid, self.policy, self.workers = grid, policy, workers
+    def __init__(self, grid: Grid, scheduler: Scheduler, order: Sequence[int], workers: int) -> None:
+        self.grid, self.scheduler, self.workers = grid, scheduler, workers
         self.fresh = list(order)[::-1]
         self.trained = dict.fromkeys(order, 0)
         self.paused: list[int] = []
@@ -92,23 +92,23 @@ class _Replay:
         curve, index = self.grid.curves[number], self.trained[number]
         self.trained[number] += 1
         loss = curve.losses[index] if curve.losses else None
-        self.policy.report(number, curve.steps[index], curve.scores[index], loss=loss)
+        self.scheduler.report(number, curve.steps[index], curve.scores[index], loss=loss)
         if self.trained[number] == len(curve.steps):
-            self.policy.end(number, TrialStatus.FINISHED)
-        elif number not in self.policy.over:
-            if self.policy.waits(number):
+            self.scheduler.end(number, TrialStatus.FINISHED)
+        elif number not in self.scheduler.over:
+            if self.scheduler.is_paused(number):
                 self.paused.append(number)
             else:
                 self._train(number)
 
     def _hire(self) -> None:
         while len(self.events) < self.workers:
-            self.paused = [number for number in self.paused if number not in self.policy.over]
-            number = next((n for n in self.paused if not self.policy.waits(n)), None)
+            self.paused = [number for number in self.paused if number not in self.scheduler.over]
+            number = next((n for n in self.paused if not self.scheduler.is_paused(n)), None)
             if number is None and self.fresh:
                 self.paused.append(number := self.fresh.pop())
-            if number is None and (number := self.policy.promotable(self.paused)) is not None:
-                self.policy.promote(number)
+            if number is None and (number := self.scheduler.promotable(self.paused)) is not None:
+                self.scheduler.promote(number)
             if number is None:
                 return
             self.paused.remove(number)

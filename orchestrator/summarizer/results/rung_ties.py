@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.record.record import SearchRecord, TrialRecord, is_finite
-from orchestrator.schedulers.asha import ETA, rungs
+from orchestrator.schedulers.asha import REDUCTION_FACTOR, rungs
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _rungs(record: SearchRecord) -> Iterator[tuple[int, int]]:
     if not steps or not grace or settings.get("ties", "keep") != "keep":
         return
     if scheduler in ("asha", "promotion"):
-        eta = int(settings.get("eta", ETA))
+        eta = int(settings.get("eta", REDUCTION_FACTOR))
         yield from ((step, eta) for step in rungs(int(steps), int(grace), eta))
     elif scheduler == "median" and grace < steps:
         yield int(grace), 2  # later ones compare averages, which hardly ever tie

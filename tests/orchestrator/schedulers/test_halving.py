@@ -9,14 +9,15 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.record.status import TrialStatus
-from orchestrator.schedulers.asha import Asha, Promotion, default_grace, expected_end, expected_share, rungs
-from orchestrator.schedulers.base import Decision, Policy, Verdict
-from orchestrator.schedulers.journaled import Judge
+from orchestrator.schedulers.asha import Asha, Promotion, default_grace_period, expected_end, rungs
+from orchestrator.schedulers.base import Scheduler
+from orchestrator.schedulers.decision import Action, Decision
+from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.schedulers.median import Median
 from tests.orchestrator.curves_of import BUDGET, Workers, curves, losses
 
 NUMBERS = range(1, 13)
-POLICIES: dict[str, Callable[[], Policy]] = {
+SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
     "asha": lambda: Asha(NUMBERS, BUDGET, 100, 3),
     "promotion": lambda: Promotion(NUMBERS, BUDGET, 100, 3),
     "together": lambda: Promotion(NUMBERS, BUDGET, 100, 3, together=True),
@@ -29,17 +30,17 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 SEEDS = range(12)
 
 
-def searched(policy: Policy, seed: int, order: int, at_once: int = 3) -> Workers:
-    workers = Workers(Judge(policy), curves(seed), random.Random(order), at_once, losses(seed))
+def searched(scheduler: Scheduler, seed: int, order: int, at_once: int = 3) -> Workers:
+    workers = Workers(JournaledScheduler(scheduler), curves(seed), random.Random(order), at_once, losses(seed))
     workers.run()
     return workers
 
 
 def test_the_default_grace_is_a_quarter_in_whole_reports() -> None:
-    assert default_grace(30_000, 1_000) == 8_000
-    assert default_grace(400, 50) == 100
-    assert default_grace(40, 40) == 40
-    assert default_grace(10, 100) == 10
+    assert default_grace_period(30_000, 1_000) == 8_000
+    assert default_grace_period(400, 50) == 100
+    assert default_grace_period(40, 40) == 40
+    assert default_grace_period(10, 100) == 10
 
 
 def test_rungs_grow_by_eta_below_the_budget() -> None:
@@ -50,51 +51,53 @@ def test_rungs_grow_by_eta_below_the_budget() -> None:
 
 def test_the_expected_share_is_that_of_exact_halving() -> None:
     # 9 trials to 100, 3 to 300, 1 to 900.
-    assert expected_share(9, 900, 100, 3) == pytest.approx((900 + 600 + 600) / 8100)
-    assert expected_share(5, 100, 100, 3) == 1.0
+    assert 9 * expected_end(0, 900, 100, 3, trials=9) == pytest.approx(900 + 600 + 600)
+    assert expected_end(0, 100, 100, 3, trials=5) == 100
+    assert 2 * expected_end(0, 900, 100, 3, trials=2) == pytest.approx(2 * 100 + 200 + 600)  # one goes on
 
 
 def test_where_a_trial_is_expected_to_end() -> None:
     ends = [expected_end(step, 900, 100, 3) for step in (0, 50, 100, 101, 300, 301, 900)]
     assert ends == pytest.approx([700 / 3, 700 / 3, 700 / 3, 500, 500, 900, 900])
-    assert 9 * ends[0] == pytest.approx(expected_share(9, 900, 100, 3) * 8100)
 
 
 def test_asha_keeps_the_best_third_so_far_and_says_score_cutoff_and_rank() -> None:
-    policy = Asha(NUMBERS, 8_000, 2_000, 3)
+    scheduler = Asha(NUMBERS, 8_000, 2_000, 3)
 
     def tell(number: int, score: float) -> str:
-        (decision,) = policy.report(number, 2_000, score)
-        return f"{decision.verdict}: {decision.sentence}"
+        (decision,) = scheduler.report(number, 2_000, score)
+        return f"{decision.action}: {decision.sentence}"
 
-    assert tell(1, 50.0).startswith("go on")  # the first has nobody to lose against
+    assert tell(1, 50.0).startswith("continue")  # the first has nobody to lose against
     assert tell(2, 40.0) == "stop: at step 2,000: best so far 40.0 < cutoff 50.0, rank 2 of 2"
-    assert tell(3, 60.0) == "go on: at step 2,000: best so far 60.0 >= cutoff 60.0, rank 1 of 3"
-    assert tell(4, 55.0) == "go on: at step 2,000: best so far 55.0 >= cutoff 55.0, rank 2 of 4"
+    assert tell(3, 60.0) == "continue: at step 2,000: best so far 60.0 >= cutoff 60.0, rank 1 of 3"
+    assert tell(4, 55.0) == "continue: at step 2,000: best so far 55.0 >= cutoff 55.0, rank 2 of 4"
     assert tell(5, 54.96) == "stop: at step 2,000: best so far 54.96 < cutoff 55.00, rank 3 of 5"
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", SCHEDULERS)
 def test_ties_go_on(name: str) -> None:
     """CoLA at zero for all: nothing has been learnt about them yet, so nobody may be stopped."""
     alike = dict.fromkeys(NUMBERS, [0.7] * 9)
     for told in (None, alike if "by loss" in name else losses(0)):
-        workers = Workers(Judge(POLICIES[name]()), dict.fromkeys(NUMBERS, [0.0] * 9), random.Random(0), losses=told)
+        workers = Workers(
+            JournaledScheduler(SCHEDULERS[name]()), dict.fromkeys(NUMBERS, [0.0] * 9), random.Random(0), losses=told
+        )
         workers.run()
         assert set(workers.at.values()) == {9}
 
 
 def test_equal_scores_are_told_apart_by_the_lowest_losses_so_far() -> None:
-    policy = Asha(NUMBERS, 8_000, 2_000, 3, ties="loss")
+    scheduler = Asha(NUMBERS, 8_000, 2_000, 3, ties="loss")
 
     def tell(number: int, score: float, loss: float) -> str:
-        policy.report(number, 1_000, 0.0, loss=loss)
-        (decision,) = policy.report(number, 2_000, score, loss=loss + 1.0)
+        scheduler.report(number, 1_000, 0.0, loss=loss)
+        (decision,) = scheduler.report(number, 2_000, score, loss=loss + 1.0)
         assert Decision.from_dict(decision.as_dict()) == decision
-        return f"{decision.verdict}: {decision.sentence}"
+        return f"{decision.action}: {decision.sentence}"
 
     assert tell(1, 0.0, 0.71).startswith(
-        "go on: at step 2,000: best so far 0.0 = cutoff, validation loss 0.710 <= 0.710"
+        "continue: at step 2,000: best so far 0.0 = cutoff, validation loss 0.710 <= 0.710"
     )
     assert (
         tell(2, 0.0, 0.73)
@@ -103,7 +106,7 @@ def test_equal_scores_are_told_apart_by_the_lowest_losses_so_far() -> None:
     assert tell(3, 0.0, 0.71).endswith("0.710 <= 0.710, rank 1 of 3")  # a tie in both
     assert tell(4, 0.0, 0.71001).endswith("0.71001 > 0.71000, rank 3 of 4")
     assert (
-        tell(5, 0.1, 9.0) == "go on: at step 2,000: best so far 0.1 >= cutoff 0.0, rank 1 of 5"
+        tell(5, 0.1, 9.0) == "continue: at step 2,000: best so far 0.1 >= cutoff 0.0, rank 1 of 5"
     )  # the score counts first
     assert (
         tell(6, 0.0, math.nan)
@@ -114,7 +117,9 @@ def test_equal_scores_are_told_apart_by_the_lowest_losses_so_far() -> None:
 @pytest.mark.parametrize("name", ["asha by loss", "promotion by loss", "together by loss"])
 def test_where_all_score_alike_halving_keeps_those_of_the_lowest_losses(name: str) -> None:
     told = losses(3)
-    workers = Workers(Judge(POLICIES[name]()), dict.fromkeys(NUMBERS, [0.0] * 9), random.Random(0), 3, told)
+    workers = Workers(
+        JournaledScheduler(SCHEDULERS[name]()), dict.fromkeys(NUMBERS, [0.0] * 9), random.Random(0), 3, told
+    )
     workers.run()
     best = min(NUMBERS, key=lambda number: told[number][0])
     assert workers.at[best] == 9
@@ -122,34 +127,34 @@ def test_where_all_score_alike_halving_keeps_those_of_the_lowest_losses(name: st
         assert sorted(workers.at.values()) == [1] * 8 + [3] * 2 + [9] * 2
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_what_is_not_a_number_ends_a_trial_at_once_and_its_last_score_is_kept(name: str, bad: float) -> None:
-    policy = POLICIES[name]()
-    policy.report(1, 50, 61.2)
-    decisions = policy.report(1, 60, bad, best=61.2)
-    assert decisions == [Decision(1, Verdict.DIVERGED, 60, 61.2)]
+    scheduler = SCHEDULERS[name]()
+    scheduler.report(1, 50, 61.2)
+    decisions = scheduler.report(1, 60, bad, best=61.2)
+    assert decisions == [Decision(1, Action.DIVERGED, 60, 61.2)]
     assert decisions[0].sentence == "at step 60: its score is not a number; its best before was 61.2"
     assert decisions[0].status == "diverged"
-    assert policy.over[1] == decisions[0]
+    assert scheduler.over[1] == decisions[0]
 
 
 def test_a_trial_is_judged_once_a_rung_by_its_best_score_and_late_reports_count() -> None:
-    policy = Asha(NUMBERS, 400, 100, 3)
-    assert policy.report(1, 50, 10.0) == []
-    assert [d.step for d in policy.report(1, 150, 50.0)] == [100]
-    assert policy.report(1, 200, 1.0) == []
-    (decision,) = policy.report(2, 120, 20.0, best=55.0)
-    assert (decision.score, decision.verdict) == (55.0, Verdict.GO_ON)
-    assert policy.report(2, 100, 1.0) == []  # went back to a checkpoint
+    scheduler = Asha(NUMBERS, 400, 100, 3)
+    assert scheduler.report(1, 50, 10.0) == []
+    assert [d.step for d in scheduler.report(1, 150, 50.0)] == [100]
+    assert scheduler.report(1, 200, 1.0) == []
+    (decision,) = scheduler.report(2, 120, 20.0, best=55.0)
+    assert (decision.score, decision.action) == (55.0, Action.CONTINUE)
+    assert scheduler.report(2, 100, 1.0) == []  # went back to a checkpoint
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_search_ends_and_someone_reaches_the_budget(name: str, seed: int) -> None:
     for order in range(4):
-        workers = searched(POLICIES[name](), seed, order, at_once=1 + 3 * order)
-        over = workers.judge.policy.over
+        workers = searched(SCHEDULERS[name](), seed, order, at_once=1 + 3 * order)
+        over = workers.journaled.scheduler.over
         assert set(over) == set(NUMBERS)
         assert {n for n, at in workers.at.items() if at == 9} == {n for n, why in over.items() if why == "finished"}
         assert "finished" in over.values()
@@ -160,21 +165,21 @@ def test_every_search_ends_and_someone_reaches_the_budget(name: str, seed: int) 
 def test_decided_together_the_order_of_arrival_changes_nothing(name: str, seed: int) -> None:
     ends = []
     for order in range(8):
-        workers = searched(POLICIES[name](), seed, order, at_once=1 + order % 5)
-        ends.append((workers.at, dict(workers.judge.stops)))
+        workers = searched(SCHEDULERS[name](), seed, order, at_once=1 + order % 5)
+        ends.append((workers.at, dict(workers.journaled.stops)))
     assert all(end == ends[0] for end in ends)
 
 
 def test_the_order_of_arrival_does_change_what_asha_decides() -> None:
     """Or the test above would show nothing."""
-    ends = [searched(POLICIES["asha"](), 3, order).at for order in range(8)]
+    ends = [searched(SCHEDULERS["asha"](), 3, order).at for order in range(8)]
     assert any(end != ends[0] for end in ends)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_together_each_rung_keeps_the_best_third_and_ties(seed: int) -> None:
     scores = curves(seed)
-    at = searched(POLICIES["together"](), seed, 0).at
+    at = searched(SCHEDULERS["together"](), seed, 0).at
     alive = set(NUMBERS)
     for reports in (1, 3):  # rungs at 100 and 300
         best = {n: max(scores[n][:reports]) for n in alive}
@@ -187,10 +192,10 @@ def test_together_each_rung_keeps_the_best_third_and_ties(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nobody_is_promoted_who_was_not_among_the_best_third_then(seed: int) -> None:
-    policy = Promotion(NUMBERS, BUDGET, 100, 3)
-    workers = Workers(Judge(policy), curves(seed), random.Random(seed), 4)
+    scheduler = Promotion(NUMBERS, BUDGET, 100, 3)
+    workers = Workers(JournaledScheduler(scheduler), curves(seed), random.Random(seed), 4)
     for decision in workers.run():
-        if decision.verdict is Verdict.GO_ON:
+        if decision.action is Action.CONTINUE:
             assert decision.rank is not None
             assert decision.rank <= math.ceil(decision.n / 3)
             assert decision.score is not None and decision.cutoff is not None
@@ -198,63 +203,65 @@ def test_nobody_is_promoted_who_was_not_among_the_best_third_then(seed: int) -> 
 
 
 def test_promotion_decides_as_soon_as_what_comes_cannot_change_it() -> None:
-    policy = Promotion(range(1, 9), 300, 100, 4)  # two of eight go on
-    decided: dict[int, Verdict] = {}
+    scheduler = Promotion(range(1, 9), 300, 100, 4)  # two of eight go on
+    decided: dict[int, Action] = {}
     for number, score in enumerate((50.0, 40.0, 30.0, 60.0, 20.0, 45.0, 10.0), start=1):
-        decided |= {d.number: d.verdict for d in policy.report(number, 100, score)}
-    assert decided == {1: Verdict.WAIT, 4: Verdict.GO_ON} | dict.fromkeys((2, 3, 5, 6, 7), Verdict.STOP)
-    assert policy.over[3].sentence == "at step 100: best so far 30.0 < cutoff 40.0, rank 3 of 3"  # type: ignore[union-attr]
-    (decision,) = policy.end(8, TrialStatus.FAILED)  # two of seven
-    assert (decision.number, decision.verdict, decision.rank) == (1, Verdict.GO_ON, 2)
+        decided |= {d.number: d.action for d in scheduler.report(number, 100, score)}
+    assert decided == {1: Action.PAUSE, 4: Action.CONTINUE} | dict.fromkeys((2, 3, 5, 6, 7), Action.STOP)
+    assert scheduler.over[3].sentence == "at step 100: best so far 30.0 < cutoff 40.0, rank 3 of 3"  # type: ignore[union-attr]
+    (decision,) = scheduler.end(8, TrialStatus.FAILED)  # two of seven
+    assert (decision.number, decision.action, decision.rank) == (1, Action.CONTINUE, 2)
 
 
 def test_a_worker_with_nothing_else_to_do_goes_on_with_the_best_so_far() -> None:
-    policy = Promotion(range(1, 9), 300, 100, 4)
+    scheduler = Promotion(range(1, 9), 300, 100, 4)
     for number, score in enumerate((50.0, 40.0, 30.0), start=1):
-        policy.report(number, 100, score)
-    assert policy.promotable([1, 2, 3]) is None  # not among the best floor(3 / 4)
-    policy.report(4, 100, 20.0)
-    assert policy.promotable([1, 2]) == 1
-    assert policy.promote(1).sentence == "at step 100: best so far 50.0 >= cutoff 50.0, rank 1 of 4"
+        scheduler.report(number, 100, score)
+    assert scheduler.promotable([1, 2, 3]) is None  # not among the best floor(3 / 4)
+    scheduler.report(4, 100, 20.0)
+    assert scheduler.promotable([1, 2]) == 1
+    assert scheduler.promote(1).sentence == "at step 100: best so far 50.0 >= cutoff 50.0, rank 1 of 4"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_promotion_on_one_worker_trains_what_deciding_together_does(seed: int) -> None:
-    assert searched(POLICIES["promotion"](), seed, 1, at_once=1).at == searched(POLICIES["together"](), seed, 1).at
+    assert searched(SCHEDULERS["promotion"](), seed, 1, at_once=1).at == searched(SCHEDULERS["together"](), seed, 1).at
 
 
 def test_promotion_trains_no_more_than_asha_on_average() -> None:
-    spent = {name: sum(searched(POLICIES[name](), s, s).trained for s in SEEDS) for name in ("asha", "promotion")}
+    spent = {name: sum(searched(SCHEDULERS[name](), s, s).trained for s in SEEDS) for name in ("asha", "promotion")}
     assert spent["promotion"] < 0.9 * spent["asha"]
 
 
 def test_a_failed_trial_does_not_keep_the_others_waiting() -> None:
-    policy = Promotion(range(1, 5), 300, 100, 3, together=True)
+    scheduler = Promotion(range(1, 5), 300, 100, 3, together=True)
     for number in (1, 2, 3):
-        policy.report(number, 100, 10.0 * number)
-    assert [policy.waits(number) for number in (1, 2, 3)] == [True] * 3
-    decisions = policy.end(4, TrialStatus.FAILED)
-    assert {d.number: d.verdict for d in decisions} == {1: Verdict.STOP, 2: Verdict.STOP, 3: Verdict.GO_ON}
-    policy.start(4)  # tried again after all: it must beat what the rung has kept
-    (decision,) = policy.report(4, 100, 25.0)
-    assert (decision.verdict, decision.rank, decision.n) == (Verdict.GO_ON, 2, 4)
+        scheduler.report(number, 100, 10.0 * number)
+    assert [scheduler.is_paused(number) for number in (1, 2, 3)] == [True] * 3
+    decisions = scheduler.end(4, TrialStatus.FAILED)
+    assert {d.number: d.action for d in decisions} == {1: Action.STOP, 2: Action.STOP, 3: Action.CONTINUE}
+    scheduler.start(4)  # tried again after all: it must beat what the rung has kept
+    (decision,) = scheduler.report(4, 100, 25.0)
+    assert (decision.action, decision.rank, decision.n) == (Action.CONTINUE, 2, 4)
 
 
 def test_the_median_rule_compares_the_best_score_with_the_others_averages() -> None:
-    policy = Median(NUMBERS, 900, 200)
+    scheduler = Median(NUMBERS, 900, 200)
     for number, level in ((1, 40.0), (2, 50.0), (3, 60.0)):
-        assert policy.report(number, 100, 99.0 - level, best=0.0) == []  # before the grace: neither judged nor averaged
-        policy.report(number, 200, level)
-        policy.report(number, 300, level + 10.0)
-    (decision,) = policy.report(4, 300, 54.0)
+        assert (
+            scheduler.report(number, 100, 99.0 - level, best=0.0) == []
+        )  # before the grace period: neither judged nor averaged
+        scheduler.report(number, 200, level)
+        scheduler.report(number, 300, level + 10.0)
+    (decision,) = scheduler.report(4, 300, 54.0)
     assert decision.sentence == "at step 300: best so far 54.0 < cutoff 55.0, the median of the mean scores of 3 others"
-    assert decision.verdict is Verdict.STOP
-    (decision,) = policy.report(5, 300, 60.0)
-    assert decision.verdict is Verdict.GO_ON
-    assert policy.report(6, 900, 1.0) == []  # the budget is no place to stop
+    assert decision.action is Action.STOP
+    (decision,) = scheduler.report(5, 300, 60.0)
+    assert decision.action is Action.CONTINUE
+    assert scheduler.report(6, 900, 1.0) == []  # the budget is no place to stop
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_decision_comes_back_from_its_plain_form(name: str) -> None:
-    for decision in Workers(Judge(POLICIES[name]()), curves(1), random.Random(1)).run():
+    for decision in Workers(JournaledScheduler(SCHEDULERS[name]()), curves(1), random.Random(1)).run():
         assert Decision.from_dict({**decision.as_dict(), "sentence": decision.sentence}) == decision

@@ -1,4 +1,4 @@
-"""The judge: a search that is killed anywhere goes on with the same decisions."""
+"""The journal of decisions: a search that is killed anywhere goes on with the same decisions."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from orchestrator.record import journal as journal_module
 from orchestrator.record.journal import Journal, JournalError
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Promotion
-from orchestrator.schedulers.base import Decision, Verdict
-from orchestrator.schedulers.journaled import Judge
+from orchestrator.schedulers.decision import Action, Decision
+from orchestrator.schedulers.journaled import JournaledScheduler
 from tests.orchestrator.curves_of import Workers, curves, losses
 from tests.orchestrator.made_records import make_record, make_trial
-from tests.orchestrator.schedulers.test_halving import NUMBERS, POLICIES, SEEDS
+from tests.orchestrator.schedulers.test_halving import NUMBERS, SCHEDULERS, SEEDS
 
 
-def judge(path: Path, name: str) -> Judge:
-    return Judge(POLICIES[name](), Journal(path))
+def journaled(path: Path, name: str) -> JournaledScheduler:
+    return JournaledScheduler(SCHEDULERS[name](), Journal(path))
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_judge_that_is_made_again_knows_the_same(tmp_path: Path, name: str) -> None:
     for seed in SEEDS:
         path = tmp_path / f"{seed}.jsonl"
-        first = judge(path, name)
+        first = journaled(path, name)
         Workers(first, curves(seed), random.Random(seed), losses=losses(seed)).run(events=5 * seed)
         first.journal.close()  # type: ignore[union-attr]
-        again = judge(path, name)
-        assert again.policy.over == first.policy.over
-        assert again.policy.rungs == first.policy.rungs
-        assert again.policy.gains == first.policy.gains
+        again = journaled(path, name)
+        assert again.scheduler.over == first.scheduler.over
+        assert again.scheduler.rungs == first.scheduler.rungs
+        assert again.scheduler.gains == first.scheduler.gains
         assert again.reports == first.reports
-        assert [again.verdict(n) for n in NUMBERS] == [first.verdict(n) for n in NUMBERS]
+        assert [again.action(n) for n in NUMBERS] == [first.action(n) for n in NUMBERS]
         again.journal.close()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["together", "together by loss", "median together"])
 def test_killed_at_any_event_a_search_decided_together_ends_as_if_it_had_not_been(tmp_path: Path, name: str) -> None:
-    undisturbed = Workers(Judge(POLICIES[name]()), curves(4), random.Random(0), losses=losses(4))
+    undisturbed = Workers(JournaledScheduler(SCHEDULERS[name]()), curves(4), random.Random(0), losses=losses(4))
     undisturbed.run()
     for kill in range(0, undisturbed.trained, 3):
         path = tmp_path / f"{kill}.jsonl"
-        first = Workers(judge(path, name), curves(4), random.Random(kill), losses=losses(4))
+        first = Workers(journaled(path, name), curves(4), random.Random(kill), losses=losses(4))
         first.run(events=kill)
-        first.judge.journal.close()  # type: ignore[union-attr]
-        second = first.resumed(judge(path, name), random.Random(-kill))
+        first.journaled.journal.close()  # type: ignore[union-attr]
+        second = first.resumed(journaled(path, name), random.Random(-kill))
         second.run()
         assert second.at == undisturbed.at
-        assert second.judge.stops == undisturbed.judge.stops
+        assert second.journaled.stops == undisturbed.journaled.stops
         assert first.trained + second.trained == undisturbed.trained  # no report is trained twice
 
 
@@ -60,18 +60,18 @@ def test_a_journal_cut_at_any_byte_gives_a_judge_of_the_last_whole_state(
 ) -> None:
     monkeypatch.setattr(journal_module.os, "fsync", lambda file: None)  # of hundreds of small files
     path = tmp_path / "whole.jsonl"
-    first = judge(path, "promotion")
+    first = journaled(path, "promotion")
     Workers(first, curves(2, trials=12), random.Random(2)).run(events=7)
     first.journal.close()  # type: ignore[union-attr]
     whole = path.read_bytes()
-    complete = {(d["number"], d["step"], d["verdict"]) for d in Journal(path).found if d["event"] == "decision"}
+    complete = {(d["number"], d["step"], d["action"]) for d in Journal(path).found if d["event"] == "decision"}
     for cut in range(len(whole)):
         part = tmp_path / "part.jsonl"
         part.write_bytes(whole[:cut])
         part.with_name("part.jsonl.length").write_text(f"{len(whole)}\n")
-        again = judge(part, "promotion")
+        again = journaled(part, "promotion")
         assert "entries are whole and are used" in " ".join(again.said), cut
-        decided = {(n, rung.step, str(v)) for rung in again.policy.rungs.values() for n, v in rung.verdicts.items()}
+        decided = {(n, rung.step, str(v)) for rung in again.scheduler.rungs.values() for n, v in rung.actions.items()}
         assert decided <= complete, cut
         again.journal.close()  # type: ignore[union-attr]
         part.unlink()
@@ -79,9 +79,9 @@ def test_a_journal_cut_at_any_byte_gives_a_judge_of_the_last_whole_state(
 
 def test_what_was_decided_holds_even_where_it_would_be_decided_otherwise_now(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    first = judge(path, "asha")
+    first = journaled(path, "asha")
     first.report(1, {"step": 100, "score": 50.0})
-    decision = Decision(2, Verdict.STOP, 100, 90.0, 1, 2, 95.0)
+    decision = Decision(2, Action.STOP, 100, 90.0, 1, 2, 95.0)
     first.journal.append(  # type: ignore[union-attr]
         [
             {"event": "report", "number": 2, "report": {"step": 100, "score": 90.0}},
@@ -89,15 +89,15 @@ def test_what_was_decided_holds_even_where_it_would_be_decided_otherwise_now(tmp
         ]
     )
     first.journal.close()  # type: ignore[union-attr]
-    assert judge(path, "asha").stops == {2: decision}
+    assert journaled(path, "asha").stops == {2: decision}
 
 
 def test_a_search_from_before_losses_were_told_goes_on(tmp_path: Path) -> None:
     """Its journal says nothing of ties: they were kept, and are; another way of breaking them is refused."""
     path = tmp_path / "j.jsonl"
-    first = judge(path, "asha")
-    settings = {key: value for key, value in first.policy.settings.items() if key != "ties"}
-    decision = Decision(1, Verdict.GO_ON, 100, 50.0, 1, 1, 50.0)
+    first = journaled(path, "asha")
+    settings = {key: value for key, value in first.scheduler.settings.items() if key != "ties"}
+    decision = Decision(1, Action.CONTINUE, 100, 50.0, 1, 1, 50.0)
     plain = {key: value for key, value in decision.as_dict().items() if "loss" not in key}
     first.journal.close()  # type: ignore[union-attr]
     path.unlink()
@@ -105,22 +105,22 @@ def test_a_search_from_before_losses_were_told_goes_on(tmp_path: Path) -> None:
     old = Journal(path)
     old.append([{"event": "settings", **settings}, report, {"event": "decision", **plain}])
     old.close()
-    again = judge(path, "asha")
+    again = journaled(path, "asha")
     (tied,) = again.report(2, {"step": 100, "score": 50.0, "validation/loss": 0.4})
-    assert (tied.verdict, tied.loss) == (Verdict.GO_ON, None)
+    assert (tied.action, tied.loss) == (Action.CONTINUE, None)
     again.journal.close()  # type: ignore[union-attr]
     with pytest.raises(JournalError, match="another ties: ties was keep, is loss"):
-        judge(path, "asha by loss")
+        journaled(path, "asha by loss")
 
 
 def test_a_stop_that_was_written_but_not_carried_out_is_carried_out_on_the_record(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    first = judge(path, "asha")
+    first = journaled(path, "asha")
     for number, scores in ((1, [50.0]), (2, [20.0]), (3, [math.nan])):
         first.report(number, {"step": 100, "score": scores[0], "best_score": scores[0]})
     first.journal.close()  # type: ignore[union-attr]
     record = make_record(make_trial(1, [], "running"), make_trial(2, [], "running"), make_trial(3, [], "interrupted"))
-    again = Judge(POLICIES["asha"](), Journal(path), record.trials)
+    again = JournaledScheduler(SCHEDULERS["asha"](), Journal(path), record.trials)
     said = again.catch_up(record)
     assert [trial.status for trial in record.trials] == ["running", "stopped early", "diverged"]
     assert record.trials[1].reason == "at step 100: best so far 20.0 < cutoff 50.0, rank 2 of 2"
@@ -135,7 +135,7 @@ def test_a_stop_that_was_written_but_not_carried_out_is_carried_out_on_the_recor
 
 def test_trials_that_the_record_never_heard_of_are_made_from_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    first = judge(path, "asha")
+    first = journaled(path, "asha")
     first.report(4, {"step": 100, "score": 50.0})
     for step in (100, 900):
         first.report(5, {"step": step, "score": 70.0, "status": "running"})
@@ -144,7 +144,7 @@ def test_trials_that_the_record_never_heard_of_are_made_from_the_journal(tmp_pat
     first.journal.close()  # type: ignore[union-attr]
     record = make_record(make_trial(7, [], "waiting"))
     planned = {number: ({"prompt_lr": number / 10}, 42) for number in NUMBERS}
-    judge(path, "asha").catch_up(record, planned)
+    journaled(path, "asha").catch_up(record, planned)
     assert [(t.number, t.status, t.step) for t in record.trials] == [
         (4, "interrupted", 100),
         (5, "finished", 900),
@@ -155,42 +155,44 @@ def test_trials_that_the_record_never_heard_of_are_made_from_the_journal(tmp_pat
 
 def test_without_its_journal_a_search_goes_on_from_its_record(tmp_path: Path) -> None:
     trials = [make_trial(1, [50.0], "running"), make_trial(2, [60.0], "running"), make_trial(3, [9.0], "running")]
-    policy = Promotion((1, 2, 3, 4), 5_000, 1_000, 3, together=True)
-    again = Judge(policy, Journal(tmp_path / "j.jsonl"), [*trials, make_trial(4, [], "failed")])
+    scheduler = Promotion((1, 2, 3, 4), 5_000, 1_000, 3, together=True)
+    again = JournaledScheduler(scheduler, Journal(tmp_path / "j.jsonl"), [*trials, make_trial(4, [], "failed")])
     assert again.stops.keys() == {1, 3}
     again.journal.close()  # type: ignore[union-attr]
-    anew = Judge(Promotion((1, 2, 3, 4), 5_000, 1_000, 3, together=True), Journal(tmp_path / "j.jsonl"), trials)
+    anew = JournaledScheduler(
+        Promotion((1, 2, 3, 4), 5_000, 1_000, 3, together=True), Journal(tmp_path / "j.jsonl"), trials
+    )
     assert anew.stops == again.stops
     assert anew.said == []
 
 
 def test_a_failed_trial_is_judged_again_and_one_that_is_wanted_anew_is_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    first = judge(path, "asha")
+    first = journaled(path, "asha")
     first.report(1, {"step": 100, "score": 50.0})
     first.report(2, {"step": 100, "score": math.nan})
     first.report(3, {"step": 100, "score": 40.0})
     first.end(1, TrialStatus.FAILED)
     first.start(1)
     first.start(2)  # diverged: it stays so
-    assert first.verdict(2) is Verdict.DIVERGED
+    assert first.action(2) is Action.DIVERGED
     first.start(2, anew=True)
     first.report(2, {"step": 100, "score": 70.0})
     first.journal.close()  # type: ignore[union-attr]
-    again = judge(path, "asha")
-    assert again.policy.over.keys() == {3}
-    standings = again.policy.rungs[100].standings
+    again = journaled(path, "asha")
+    assert again.scheduler.over.keys() == {3}
+    standings = again.scheduler.rungs[100].standings
     assert {number: standing.score for number, standing in standings.items()} == {1: 50.0, 3: 40.0, 2: 70.0}
 
 
 def test_a_journal_of_other_settings_is_refused_with_both(tmp_path: Path) -> None:
-    judge(tmp_path / "j.jsonl", "asha").journal.close()  # type: ignore[union-attr]
+    journaled(tmp_path / "j.jsonl", "asha").journal.close()  # type: ignore[union-attr]
     with pytest.raises(JournalError, match="another scheduler, together: scheduler was asha, is promotion"):
-        judge(tmp_path / "j.jsonl", "together")
+        journaled(tmp_path / "j.jsonl", "together")
 
 
 def test_once_the_disk_is_full_nothing_more_is_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = judge(tmp_path / "j.jsonl", "asha")
+    first = journaled(tmp_path / "j.jsonl", "asha")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -202,19 +204,42 @@ def test_once_the_disk_is_full_nothing_more_is_decided(tmp_path: Path, monkeypat
     with pytest.raises(JournalError, match="No space left"):
         first.report(2, {"step": 100, "score": 20.0})
     first.journal.close()  # type: ignore[union-attr]
-    assert judge(tmp_path / "j.jsonl", "asha").reports == {}
+    assert journaled(tmp_path / "j.jsonl", "asha").reports == {}
 
 
 def test_a_report_that_comes_again_changes_neither_the_journal_nor_what_is_known(tmp_path: Path) -> None:
     """A checkpoint was lost, and a trial trains steps once more; its clock, and its last bits, are others then."""
     path = tmp_path / "again.jsonl"
-    first = Judge(Promotion(range(1, 5), 16, grace=8, eta=2), Journal(path))
+    first = JournaledScheduler(Promotion(range(1, 5), 16, grace_period=8, reduction_factor=2), Journal(path))
     for step in (4, 8, 4, 8):
         came_before = (1, step) in first.reports
         score = 60.0 if not came_before else 99.0
         made = first.report(1, {"step": step, "score": score, "best_score": score, "status": "running"})
         assert not (came_before and made)
-    assert first.policy.best == {1: 60.0} and first.reports[1, 8]["score"] == 60.0
+    assert first.scheduler.best == {1: 60.0} and first.reports[1, 8]["score"] == 60.0
     first.journal.close()  # type: ignore[union-attr]
     with Journal(path) as journal:
         assert [e["report"]["step"] for e in journal.found if e["event"] == "report"] == [4, 8]
+
+
+def test_a_journal_with_the_words_of_before_is_read(tmp_path: Path) -> None:
+    """Earlier versions wrote settings and decisions with other words."""
+    common = {"event": "decision", "step": 8, "score": 60.0, "rank": 1, "n": 1}
+    with Journal(tmp_path / "old.jsonl") as journal:
+        journal.append(
+            [
+                {"event": "settings", "scheduler": "promotion", "steps": 16, "numbers": [1, 2], "grace": 8, "eta": 2}
+                | {"together": False},
+                {"event": "report", "number": 1, "report": {"step": 8, "score": 60.0}},
+                {**common, "number": 1, "verdict": "wait"},
+                {"event": "report", "number": 2, "report": {"step": 8, "score": 50.0}},
+                {**common, "number": 1, "verdict": "go on", "n": 2, "cutoff": 60.0},
+                {**common, "number": 2, "verdict": "stop", "score": 50.0, "rank": 2, "n": 2, "cutoff": 60.0},
+            ]
+        )
+    scheduler = Promotion((1, 2), 16, grace_period=8, reduction_factor=2)
+    with Journal(tmp_path / "old.jsonl") as journal:
+        again = JournaledScheduler(scheduler, journal)
+        assert (again.action(1), again.action(2)) == (Action.CONTINUE, Action.STOP)
+        assert again.stops[2].sentence == "at step 8: best so far 50.0 < cutoff 60.0, rank 2 of 2"
+        assert len(journal.entries()) == 6, "nothing is decided anew"

@@ -15,12 +15,12 @@ from ray import cloudpickle, tune
 from ray.tune.result import DONE
 
 from orchestrator.record.journal import Journal, JournalError
-from orchestrator.schedulers.base import Verdict
-from orchestrator.schedulers.journaled import Judge
-from orchestrator.schedulers.make import make_policy
+from orchestrator.schedulers.decision import Action
+from orchestrator.schedulers.journaled import JournaledScheduler
+from orchestrator.schedulers.make import make_scheduler
 from orchestrator.searchers.distributions import Distributions
 from orchestrator.searchers.optuna_search import ConfigurationSearch
-from orchestrator.tune.scheduler import JudgedScheduler
+from orchestrator.tune.scheduler import TuneScheduler
 from orchestrator.tune.search_alg import TuneSearch
 from search_spaces import load_space
 from tests.orchestrator import curves_of
@@ -63,19 +63,21 @@ class Curve(tune.Trainable):
 
 
 class Attempt:
-    """One start of a search: its trials from where the judge knows them to be, and what came of them."""
+    """One start of a search: its trials from where the journaled knows them to be, and what came of them."""
 
     def __init__(self, folder: Path, name: str, deterministic: bool, **config: Any) -> None:
         self.folder, self.config = folder, {"log": str(folder / "broke"), **config}
-        policy = make_policy(name, SCORES, BUDGET, grace=100, eta=3, deterministic=deterministic)
-        self.judge = Judge(policy, Journal(folder / "decisions.jsonl"))
-        self.settled = list(self.judge.policy.over)
+        scheduler = make_scheduler(
+            name, SCORES, BUDGET, grace_period=100, reduction_factor=3, deterministic=deterministic
+        )
+        self.journaled = JournaledScheduler(scheduler, Journal(folder / "decisions.jsonl"))
+        self.settled = list(self.journaled.scheduler.over)
         self.said: dict[int, tuple[str, str]] = {}
-        self.at = {n: max((s for m, s in self.judge.reports if m == n), default=0) for n in SCORES}
+        self.at = {n: max((s for m, s in self.journaled.reports if m == n), default=0) for n in SCORES}
 
     def fit(self, scores: dict[int, list[float]] = SCORES, **search: Any) -> tune.ResultGrid:
         left = iter([n for n in SCORES if n not in self.settled])
-        scheduler = JudgedScheduler(self.judge, lambda n, why, status: self.said.update({n: (why, status)}), 2)
+        scheduler = TuneScheduler(self.journaled, lambda n, why, status: self.said.update({n: (why, status)}), 2)
 
         def next_config() -> dict[str, Any] | None:
             number = next(left, None)
@@ -100,15 +102,15 @@ class Attempt:
                 verbose=0,
             ),
         ).fit()
-        self.judge.journal.close()  # type: ignore[union-attr]
+        self.journaled.journal.close()  # type: ignore[union-attr]
         self.trained = {r.config["number"]: r.metrics["step"] for r in results if r.config and r.metrics}
         return results
 
 
 def expected(name: str) -> Workers:
-    """What the same policy decides without Tune, where the order does not matter."""
-    policy = make_policy(name, SCORES, BUDGET, grace=100, eta=3, deterministic=True)
-    workers = Workers(Judge(policy), SCORES, random.Random(0))
+    """What the same scheduler decides without Tune, where the order does not matter."""
+    scheduler = make_scheduler(name, SCORES, BUDGET, grace_period=100, reduction_factor=3, deterministic=True)
+    workers = Workers(JournaledScheduler(scheduler), SCORES, random.Random(0))
     workers.run()
     return workers
 
@@ -121,8 +123,8 @@ def test_tune_does_what_the_judge_decides(tmp_path: Path, name: str) -> None:
     attempt = Attempt(tmp_path, name, deterministic=False, breaks=2)
     results = attempt.fit()
     assert not results.errors
-    assert set(attempt.judge.policy.over) == set(SCORES)
-    stops = attempt.judge.stops
+    assert set(attempt.journaled.scheduler.over) == set(SCORES)
+    stops = attempt.journaled.stops
     assert attempt.said == {n: (d.sentence, "stopped early") for n, d in stops.items()}
     for number in SCORES:
         assert attempt.trained[number] == (stops[number].step if number in stops else BUDGET)
@@ -136,7 +138,10 @@ def test_an_actor_that_is_killed_while_it_takes_a_trial_over_costs_nothing(tmp_p
     results = attempt.fit()
     assert (tmp_path / "broke").exists()
     assert not results.errors
-    assert set(attempt.judge.policy.over.values()) == {"finished"} and len(attempt.judge.policy.over) == TRIALS
+    assert (
+        set(attempt.journaled.scheduler.over.values()) == {"finished"}
+        and len(attempt.journaled.scheduler.over) == TRIALS
+    )
 
 
 @pytest.mark.usefixtures("ray_local")
@@ -146,26 +151,26 @@ def test_a_deterministic_search_that_is_killed_at_a_full_disk_and_resumed_ends_a
 ) -> None:
     undisturbed = expected(name)
     first = Attempt(tmp_path, name, deterministic=True)
-    append, left = first.judge.journal.append, iter(range(7))  # type: ignore[union-attr]
+    append, left = first.journaled.journal.append, iter(range(7))  # type: ignore[union-attr]
 
     def append_until_the_disk_is_full(entries: list[dict[str, Any]]) -> None:
         if next(left, None) is None:
             raise JournalError("the disk is full")
         append(entries)
 
-    monkeypatch.setattr(first.judge.journal, "append", append_until_the_disk_is_full)
+    monkeypatch.setattr(first.journaled.journal, "append", append_until_the_disk_is_full)
     with pytest.raises(Exception, match="the disk is full"):
         first.fit()
-    assert isinstance(first.judge.failure, JournalError)
-    first.judge.journal.close()  # type: ignore[union-attr]
+    assert isinstance(first.journaled.failure, JournalError)
+    first.journaled.journal.close()  # type: ignore[union-attr]
 
     second = Attempt(tmp_path, name, deterministic=True)
-    assert any(second.judge.verdict(n) is Verdict.WAIT for n in SCORES)  # or the next assertion shows little
+    assert any(second.journaled.action(n) is Action.PAUSE for n in SCORES)  # or the next assertion shows little
     second.fit()
-    assert second.judge.stops == undisturbed.judge.stops
-    at = {n: max(s for m, s in second.judge.reports if m == n) for n in SCORES}
+    assert second.journaled.stops == undisturbed.journaled.stops
+    at = {n: max(s for m, s in second.journaled.reports if m == n) for n in SCORES}
     assert at == {n: 100 * reports for n, reports in undisturbed.at.items()}
-    assert len(second.judge.reports) == undisturbed.trained
+    assert len(second.journaled.reports) == undisturbed.trained
 
 
 @pytest.mark.usefixtures("ray_local")
@@ -174,20 +179,20 @@ def test_what_is_not_a_number_ends_a_trial_under_tune(tmp_path: Path) -> None:
     attempt.fit({**SCORES, 4: [12.5, float("nan"), 50.0]} | {4: [float("nan")] * 9})
     assert attempt.said[4] == ("at step 100: its score is not a number; it never had a finite one", "diverged")
     assert attempt.trained[4] == 100
-    assert len(attempt.judge.policy.rungs[100].standings) == TRIALS - 1
+    assert len(attempt.journaled.scheduler.rungs[100].standings) == TRIALS - 1
 
 
 @pytest.mark.usefixtures("ray_local")
 def test_a_trial_that_was_stopped_before_its_record_knew_is_not_trained_again(tmp_path: Path) -> None:
     first = Attempt(tmp_path, "asha", deterministic=False)
     for number, score in ((1, 90.0), (2, 10.0)):
-        first.judge.report(number, {"step": 100, "score": score})
-    first.judge.journal.close()  # type: ignore[union-attr]
+        first.journaled.report(number, {"step": 100, "score": score})
+    first.journaled.journal.close()  # type: ignore[union-attr]
     second = Attempt(tmp_path, "asha", deterministic=False)
     second.settled = []  # as if nobody had looked into the journal
     second.fit()
     assert second.said[2] == ("at step 100: best so far 10.0 < cutoff 90.0, rank 2 of 2", "stopped early")
-    assert max(step for number, step in second.judge.reports if number == 2) == 100
+    assert max(step for number, step in second.journaled.reports if number == 2) == 100
 
 
 @pytest.mark.slow
@@ -208,7 +213,7 @@ def test_a_searcher_is_asked_when_a_worker_is_free_and_hears_how_trials_end(tmp_
     attempt.fit(next_config=next_config, heard=search.hear)
     assert known == sorted(known) and known[:2] == [0, 0] and len(known) == TRIALS
     assert all(reported >= place - 1 for place, reported in enumerate(known))  # asked for when another has reported
-    stops = attempt.judge.stops
+    stops = attempt.journaled.stops
     for number, tried in search.tried.items():
         assert tried.status == ("stopped early" if number in stops else "finished")
         assert tried.score == max(SCORES[number][: attempt.trained[number] // 100])

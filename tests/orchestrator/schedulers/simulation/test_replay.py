@@ -127,11 +127,11 @@ def test_decided_together_neither_order_nor_workers_matter(workers: int) -> None
 def test_rays_asha_decides_as_under_tune() -> None:
     """Its rule by hand: at reports 1, 4, ... stop what is below the 75th percentile of the scores before it."""
     grid = grid_of(*[[level] * 5 for level in (50.0, 40.0, 60.0, 57.0, 90.0)])
-    policy = RayAsha(grid.curves, 500, 100)
+    scheduler = RayAsha(grid.curves, 500, 100)
     stopped = {}
     for number, curve in grid.curves.items():
         for step, score in zip(curve.steps, curve.scores, strict=True):
-            if policy.report(number, step, score):
+            if scheduler.report(number, step, score):
                 stopped[number] = step
                 break
     assert stopped == {2: 100, 4: 400}  # 57 beats 55, that of 50, 40, 60, but not 57.5, that of 50, 60
@@ -147,7 +147,10 @@ def test_baselines_spend_what_they_are_given() -> None:
 
 def test_halving_beats_chance_on_curves_whose_beginning_tells_of_their_end() -> None:
     grids = [made_grid(seed, trials=16, reports=12, late=0.0) for seed in range(6)]
-    rows = {row.name.split(",")[0]: row for row in compare(grids, [Setting("promotion", 0.25, eta=3)], repeats=20)}
+    rows = {
+        row.name.split(",")[0]: row
+        for row in compare(grids, [Setting("promotion", 0.25, reduction_factor=3)], repeats=20)
+    }
     ours, chance = rows["promotion"], rows["random subset of the same cost"]
     assert ours.share == pytest.approx(chance.share, abs=0.03)
     assert ours.regret < chance.regret / 2
@@ -176,7 +179,7 @@ def test_the_published_shapes_bloom_late() -> None:
     assert shapes["cola"][5] == 0.0  # nothing until step 6,000 of 40,000
     assert len(shapes) >= 12
     grids = [made_grid(seed, shapes=list(shapes.values())) for seed in range(3)]
-    found = replays(grids, Setting("promotion", 0.25).policy, repeats=5)
+    found = replays(grids, Setting("promotion", 0.25).make, repeats=5)
     assert 0.2 < summarise("promotion", found).share < 0.6
 
 

@@ -1,0 +1,119 @@
+"""What a scheduler decides about one trial, and what the decision rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from orchestrator.record.status import TrialStatus
+
+
+class Standing(NamedTuple):
+    """What trials are compared by at a rung, the greater the better: equal scores are told apart by their losses.
+
+    Attributes:
+        score: the trial's best on validation so far, in points.
+        gain: minus its lowest validation loss so far, in nats; infinite where no loss is known, so that such a trial
+            ties with the best of its score.
+    """
+
+    score: float
+    gain: float = math.inf
+
+    @property
+    def loss(self) -> float | None:
+        """The lowest validation loss, None where it is not known."""
+        return None if self.gain == math.inf else -self.gain
+
+
+class Action(StrEnum):
+    """What becomes of a trial."""
+
+    CONTINUE = "continue"
+    PAUSE = "pause"
+    STOP = "stop"
+    DIVERGED = "diverged"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Action | None:
+        """The words of journals that were written before these."""
+        return {"go on": cls.CONTINUE, "wait": cls.PAUSE}.get(str(value))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one trial, and all that this rests on.
+
+    Attributes:
+        number: the trial's.
+        step: the rung, in updates; for a diverged trial that of its report.
+        score: the trial's best validation score up to then, in points; None before the first finite one.
+        rank: its place among the ``n`` scores that were compared, from 1; None where it was compared with a median.
+        cutoff: the least score that goes on; None where nothing was compared.
+        loss: the trial's lowest on validation up to then, in nats; None where not known.
+        cutoff_loss: with the score of the cutoff, the highest that goes on; None where not known.
+    """
+
+    number: int
+    action: Action
+    step: int
+    score: float | None = None
+    rank: int | None = None
+    n: int = 0
+    cutoff: float | None = None
+    loss: float | None = None
+    cutoff_loss: float | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether the trial trains no further."""
+        return self.action in (Action.STOP, Action.DIVERGED)
+
+    @property
+    def status(self) -> TrialStatus:
+        """The status that the trial's record gets: of use where it ends."""
+        return TrialStatus.DIVERGED if self.action is Action.DIVERGED else TrialStatus.STOPPED_EARLY
+
+    @property
+    def sentence(self) -> str:
+        """Why, in words: ``at step 8,000: best so far 61.2 < cutoff 63.4, rank 9 of 12``."""
+        at = f"at step {self.step:,}: "
+        if self.action is Action.DIVERGED:
+            last = "it never had a finite one" if self.score is None else f"its best before was {self.score:.1f}"
+            return f"{at}its score is not a number; {last}"
+        among = (
+            f"rank {self.rank} of {self.n}"
+            if self.rank is not None
+            else f"the median of the mean scores of {self.n} others"
+        )
+        best = f"{at}best so far {self.score:.1f}"
+        if self.action is Action.PAUSE:
+            return f"{best} waits, {among if self.n else 'first'} so far"
+        if self.cutoff is None:
+            return f"{best} goes on, nothing to compare it with yet"
+        stopped = self.action is Action.STOP
+        if self.score == self.cutoff and self.loss is not None and self.cutoff_loss is not None:
+            loss, cutoff = _apart(self.loss, self.cutoff_loss, (3, 4, 5, 6))
+            sign = ">" if stopped else "<="
+            return f"{best} = cutoff, validation loss {loss} {sign} {cutoff}, {among}"
+        score, least = _apart(self.score or 0.0, self.cutoff, (1, 2, 3))
+        return f"{at}best so far {score} {'<' if stopped else '>='} cutoff {least}, {among}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `from_dict` is the way back."""
+        return {**asdict(self), "action": str(self.action)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Decision:
+        """What `as_dict` gave, also before losses were in it or the action had this name; passes over further keys."""
+        known = {name: plain[name] for name in cls.__dataclass_fields__ if name in plain}
+        return cls(**{**known, "action": Action(plain.get("action") or plain["verdict"])})
+
+
+def _apart(one: float, other: float, digits: Iterable[int]) -> tuple[str, str]:
+    """Two numbers with so many digits that they do not look equal, or with the fewest where all are too few."""
+    pairs = [(f"{one:.{d}f}", f"{other:.{d}f}") for d in digits]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
