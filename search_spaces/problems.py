@@ -3,23 +3,14 @@
 import difflib
 from collections.abc import Iterable
 
+from yaml_reader.errors import UserError
+
 _LONGEST_VALUE = 60
 _KINDS = {bool: "a yes/no value", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
 
 
-class SpaceError(ValueError):
-    """A space, or a request for one, that cannot be used.
-
-    Attributes:
-        problems: everything that is wrong, one message each; `str` joins them one a line.
-    """
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems: list[str] = list(problems)
-        super().__init__(self.problems)  # the constructor's own argument: the error crosses process borders by pickle
-
-    def __str__(self) -> str:
-        return "\n".join(self.problems)
+class SpaceError(UserError):
+    """A space, or a request for one, that cannot be used."""
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

@@ -1,28 +1,13 @@
-"""Errors that a user can act on: every problem at once, each with the value, the rule and the likely fix."""
+"""Errors that a user can act on (`yaml_reader.errors`), where trials raise them."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
+from yaml_reader.errors import UserError
 
-class UserError(Exception):
-    """Something the user can put right.
-
-    Attributes:
-        problems: one sentence a problem; `str()` of the error shows them one a line, as a list where there are several.
-    """
-
-    def __init__(self, problems: str | Iterable[str]) -> None:
-        self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
-        if not self.problems:
-            raise ValueError("a UserError needs at least one problem")
-        super().__init__(self.problems)
-
-    def __str__(self) -> str:
-        if len(self.problems) == 1:
-            return self.problems[0]
-        return "\n".join(f"- {problem}" for problem in self.problems)
+__all__ = ["BackboneError", "DataError", "TaskError", "UserError", "did_you_mean"]
 
 
 class DataError(UserError):

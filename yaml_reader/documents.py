@@ -5,12 +5,13 @@ keys without a word, and forgets line numbers. Its parser is used here; the valu
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from yaml_reader.errors import UserError
 
 Key = str | int
 """A step on the way to a value: a mapping's key, or a place in a list, from 0."""
@@ -35,19 +36,8 @@ for _kind, _pattern, _first_characters in (
     _Parser.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), _first_characters)
 
 
-class DocumentError(ValueError):
-    """A file that is no YAML document.
-
-    Attributes:
-        problems: one message each, with the file and, where it is known, the line.
-    """
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems: list[str] = list(problems)
-        super().__init__(self.problems)
-
-    def __str__(self) -> str:
-        return "\n".join(self.problems)
+class DocumentError(UserError):
+    """A file that is no YAML document; its problems name the file and, where it is known, the line."""
 
 
 @dataclass

@@ -9,33 +9,26 @@ import typer
 
 from orchestrator.console import INTERRUPTED
 from orchestrator.record.secrecy import without_secrets
-from search_spaces import SpaceError
 from trials.errors import UserError
 
 
 def with_messages(run: Callable[[], int]) -> None:
     """Run; a user's error becomes one message on stderr and exit code 2, without a traceback."""
     from orchestrator.record.disk import in_words
-    from orchestrator.record.journal import JournalError
-    from orchestrator.record.record import RecordError
-    from orchestrator.tracking.store import TrackingError
 
     try:
         code = run()
-    except (UserError, SpaceError, TrackingError) as error:
+    except UserError as error:
         lines = [without_secrets(problem) for problem in error.problems]
         print("error: " + lines[0] if len(lines) == 1 else "errors:", file=sys.stderr)
         for line in lines if len(lines) > 1 else ():
             print(f"  - {line}", file=sys.stderr)
-        code = 2
-    except (RecordError, JournalError) as error:
-        print(f"error: {without_secrets(str(error))}", file=sys.stderr)
-        code = 2
+        code = error.exit_code
     except OSError as error:
-        if not (said := in_words(error)):
+        if not (problem := in_words(error)):
             raise
-        print(f"error: {said}", file=sys.stderr)
-        code = 2
+        print(f"error: {problem}", file=sys.stderr)
+        code = UserError.exit_code
     except KeyboardInterrupt:
         print(
             "interrupted once more: what was going on is left as it was; all reports and decisions up to now are kept, "

@@ -98,7 +98,8 @@ def record_folders(folders: list[Path], curves: Path) -> None:
     Raises:
         UserError: a folder holds no search, or one that was not trained whole.
     """
-    from orchestrator.record.record import RecordError, SearchRecord
+    from orchestrator.record.errors import RecordError
+    from orchestrator.record.record import SearchRecord
 
     problems, searches = [], []
     for folder in folders:

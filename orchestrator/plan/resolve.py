@@ -12,7 +12,7 @@ from orchestrator.plan.settings import LEARNING, SearchSettings
 from orchestrator.plan.tracking_uri import resolved
 from orchestrator.schedulers.asha import default_grace_period
 from orchestrator.store.uris import storage_problems
-from search_spaces import Configuration, Space, SpaceError, default_space, load_space, methods
+from search_spaces import Configuration, Space, default_space, load_space, methods
 from search_spaces import Settings as SpaceSettings
 from trials.backbones.facts import DEFAULT, Facts, describe
 from trials.config import INNER_METHODS
@@ -40,7 +40,7 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     def tried(make: Callable[[], T]) -> T | None:
         try:
             return make()
-        except (UserError, SpaceError) as error:
+        except UserError as error:
             problems.extend(error.problems)
             return None
 

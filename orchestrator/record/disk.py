@@ -8,7 +8,7 @@ import errno
 import shutil
 from pathlib import Path
 
-from orchestrator.record.journal import JournalError
+from orchestrator.record.errors import DiskFullError, SearchError, UnwritableError
 
 LEAST_ROOM = 32 << 20  # bytes: below this even the libraries fail where they want to say that something failed
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -22,50 +22,46 @@ _UNWRITABLE = {
 """What keeps a folder from being written that could be written before, and what helps."""
 
 
-class DiskFullError(JournalError):
-    """There is no room for a search to go on."""
-
-    def __init__(self, folder: Path, found: str) -> None:
-        super().__init__(
-            f"no room left for the search in {folder} ({found}). All reports, decisions and checkpoints up to now are "
-            "kept, and no trial counts as failed for it: make room, then give the same command again"
-        )
+def disk_full(folder: Path, found: str) -> DiskFullError:
+    """The error of a folder that has no room left."""
+    return DiskFullError(
+        f"no room left for the search in {folder} ({found}). All reports, decisions and checkpoints up to now are "
+        "kept, and no trial counts as failed for it: make room, then give the same command again"
+    )
 
 
-class UnwritableError(JournalError):
-    """The folder of a search cannot be written any more."""
-
-    def __init__(self, folder: Path, number: int, found: str) -> None:
-        super().__init__(
-            f"{folder} cannot be written any more ({found}). All reports, decisions and checkpoints up to now are "
-            f"kept, and no trial counts as failed for it: {_UNWRITABLE[number]}, then give the same command again"
-        )
+def unwritable(folder: Path, number: int, found: str) -> UnwritableError:
+    """The error of a folder that cannot be written any more, by the number of the system's error."""
+    return UnwritableError(
+        f"{folder} cannot be written any more ({found}). All reports, decisions and checkpoints up to now are "
+        f"kept, and no trial counts as failed for it: {_UNWRITABLE[number]}, then give the same command again"
+    )
 
 
-def cannot_write(folder: Path, error: OSError) -> JournalError | None:
+def cannot_write(folder: Path, error: OSError) -> SearchError | None:
     """What to end a search with after an error of a write below its folder; None where it is of another kind."""
     if error.errno in _FULL:
-        return DiskFullError(folder, str(error))
+        return disk_full(folder, str(error))
     if error.errno in _UNWRITABLE and error.filename is not None and _is_below(str(error.filename), folder):
-        return UnwritableError(folder, error.errno, str(error))
+        return unwritable(folder, error.errno, str(error))
     return None
 
 
 def in_words(error: OSError) -> str:
     """What a command says of a file that it may not write or read; empty where the error is of another kind."""
     if error.errno in _FULL:
-        return str(DiskFullError(Path(error.filename or ".").parent, str(error)))
+        return str(disk_full(Path(error.filename or ".").parent, str(error)))
     if error.errno in _UNWRITABLE and error.filename is not None:
         return f"{error.filename}: {error.strerror}; {_UNWRITABLE[error.errno]}, then give the same command again"
     return ""
 
 
-def could_not_write(folder: Path, text: str) -> JournalError | None:
+def could_not_write(folder: Path, text: str) -> SearchError | None:
     """`cannot_write` from the text of an error of another process."""
     if tells_of_full(text):
-        return DiskFullError(folder, text)
+        return disk_full(folder, text)
     found = [number for number in _UNWRITABLE if f"[Errno {number}]" in text and str(folder) in text]
-    return UnwritableError(folder, found[0], text) if found else None
+    return unwritable(folder, found[0], text) if found else None
 
 
 def _is_below(path: str, folder: Path) -> bool:
@@ -75,9 +71,7 @@ def _is_below(path: str, folder: Path) -> bool:
 def no_room(folder: Path) -> DiskFullError | None:
     """The error to end a search with, where so little is left that going on would break it."""
     free = shutil.disk_usage(folder).free
-    return (
-        DiskFullError(folder, f"{free >> 20} MB are free, {LEAST_ROOM >> 20} are needed") if free < LEAST_ROOM else None
-    )
+    return disk_full(folder, f"{free >> 20} MB are free, {LEAST_ROOM >> 20} are needed") if free < LEAST_ROOM else None
 
 
 def is_full(error: OSError) -> bool:

@@ -19,13 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from orchestrator.record.errors import JournalError
 from orchestrator.record.strict_json import decode, encode
 
 Entry = dict[str, Any]
-
-
-class JournalError(RuntimeError):
-    """The journal cannot be written or is in use; the message says what was kept and how to go on."""
 
 
 class Journal:

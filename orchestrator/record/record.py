@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from orchestrator.record.errors import RecordError
 from orchestrator.record.status import TrialStatus
 from orchestrator.record.strict_json import decode, encode, write_atomically
 
@@ -26,10 +27,6 @@ SCHEMA = 1  # raised when a reader of the old form could misread the new one
 Report = dict[str, Any]
 
 _STRICT_FIELDS = ConfigDict(extra="forbid")
-
-
-class RecordError(ValueError):
-    """A record that cannot be written or read; the message says which one, what is wrong and what to do."""
 
 
 @dataclass

@@ -23,6 +23,7 @@ from orchestrator.plan.search_folder import Files, checkpoints_of
 from orchestrator.plan.settings import as_arguments
 from orchestrator.record import provenance
 from orchestrator.record.data_report import data_lines
+from orchestrator.record.errors import LockError
 from orchestrator.record.kept_data import identity, kept_of
 from orchestrator.record.record import STARTED, SearchRecord
 from orchestrator.record.secrecy import shown_command
@@ -33,7 +34,7 @@ from orchestrator.run.reuse import take_over_equal
 from orchestrator.run.tracking import not_told, open_tracker, tell_the_rest
 from orchestrator.store.checkpoints import remove_unfinished
 from orchestrator.store.layout import ADAPTER, PAGE, TUNE
-from orchestrator.store.lock import LockError, SearchLock
+from orchestrator.store.lock import SearchLock
 from orchestrator.store.log import followed
 from orchestrator.store.predictions import kept_predictions
 from orchestrator.store.twin_files import keep_record

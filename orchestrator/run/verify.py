@@ -19,9 +19,10 @@ from orchestrator.plan.plan import EngineSpec
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import differ
 from orchestrator.plan.settings import read_settings
+from orchestrator.record.errors import RecordError
 from orchestrator.record.kept_data import identity
 from orchestrator.record.provenance import describe_hardware
-from orchestrator.record.record import RECORD, RecordError, Report, SearchRecord, TrialRecord
+from orchestrator.record.record import RECORD, Report, SearchRecord, TrialRecord
 from orchestrator.store.layout import OPTIONS, find_search
 from trials.backbones.facts import Facts
 from trials.backbones.revisions import same_revision, why_not_same

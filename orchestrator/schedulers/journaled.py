@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.record.journal import Entry, Journal, JournalError
+from orchestrator.record.errors import JournalError
+from orchestrator.record.journal import Entry, Journal
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import Scheduler

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator.store.paths import Folder, StorageError, StoragePath, listed
+from orchestrator.record.errors import StorageError
+from orchestrator.store.paths import Folder, StoragePath, listed
 from trials.whole_checkpoint import step_in, step_of
 
 Files = dict[str, bytes]

@@ -20,17 +20,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from orchestrator.record.journal import JournalError
+from orchestrator.record.errors import JournalError, LockError
 
 LOCK = "search.lock"
 BEAT = 5.0  # seconds between two signs of life
 STALE = 30.0  # seconds without one after which the owner counts as dead
 GLANCE = 1.0  # seconds between two looks at somebody else's
 KERNEL = Path("/proc/sys/kernel/random/boot_id")
-
-
-class LockError(JournalError):
-    """The search belongs to another process; the message says to which."""
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.record.errors import LockError, StorageError
 from orchestrator.record.strict_json import write_atomically
 from orchestrator.store.layout import DEFINITION, TUNE
-from orchestrator.store.lock import LOCK, LockError
+from orchestrator.store.lock import LOCK
 from orchestrator.store.log import LOG
-from orchestrator.store.paths import PATIENCE, StorageError, StoragePath, one_line, safe_name
+from orchestrator.store.paths import PATIENCE, StoragePath, one_line, safe_name
 
 STATE = "mirror.json"  # in the storage: how often was copied, and the names of the files
 OWN_STATE = ".mirror.json"  # here: as of which copy, and whether that lacks nothing

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.record.disk import is_full
-from orchestrator.record.journal import JournalError
+from orchestrator.record.errors import StorageError
 from orchestrator.record.secrecy import shown_address
 
 if TYPE_CHECKING:
@@ -40,25 +40,6 @@ LASTING = (
 """In the errors of file systems: what waiting does not mend."""
 
 AWAY = "the storage does not do what it is asked"
-KEPT = (
-    ". All reports, decisions and checkpoints up to now are kept, and no trial counts as failed for it: see to the "
-    "storage, then give the same command again"
-)
-
-
-class StorageError(JournalError):
-    """The storage cannot be used; the message names it, without keys, and says how to go on.
-
-    Args:
-        found: what is the matter.
-    """
-
-    def __init__(self, found: str) -> None:
-        super().__init__(found)
-        self.found = found
-
-    def __str__(self) -> str:
-        return f"{self.found}{KEPT}"
 
 
 @dataclass(frozen=True, order=True)

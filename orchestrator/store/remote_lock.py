@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from orchestrator.record.errors import StorageError
 from orchestrator.store import lock as search_lock
 from orchestrator.store.lock import LOCK, Owner, SearchLock
 from orchestrator.store.owners import exists, is_here
-from orchestrator.store.paths import StorageError, StoragePath
+from orchestrator.store.paths import StoragePath
 
 SETTLED = 1.0  # seconds after which of two who came at the same time both see the same one
 

@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.record import RecordError, SearchRecord
+from orchestrator.record.errors import RecordError
+from orchestrator.record.record import SearchRecord
 from orchestrator.record.strict_json import write_atomically
 from trials.errors import UserError
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 
+from orchestrator.record.errors import StorageError
 from orchestrator.record.secrecy import read_address, shown_address, without_secrets
-from orchestrator.store.paths import StorageError, StoragePath, one_line, opened, shown
+from orchestrator.store.paths import StoragePath, one_line, opened, shown
 from trials.errors import did_you_mean
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file")

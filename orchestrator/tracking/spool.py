@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.journal import Journal, JournalError
+from orchestrator.record.errors import JournalError
+from orchestrator.record.journal import Journal
 
 log = logging.getLogger(__name__)
 

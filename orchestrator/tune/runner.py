@@ -17,7 +17,7 @@ from orchestrator.engines.nodes import own_node
 from orchestrator.engines.pool import ACTOR_BYTES, EnginePool
 from orchestrator.plan.plan import Plan, PlannedTrial
 from orchestrator.record.disk import cannot_write, could_not_write, no_room
-from orchestrator.record.journal import JournalError
+from orchestrator.record.errors import LockError, StorageError
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.schedulers.asha import Ties
 from orchestrator.schedulers.decision import Action
@@ -25,8 +25,7 @@ from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.schedulers.make import make_scheduler
 from orchestrator.store.checkpoints import SCRATCH, adapter_here, attempts, damaged, next_attempt, to_go_on_from
 from orchestrator.store.kept_checkpoints import remove_tree
-from orchestrator.store.lock import LockError
-from orchestrator.store.paths import KEPT, Folder, StorageError, tells_of_storage
+from orchestrator.store.paths import Folder, tells_of_storage
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune.private_ray import hand_no_keys_on
 from orchestrator.tune.progress import Progress
@@ -266,9 +265,9 @@ class Search:
         if found := could_not_write(self.storage.parent, why):
             self._end_with(found)
         elif tells_of_storage(why):
-            self._end_with(StorageError(why.partition(": ")[2].partition(KEPT[:15])[0]))
+            self._end_with(StorageError(why.partition(": ")[2].partition(". All reports")[0]))
 
-    def _end_with(self, error: JournalError | LockError | StorageError | UserError | None) -> None:
+    def _end_with(self, error: UserError | None) -> None:
         """End the round in progress: its scheduler raises this at its next turn."""
         if error is not None and self._journaled is not None and self._journaled.failure is None:
             self._journaled.failure = error

@@ -15,15 +15,8 @@ import pytest
 import typer
 
 from orchestrator.commands.messages import with_messages
-from orchestrator.record.disk import (
-    LEAST_ROOM,
-    DiskFullError,
-    UnwritableError,
-    cannot_write,
-    could_not_write,
-    no_room,
-    tells_of_full,
-)
+from orchestrator.record.disk import LEAST_ROOM, cannot_write, could_not_write, no_room, tells_of_full
+from orchestrator.record.errors import DiskFullError, UnwritableError
 from tests.faults.checks import JOURNAL, all_problems
 from tests.faults.small_search import START_SECONDS, Search, make_task
 

@@ -23,7 +23,8 @@ def test_the_messages_are_those_of_the_example_with_three_slips(tmp_path: Path) 
     file.write_text(EXAMPLE.replace("eval_every", "eval_evry").replace("1e-5", "-1e-5").replace("80]", "98]"))
     with pytest.raises(SpaceError) as caught:
         load_space(file, method="adept", d_model=768)
-    assert f"```\n{caught.value}\n```" in PAGE
+    messages = "\n".join(caught.value.problems)
+    assert f"```\n{messages}\n```" in PAGE
 
 
 def test_the_table_of_spaces_counts_right() -> None:

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.record.record import RECORD, RecordError, Report, SearchRecord, TestResult, TrialRecord
+from orchestrator.record.errors import RecordError
+from orchestrator.record.record import RECORD, Report, SearchRecord, TestResult, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.predictions import Answers, read_predictions
 from orchestrator.summarizer.results.model import FoundSearch

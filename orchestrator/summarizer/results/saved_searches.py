@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
-from orchestrator.record.record import RECORD, STARTED, RecordError, SearchRecord
+from orchestrator.record.errors import RecordError
+from orchestrator.record.record import RECORD, STARTED, SearchRecord
 from orchestrator.store.predictions import read_predictions
 from orchestrator.summarizer.results.model import FoundSearch, age
 from orchestrator.summarizer.results.published import backbone_key, method_key, task_key

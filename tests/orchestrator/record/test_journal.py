@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.record import journal as journals
-from orchestrator.record.journal import Journal, JournalError
+from orchestrator.record.errors import JournalError
+from orchestrator.record.journal import Journal
 
 ENTRIES = [{"event": "report", "number": n, "score": 10.5 * n, "text": 'ä "quoted"\n'} for n in range(6)]
 

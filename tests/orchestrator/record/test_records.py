@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.record.record import RecordError, SearchRecord, TestResult
+from orchestrator.record.errors import RecordError
+from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.record.strict_json import write_atomically
 from tests.orchestrator.made_records import make_record, make_trial
 

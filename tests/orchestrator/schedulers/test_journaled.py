@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.record import journal as journal_module
-from orchestrator.record.journal import Journal, JournalError
+from orchestrator.record.errors import JournalError
+from orchestrator.record.journal import Journal
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Promotion
 from orchestrator.schedulers.decision import Action, Decision

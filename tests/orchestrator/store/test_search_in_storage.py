@@ -19,8 +19,9 @@ import pytest
 from rich.console import Console
 
 from orchestrator.plan.search_folder import checkpoints_of
+from orchestrator.record.errors import StorageError
 from orchestrator.record.record import SearchRecord
-from orchestrator.store.paths import StorageError, StoragePath
+from orchestrator.store.paths import StoragePath
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune import runner
 from orchestrator.tune.progress import Progress

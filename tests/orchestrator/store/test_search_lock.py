@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.record.errors import LockError
 from orchestrator.store import lock as search_lock
-from orchestrator.store.lock import LockError, Owner, SearchLock, read_owner
+from orchestrator.store.lock import Owner, SearchLock, read_owner
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.record.errors import LockError, StorageError
 from orchestrator.record.journal import Journal
 from orchestrator.store import lock as search_lock
 from orchestrator.store import mirror
 from orchestrator.store import remote_lock as storage_lock
-from orchestrator.store.lock import LOCK, LockError, Owner
+from orchestrator.store.lock import LOCK, Owner
 from orchestrator.store.mirror import Mirror, fetch, lacks
-from orchestrator.store.paths import StorageError, StoragePath
+from orchestrator.store.paths import StoragePath
 from orchestrator.store.remote_lock import StoredSearchLock, stored_owner
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from orchestrator.record.journal import JournalError
+from orchestrator.record.errors import JournalError
 from orchestrator.tracking import store
 from orchestrator.tracking.tracker import Tracker, TrackingError
 

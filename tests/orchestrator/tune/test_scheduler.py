@@ -14,7 +14,8 @@ import pytest
 from ray import cloudpickle, tune
 from ray.tune.result import DONE
 
-from orchestrator.record.journal import Journal, JournalError
+from orchestrator.record.errors import JournalError
+from orchestrator.record.journal import Journal
 from orchestrator.schedulers.decision import Action
 from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.schedulers.make import make_scheduler
