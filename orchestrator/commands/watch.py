@@ -15,8 +15,8 @@ from orchestrator.command_lines import resume_command
 from orchestrator.commands.messages import with_messages
 from orchestrator.plan.settings import default_output
 from orchestrator.store.layout import find_search
+from orchestrator.store.lock import running_owner
 from orchestrator.store.log import LOG, follow, last_lines
-from orchestrator.store.owners import is_here, running_owner
 from trials.errors import UserError
 
 Name = Annotated[str, typer.Argument(help="name of the search", metavar="NAME")]
@@ -64,7 +64,7 @@ def interrupt(name: str, output: Path | None) -> int:
     if owner is None:
         print(f"search {name} is not running; nothing to stop")
         return 0
-    if not is_here(owner):
+    if not owner.is_here:
         raise UserError([f"{name}: it runs elsewhere ({owner}); give this command on {owner.host}"])
     try:
         os.kill(owner.pid, signal.SIGINT)  # what Ctrl-C sends

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+import psutil
+
 from orchestrator.record.secrecy import shown_command
 
 DISTRIBUTION = "adept-search"
@@ -53,7 +55,8 @@ def collect(
 
 def describe_hardware() -> dict[str, str]:
     """``cpu`` (model, usable cores), ``memory`` (GiB) and ``gpu`` (names, memory) of this machine, never its name."""
-    facts = {"cpu": f"{_cpu_model()}, {_usable_cores()} cores", "memory": _memory(), "gpu": _gpus()}
+    memory = f"{psutil.virtual_memory().total / 2**30:.1f} GiB"
+    facts = {"cpu": f"{_cpu_model()}, {_usable_cores()} cores", "memory": memory, "gpu": _gpus()}
     return {name: fact for name, fact in facts.items() if fact}
 
 
@@ -98,14 +101,6 @@ def _cpu_model() -> str:
 def _usable_cores() -> int:
     # The affinity mask is smaller than the machine inside a container or under a job scheduler.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory() -> str:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return ""
-    return f"{total / 2**30:.1f} GiB"
 
 
 def _gpus() -> str:

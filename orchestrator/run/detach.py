@@ -18,8 +18,8 @@ from rich.console import Console
 from orchestrator.command_lines import command_line
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.search_folder import Files
+from orchestrator.store.lock import running_owner
 from orchestrator.store.log import LOG, WIDTH, follow, heading
-from orchestrator.store.owners import is_here, running_owner
 from orchestrator.tune.cluster import HEAD_OF_A_CLUSTER
 from trials.errors import UserError
 
@@ -56,7 +56,7 @@ def run_detached(plan: Plan, arguments: list[str], console: Console, quiet: bool
     Files(plan.folder).previous(plan)
     log = plan.folder / LOG
     known = running_owner(plan.folder)
-    if known is not None and not is_here(known):
+    if known is not None and not known.is_here:
         known = None  # the search's own lock asks whether it lives, and says so if it does
     child: subprocess.Popen[bytes] | None = None
     try:

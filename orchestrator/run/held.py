@@ -8,11 +8,9 @@ from pathlib import Path
 
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.search_folder import stored
-from orchestrator.store.lock import SearchLock
+from orchestrator.store.lock import SearchLock, running_owner
 from orchestrator.store.mirror import Mirror, fetch, lacks
-from orchestrator.store.owners import running_owner
 from orchestrator.store.paths import StoragePath
-from orchestrator.store.remote_lock import StoredSearchLock
 from orchestrator.store.uris import storage_problems
 from trials.errors import UserError
 
@@ -51,11 +49,10 @@ def held(plan: Plan, say: Say) -> Iterator[SearchLock]:
         StorageError: on entry: the storage cannot be used.
     """
     place = stored(plan)
-    if place is None:
-        with SearchLock(plan.folder, plan.name, say) as lock:
+    with SearchLock(plan.folder, plan.name, say, place) as lock:
+        if place is None:
             yield lock
-        return
-    with StoredSearchLock(plan.folder, plan.name, place, say) as lock:
+            return
         if said := fetch(plan.folder, place):  # another head may have gone on with it since
             say(said)
         with Mirror(plan.folder, place, lock.check, say) as mirror:

@@ -1,64 +1,57 @@
-"""One process at a time for a search, also where hosts share its folder.
+"""One process at a time for a search, also where hosts share its folder, or nothing but a storage.
 
 Two things together, since neither is enough. A lock of the operating system (``flock``) ends with its process at once,
-but not every network file system passes it on to other hosts. So the owner also writes down who it is, and touches that
-file as long as it lives. Its signs of life are dated by the storage, and compared with one that is made there for
-comparison: no clock of any host counts.
+but not every network file system passes it on to other hosts, and object stores have none. So the owner also writes
+down who it is, in the folder and in the storage, and writes again as long as it lives. Its signs of life are dated by
+the disk or storage, and compared with one that is made there for comparison: no clock of any host counts.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.record.errors import JournalError, LockError
+from orchestrator.record.errors import JournalError, LockError, StorageError
+from orchestrator.store.owner import Owner, read_owner, silent_for, written_at
+from orchestrator.store.paths import Folder, StoragePath
 
 LOCK = "search.lock"
 BEAT = 5.0  # seconds between two signs of life
 STALE = 30.0  # seconds without one after which the owner counts as dead
-GLANCE = 1.0  # seconds between two looks at somebody else's
-KERNEL = Path("/proc/sys/kernel/random/boot_id")
+GLANCE = 1.0  # seconds between two looks at another owner's
+SETTLED = 1.0  # seconds after which of two who came to a storage at the same time both see the same one
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Whose a search is.
+def running_owner(folder: Path) -> Owner | None:
+    """The process that runs the search of a folder; None where none does.
 
-    Attributes:
-        kernel: names the running operating system: on the same one, a lock that is free proves that its owner is dead.
-        ray: address of the Ray cluster; empty before it is known. token: differs between any two owners.
+    One that was killed with its host counts as running for `STALE` seconds more. A search that is still looking for its
+    data does not count yet.
     """
-
-    host: str
-    pid: int
-    kernel: str
-    token: str
-    ray: str = ""
-
-    @classmethod
-    def this_process(cls) -> Owner:
-        """Whoever calls."""
-        kernel = KERNEL.read_text().strip() if KERNEL.exists() else socket.gethostname()
-        return cls(socket.gethostname(), os.getpid(), kernel, secrets.token_hex(8))
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on host {self.host}" + (f", Ray cluster {self.ray}" if self.ray else "")
+    owner = read_owner(folder / LOCK)
+    if owner is None or owner.has_ended:
+        return None
+    try:
+        return owner if silent_for(folder / LOCK) < STALE else None
+    except OSError:  # a folder that can be read alone: nothing can be compared there
+        return owner
 
 
 class SearchLock:
-    """The lock of the search in a folder. Use as a context manager.
+    """The lock of the search in a folder, and of its place in a storage. Use as a context manager.
+
+    A storage has no locks. A process that comes reads the object there, waits until no sign of life can be expected any
+    more, writes itself down, and reads once more: of two that did so at the same time the last one has it.
 
     Args:
         name: the search's, for people. say: told that another host's sign of life is waited for.
+        place: the search's, in the storage; None where it has none.
 
     Attributes:
         notes: what a person should hear of how the search is kept; whoever tells it empties the list.
@@ -66,14 +59,23 @@ class SearchLock:
     Raises:
         LockError: on entry: another process runs the search.
         JournalError: on entry: the folder cannot be written.
+        StorageError: on entry: the storage cannot be used.
     """
 
-    def __init__(self, folder: Path, name: str, say: Callable[[str], object] = lambda text: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        say: Callable[[str], object] = lambda text: None,
+        place: StoragePath | None = None,
+    ) -> None:
         self.notes: list[str] = []
         self.path = folder / LOCK
         self.owner = Owner.this_process()
         self._name = name
         self._say = say
+        self._object = None if place is None else place.hasty() / LOCK
+        self._has_object = False
         self._file = -1
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, name="lock", daemon=True)
@@ -89,11 +91,16 @@ class SearchLock:
         except OSError as error:
             raise JournalError(f"{self.path} cannot be written ({error.strerror}); see to the folder") from error
         try:
-            self._take()
+            self._take_file()
         except BaseException:
             os.close(self._file)
             raise
         self._beating.start()
+        try:
+            self._take_object()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -104,11 +111,17 @@ class SearchLock:
                 os.ftruncate(self._file, 0)
                 self._leave_nothing_behind()
         os.close(self._file)
+        with suppress(StorageError, OSError):  # the next process waits for a sign of life then
+            if self._object is not None and self._has_object and self._is_mine(self._object):
+                self._object.unlink(missing_ok=True)
 
     def note_cluster(self, address: str) -> None:
         """Say which Ray cluster the search runs on."""
         self.owner = replace(self.owner, ray=address)
-        self._write()
+        self._write_file()
+        if self._object is not None:
+            with suppress(StorageError):  # the next sign of life says it as well
+                self._object.write_bytes(self.owner.as_json())
 
     def check(self) -> None:
         """See whether the search is still this process's.
@@ -129,7 +142,7 @@ class SearchLock:
             for folder in self._made:
                 folder.rmdir()
 
-    def _take(self) -> None:
+    def _take_file(self) -> None:
         before = read_owner(self.path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,13 +152,26 @@ class SearchLock:
         except OSError:  # a file system without locks
             locks = False
         if before is not None and not (locks and before.kernel == self.owner.kernel):
-            self._wait_for_a_sign(before)
-        self._write()
+            self._wait_for_a_sign(self.path, before)
+        self._write_file()
 
-    def _wait_for_a_sign(self, before: Owner) -> None:
+    def _take_object(self) -> None:
+        if self._object is None:
+            return
+        before = read_owner(self._object)
+        if before is not None and not before.has_ended:
+            with suppress(FileNotFoundError):  # it has ended by itself meanwhile
+                self._wait_for_a_sign(self._object, before)
+        self._object.write_bytes(self.owner.as_json())
+        time.sleep(min(SETTLED, STALE))
+        if not self._is_mine(self._object):
+            raise self._in_use(read_owner(self._object))
+        self._has_object = True
+
+    def _wait_for_a_sign(self, lock: Folder, before: Owner) -> None:
         """Return when an owner on another host is surely dead."""
-        seen = touched(self.path)
-        left = STALE - silent_for(self.path)
+        seen = written_at(lock)
+        left = STALE - silent_for(lock)
         if left > 0:
             self._say(
                 f"search {self._name} was run by {before} moments ago: waiting {left:.0f} s for a sign of life from it"
@@ -153,8 +179,8 @@ class SearchLock:
         until = time.monotonic() + left
         while time.monotonic() < until:
             time.sleep(min(GLANCE, STALE))
-            if touched(self.path) != seen:
-                raise self._in_use(read_owner(self.path))
+            if written_at(lock) != seen:
+                raise self._in_use(read_owner(lock))
 
     def _in_use(self, owner: Owner | None) -> LockError:
         return LockError(
@@ -162,46 +188,29 @@ class SearchLock:
             f"then give the command again; another --name starts another search"
         )
 
-    def _write(self) -> None:
-        data = json.dumps(asdict(self.owner)).encode()
+    def _is_mine(self, lock: Folder) -> bool:
+        owner = read_owner(lock)
+        return owner is not None and owner.token == self.owner.token
+
+    def _write_file(self) -> None:
+        data = self.owner.as_json()
         os.pwrite(self._file, data, 0)
         os.ftruncate(self._file, len(data))
         os.fsync(self._file)
 
     def _beat(self) -> None:
-        while not self._ended.wait(BEAT):
-            with suppress(OSError):  # the storage may be away for a while: whoever takes over decides
-                self._give_sign()
-            if self._taken_by is not None:
-                return
+        while self._taken_by is None and not self._ended.wait(BEAT):
+            if self._object is not None and self._has_object:
+                self._give_sign(self._object)
+            if self._taken_by is None:
+                self._give_sign(self.path)
 
-    def _give_sign(self) -> None:
-        owner = read_owner(self.path)
-        if owner is not None and owner.token != self.owner.token:
-            self._taken_by = owner
-        else:
-            os.utime(self.path)  # now, by the clock of whoever keeps the file
-
-
-def read_owner(path: Path) -> Owner | None:
-    """Who has a lock; None where nobody has."""
-    try:
-        return Owner(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def silent_for(path: Path) -> float:
-    """Seconds since the last sign of life of a lock's owner, both ends by the storage's clock."""
-    now = path.with_name(f".{LOCK}-{secrets.token_hex(8)}")
-    now.touch()
-    try:
-        return touched(now) - touched(path)
-    finally:
-        now.unlink()
-
-
-def touched(path: Path) -> float:
-    """When a file was touched last, by the clock of the storage; opened for it, since that asks a file server anew."""
-    with path.open("rb") as stream:
-        return os.fstat(stream.fileno()).st_mtime
+    def _give_sign(self, lock: Folder) -> None:
+        with suppress(OSError, StorageError):  # away for a while: a process that takes over decides
+            owner = read_owner(lock)
+            if owner is not None and owner.token != self.owner.token:
+                self._taken_by = owner
+            elif isinstance(lock, StoragePath):
+                lock.write_bytes(self.owner.as_json())
+            else:
+                os.utime(lock)  # now, by the clock of the server that keeps the file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from contextlib import nullcontext, suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from trials.backbones.loading import Backbone, Inputs
@@ -152,7 +152,7 @@ class _Memory:
         else:
             _forget_peak()
             self.before = _peak()
-            self.room = _available() if limit is None else limit - self.before
+            self.room = float(psutil.virtual_memory().available) if limit is None else limit - self.before
 
     def risen(self) -> float:
         """Bytes by which the peak is above where it began; freed memory that a process keeps counts."""
@@ -174,12 +174,3 @@ def _peak() -> float:
             if line.startswith("VmHWM"):
                 return float(line.split()[1]) * 1024
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
-def _available() -> float:
-    """Bytes that the machine can give to a process without swapping."""
-    with suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable"):
-                return float(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2

@@ -19,9 +19,9 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import SearchSettings, as_arguments, read_settings
 from orchestrator.run import detach
-from orchestrator.store.lock import LOCK, STALE, Owner, SearchLock
+from orchestrator.store.lock import LOCK, STALE, SearchLock, running_owner
 from orchestrator.store.log import LOG, follow, followed, last_lines
-from orchestrator.store.owners import is_here, running_owner
+from orchestrator.store.owner import Owner
 from tests.faults.small_search import ROOT, START_SECONDS, Search, make_task
 
 HOLD = """
@@ -38,7 +38,7 @@ def test_a_search_runs_from_its_lock_to_its_process_s_end_even_by_a_kill(tmp_pat
     assert running_owner(tmp_path) is None
     with SearchLock(tmp_path, "mine") as lock:
         owner = running_owner(tmp_path)
-        assert owner is not None and owner.token == lock.owner.token and is_here(owner)
+        assert owner is not None and owner.token == lock.owner.token and owner.is_here
     assert running_owner(tmp_path) is None
     with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"
@@ -51,7 +51,7 @@ def test_a_search_runs_from_its_lock_to_its_process_s_end_even_by_a_kill(tmp_pat
 def test_the_process_of_another_host_runs_as_long_as_it_gives_signs_of_life(tmp_path: Path) -> None:
     other = replace(Owner.this_process(), host="elsewhere", pid=2**22 + 1)  # no number of a process here
     (tmp_path / LOCK).write_text(json.dumps(asdict(other)))
-    assert running_owner(tmp_path) == other and not is_here(other)
+    assert running_owner(tmp_path) == other and not other.is_here
     os.utime(tmp_path / LOCK, (0, time.time() - STALE - 1))
     assert running_owner(tmp_path) is None
 

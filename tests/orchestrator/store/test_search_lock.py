@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.record.errors import LockError
+from orchestrator.record.errors import JournalError, LockError
 from orchestrator.store import lock as search_lock
-from orchestrator.store.lock import Owner, SearchLock, read_owner
+from orchestrator.store.lock import SearchLock
+from orchestrator.store.owner import Owner, read_owner
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +104,7 @@ def test_who_was_taken_for_dead_and_comes_back_ends(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(search_lock.JournalError, match="cannot be written"), SearchLock(tmp_path / "file", "rte"):
+    with pytest.raises(JournalError, match="cannot be written"), SearchLock(tmp_path / "file", "rte"):
         pass
 
 

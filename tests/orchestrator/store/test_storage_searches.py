@@ -15,11 +15,10 @@ from orchestrator.record.errors import LockError, StorageError
 from orchestrator.record.journal import Journal
 from orchestrator.store import lock as search_lock
 from orchestrator.store import mirror
-from orchestrator.store import remote_lock as storage_lock
-from orchestrator.store.lock import LOCK, Owner
+from orchestrator.store.lock import LOCK, SearchLock
 from orchestrator.store.mirror import Mirror, fetch, lacks
+from orchestrator.store.owner import Owner, read_owner
 from orchestrator.store.paths import StoragePath
-from orchestrator.store.remote_lock import StoredSearchLock, stored_owner
 
 if TYPE_CHECKING:
     from tests.orchestrator.s3_server import S3
@@ -31,7 +30,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
         (search_lock, "BEAT", 0.1),
         (search_lock, "GLANCE", 0.1),
         (search_lock, "STALE", 2.5),  # a server's times may count whole seconds
-        (storage_lock, "SETTLED", 0.2),
+        (search_lock, "SETTLED", 0.2),
         (mirror, "EVERY", 0.05),
         (mirror, "SHARE", 1),
     ):
@@ -47,16 +46,16 @@ def wait_until(condition: object, seconds: float = 60.0) -> None:
 
 def test_the_second_head_is_told_who_runs_the_search(s3: S3, tmp_path: Path) -> None:
     place = StoragePath(s3.uri) / "rte"
-    with StoredSearchLock(tmp_path / "one", "rte", place) as lock:
+    with SearchLock(tmp_path / "one", "rte", place=place) as lock:
         lock.note_cluster("10.0.0.1:6379")
         with (
             pytest.raises(LockError, match=r"search rte is running already .*10\.0\.0\.1:6379"),
-            StoredSearchLock(tmp_path / "two", "rte", place),
+            SearchLock(tmp_path / "two", "rte", place=place),
         ):
             pass
         lock.check()
-    assert stored_owner(place / LOCK) is None
-    with StoredSearchLock(tmp_path / "two", "rte", place):
+    assert read_owner(place / LOCK) is None
+    with SearchLock(tmp_path / "two", "rte", place=place):
         pass
 
 
@@ -66,14 +65,14 @@ def test_a_dead_head_of_another_host_is_waited_for_and_followed(s3: S3, tmp_path
     (place / LOCK).write_text(json.dumps(asdict(dead)))
     said: list[str] = []
     started = time.monotonic()
-    with StoredSearchLock(tmp_path, "rte", place, said.append):
+    with SearchLock(tmp_path, "rte", said.append, place):
         assert 0.5 < time.monotonic() - started < 8
     assert "process 4711 on host gpu-7" in said[0]
 
 
 def test_who_was_taken_for_dead_notices_and_copies_nothing_any_more(s3: S3, tmp_path: Path) -> None:
     place = StoragePath(s3.uri) / "rte"
-    with StoredSearchLock(tmp_path, "rte", place) as lock, Mirror(tmp_path, place, lock.check):
+    with SearchLock(tmp_path, "rte", place=place) as lock, Mirror(tmp_path, place, lock.check):
         other = replace(Owner.this_process(), host="gpu-7", token="another")
         (place / LOCK).write_text(json.dumps(asdict(other)))
 
@@ -87,7 +86,7 @@ def test_who_was_taken_for_dead_notices_and_copies_nothing_any_more(s3: S3, tmp_
         wait_until(noticed)
         (tmp_path / "late.txt").write_text("late")
     assert not (place / "late.txt").exists()
-    assert stored_owner(place / LOCK) == other
+    assert read_owner(place / LOCK) == other
 
 
 def test_changes_are_copied_soon_and_come_back_on_another_machine(s3: S3, tmp_path: Path) -> None:
