@@ -15,8 +15,8 @@ from rich.text import Text
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.sources import find, selection
 from orchestrator.console import PlainConsole
-from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.saved_searches import Found, Selection, read_folders
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.saved_searches import FoundSearches, SearchFilter, read_folders
 from trials.errors import UserError, did_you_mean
 
 _DAYS = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.\.(\d{4}-\d{2}-\d{2}))?")
@@ -44,7 +44,7 @@ def compare(
     def run() -> int:
         from orchestrator.summarizer.report import chosen_formats, write_report
         from orchestrator.summarizer.results.paired_groups import verdict_of
-        from orchestrator.summarizer.tables.search_comparison import contrast
+        from orchestrator.summarizer.tables.search_comparison import compare_searches
         from orchestrator.summarizer.writers import terminal
 
         forms = chosen_formats(formats or _FORMS)
@@ -52,7 +52,7 @@ def compare(
             raise UserError([f"--formats html: a comparison is written as {_FORMS}; `report` writes pages"])
 
         @cache
-        def everything() -> Found:
+        def everything() -> FoundSearches:
             return find(tracking_uri, runs or [])
 
         sides, problems = [], []
@@ -63,9 +63,9 @@ def compare(
                 problems += error.problems
         if problems:
             raise UserError(problems)
-        results = contrast(sides[0], sides[1], (first, second))
+        results = compare_searches(sides[0], sides[1], (first, second))
         console = PlainConsole()
-        for grid in results.grids:
+        for grid in results.tables:
             terminal.show(grid, console)
         for line in (*results.notes[1:], *(f"Left out: {text}." for text in results.left_out)):
             console.print(Text(line))
@@ -83,7 +83,7 @@ def compare(
     with_messages(run)
 
 
-def searches_of(text: str, everything: Callable[[], Found]) -> tuple[FoundSearch, ...]:
+def searches_of(text: str, everything: Callable[[], FoundSearches]) -> tuple[FoundSearch, ...]:
     """The searches that one side names.
 
     Raises:
@@ -111,4 +111,4 @@ def searches_of(text: str, everything: Callable[[], Found]) -> tuple[FoundSearch
                 f"{listed}"
             ]
         )
-    return Selection(names=(text,)).of(there)
+    return SearchFilter(names=(text,)).of(there)

@@ -11,7 +11,7 @@ from rich.text import Text
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.sources import find, listed, selection
 from orchestrator.console import PlainConsole
-from orchestrator.summarizer.results.saved_searches import Found
+from orchestrator.summarizer.results.saved_searches import FoundSearches
 from trials.errors import UserError
 
 _LIST = "all, or several with commas"
@@ -48,24 +48,24 @@ def report(
         from orchestrator.summarizer.writers import terminal
 
         forms = chosen_formats(formats)
-        layouts = chosen(listed(tables)) if tables is not None else None
+        paper_layouts = chosen(listed(tables)) if tables is not None else None
         wanted = selection(task, method, backbone, name, since, until)
-        found = find(tracking_uri, runs or [], none_needed=layouts is not None)
+        found = find(tracking_uri, runs or [], none_needed=paper_layouts is not None)
         searches = wanted.of(found.searches)
-        if not searches and layouts is None:
+        if not searches and paper_layouts is None:
             where = (
                 f"{len(found.searches)} searches are there, none of them selected"
                 if found.searches
                 else "there is none"
             )
             raise UserError([f"no search to report on: {where}", *found.unread])
-        results = make_results(Found(searches, (*found.unread, *wanted.without(found.searches))), layouts)
+        results = make_results(FoundSearches(searches, (*found.unread, *wanted.without(found.searches))), paper_layouts)
         paths = write_report(results, out, forms)
         console = PlainConsole()
         for line in headline(results):
             console.print(Text(line))
         if results.groups:
-            terminal.show(results.grids[0], console)
+            terminal.show(results.tables[0], console)
         console.print(
             Text(f"Report: {', '.join(str(path) for path in paths[:2])} and {len(paths) - 2} more files in {out}")
         )

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from orchestrator.plan.settings import default_output
 from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE
-from orchestrator.summarizer.results.saved_searches import Found, Selection, read_folders, unique
+from orchestrator.summarizer.results.saved_searches import FoundSearches, SearchFilter, read_folders, unique
 from trials.errors import UserError
 
 
-def find(tracking_uri: str | None, runs: Sequence[Path], none_needed: bool = False) -> Found:
+def find(tracking_uri: str | None, runs: Sequence[Path], none_needed: bool = False) -> FoundSearches:
     """The searches of a store, of folders, or of both.
 
     Without either: those of ``$MLFLOW_TRACKING_URI`` or of ``mlflow.db`` here, else those below ``runs``.
@@ -30,7 +30,7 @@ def find(tracking_uri: str | None, runs: Sequence[Path], none_needed: bool = Fal
         folder = default_output()
         if not folder.is_dir():
             if none_needed:
-                return Found(())
+                return FoundSearches(())
             raise UserError(
                 [
                     f"no searches here: neither {DEFAULT_DATABASE} nor a folder {folder} is in {Path.cwd()}. Name a "
@@ -40,7 +40,7 @@ def find(tracking_uri: str | None, runs: Sequence[Path], none_needed: bool = Fal
         runs = [folder]
     found = [read_folders(runs)] if runs else []
     found += [_store(tracking_uri)] if tracking_uri else []
-    return Found(
+    return FoundSearches(
         unique(search for part in found for search in part.searches),
         tuple(text for part in found for text in part.unread),
     )
@@ -48,7 +48,7 @@ def find(tracking_uri: str | None, runs: Sequence[Path], none_needed: bool = Fal
 
 def selection(
     task: str | None, method: str | None, backbone: str | None, name: str | None, since: str | None, until: str | None
-) -> Selection:
+) -> SearchFilter:
     """What the options select; each of the first four is a list with commas.
 
     Raises:
@@ -61,7 +61,7 @@ def selection(
         problems.append(f"--until {until}: it is before --since {since}, so no search can be meant")
     if problems:
         raise UserError(problems)
-    return Selection(listed(task), listed(method), listed(backbone), listed(name), first, last)
+    return SearchFilter(listed(task), listed(method), listed(backbone), listed(name), first, last)
 
 
 def listed(text: str | None) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def listed(text: str | None) -> tuple[str, ...]:
     return tuple(part for piece in (text or "").split(",") if (part := piece.strip()))
 
 
-def _store(uri: str | None) -> Found:
+def _store(uri: str | None) -> FoundSearches:
     from orchestrator.quiet import silence_libraries
     from orchestrator.summarizer.results.mlflow_searches import read_store
 

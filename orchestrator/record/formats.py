@@ -55,6 +55,11 @@ def parameters(count: float | None) -> str:
     return f"{count / scale:.1f}{unit}" if unit else f"{count:.0f}"
 
 
+def share(part: float, whole: float) -> str:
+    """A part of a whole in percent: ``33.1 %``."""
+    return f"{100.0 * part / whole:.1f} %" if whole else MISSING
+
+
 def probability(value: float) -> str:
     """A p value: ``0.25``, ``0.031``, ``< 0.001``."""
     if not math.isfinite(value):

@@ -17,7 +17,7 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import SCRATCH, adapter_here
 from orchestrator.store.layout import TUNE
 from orchestrator.store.paths import Folder
-from orchestrator.summarizer.results.winner_check import find
+from orchestrator.summarizer.results.winner_check import check_winner
 from orchestrator.tracking.spool import Spool
 from orchestrator.tracking.tracker import Tracker, TrackingError
 from orchestrator.tune.progress import Progress
@@ -59,7 +59,7 @@ def tell_end(plan: Plan, record: SearchRecord, tracker: Tracker, artifacts: Iter
             figures[f"test/{name}"] = fmean(test.metrics[name] for test in record.tests)
         figures |= {"test/n": record.test.n, "seeds": len(record.tests)}
     described = {"trial": winner.number, **winner.configuration} if winner else {}
-    found = find(record, choice)
+    found = check_winner(record, choice)
     tags = {"finding": found.verdict, "finding.headline": found.headline}
     status = TrialStatus.FINISHED if winner else TrialStatus.FAILED
     tracker.end_search(figures, artifacts, described, status=status, tags=tags)

@@ -12,17 +12,25 @@ from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.strict_json import write_atomically
 from orchestrator.store.parquet import write_parquet
-from orchestrator.summarizer.results.groups import make_groups
-from orchestrator.summarizer.results.method_comparisons import aggregate, compare_methods
-from orchestrator.summarizer.results.model import Grid, Group, Results
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.results.groups import SearchGroup, make_groups
+from orchestrator.summarizer.results.interquartile_means import interquartile_means
+from orchestrator.summarizer.results.method_comparisons import compare_methods
 from orchestrator.summarizer.results.published import MAIN_TABLES, backbone_key, task_key
-from orchestrator.summarizer.results.saved_searches import Found
-from orchestrator.summarizer.results.winner_check import find
+from orchestrator.summarizer.results.saved_searches import FoundSearches
+from orchestrator.summarizer.results.winner_check import check_winner
 from orchestrator.summarizer.summary_json import SCHEMA_FILE, schema_text, summary_text
-from orchestrator.summarizer.tables.paper_layouts import Layout, layouts
-from orchestrator.summarizer.tables.paper_tables import paper_grid
-from orchestrator.summarizer.tables.result_tables import aggregates, comparisons, methods_by_tasks, scores
-from orchestrator.summarizer.tables.search_tables import compute, configurations, expected_best_grid
+from orchestrator.summarizer.tables.model import ReportTable
+from orchestrator.summarizer.tables.paper_layouts import PaperLayout, paper_layouts
+from orchestrator.summarizer.tables.paper_tables import paper_table
+from orchestrator.summarizer.tables.result_tables import (
+    comparison_table,
+    interquartile_table,
+    methods_by_tasks,
+    score_table,
+)
+from orchestrator.summarizer.tables.search_tables import compute_table, expected_best_table
+from orchestrator.summarizer.tables.trial_tables import configurations
 from orchestrator.summarizer.writers import frames, latex, markdown
 from trials.errors import UserError, did_you_mean
 
@@ -31,44 +39,44 @@ _OTHER_NAMES = {"md": "markdown", "tex": "latex"}
 _CONFIGURATIONS = 50  # searches whose trials get a table each; trials.csv has all of them
 
 
-def make_results(found: Found, tables: Sequence[Layout] | None = None) -> Results:
-    """Everything that a report says.
+def make_results(found: FoundSearches, layouts: Sequence[PaperLayout] | None = None) -> ReportResults:
+    """Everything that a report shows.
 
     Args:
         found: the searches, already selected.
-        tables: layouts of the paper; left out, those that one of the searches is measured on.
+        tables: paper_layouts of the paper; left out, those that one of the searches is measured on.
     """
     searches = found.searches
     groups, unused = make_groups(searches)
     unfinished = [search for search in searches if search.record.test is None]
-    shown = [layout for layout in layouts() if _is_measured(layout, groups)] if tables is None else tables
+    shown = [layout for layout in paper_layouts() if _is_measured(layout, groups)] if layouts is None else layouts
     compared, notes = compare_methods(groups)
     doubted = tuple(doubts(search.record for search in searches))
-    means = aggregate(groups)
+    means = interquartile_means(groups)
     titles = {group.task: group.title for group in groups}
     records = [search.record for search in searches if search.record.trials]
-    grids: list[Grid] = [methods_by_tasks(groups, unfinished)] if groups else []
-    grids += [paper_grid(layout, groups, unfinished) for layout in shown]
+    tables: list[ReportTable] = [methods_by_tasks(groups, unfinished)] if groups else []
+    tables += [paper_table(layout, groups, unfinished) for layout in shown]
     if groups:
-        table = scores(groups)
-        grids.append(replace(table, notes=(*doubted, *table.notes)))
+        scores = score_table(groups)
+        tables.append(replace(scores, notes=(*doubted, *scores.notes)))
     if compared or notes:
-        grids.append(comparisons(compared, notes, titles))
+        tables.append(comparison_table(compared, notes, titles))
     if len(means) > 1:
-        grids.append(aggregates(means, titles))
+        tables.append(interquartile_table(means, titles))
     if records:
-        grids += [expected_best_grid(records), compute(records)]
+        tables += [expected_best_table(records), compute_table(records)]
     of_trials = _unique_names([configurations(record) for record in records[:_CONFIGURATIONS]])
     if len(records) > _CONFIGURATIONS:
         unused = (*unused, f"tables of trials of {len(records) - _CONFIGURATIONS} searches: trials.csv has them")
     left_out = (*unused, *found.unread)
-    return Results(searches, groups, compared, means, tuple(grids), of_trials, (*doubted, *notes), left_out)
+    return ReportResults(searches, groups, compared, means, tuple(tables), of_trials, (*doubted, *notes), left_out)
 
 
-def write_report(results: Results, folder: str | os.PathLike[str], forms: Iterable[str] = FORMATS) -> list[Path]:
+def write_report(results: ReportResults, folder: str | os.PathLike[str], forms: Iterable[str] = FORMATS) -> list[Path]:
     """Write the report into ``folder``, replacing an older one; returns its files, the ones to read first."""
     folder = Path(folder)
-    writers: dict[str, Callable[[Results, Path], list[Path]]] = {
+    writers: dict[str, Callable[[ReportResults, Path], list[Path]]] = {
         "markdown": _markdown,
         "html": _html,
         "latex": _latex,
@@ -84,7 +92,7 @@ def chosen_formats(text: str | None) -> tuple[str, ...]:
     """The forms of a list such as ``markdown,latex``; all of them where nothing is given.
 
     Raises:
-        UserError: a form that there is not; every wrong one is told.
+        UserError: a form that there is not; every wrong one is named.
     """
     if text is None:
         return FORMATS
@@ -99,7 +107,7 @@ def chosen_formats(text: str | None) -> tuple[str, ...]:
     return tuple(form for form in FORMATS if form in names)
 
 
-def headline(results: Results) -> list[str]:
+def headline(results: ReportResults) -> list[str]:
     """What a reader must know first: how much there is, what is missing, and what no test can tell."""
     records = results.records
     trials = sum(len(record.trials) for record in records)
@@ -120,68 +128,70 @@ def headline(results: Results) -> list[str]:
 
 def doubts(records: Iterable[SearchRecord]) -> list[str]:
     """The headline of each search whose winner cannot be recommended."""
-    found = [(record.name, find(record)) for record in records if record.test is not None]
-    return [f"{name}: {one.headline}" for name, one in found if not one.worth_taking]
+    found = [(record.name, check_winner(record)) for record in records if record.test is not None]
+    return [f"{name}: {one.headline}" for name, one in found if not one.recommended]
 
 
-def _is_measured(layout: Layout, groups: Sequence[Group]) -> bool:
+def _is_measured(layout: PaperLayout, groups: Sequence[SearchGroup]) -> bool:
     """Whether searches belong into a table: into a main one by their task, into an analysis by its backbone, too."""
     here = [group for group in groups if task_key(group.task) in layout.tasks]
     if layout.table in MAIN_TABLES:
         return bool(here)
     backbone = backbone_key(layout.field_of("backbone"))
-    found = paper_grid(layout, [group for group in here if backbone_key(group.backbone) == backbone])
+    found = paper_table(layout, [group for group in here if backbone_key(group.backbone) == backbone])
     return any(cell.kind == "measured" for _, _, cell in found.cells())
 
 
-def _markdown(results: Results, folder: Path) -> list[Path]:
-    text = markdown.document(_title(results), results.all_grids, headline(results))
+def _markdown(results: ReportResults, folder: Path) -> list[Path]:
+    text = markdown.document(_title(results), results.all_tables, headline(results))
     return [write_atomically(folder / "report.md", text)]
 
 
-def _latex(results: Results, folder: Path) -> list[Path]:
-    paths = [write_atomically(folder / "report.tex", latex.document(_title(results), results.all_grids))]
-    return paths + [write_atomically(folder / "tables" / f"{g.name}.tex", latex.table(g)) for g in results.all_grids]
+def _latex(results: ReportResults, folder: Path) -> list[Path]:
+    paths = [write_atomically(folder / "report.tex", latex.document(_title(results), results.all_tables))]
+    return paths + [
+        write_atomically(folder / "tables" / f"{table.name}.tex", latex.render(table)) for table in results.all_tables
+    ]
 
 
-def _html(results: Results, folder: Path) -> list[Path]:
+def _html(results: ReportResults, folder: Path) -> list[Path]:
     from orchestrator.summarizer.page import write_results_page  # it brings the libraries of its charts
 
     return [write_results_page(results.records, folder / "report.html", results)]
 
 
-def _json(results: Results, folder: Path) -> list[Path]:
+def _json(results: ReportResults, folder: Path) -> list[Path]:
     return [
         write_atomically(folder / "summary.json", summary_text(results)),
         write_atomically(folder / SCHEMA_FILE, schema_text()),
     ]
 
 
-def _csv(results: Results, folder: Path) -> list[Path]:
+def _csv(results: ReportResults, folder: Path) -> list[Path]:
     return [frames.write_csv(rows, folder / f"{name}.csv") for name, rows in frames.frames(results).items() if rows]
 
 
-def _parquet(results: Results, folder: Path) -> list[Path]:
+def _parquet(results: ReportResults, folder: Path) -> list[Path]:
     found: dict[str, list[dict[str, Any]]] = frames.frames(results)
     return [write_parquet(rows, folder / f"{name}.parquet") for name, rows in found.items() if rows]
 
 
-def _title(results: Results) -> str:
+def _title(results: ReportResults) -> str:
     if len(results.records) == 1:
         return f"Report on {formats.line(results.records[0].name)}"
     return f"Report on {_count(len(results.records), 'search', 'searches')}"
 
 
-def _unique_names(grids: Sequence[Grid]) -> tuple[Grid, ...]:
+def _unique_names(tables: Sequence[ReportTable]) -> tuple[ReportTable, ...]:
     """Two searches of one name must not write over each other's table."""
     taken: set[str] = set()
     unique = []
-    for grid in grids:
-        name, number = grid.name, 2
+    for table in tables:
+        name, number = table.name, 2
         while name in taken:
-            name, number = f"{grid.name}-{number}", number + 1
+            name, number = f"{table.name}-{number}", number + 1
         taken.add(name)
-        unique.append(replace(grid, name=name))
+        unique.append(replace(table, name=name))
     return tuple(unique)
 
 

@@ -9,18 +9,25 @@ from importlib import resources
 from typing import Any
 
 from orchestrator.record.binomial import interval, standard_error
-from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import choose_winner
-from orchestrator.summarizer.results.model import FoundSearch, Grid, Group, Results
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.results.compute import spent
+from orchestrator.summarizer.results.expected_best import expected_best_of
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.groups import SearchGroup
+from orchestrator.summarizer.results.ranked_trials import RankedTrial, ranked_trials
 from orchestrator.summarizer.results.seed_statistics import estimate
-from orchestrator.summarizer.results.winner_check import find
-from orchestrator.summarizer.tables.search_tables import expected_best_of, spent
+from orchestrator.summarizer.results.winner_check import check_winner
+from orchestrator.summarizer.tables.model import Cell, ReportTable
 
 VERSION = 1  # raised when a reader of the old form could misread the new one
 SCHEMA_FILE = "summary.schema.json"
+_TRIAL_FIELDS = ("seed", "parameters", "status", "best_score", "best_step", "last_step", "train_seconds",
+                 "evaluation_seconds")  # fmt: skip
 
 
-def summary_text(results: Results) -> str:
+def summary_text(results: ReportResults) -> str:
     """The document as strict JSON: what is no finite number is null."""
     return json.dumps(_strict(summary(results)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -30,7 +37,7 @@ def schema_text() -> str:
     return resources.files(__package__).joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
 
 
-def summary(results: Results) -> dict[str, Any]:
+def summary(results: ReportResults) -> dict[str, Any]:
     """The document as Python values."""
     return {
         "$schema": SCHEMA_FILE,
@@ -38,8 +45,8 @@ def summary(results: Results) -> dict[str, Any]:
         "searches": [_search(search, results.records) for search in results.searches],
         "scores": [_group(group) for group in results.groups],
         "comparisons": [asdict(comparison) for comparison in results.comparisons],
-        "interquartile_means": [asdict(aggregate) for aggregate in results.aggregates],
-        "tables": [_table(grid) for grid in results.grids],
+        "interquartile_means": [asdict(mean) for mean in results.interquartile_means],
+        "tables": [_table(table) for table in results.tables],
         "notes": list(results.notes),
         "left_out": list(results.left_out),
     }
@@ -61,12 +68,12 @@ def _search(search: FoundSearch, records: list[SearchRecord]) -> dict[str, Any]:
         "settings": record.settings,
         "sizes": record.sizes,
         "majority": record.majority,
-        "finding": asdict(find(record, choice)),
+        "finding": asdict(check_winner(record, choice)),
         "winner": choice.winner.number if choice.winner is not None else None,
         "not_distinguishable": [trial.number for trial in choice.not_distinguishable],
         "note": choice.note,
         "test": _test(record),
-        "trials": [_trial(trial, record, rank) for rank, trial in enumerate(choice.ranking, 1)],
+        "trials": [_trial(ranked) for ranked in ranked_trials(record, choice)],
         "expected_best": {"scores": curve.values, "note": curve.note},
         "compute": {**asdict(spent(record, records)), "wall_seconds": record.wall_seconds},
         "adapter": record.adapter,
@@ -74,20 +81,14 @@ def _search(search: FoundSearch, records: list[SearchRecord]) -> dict[str, Any]:
     }
 
 
-def _trial(trial: TrialRecord, record: SearchRecord, rank: int) -> dict[str, Any]:
+def _trial(ranked: RankedTrial) -> dict[str, Any]:
+    trial, fields = ranked.trial, ranked.fields
     return {
-        "rank": rank,
+        "rank": ranked.rank,
         "number": trial.number,
         "configuration": trial.configuration,
-        "seed": trial.seed,
-        "parameters": record.parameters.get(trial.number),
-        "status": trial.status,
         "reason": trial.reason or trial.error,
-        "best_score": trial.best_score,
-        "best_step": trial.best_step,
-        "last_step": trial.step,
-        "train_seconds": trial.train_seconds,
-        "evaluation_seconds": trial.evaluation_seconds,
+        **{name: fields[name] for name in _TRIAL_FIELDS},
     }
 
 
@@ -108,7 +109,7 @@ def _test(record: SearchRecord) -> dict[str, Any] | None:
     }
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _group(group: SearchGroup) -> dict[str, Any]:
     by_seed = group.scores()
     result = estimate(list(by_seed.values()))
     return {
@@ -128,15 +129,19 @@ def _group(group: Group) -> dict[str, Any]:
     }
 
 
-def _table(grid: Grid) -> dict[str, Any]:
+def _table(table: ReportTable) -> dict[str, Any]:
     return {
-        "name": grid.name,
-        "title": grid.title,
-        "columns": [{"label": column.label, "group": column.group} for column in grid.columns],
-        "rows": [{"section": row.section, "cells": [asdict(cell) for cell in row.cells]} for row in grid.rows],
-        "notes": list(grid.notes),
-        "fill": [{"cells": cells, "command": command or None} for command, cells in grid.fill],
+        "name": table.name,
+        "title": table.title,
+        "columns": [{"label": column.label, "group": column.group} for column in table.columns],
+        "rows": [{"section": row.section, "cells": [_cell(cell) for cell in row.cells]} for row in table.rows],
+        "notes": list(table.notes),
+        "fill": [{"cells": cells, "command": command or None} for command, cells in table.missing],
     }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {"mark" if name == "highlight" else name: value for name, value in asdict(cell).items()}
 
 
 def _strict(value: Any) -> Any:

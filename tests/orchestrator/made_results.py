@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.record.record import SearchRecord, TestResult
-from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.saved_searches import Found
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.saved_searches import FoundSearches
 from tests.orchestrator.made_records import make_record, make_trial
 
 
@@ -62,9 +62,9 @@ def sweep(seeds: Iterable[int] = (42, 43, 44), noise: float = 1.0) -> list[Found
     ]
 
 
-def found(*searches: FoundSearch) -> Found:
+def found(*searches: FoundSearch) -> FoundSearches:
     """As if these had been read."""
-    return Found(tuple(searches))
+    return FoundSearches(tuple(searches))
 
 
 def long_search(trials: int) -> SearchRecord:

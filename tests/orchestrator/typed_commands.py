@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.summarizer.results.model import FoundSearch
+from orchestrator.summarizer.results.found_search import FoundSearch
 
 
 def save(folder: Path, *searches: FoundSearch) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from orchestrator.record import formats
-from orchestrator.summarizer.page.drawing import COLOUR, NARROW, WIDE, Canvas, both, legend
-from orchestrator.summarizer.page.hyperparameters import Axis, label
-from orchestrator.summarizer.page.search_view import LOOKS, SearchView, TrialView
+from orchestrator.summarizer.page.drawing import BEHIND_TEXT, COLOUR, NARROW, WIDE, Canvas, both, legend
+from orchestrator.summarizer.page.hyperparameters import HyperparameterAxis, label
+from orchestrator.summarizer.page.search_view import SearchView, TrialView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,9 +27,9 @@ _PALETTE = "cividis"  # even steps of lightness, the same for every kind of colo
 class RateMap:
     """The two axes of a heat map and the axes whose levels have a panel each."""
 
-    x: Axis
-    y: Axis
-    rest: tuple[Axis, ...]
+    x: HyperparameterAxis
+    y: HyperparameterAxis
+    rest: tuple[HyperparameterAxis, ...]
 
     @property
     def is_grid(self) -> bool:
@@ -43,7 +43,7 @@ class RateMap:
         return f"{self.x.name} across, {self.y.name} upwards{per}"
 
     @classmethod
-    def of(cls, found: Sequence[Axis]) -> RateMap | None:
+    def of(cls, found: Sequence[HyperparameterAxis]) -> RateMap | None:
         """Two learning rates, or one with what else there is; None where no two hyperparameters differ."""
         ordered = sorted(found, key=lambda axis: not axis.is_rate)
         if len(ordered) < 2 or not ordered[0].is_rate:
@@ -53,7 +53,7 @@ class RateMap:
         return cls(x, y, tuple(axis for axis in found if axis not in (x, y) and axis.kind == "levels"))
 
 
-def slices(search: SearchView, found: Sequence[Axis], prefix: str) -> Markup:
+def slices(search: SearchView, found: Sequence[HyperparameterAxis], prefix: str) -> Markup:
     """Best score against each hyperparameter, all others as they came."""
     views = search.scored
     if not found or not views:
@@ -79,7 +79,7 @@ def slices(search: SearchView, found: Sequence[Axis], prefix: str) -> Markup:
             axes.margins(y=0.1)
             if place % columns == 0:
                 axes.set_ylabel(formats.shortened(f"best {search.record.metric}", 26))
-        legend(canvas, _looks(views))
+        legend(canvas, views)
 
     rows = math.ceil(len(found) / 4)
     description = (
@@ -89,7 +89,7 @@ def slices(search: SearchView, found: Sequence[Axis], prefix: str) -> Markup:
     return both(draw, wide, (NARROW, 80 + 220 * len(found)), description, prefix)
 
 
-def parallel_coordinates(search: SearchView, found: Sequence[Axis], prefix: str) -> Markup:
+def parallel_coordinates(search: SearchView, found: Sequence[HyperparameterAxis], prefix: str) -> Markup:
     """A line a trial through its hyperparameters, to its score."""
     views = search.scored
     if not found or len(views) < 2:
@@ -108,8 +108,13 @@ def parallel_coordinates(search: SearchView, found: Sequence[Axis], prefix: str)
             for view in views
         }
         canvas.curves(axes, views, paths)
-        box = {"facecolor": COLOUR["card"], "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
-        text: dict[str, Any] = {"fontsize": 11, "va": "center", "color": COLOUR["ink"], "zorder": 20, "bbox": box}
+        text: dict[str, Any] = {
+            "fontsize": 11,
+            "va": "center",
+            "color": COLOUR["ink"],
+            "zorder": 20,
+            "bbox": BEHIND_TEXT,
+        }
         most = 6 if canvas.narrow else 8
         ends = [(0.5, formats.score(low))] if high == low else [(0.0, formats.score(low)), (1.0, formats.score(high))]
         for place, ticks in enumerate([*(axis.ticks(most) for axis in found), ends]):
@@ -129,7 +134,7 @@ def parallel_coordinates(search: SearchView, found: Sequence[Axis], prefix: str)
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        legend(canvas, _looks(views))
+        legend(canvas, views)
 
     description = (
         f"Parallel coordinates of {len(views)} trials: {', '.join(axis.name for axis in found)} and best score."
@@ -245,7 +250,7 @@ def _readable_on(paint: str) -> str:
     return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000000"
 
 
-def _cell(axis: Axis) -> float:
+def _cell(axis: HyperparameterAxis) -> float:
     return 1.0 / max(len(axis.levels) - 1, 1) if axis.kind == "levels" else 0.1
 
 
@@ -253,7 +258,7 @@ def _order(rates: RateMap, view: TrialView) -> tuple[float, ...]:
     return tuple(axis.place(view) for axis in rates.rest)
 
 
-def _spread(axis: Axis, views: Sequence[TrialView], room: float) -> list[tuple[TrialView, float]]:
+def _spread(axis: HyperparameterAxis, views: Sequence[TrialView], room: float) -> list[tuple[TrialView, float]]:
     """Places on the axis; trials of one level are spread in the order of their rank, so that none is hidden.
 
     Args:
@@ -282,10 +287,6 @@ def _wrapped(name: str, count: int, canvas: Canvas) -> str:
             lines.append("")
         lines[-1] += word if not lines[-1] or lines[-1].endswith("_") else f" {word}"
     return "\n".join(formats.shortened(line, columns + 4) for line in lines[:4])
-
-
-def _looks(views: Sequence[TrialView]) -> list[Any]:
-    return [look for look in LOOKS if any(view.look == look for view in views)]
 
 
 def _score(view: TrialView) -> float:

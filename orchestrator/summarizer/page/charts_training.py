@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from orchestrator.record import formats
-from orchestrator.summarizer.page.drawing import COLOUR, NARROW, STROKES, WIDE, Canvas, both, drawn, legend
+from orchestrator.summarizer.page.drawing import BEHIND_TEXT, COLOUR, NARROW, STROKES, WIDE, Canvas, both, drawn, legend
 from orchestrator.summarizer.page.search_view import LOOKS, Look, SearchView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BOX = {"facecolor": COLOUR["card"], "edgecolor": "none", "pad": 1.0, "alpha": 0.8}
-_NOTE: dict[str, Any] = {"fontsize": 11, "color": COLOUR["soft"], "bbox": _BOX, "zorder": 20}
+_NOTE: dict[str, Any] = {"fontsize": 11, "color": COLOUR["soft"], "bbox": BEHIND_TEXT, "zorder": 20}
 
 
 def learning_curves(search: SearchView, prefix: str, small: bool = False) -> Markup:
@@ -36,7 +35,7 @@ def learning_curves(search: SearchView, prefix: str, small: bool = False) -> Mar
         axes.set_xlabel("step" + ("; dotted: a rung, where trials are compared" if search.rungs else ""))
         axes.set_xlim(0, max(search.budget, max(view.curve[-1][0] for view in shown)) * 1.02)
         _whole_ticks(axes, 4 if canvas.narrow else 9)
-        legend(canvas, [look for look in LOOKS if any(view.look == look for view in shown)])
+        legend(canvas, shown)
 
     if small:
         return drawn(draw, (NARROW, 300), description, prefix, narrow=True)
@@ -48,7 +47,7 @@ def rungs(search: SearchView, prefix: str) -> Markup:
     found = search.rungs
     if not found:
         return Markup("")
-    told = "; ".join(f"step {r.step:,}: {len(r.scores)} came, {len(r.stopped)} stopped" for r in found)
+    counts = "; ".join(f"step {r.step:,}: {len(r.scores)} reached it, {len(r.stopped)} stopped" for r in found)
 
     def draw(canvas: Canvas) -> None:
         axes = canvas.figure.subplots()
@@ -68,21 +67,15 @@ def rungs(search: SearchView, prefix: str) -> Markup:
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("rung (step); line: the lowest that went on")
         _scores(axes, search)
-        looks: list[tuple[Look, str]] = [("finished", "went on"), ("stopped", "stopped here")]
-        _outcomes(canvas, looks)
+        outcomes: list[tuple[Look, str]] = [("finished", "went on"), ("stopped", "stopped here")]
+        named = [
+            {"color": COLOUR[look], "marker": STROKES[look].marker, "linestyle": "none", "markersize": 6, "label": name}
+            for look, name in outcomes
+        ]
+        canvas.legend(named, 2, columnspacing=1.2, borderaxespad=0.2)
 
-    description = f"Best score so far of the trials at each rung. {told}."
+    description = f"Best score so far of the trials at each rung. {counts}."
     return both(draw, (min(WIDE, 300 + 160 * len(found)), 320), (NARROW, 320), description, prefix)
-
-
-def _outcomes(canvas: Canvas, looks: list[tuple[Look, str]]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=COLOUR[look], marker=STROKES[look].marker, linestyle="none", markersize=6, label=name)
-        for look, name in looks
-    ]
-    canvas.figure.legend(handles=handles, loc="outside upper left", ncols=2, columnspacing=1.2, borderaxespad=0.2)
 
 
 def _scores(axes: Axes, search: SearchView) -> None:

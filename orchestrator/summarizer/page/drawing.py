@@ -16,7 +16,7 @@ import itertools
 import re
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ _LINK = "{http://www.w3.org/1999/xlink}href"
 METHODS = tuple(f"method-{place}" for place in range(1, 7))
 _NAMES = ("ink", "soft", "line", "card", *LOOKS, *METHODS)
 COLOUR = {name: f"#0000{place + 1:02x}" for place, name in enumerate(_NAMES)}
+BEHIND_TEXT = {"facecolor": COLOUR["card"], "edgecolor": "none", "pad": 1.0, "alpha": 0.85}  # over curves
 _TO_VARIABLE = {code: f"var(--{name})" for name, code in COLOUR.items()}
 _CODES = re.compile("|".join(_TO_VARIABLE))
 _FONT = re.compile(r"font: (?:(?P<style>italic) )?(?:(?P<weight>\d+) )?(?P<size>[\d.]+)px [^;]*")
@@ -71,7 +72,7 @@ _SETTINGS: Any = {
 
 @dataclass(frozen=True)
 class Stroke:
-    """How the marks of one look are drawn: never told apart by colour alone."""
+    """How the marks of one look are drawn: they differ in more than colour."""
 
     width: float
     dash: Any  # solid, or matplotlib's (offset, (on, off, ...)) in widths of the line
@@ -158,16 +159,24 @@ class Canvas:
             self.link(marks, [[view.rank] for view, _, _ in shown])
 
     def link(self, shapes: Collection, keys: Sequence[Sequence[int]]) -> None:
-        """Say for each shape of a collection, in their order, the trials of which ranks it stands for."""
+        """Join each shape of a collection, in their order, to the ranks of the trials that it stands for."""
         name = f"marks-{len(self._keys)}"
         self._keys[name] = [" ".join(map(str, ranks)) for ranks in keys]
         shapes.set_gid(name)
+
+    def legend(self, lines: Sequence[Mapping[str, Any]], columns: int, **spacing: float) -> None:
+        """Name these looks of lines above the chart; nothing where there is none."""
+        from matplotlib.lines import Line2D
+
+        if lines:
+            handles = [Line2D([], [], **look) for look in lines]
+            self.figure.legend(handles=handles, loc="outside upper left", ncols=columns, **spacing)
 
     def svg(self, description: str, prefix: str) -> Markup:
         """The drawing, to be set into a page.
 
         Args:
-            description: what a reader who does not see it is told.
+            description: the chart in words, for a reader who does not see it.
             prefix: begins the ids that the drawing uses; another one for each drawing of a page.
         """
         stream = io.StringIO()
@@ -221,32 +230,25 @@ def drawn(draw: Callable[[Canvas], None], size: Size, description: str, prefix: 
         return canvas.svg(description, prefix)
 
 
-def legend(canvas: Canvas, looks: Sequence[Look]) -> None:
-    """Name these looks above the chart."""
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=COLOUR[look],
-            linewidth=STROKES[look].width,
-            linestyle=STROKES[look].dash,
-            marker=STROKES[look].marker,
-            markersize=9 if look == "winner" else 6,
-            markerfacecolor=COLOUR[look] if STROKES[look].filled else COLOUR["card"],
-            label=LOOKS[look],
-        )
+def legend(canvas: Canvas, views: Iterable[TrialView]) -> None:
+    """Name the looks of these trials above the chart."""
+    there = {view.look for view in views}
+    looks = [look for look in LOOKS if look in there]
+    named = [
+        {
+            "color": COLOUR[look],
+            "linewidth": STROKES[look].width,
+            "linestyle": STROKES[look].dash,
+            "marker": STROKES[look].marker,
+            "markersize": 9 if look == "winner" else 6,
+            "markerfacecolor": COLOUR[look] if STROKES[look].filled else COLOUR["card"],
+            "label": LOOKS[look],
+        }
         for look in looks
     ]
-    if handles:
-        columns = 2 if canvas.narrow else len(handles)
-        spacing = {
-            "columnspacing": 1.0 if canvas.narrow else 1.6,
-            "handlelength": 2.0 if canvas.narrow else 2.4,
-            "borderaxespad": 0.2,
-        }
-        canvas.figure.legend(handles=handles, loc="outside upper left", ncols=columns, **spacing)
+    spacing = (1.0, 2.0) if canvas.narrow else (1.6, 2.4)
+    columns = 2 if canvas.narrow else len(looks)
+    canvas.legend(named, columns, columnspacing=spacing[0], handlelength=spacing[1], borderaxespad=0.2)
 
 
 def _shape(view: TrialView) -> Look:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from orchestrator.record import formats
 from orchestrator.summarizer.page.search_view import SearchView, TrialView, is_number
-from orchestrator.summarizer.results.facts import split_configuration
+from orchestrator.summarizer.results.ranked_trials import split_configuration
 
 LEVELS = 8  # up to so many different values are a grid's, shown one beside the other
 _RATIO = 20.0  # a range of numbers that is narrower than this needs no logarithms
@@ -21,7 +21,7 @@ _FOREST = 300  # trials up to which fANOVA's random forest takes about a second
 
 
 @dataclass(frozen=True)
-class Axis:
+class HyperparameterAxis:
     """One hyperparameter, or several that change together (a prompt length and the bottleneck that its budget leaves).
 
     Attributes:
@@ -93,10 +93,10 @@ class Importance:
     evaluator: str
     step: int
     trials: int
-    shares: tuple[tuple[Axis, float], ...]
+    shares: tuple[tuple[HyperparameterAxis, float], ...]
 
 
-def axes(search: SearchView) -> list[Axis]:
+def axes(search: SearchView) -> list[HyperparameterAxis]:
     """The hyperparameters that differ between trials, in the order of the configuration."""
     trials = search.record.trials
     names, _ = split_configuration(trials)
@@ -106,7 +106,7 @@ def axes(search: SearchView) -> list[Axis]:
     return [_axis(together, [columns[name] for name in together]) for together in _together(columns)]
 
 
-def importance(search: SearchView, found: Sequence[Axis]) -> Importance | str:
+def importance(search: SearchView, found: Sequence[HyperparameterAxis]) -> Importance | str:
     """How much each axis matters for the score at the last step that all trials reached; or why that is not known.
 
     Optuna's fANOVA (Hutter et al. 2014); of many trials its PED-ANOVA (Watanabe et al. 2023), which is quicker and
@@ -133,7 +133,7 @@ def label(value: tuple[Any, ...], columns: int = 16) -> str:
     return formats.shortened(" · ".join(formats.value(part) for part in value), columns)
 
 
-def _shares(seen: Sequence[TrialView], scores: Sequence[float], found: Sequence[Axis]) -> list[float]:
+def _shares(seen: Sequence[TrialView], scores: Sequence[float], found: Sequence[HyperparameterAxis]) -> list[float]:
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
@@ -162,7 +162,7 @@ def _shares(seen: Sequence[TrialView], scores: Sequence[float], found: Sequence[
     return [shares.get(key, 0.0) for key in keys]
 
 
-def _ordered(axis: Axis) -> bool:
+def _ordered(axis: HyperparameterAxis) -> bool:
     return all(is_number(value[0]) for value in axis.levels)
 
 
@@ -182,18 +182,18 @@ def _together(columns: dict[str, list[Any]]) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups]
 
 
-def _axis(names: tuple[str, ...], columns: list[list[Any]]) -> Axis:
+def _axis(names: tuple[str, ...], columns: list[list[Any]]) -> HyperparameterAxis:
     distinct = list({_key(value): value for value in zip(*columns, strict=True)}.values())
     numeric = all(is_number(part) for value in distinct for part in value)
     levels = tuple(sorted(distinct, key=None if numeric else lambda value: [str(part) for part in value]))
     if len(levels) <= LEVELS or len(names) > 1 or not numeric:
-        return Axis(names, "levels", levels)
+        return HyperparameterAxis(names, "levels", levels)
     low, middle, high = levels[0][0], levels[len(levels) // 2][0], levels[-1][0]
     if low <= 0 or high / low < _RATIO:
-        return Axis(names, "linear", levels)
+        return HyperparameterAxis(names, "linear", levels)
     # The scale on which the median is nearer to the middle is the one on which the values were chosen.
     logarithmic, plain = math.log(middle / low) / math.log(high / low), (middle - low) / (high - low)
-    return Axis(names, "log" if abs(logarithmic - 0.5) < abs(plain - 0.5) else "linear", levels)
+    return HyperparameterAxis(names, "log" if abs(logarithmic - 0.5) < abs(plain - 0.5) else "linear", levels)
 
 
 def _key(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from markupsafe import Markup
@@ -11,61 +11,28 @@ from markupsafe import Markup
 from orchestrator.record import formats
 from orchestrator.record.binomial import interval
 from orchestrator.record.record import SearchRecord
-from orchestrator.summarizer.page.charts_results import Measured, score_chart
-from orchestrator.summarizer.page.search_section import Cell, Row, SearchSection, Tile
+from orchestrator.summarizer.page.charts_results import MethodScore, score_chart
+from orchestrator.summarizer.page.search_section import LiveRow, SearchSection, Tile, saved_tile
 from orchestrator.summarizer.page.search_view import SearchView
-from orchestrator.summarizer.results.groups import described, make_groups, method_title, pick
-from orchestrator.summarizer.results.model import Comparison, Estimate, FoundSearch, Grid, Group, Results
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.groups import SearchGroup, described, make_groups, method_title, pick
+from orchestrator.summarizer.results.method_comparisons import Comparison
 from orchestrator.summarizer.results.published import metric_key, published
 from orchestrator.summarizer.results.seed_statistics import estimate
-from orchestrator.summarizer.results.winner_check import find
+from orchestrator.summarizer.results.winner_check import check_winner
+from orchestrator.summarizer.tables.model import Cell, ReportTable, columns
 
 
 @dataclass(frozen=True)
-class Score:
-    """A method's test score on a task: a cell of the matrix.
-
-    Attributes:
-        low, high: 95 % interval, of the mean over seeds where there are several; None where it is not known.
-        one_example: points that one test example is worth; None where n is not known.
-        mark: ``best``, ``near`` (not distinguishable from the best) or empty.
-        paper: what the paper prints for the method on this backbone.
-        note: what else there is to know.
-    """
-
-    method: str
-    estimate: Estimate
-    low: float | None
-    high: float | None
-    one_example: float | None
-    mark: str = ""
-    paper: str = ""
-    note: str = ""
-
-    @property
-    def text(self) -> str:
-        """The mean as printed, with the deviation over seeds."""
-        spread = f" ± {formats.score(self.estimate.sd)}" if self.estimate.sd is not None else ""
-        return f"{formats.score(self.estimate.mean)}{spread}"
-
-    @property
-    def about(self) -> str:
-        """Seeds and interval."""
-        seeds = f"{self.estimate.n} seed{'s' if self.estimate.n > 1 else ''}"
-        if self.low is None or self.high is None:
-            return seeds
-        return f"{seeds}, {formats.score(self.low)} to {formats.score(self.high)}"
-
-
-@dataclass(frozen=True)
-class Decision:
+class TaskDecision:
     """A task on a backbone: which method to take, and how sure that is."""
 
     task: str
     title: str
     backbone: str
     metric: str
-    scores: dict[str, Score | None]
+    scores: dict[str, MethodScore | None]
     verdict: str
 
 
@@ -78,7 +45,7 @@ class ResultsSection:
             decisions alone.
     """
 
-    def __init__(self, searches: Sequence[SearchView], results: Results | None = None) -> None:
+    def __init__(self, searches: Sequence[SearchView], results: ReportResults | None = None) -> None:
         self.searches = [SearchSection(search, place) for place, search in enumerate(searches, 1)]
         self.results = results
         if results is None:
@@ -92,9 +59,9 @@ class ResultsSection:
         return f"Results of {len(self.searches)} search{'' if len(self.searches) == 1 else 'es'}"
 
     @property
-    def grids(self) -> Sequence[Grid]:
+    def tables(self) -> Sequence[ReportTable]:
         """The report's tables."""
-        return self.results.grids if self.results else ()
+        return self.results.tables if self.results else ()
 
     @property
     def comparisons(self) -> Sequence[Comparison]:
@@ -117,7 +84,7 @@ class ResultsSection:
         return {method: formats.line(method_title(method)) for method in self.methods}
 
     @cached_property
-    def decisions(self) -> list[Decision]:
+    def decisions(self) -> list[TaskDecision]:
         """One for each task and backbone."""
         places = dict.fromkeys((group.task, group.backbone) for group in self.groups)
         return [self._decision(task, backbone) for task, backbone in places]
@@ -126,16 +93,13 @@ class ResultsSection:
     def tiles(self) -> list[Tile]:
         """The figures of the whole."""
         records = [section.search.record for section in self.searches]
-        trained = sum(section.search.trained_steps for section in self.searches)
-        grid = sum(section.search.grid_steps for section in self.searches)
-        saved = sum(section.search.stopping_saved for section in self.searches)
+        steps = [section.search.steps for section in self.searches]
+        early, trained, whole = (sum(getattr(one, name) for one in steps) for name in ("early", "trained", "whole"))
         tested = sum(record.test is not None for record in records)
-        share = f"{100.0 * saved / grid:.0f} %" if grid else formats.MISSING
-        steps = f"{formats.whole(trained)} of the {formats.whole(grid)} steps of all trials trained"
         return [
             Tile("Searches", formats.whole(len(records)), f"{tested} with a test score"),
             Tile("Trials", formats.whole(sum(len(record.trials) for record in records)), _listed(records)),
-            Tile("Saved by early stopping", share, steps),
+            saved_tile(early, trained, whole),
             Tile("Wall time", formats.duration(sum(record.wall_seconds for record in records)), "all searches"),
         ]
 
@@ -143,75 +107,61 @@ class ResultsSection:
     def chart(self) -> Markup:
         """Every method's test score with its interval, by task."""
         several = len({decision.backbone for decision in self.decisions}) > 1
-        measured = [
-            Measured(
-                f"{decision.title} on {decision.backbone}" if several else decision.title,
-                method,
-                score.estimate.mean,
-                score.low,
-                score.high,
-            )
+        scores = [
+            (f"{decision.title} on {decision.backbone}" if several else decision.title, score)
             for decision in self.decisions
-            for method, score in decision.scores.items()
+            for score in decision.scores.values()
             if score is not None
         ]
-        return score_chart(measured, self.titles, "results-")
+        return score_chart(scores, self.titles, "results-")
 
-    columns = (
-        ("search", False),
-        ("task", False),
-        ("method", False),
-        ("backbone", False),
-        ("seed", True),
-        ("winner", False),
-        ("validation", True),
-        ("test", True),
-        ("trials", True),
-        ("steps trained", True),
-        ("saved %", True),
-        ("wall time", True),
-    )
+    columns = columns(
+        ("search", "task", "method", "backbone", "seed", "winner", "validation", "test", "trials", "steps trained",
+         "saved %", "wall time"),
+        texts=("search", "task", "method", "backbone", "winner"),
+    )  # fmt: skip
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[LiveRow]:
         """All searches."""
         return [self._row(section) for section in self.searches]
 
-    def _row(self, section: SearchSection) -> Row:
+    def _row(self, section: SearchSection) -> LiveRow:
         search, record = section.search, section.search.record
         best, tests = search.choice.winner, [test.score for test in record.tests]
         test = sum(tests) / len(tests) if tests else None
         seeds = sorted({trial.seed for trial in record.trials})
         validation = (search.choice.mean(best) or best.best_score) if best else None
-        saved = 100.0 * search.stopping_saved / search.grid_steps if search.grid_steps else None
+        steps = search.steps
+        saved = 100.0 * steps.early / steps.whole if steps.whole else None
         cells = [
             Cell(formats.line(record.name)),
             *(Cell(formats.line(text)) for text in (record.task_title, record.method, record.backbone)),
-            Cell(", ".join(map(str, seeds)) or formats.MISSING, seeds[0] if len(seeds) == 1 else None),
+            Cell(", ".join(map(str, seeds)) or formats.MISSING, value=seeds[0] if len(seeds) == 1 else None),
             Cell(formats.pairs(best.configuration) if best else formats.MISSING),
-            Cell(formats.score(validation), validation),
-            Cell(formats.score(test), test),
-            Cell(formats.whole(len(record.trials)), len(record.trials)),
-            Cell(formats.whole(search.trained_steps), search.trained_steps),
-            Cell(formats.score(saved), saved),
-            Cell(formats.duration(record.wall_seconds), record.wall_seconds),
+            Cell(formats.score(validation), value=validation),
+            Cell(formats.score(test), value=test),
+            Cell(formats.whole(len(record.trials)), value=len(record.trials)),
+            Cell(formats.whole(steps.trained), value=steps.trained),
+            Cell(formats.score(saved), value=saved),
+            Cell(formats.duration(record.wall_seconds), value=record.wall_seconds),
         ]
-        return Row(section.place, "", "tested" if test else "not tested", "", cells)
+        return LiveRow(section.place, "", "tested" if test else "not tested", "", tuple(cells))
 
-    def _decision(self, task: str, backbone: str) -> Decision:
+    def _decision(self, task: str, backbone: str) -> TaskDecision:
         scores = {method: self._score(task, method, backbone) for method in self.methods}
         group = next(group for group in self.groups if (group.task, group.backbone) == (task, backbone))
         metric, name = group.metric, group.title
         found = sorted((s for s in scores.values() if s is not None), key=lambda score: -score.estimate.mean)
         if not found:
-            return Decision(task, name, backbone, metric, scores, "no test score")
+            return TaskDecision(task, name, backbone, metric, scores, "no test score")
         best, others = found[0], found[1:]
         near = [score for score in others if self._is_near(task, backbone, best, score)]
-        marks = {best.method: "best", **{score.method: "near" for score in near}}
-        marked = {m: s and _marked(s, marks.get(m, "")) for m, s in scores.items()}
+        standings = {best.method: "best", **{score.method: "near" for score in near}}
+        ranked = {m: s and replace(s, standing=standings.get(m, "")) for m, s in scores.items()}
         title = self.titles
         shown, _ = pick(self.groups, task, best.method, backbone)
-        findings = [find(search.record) for search in shown.by_seed.values()] if shown else []
+        findings = [check_winner(search.record) for search in shown.by_seed.values()] if shown else []
         if findings and all(found.verdict in ("nothing learnt", "not confirmed") for found in findings):
             verdict = f"none: {title[best.method]} is the highest, but not above the constant best answer beyond noise"
         elif not others:
@@ -220,9 +170,9 @@ class ResultsSection:
             verdict = f"{title[best.method]}; not distinguishable: {', '.join(title[s.method] for s in near)}"
         else:
             verdict = f"{title[best.method]}, ahead of every other"
-        return Decision(task, name, backbone, metric, marked, verdict)
+        return TaskDecision(task, name, backbone, metric, ranked, verdict)
 
-    def _score(self, task: str, method: str, backbone: str) -> Score | None:
+    def _score(self, task: str, method: str, backbone: str) -> MethodScore | None:
         group, others = pick(self.groups, task, method, backbone)
         if group is None:
             return None
@@ -230,20 +180,13 @@ class ResultsSection:
         # Seeds that all score the same would give an interval of no width: they are too few to have shown any spread.
         low, high = _single(group) if mean.n == 1 else (mean.low, mean.high) if mean.sd else (None, None)
         note = f"shown: {described(group, others)}; {len(others)} other search setting(s)" if others else ""
-        return Score(method, mean, low, high, group.one_example, paper=_paper(group), note=note)
+        return MethodScore(method, mean, low, high, group.one_example, paper=_paper(group), note=note)
 
-    def _is_near(self, task: str, backbone: str, best: Score, other: Score) -> bool:
+    def _is_near(self, task: str, backbone: str, best: MethodScore, other: MethodScore) -> bool:
         """Whether no difference can be claimed: by the report's test, else where intervals overlap."""
         for tested in self.comparisons:
-            if (
-                tested.task == task
-                and tested.backbone == backbone
-                and {tested.first, tested.second}
-                == {
-                    best.method,
-                    other.method,
-                }
-            ):
+            methods = {tested.first, tested.second}
+            if (tested.task, tested.backbone) == (task, backbone) and methods == {best.method, other.method}:
                 return tested.verdict == "not distinguishable"
         difference = best.estimate.mean - other.estimate.mean
         if difference < max(best.one_example or 0.0, other.one_example or 0.0) + 1e-6:
@@ -252,17 +195,13 @@ class ResultsSection:
         return (other.high if other.high is not None else other.estimate.mean) >= lowest
 
 
-def _marked(score: Score, mark: str) -> Score:
-    return Score(**{**vars(score), "mark": mark})
-
-
-def _single(group: Group) -> tuple[float | None, float | None]:
+def _single(group: SearchGroup) -> tuple[float | None, float | None]:
     test = group.newest.record.test
     bounds = interval(test.score, test.n, group.metric) if test is not None else None
     return bounds or (None, None)
 
 
-def _paper(group: Group) -> str:
+def _paper(group: SearchGroup) -> str:
     rows = published(group.task, group.method, group.backbone)
     same = [row for row in rows if metric_key(row.metric) == metric_key(group.metric)]
     return ", ".join(f"paper {formats.score(row.value)} (Table {row.table})" for row in same)

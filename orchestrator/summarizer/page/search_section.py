@@ -1,12 +1,11 @@
-"""What the sections of a page say: everything that the templates print, derived once and free of markup."""
+"""What the sections of a page show: everything that the templates print, derived once and free of markup."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from markupsafe import Markup
 
@@ -15,12 +14,15 @@ from orchestrator.record.binomial import interval, is_extreme
 from orchestrator.record.data_report import data_report
 from orchestrator.record.secrecy import without_secrets
 from orchestrator.summarizer.page import charts_hyperparameters, charts_training
-from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
-from orchestrator.summarizer.page.search_view import LOOKS, SearchView
-from orchestrator.summarizer.results import facts
+from orchestrator.summarizer.page.hyperparameters import HyperparameterAxis, Importance, axes, importance
+from orchestrator.summarizer.page.search_view import SearchView, TrialView
+from orchestrator.summarizer.results.result_lines import result_lines
+from orchestrator.summarizer.results.search_lines import Line, compute_lines, setup_lines, use_lines
 from orchestrator.summarizer.results.seed_statistics import estimate
-from orchestrator.summarizer.results.winner_check import Finding, find
-from orchestrator.summarizer.tables.data_table import data_table
+from orchestrator.summarizer.results.winner_check import WinnerCheck, check_winner
+from orchestrator.summarizer.tables.model import Cell, ReportTable
+from orchestrator.summarizer.tables.search_tables import data_table, published_table
+from orchestrator.summarizer.tables.trial_tables import trial_table
 from trials.data.report import DataReport
 
 _SCRIPT = re.compile(r"^(?:\S*/)?search\.py\b")  # however it was named when it ran
@@ -36,22 +38,20 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell of a table that a script sorts: ``sort`` is a number, or None for text, and empty cells come last."""
+class LiveRow:
+    """A row of a table that a script sorts by the values of its cells, and filters.
 
-    text: str
-    sort: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A trial in the table: ``key`` joins it to its marks in the charts, ``told`` is what a mark says of it."""
+    Attributes:
+        key: joins a trial to its marks in the charts, and a search to its section.
+        look: its class in the style sheet.
+        description: what a mark of the trial shows when it is pointed at.
+    """
 
     key: int
     look: str
     status: str
-    told: str
-    cells: list[Cell]
+    description: str
+    cells: tuple[Cell, ...]
 
 
 @dataclass
@@ -64,7 +64,6 @@ class SearchSection:
 
     search: SearchView
     place: int = 1
-    looks: dict[Any, str] = field(default_factory=lambda: dict(LOOKS))
 
     @property
     def id(self) -> str:
@@ -72,7 +71,7 @@ class SearchSection:
         return f"s{self.place}"
 
     @cached_property
-    def axes(self) -> list[Axis]:
+    def axes(self) -> list[HyperparameterAxis]:
         """The hyperparameters that differ."""
         return axes(self.search)
 
@@ -106,71 +105,62 @@ class SearchSection:
         return [self._test_tile(), self._validation_tile(), self._trials_tile(), self._saved_tile()]
 
     @cached_property
-    def finding(self) -> Finding:
+    def finding(self) -> WinnerCheck:
         """The headline of the decision."""
-        return find(self.search.record, self.search.choice)
+        return check_winner(self.search.record, self.search.choice)
 
     @property
-    def winner(self) -> list[facts.Fact]:
-        """The configuration that won, a fact a hyperparameter."""
+    def winner(self) -> list[Line]:
+        """The configuration that won, a line a hyperparameter."""
         best = self.search.choice.winner
-        return [facts.Fact(formats.line(k), formats.value(v)) for k, v in best.configuration.items()] if best else []
+        return [Line(formats.line(k), formats.value(v)) for k, v in best.configuration.items()] if best else []
 
     @property
-    def decision(self) -> list[facts.Fact]:
+    def decision(self) -> list[Line]:
         """What else to know of the decision."""
-        found = facts.winner(self.search.record, self.search.choice)
-        return [fact for fact in found if fact.label not in ("Finding", "Winner", "Note")]
+        lines = result_lines(self.search.record, self.search.choice)
+        return [line for line in lines if line.label not in ("Finding", "Winner", "Note")]
 
     @property
-    def header(self) -> list[facts.Fact]:
+    def header(self) -> list[Line]:
         """What was searched."""
-        return facts.header(self.search.record)
+        return setup_lines(self.search.record)
 
     @property
-    def compute(self) -> list[facts.Fact]:
+    def compute(self) -> list[Line]:
         """Steps and time."""
-        return facts.compute(self.search.record)
+        return compute_lines(self.search.record)
 
     @property
-    def use(self) -> list[facts.Fact]:
+    def use(self) -> list[Line]:
         """How to load the winner and browse the runs."""
-        return facts.use(self.search.record)
+        return use_lines(self.search.record)
 
     @property
     def shares(self) -> list[tuple[str, str, float]]:
         """What became of the steps of all trials trained whole: CSS class, name, percent."""
-        grid = self.search.grid_steps
-        if not grid:
-            return []
-        trained, saved = self.search.trained_steps, self.search.stopping_saved
-        parts = [("trained", "trained", trained), ("saved", "saved by early stopping", saved)]
-        parts += [("lost", "not trained for other reasons", max(grid - trained - saved, 0))]
-        return [(kind, name, 100.0 * steps / grid) for kind, name, steps in parts if steps]
+        steps = self.search.steps
+        parts = [("trained", "trained", steps.trained), ("saved", "saved by early stopping", steps.early)]
+        parts += [("lost", "not trained for other reasons", steps.other)]
+        return [(kind, name, 100.0 * part / steps.whole) for kind, name, part in parts if steps.whole and part]
 
     @cached_property
-    def columns(self) -> list[tuple[str, bool]]:
-        """The columns of the table of trials, and whether each holds numbers."""
-        table = facts.trial_table(self.search.record, self.search.choice)
-        return list(zip(table.columns, table.numeric, strict=True))
+    def trials(self) -> ReportTable:
+        """All trials, the best first, as in the summary."""
+        return trial_table(self.search.record, self.search.choice)
 
     @cached_property
-    def rows(self) -> list[Row]:
-        """All trials, the best first, in the summary's columns."""
-        table = facts.trial_table(self.search.record, self.search.choice)
-        raw = [self._raw(view, table.columns) for view in self.search.trials]
-        rows = []
-        for view, texts, numbers in zip(self.search.trials, table.rows, raw, strict=True):
-            cells = [Cell(text, number) for text, number in zip(texts, numbers, strict=True)]
-            best = f"best {formats.score(view.score)} at step {formats.whole(view.trial.best_step)}"
-            told = f"trial {view.trial.number}: {formats.pairs(view.trial.configuration)}; {best}; {view.trial.status}"
-            rows.append(Row(view.rank, view.look, view.trial.status, formats.shortened(told, 300), cells))
-        return rows
+    def rows(self) -> list[LiveRow]:
+        """The rows of that table, joined to their marks in the charts."""
+        return [
+            LiveRow(view.rank, view.look, view.trial.status, _description(view), row.cells)
+            for view, row in zip(self.search.trials, self.trials.rows, strict=True)
+        ]
 
     @property
-    def quoted(self) -> facts.Table | None:
+    def published(self) -> ReportTable | None:
         """The paper's rows for this task."""
-        table = facts.quoted_table(self.search.record)
+        table = published_table(self.search.record)
         return table if table.rows else None
 
     @cached_property
@@ -179,17 +169,17 @@ class SearchSection:
         return data_report(self.search.record)
 
     @property
-    def data_table(self) -> facts.Table:
+    def data_table(self) -> ReportTable:
         """Its counts."""
         assert self.data is not None
         return data_table(self.data)
 
     @property
-    def provenance(self) -> list[facts.Fact]:
+    def provenance(self) -> list[Line]:
         """Code, versions, data and hardware."""
         found = self.search.record.provenance
         return [
-            facts.Fact(formats.line(name), without_secrets(formats.value(value)))
+            Line(formats.line(name), without_secrets(formats.value(value)))
             for name, value in found.items()
             if name != "command"
         ]
@@ -209,23 +199,6 @@ class SearchSection:
     def has_local_changes(self) -> bool:
         """Whether the code was not exactly that of its commit."""
         return str(self.search.record.provenance.get("git_commit", "")).endswith("-dirty")
-
-    def _raw(self, view: Any, columns: list[str]) -> list[float | None]:
-        """What each column is sorted by; hyperparameters by their value where it is a number."""
-        trial, record = view.trial, self.search.record
-        known: dict[str, Any] = {
-            "rank": view.rank,
-            "trial": trial.number,
-            "seed": trial.seed,
-            "parameters": record.parameters.get(trial.number),
-            "best": view.score,
-            "mean": self.search.choice.mean(trial),
-            "at step": trial.best_step,
-            "last step": trial.step,
-            "train s": trial.train_seconds,
-        }
-        values = [known[name] if name in known else trial.configuration.get(name) for name in columns]
-        return [float(v) if isinstance(v, int | float) and v == v and abs(v) < 1e300 else None for v in values]
 
     def _test_tile(self) -> Tile:
         test, metric = self.search.record.test, self.search.record.metric
@@ -262,9 +235,20 @@ class SearchSection:
         return Tile("Trials", formats.whole(len(self.search.trials)), ended or "none yet")
 
     def _saved_tile(self) -> Tile:
-        grid = self.search.grid_steps
-        if not grid:
+        steps = self.search.steps
+        if not steps.whole:
             return Tile("Saved by early stopping", formats.MISSING, "nothing was trained")
-        share = f"{100.0 * self.search.stopping_saved / grid:.0f} %"
-        note = f"{formats.whole(self.search.trained_steps)} of the {formats.whole(grid)} steps of all trials trained"
-        return Tile("Saved by early stopping", share, note)
+        return saved_tile(steps.early, steps.trained, steps.whole)
+
+
+def saved_tile(early: int, trained: int, whole: int) -> Tile:
+    """The share of steps that early stopping saved."""
+    share = f"{100.0 * early / whole:.0f} %" if whole else formats.MISSING
+    note = f"{formats.whole(trained)} of the {formats.whole(whole)} steps of all trials trained"
+    return Tile("Saved by early stopping", share, note)
+
+
+def _description(view: TrialView) -> str:
+    best = f"best {formats.score(view.score)} at step {formats.whole(view.trial.best_step)}"
+    text = f"trial {view.trial.number}: {formats.pairs(view.trial.configuration)}; {best}; {view.trial.status}"
+    return formats.shortened(text, 300)

@@ -12,6 +12,8 @@ from orchestrator.record.record import SearchRecord, TrialRecord, is_finite
 from orchestrator.record.selection import Choice, choose_winner
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import rungs
+from orchestrator.summarizer.results.compute import StepCount, count_steps
+from orchestrator.summarizer.results.ranked_trials import best_up_to, ranked_trials
 
 Look = Literal["winner", "near", "finished", "stopped", "broken", "open"]
 
@@ -59,19 +61,13 @@ class TrialView:
         """How it ended, whatever its place."""
         return _BY_STATUS.get(self.trial.status, "open")
 
-    def best_by(self, step: int) -> float | None:
-        """The best score reported up to this step, in points; None where the trial made no report at or after it."""
-        if self.trial.step < step:
-            return None
-        return max((score for at, score in self.curve if at <= step), default=None)
-
 
 @dataclass(frozen=True)
 class RungView:
     """What happened to the trials at one rung.
 
     Attributes:
-        scores: the best score so far, in points, of each trial that came by.
+        scores: the best score so far, in points, of each trial that reached it.
         stopped: those among them that went no further.
         cutoff: the lowest score that went on; None where none did.
     """
@@ -88,10 +84,15 @@ class SearchView:
     def __init__(self, record: SearchRecord, choice: Choice | None = None) -> None:
         self.record = record
         self.choice = choice or choose_winner(record)
-        near = {trial.trial_id for trial in self.choice.not_distinguishable}
         self.trials = [
-            TrialView(trial, rank, self._place(trial, near), _curve(trial), trial.best_score)
-            for rank, trial in enumerate(self.choice.ranking, 1)
+            TrialView(
+                one.trial,
+                one.rank,
+                "winner" if one.is_winner else "near" if one.is_near else None,
+                _curve(one.trial),
+                one.trial.best_score,
+            )
+            for one in ranked_trials(record, self.choice)
         ]
 
     @property
@@ -110,21 +111,10 @@ class SearchView:
             else max((trial.step for trial in self.record.trials), default=0)
         )
 
-    @property
-    def grid_steps(self) -> int:
-        """Updates of all trials at the full budget, those on further seeds included."""
-        return self.budget * len(self.trials)
-
-    @property
-    def trained_steps(self) -> int:
-        """Updates that were trained."""
-        return sum(trial.step for trial in self.record.trials)
-
-    @property
-    def stopping_saved(self) -> int:
-        """Updates that the trials which were stopped early did not need."""
-        stopped = (trial for trial in self.record.trials if trial.status is TrialStatus.STOPPED_EARLY)
-        return sum(max(self.budget - trial.step, 0) for trial in stopped)
+    @cached_property
+    def steps(self) -> StepCount:
+        """Updates of all trials against the full budget, those on further seeds included."""
+        return count_steps(self.record.trials, self.budget)
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -165,7 +155,7 @@ class SearchView:
 
     def _rung(self, step: int) -> RungView:
         judged = (view for view in self.trials if view.trial.seed == self.record.seed)  # on other seeds none is stopped
-        came = [(view, score) for view in judged if (score := view.best_by(step)) is not None]
+        came = [(view, score) for view in judged if (score := best_up_to(view.trial, step)) is not None]
         # A trial is judged at its first report at or after the rung, so it may end a little later than the rung.
         ended = {
             view.rank
@@ -174,11 +164,6 @@ class SearchView:
         }
         cutoff = min((score for view, score in came if view.rank not in ended), default=None)
         return RungView(step, tuple(came), frozenset(ended), cutoff)
-
-    def _place(self, trial: TrialRecord, near: set[str]) -> Literal["winner", "near"] | None:
-        if self.choice.winner is not None and trial.trial_id == self.choice.winner.trial_id:
-            return "winner"
-        return "near" if trial.trial_id in near else None
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:

@@ -1,4 +1,4 @@
-"""Fill the templates and write the page: one file that holds its styles, its script and its charts."""
+"""MissingCells the templates and write the page: one file that holds its styles, its script and its charts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from orchestrator.record.strict_json import write_atomically
 from orchestrator.summarizer.page.results_section import ResultsSection
 from orchestrator.summarizer.page.search_section import SearchSection
 from orchestrator.summarizer.page.search_view import SearchView
-from orchestrator.summarizer.results.model import Column, Results
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.tables.model import Column
 
 
 def write_search_page(record: SearchRecord, path: Path, choice: Choice | None = None) -> Path:
@@ -36,7 +37,7 @@ def write_search_page(record: SearchRecord, path: Path, choice: Choice | None = 
     return _write("search.html.jinja", path, s=section, title=section.search.title)
 
 
-def write_results_page(records: Sequence[SearchRecord], path: Path, results: Results | None = None) -> Path:
+def write_results_page(records: Sequence[SearchRecord], path: Path, results: ReportResults | None = None) -> Path:
     """Write the report of many searches, replacing an older one: the decisions first, then a section a search.
 
     Args:

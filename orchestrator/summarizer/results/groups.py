@@ -3,19 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.record import formats
 from orchestrator.record.kept_data import measured_on, rows_differ, shown
-from orchestrator.summarizer.results.model import FoundSearch, Group, age, canonical
+from orchestrator.summarizer.results.found_search import FoundSearch, age, canonical
 from orchestrator.summarizer.results.published import backbone_key, method_key, metric_key, rows, task_key
 
 # What a search's record says of how it was run that no score depends on.
 _NO_SCORE_DEPENDS_ON = {"slots", "devices", "max_concurrent"}
 
 
-def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[Group, ...], tuple[str, ...]]:
-    """Group searches whose test split was read.
+@dataclass(frozen=True)
+class SearchGroup:
+    """Searches that differ in their seed alone: what one cell of a table is made of.
+
+    Attributes:
+        fixed: values that all their configurations share.
+        by_seed: the newest search of each seed.
+        replaced: older searches of a seed that has a newer one.
+    """
+
+    task: str
+    method: str
+    backbone: str
+    recipe: str
+    metric: str
+    settings: dict[str, Any]
+    fixed: dict[str, Any]
+    by_seed: dict[int, FoundSearch]
+    replaced: tuple[FoundSearch, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What tables print for the task."""
+        return self.newest.record.task_title
+
+    def scores(self, metric: str | None = None) -> dict[int, float]:
+        """Finite test scores by seed; of the selection metric where none is named."""
+        name = metric_key(metric or self.metric)
+        found = {seed: search.test_scores.get(name) for seed, search in self.by_seed.items()}
+        return {seed: score for seed, score in found.items() if score is not None}
+
+    @property
+    def one_example(self) -> float | None:
+        """Points that one test example is worth: of the smallest test split, should the seeds differ in it."""
+        sizes = [s.record.test.n for s in self.by_seed.values() if s.record.test is not None and s.record.test.n > 0]
+        return 100.0 / min(sizes) if sizes else None
+
+    @property
+    def parameters(self) -> list[int]:
+        """Trainable parameters of the winners, each number once."""
+        found = {
+            search.record.parameters[search.record.test.trial_number]
+            for search in self.by_seed.values()
+            if search.record.test is not None and search.record.test.trial_number in search.record.parameters
+        }
+        return sorted(found)
+
+    @property
+    def newest(self) -> FoundSearch:
+        """The search that began last."""
+        return max(self.by_seed.values(), key=lambda search: age(search.started))
+
+
+def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[SearchGroup, ...], tuple[str, ...]]:
+    """SearchGroup searches whose test split was read.
 
     Two searches of one group and one seed are the same experiment run twice: the newer one counts.
 
@@ -43,7 +97,7 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[Group, ...], tup
         replaced = tuple(search for search in found if all(search is not kept for kept in newest.values()))
         left_out += [f"{search.record.name}: a newer search has the same settings and seed" for search in replaced]
         groups.append(
-            Group(
+            SearchGroup(
                 task=task,
                 method=method,
                 backbone=backbone,
@@ -60,13 +114,13 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[Group, ...], tup
 
 
 def pick(
-    groups: Sequence[Group],
+    groups: Sequence[SearchGroup],
     task: str,
     method: str,
     backbone: str,
     metric: str | None = None,
     where: Mapping[str, Any] | None = None,
-) -> tuple[Group | None, list[Group]]:
+) -> tuple[SearchGroup | None, list[SearchGroup]]:
     """The group that a cell shows, and the others that it could have shown.
 
     Names are ours or the paper's. Without ``where`` the search over the larger space is meant, so groups with fewer
@@ -86,20 +140,33 @@ def pick(
     return (candidates[0], candidates[1:]) if candidates else (None, [])
 
 
-def other_rows(groups: Sequence[Group]) -> str:
+def by_method(groups: Sequence[SearchGroup]) -> dict[str, dict[str, SearchGroup]]:
+    """The group that stands for each method and task, ADePT first and then by name."""
+    methods = sorted({group.method for group in groups}, key=lambda name: (method_key(name) != "adept", name))
+    tasks = list(dict.fromkeys(group.task for group in groups))
+    found: dict[str, dict[str, SearchGroup]] = {}
+    for method in methods:
+        for task in tasks:
+            group, _ = pick(groups, task, method, groups[0].backbone)
+            if group is not None:
+                found.setdefault(method, {})[task] = group
+    return found
+
+
+def other_rows(groups: Sequence[SearchGroup]) -> str:
     """How the rows behind several groups of one task differ; empty where all were measured on the same ones."""
     records = [group.newest.record for group in groups]
     return next((why for record in records[1:] if (why := rows_differ(records[0], record))), "")
 
 
-def described(group: Group, beside: Sequence[Group] = ()) -> str:
+def described(group: SearchGroup, beside: Sequence[SearchGroup] = ()) -> str:
     """What tells a group from others of the same cell: ``recipe paper, steps 400``."""
     things, others = _told(group), [_told(other) for other in beside if other is not group]
     differing = {name: value for name, value in things.items() if any(o.get(name) != value for o in others)}
     return formats.pairs(differing) or "the same settings"
 
 
-def _told(group: Group) -> dict[str, Any]:
+def _told(group: SearchGroup) -> dict[str, Any]:
     record = group.newest.record
     origin = {name: value for name, value in record.provenance.items() if name in ("space", "search")}
     told = {"recipe": group.recipe, **group.settings, **origin, **shown(record)}
@@ -112,7 +179,7 @@ def method_title(name: str) -> str:
     return titles.get(method_key(name), name)
 
 
-def shared_metric(groups: Sequence[Group]) -> str:
+def shared_metric(groups: Sequence[SearchGroup]) -> str:
     """The selection metric of groups of one task."""
     return metric_key(groups[0].metric)
 

@@ -5,20 +5,55 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 from orchestrator.record import formats
-from orchestrator.summarizer.results.groups import method_title, other_rows, pick, shared_metric
-from orchestrator.summarizer.results.model import Aggregate, Comparison, Group, Verdict
-from orchestrator.summarizer.results.published import method_key
+from orchestrator.summarizer.results.groups import SearchGroup, by_method, method_title, other_rows, shared_metric
 from orchestrator.summarizer.results.seed_statistics import (
     ALPHA,
-    BOOTSTRAP_FROM,
     difference_interval,
     holm,
-    interquartile_mean,
     sign_flip,
     smallest_p,
 )
+
+Verdict = Literal["higher", "lower", "not distinguishable"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Method ``first`` less method ``second``, on the same seeds of the same backbone.
+
+    Attributes:
+        task: empty for the mean over all tasks that both have.
+        pairs: (task, seed) pairs behind it.
+        interval: what ``low`` and ``high`` are: ``bootstrap``, ``t``, or empty where there is none.
+        p: of the two-sided sign-flip permutation test; ``p_holm`` after Holm's correction over its family.
+        smallest_p: what ``p`` would be if every pair pointed the same way: above 0.05 no verdict is possible.
+        one_example: points that one test example is worth (over tasks: their mean); None where n is not known.
+        why: what the verdict rests on, in words.
+        rows: test rows behind ``p``, where it is of a test over rows; 0 where it is of the seeds.
+        test: which test over rows it is; empty for the seeds'.
+    """
+
+    backbone: str
+    task: str
+    metric: str
+    first: str
+    second: str
+    pairs: int
+    difference: float
+    low: float | None
+    high: float | None
+    interval: str
+    p: float
+    p_holm: float
+    smallest_p: float
+    one_example: float | None
+    verdict: Verdict
+    why: str
+    rows: int = 0
+    test: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +72,7 @@ class Differences:
     one_example: Mapping[str, float]
 
 
-def compare_methods(groups: Sequence[Group]) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
+def compare_methods(groups: Sequence[SearchGroup]) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
     """All pairs of methods of each backbone: task by task, and over the tasks that both have.
 
     Holm's correction is made over all pairs and tasks of a backbone together, and over all pairs of the comparison over
@@ -79,42 +114,9 @@ def corrected(family: Sequence[Comparison]) -> list[Comparison]:
     return [_judged(replace(one, p_holm=p), len(family)) for one, p in zip(family, adjusted, strict=True)]
 
 
-def aggregate(groups: Sequence[Group]) -> tuple[Aggregate, ...]:
-    """The interquartile mean of each method over the tasks that all methods of its backbone have on the same rows."""
-    aggregates = []
-    for backbone in dict.fromkeys(group.backbone for group in groups):
-        methods = _by_method([group for group in groups if group.backbone == backbone])
-        tasks = [task for task in next(iter(methods.values())) if all(task in found for found in methods.values())]
-        tasks = [task for task in tasks if not other_rows([found[task] for found in methods.values()])]
-        if not tasks:
-            continue
-        for method, found in methods.items():
-            scores = {task: list(found[task].scores().values()) for task in tasks}
-            center, low, high = interquartile_mean(scores)
-            fewest = min(map(len, scores.values()))
-            note = "" if fewest >= BOOTSTRAP_FROM else f"{fewest} seeds a task: the interval is narrower than it says"
-            note = note if low is not None else "no interval: one seed in a task, or seeds that do not differ"
-            count = sum(map(len, scores.values()))
-            aggregates.append(Aggregate(backbone, method, tuple(tasks), count, center, low, high, note))
-    return tuple(aggregates)
-
-
-def _by_method(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
-    """The group that stands for each method and task, ADePT first and then by name."""
-    methods = sorted({group.method for group in groups}, key=lambda name: (method_key(name) != "adept", name))
-    tasks = list(dict.fromkeys(group.task for group in groups))
-    found: dict[str, dict[str, Group]] = {}
-    for method in methods:
-        for task in tasks:
-            group, _ = pick(groups, task, method, groups[0].backbone)
-            if group is not None:
-                found.setdefault(method, {})[task] = group
-    return found
-
-
-def _differences(groups: Sequence[Group]) -> tuple[list[Differences], list[str]]:
+def _differences(groups: Sequence[SearchGroup]) -> tuple[list[Differences], list[str]]:
     found, notes = [], []
-    for (first, of_first), (second, of_second) in combinations(_by_method(groups).items(), 2):
+    for (first, of_first), (second, of_second) in combinations(by_method(groups).items(), 2):
         by_task: dict[str, list[float]] = {}
         example: dict[str, float] = {}
         metrics = set()

@@ -12,8 +12,8 @@ from orchestrator.record.errors import RecordError
 from orchestrator.record.record import RECORD, Report, SearchRecord, TestResult, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.predictions import Answers, read_predictions
-from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.saved_searches import Found, started_of, unique
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.saved_searches import FoundSearches, started_of, unique
 from orchestrator.tracking.runs import PARENT
 from orchestrator.tracking.store import open_for_reading
 
@@ -28,7 +28,7 @@ _IDENTITY = ("task", "metrics", "method", "backbone", "recipe", "space", "trials
 _NO_HYPERPARAMETER = ("seed", "recipe", "method", "task", "backbone")
 
 
-def read_store(uri: str | None) -> Found:
+def read_store(uri: str | None) -> FoundSearches:
     """All searches of a store, in all its experiments.
 
     A search attaches its record to its run when it ends. One that still runs, or was killed, is put together from the
@@ -54,7 +54,7 @@ def read_store(uri: str | None) -> Found:
             continue
         rows = partial(_predictions, client, run.info.run_id, record.predictions) if record.predictions else None
         searches.append(FoundSearch(record, started_of(record, run.info.start_time / 1000.0), source, rows))
-    return Found(unique(searches), tuple(unread))
+    return FoundSearches(unique(searches), tuple(unread))
 
 
 def record_of(client: MlflowClient, run: Run) -> SearchRecord:

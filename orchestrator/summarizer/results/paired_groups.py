@@ -9,32 +9,32 @@ from orchestrator.record import formats
 from orchestrator.record.binomial import PROPORTIONS
 from orchestrator.record.kept_data import rows_differ, same_files
 from orchestrator.store.predictions import Answers
-from orchestrator.summarizer.results.groups import method_title, other_rows, pick
-from orchestrator.summarizer.results.method_comparisons import Differences, by_task, corrected, over_tasks
-from orchestrator.summarizer.results.model import Comparison, Group, Results
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.results.groups import SearchGroup, method_title, other_rows, pick
+from orchestrator.summarizer.results.method_comparisons import Comparison, Differences, by_task, corrected, over_tasks
 from orchestrator.summarizer.results.row_tests import RowTest, paired, unpaired
 from orchestrator.summarizer.results.seed_statistics import ALPHA, estimate
 
 
 @dataclass(frozen=True)
-class Pair:
+class GroupPair:
     """One (task, method, backbone) that both sides have."""
 
-    first: Group
-    second: Group
+    first: SearchGroup
+    second: SearchGroup
 
 
-def common(first: Sequence[Group], second: Sequence[Group]) -> Iterator[Pair]:
+def common(first: Sequence[SearchGroup], second: Sequence[SearchGroup]) -> Iterator[GroupPair]:
     """The tasks, methods and backbones that both sides have a score of, on the same rows where there are such."""
     for task, method, backbone in dict.fromkeys((group.task, group.method, group.backbone) for group in first):
         one, more = pick(first, task, method, backbone)
         other, others = pick(second, task, method, backbone)
         if one is not None and other is not None:
-            pairs = [Pair(a, b) for a in (one, *more) for b in (other, *others)]
+            pairs = [GroupPair(a, b) for a in (one, *more) for b in (other, *others)]
             yield next((pair for pair in pairs if not other_rows([pair.first, pair.second])), pairs[0])
 
 
-def verdict_of(results: Results) -> tuple[int, list[str]]:
+def verdict_of(results: ReportResults) -> tuple[int, list[str]]:
     """What a comparison comes to, as an exit code, and why, a sentence each.
 
     0: nothing that was compared is worse in B beyond noise. 1: something is. 3: nothing could be compared.
@@ -60,7 +60,7 @@ def _is_decided(one: Comparison) -> bool:
     return one.smallest_p <= ALPHA or (one.one_example is not None and abs(one.difference) < one.one_example)
 
 
-def _unlike(pair: Pair, seeds: Sequence[int]) -> str:
+def _unlike(pair: GroupPair, seeds: Sequence[int]) -> str:
     """Why the test splits of two groups are not the same rows; empty where they are, as far as can be seen."""
     for seed in seeds:
         one, other = pair.first.by_seed[seed], pair.second.by_seed[seed]
@@ -79,7 +79,7 @@ def _unlike(pair: Pair, seeds: Sequence[int]) -> str:
     return ""
 
 
-def _over_rows(pair: Pair, seeds: Sequence[int]) -> RowTest | None:
+def _over_rows(pair: GroupPair, seeds: Sequence[int]) -> RowTest | None:
     """The test over test rows; None where the answers are not known and the metric is no proportion."""
     answers = [(pair.second.by_seed[seed].answers, pair.first.by_seed[seed].answers) for seed in seeds]
     known = [(one, other) for one, other in answers if one is not None and other is not None]
@@ -98,7 +98,7 @@ def _over_rows(pair: Pair, seeds: Sequence[int]) -> RowTest | None:
     return replace(found, name=f"{found.name}: {' and '.join(lacking)} kept no answers to the test rows")
 
 
-def _tested(one: Comparison, pair: Pair, seeds: Sequence[int]) -> Comparison:
+def _tested(one: Comparison, pair: GroupPair, seeds: Sequence[int]) -> Comparison:
     """With so few seeds that no test over them could find anything: the test over rows."""
     if one.smallest_p <= ALPHA:
         return one
@@ -111,7 +111,7 @@ def _tested(one: Comparison, pair: Pair, seeds: Sequence[int]) -> Comparison:
     return replace(one, p=found.p, smallest_p=0.0, rows=found.n, test=found.name)
 
 
-def compared_pairs(pairs: Sequence[Pair]) -> tuple[list[Comparison], dict[tuple[str, str, str], str]]:
+def compared_pairs(pairs: Sequence[GroupPair]) -> tuple[list[Comparison], dict[tuple[str, str, str], str]]:
     """Every pair, corrected together; over pairs of one method and backbone where they have several tasks.
 
     Returns:

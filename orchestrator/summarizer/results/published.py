@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
+
+from orchestrator.record.record import SearchRecord
 
 MAIN_TABLES = (3, 4, 5, 6, 7)  # one result for each (task, method, backbone); the others are analyses and ablations
 MAIN_SETTINGS = ("single_task", "instruction_tuning")
@@ -93,6 +95,12 @@ def comparison(task: str, method: str | None = None, backbone: str | None = None
         and (method is None or method_key(row.method) == method_key(method))
         and (backbone is None or backbone_key(row.backbone) == backbone_key(backbone))
     ]
+
+
+def published_of(record: SearchRecord) -> list[PublishedRow]:
+    """The record's rows of the paper, without keys that this version does not know and rows that it cannot read."""
+    known = {f.name for f in fields(PublishedRow)}
+    return [PublishedRow(**{name: row[name] for name in known}) for row in record.published if known <= row.keys()]
 
 
 def task_key(name: str) -> str:

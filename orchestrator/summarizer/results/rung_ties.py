@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.record.record import SearchRecord, TrialRecord, is_finite
+from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, rungs
+from orchestrator.summarizer.results.ranked_trials import best_up_to
 
 
 @dataclass(frozen=True)
-class Tie:
+class RungTie:
     """One rung at which the last score to go on was that of more trials than there were places.
 
     Attributes:
@@ -29,10 +30,10 @@ class Tie:
     places: int
 
 
-def ties(record: SearchRecord) -> list[Tie]:
+def rung_ties(record: SearchRecord) -> list[RungTie]:
     """The rungs at which ties let more trials go on, from what the trials have reported.
 
-    None where equal scores are told apart by their losses, or nothing is stopped early, or the record does not say.
+    None where losses decide between equal scores, nothing is stopped early, or the record has no settings of it.
     """
     return [tie for step, share in _rungs(record) if (tie := _at(record.own_trials, step, share)) is not None]
 
@@ -50,8 +51,8 @@ def _rungs(record: SearchRecord) -> Iterator[tuple[int, int]]:
         yield int(grace), 2  # later ones compare averages, which hardly ever tie
 
 
-def _at(trials: list[TrialRecord], step: int, share: int) -> Tie | None:
-    scores = {trial.number: _best_until(trial, step) for trial in trials if trial.step >= step}
+def _at(trials: list[TrialRecord], step: int, share: int) -> RungTie | None:
+    scores = {trial.number: best_up_to(trial, step) for trial in trials}
     known = {number: score for number, score in scores.items() if score is not None}
     if not known:
         return None
@@ -59,9 +60,4 @@ def _at(trials: list[TrialRecord], step: int, share: int) -> Tie | None:
     cutoff = sorted(known.values(), reverse=True)[places - 1]
     further = [known[trial.number] for trial in trials if trial.step > step and trial.number in known]
     tied, above = further.count(cutoff), sum(score > cutoff for score in further)
-    return Tie(step, cutoff, tied, above, len(known), places) if tied > 1 and tied + above > places else None
-
-
-def _best_until(trial: TrialRecord, step: int) -> float | None:
-    before = (report for report in trial.reports if report["step"] <= step)
-    return max((report["score"] for report in before if is_finite(report.get("score"))), default=None)
+    return RungTie(step, cutoff, tied, above, len(known), places) if tied > 1 and tied + above > places else None

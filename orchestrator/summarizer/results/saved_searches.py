@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.record.errors import RecordError
 from orchestrator.record.record import RECORD, STARTED, SearchRecord
 from orchestrator.store.predictions import read_predictions
-from orchestrator.summarizer.results.model import FoundSearch, age
+from orchestrator.summarizer.results.found_search import FoundSearch, age
 from orchestrator.summarizer.results.published import backbone_key, method_key, task_key
 from trials.errors import UserError, did_you_mean
 
@@ -20,7 +20,7 @@ _DEEP = 6  # folders below the one named: a sweep's searches, not a whole disk
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSearches:
     """What was found, and what could not be read, each with its reason."""
 
     searches: tuple[FoundSearch, ...]
@@ -28,7 +28,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Selection:
+class SearchFilter:
     """Which searches are wanted; an empty field wants all.
 
     Attributes:
@@ -107,7 +107,7 @@ def _known_here(attribute: str, key: Callable[[str], str]) -> set[str]:
     return {key(name) for name in known[attribute]()} if attribute in known else set()
 
 
-def read_folders(folders: Iterable[str | os.PathLike[str]]) -> Found:
+def read_folders(folders: Iterable[str | os.PathLike[str]]) -> FoundSearches:
     """All search records in and below folders; a path may name a record itself.
 
     Raises:
@@ -132,7 +132,7 @@ def read_folders(folders: Iterable[str | os.PathLike[str]]) -> Found:
                 searches.append(FoundSearch(record, started_of(record, file.stat().st_mtime), str(file), rows))
     if problems:
         raise UserError(problems)
-    return Found(unique(searches), tuple(unread))
+    return FoundSearches(unique(searches), tuple(unread))
 
 
 def started_of(record: SearchRecord, fallback: float | None) -> datetime | None:

@@ -12,11 +12,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from orchestrator.summarizer.results.model import Estimate
 
 LEVEL = 0.95
 ALPHA = 1.0 - LEVEL
@@ -28,7 +27,23 @@ _SEED = 20_250_103  # resampling must not give another table each time; the valu
 Values = npt.NDArray[np.float64]
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+@dataclass(frozen=True)
+class SeedEstimate:
+    """The mean over seeds.
+
+    Attributes:
+        sd: standard deviation with n - 1; None for one value.
+        low, high: 95 % interval of the mean; None for one value.
+    """
+
+    mean: float
+    n: int
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def estimate(values: Sequence[float]) -> SeedEstimate:
     """Mean, standard deviation and Student's 95 % interval of the mean.
 
     Equal values have no interval: one of width 0 would claim a certainty that a few rounded scores do not give.
@@ -39,14 +54,14 @@ def estimate(values: Sequence[float]) -> Estimate:
     sample = _finite(values)
     mean = float(sample.mean())
     if sample.size == 1:
-        return Estimate(mean, 1)
+        return SeedEstimate(mean, 1)
     from scipy.stats import t
 
     sd = float(sample.std(ddof=1))
     if _equal(sample):
-        return Estimate(mean, int(sample.size), sd)
+        return SeedEstimate(mean, int(sample.size), sd)
     half = float(t.ppf(0.5 + LEVEL / 2, sample.size - 1)) * sd / math.sqrt(sample.size)
-    return Estimate(mean, int(sample.size), sd, mean - half, mean + half)
+    return SeedEstimate(mean, int(sample.size), sd, mean - half, mean + half)
 
 
 def sign_flip(strata: Sequence[Sequence[float]]) -> float:

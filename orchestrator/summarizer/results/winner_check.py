@@ -22,7 +22,7 @@ _CORRELATIONS = frozenset({"mcc", "matthews_correlation"})
 
 
 @dataclass(frozen=True)
-class Finding:
+class WinnerCheck:
     """Whether a search has found more than an answer that never looks at the input.
 
     Attributes:
@@ -51,17 +51,17 @@ class Finding:
         )
 
     @property
-    def worth_taking(self) -> bool:
+    def recommended(self) -> bool:
         """Whether the winner may be recommended without reserve."""
         return self.verdict in ("learnt", "not known")
 
 
-def find(record: SearchRecord, choice: Choice | None = None) -> Finding:
+def check_winner(record: SearchRecord, choice: Choice | None = None) -> WinnerCheck:
     """Judge the winner's scores against those of the constant best answer, and the trials against each other."""
     choice = choice or choose_winner(record)
     best = choice.winner
     if best is None:
-        return Finding("no winner", choice.note)
+        return WinnerCheck("no winner", choice.note)
     name, tie = f"trial {best.number}", _tie(record)
     score = choice.candidates[0].mean if choice.candidates else best.best_score or 0.0
     constant, n = record.majority.get("validation"), record.sizes.get("validation")
@@ -69,7 +69,7 @@ def find(record: SearchRecord, choice: Choice | None = None) -> Finding:
         text = (
             f"Take {name}. Whether it has learnt anything is not known: the record has no score of a constant answer."
         )
-        return Finding("tie", tie, constant) if tie else Finding("not known", text, constant)
+        return WinnerCheck("tie", tie, constant) if tie else WinnerCheck("not known", text, constant)
     trials = sum(trial.may_win for trial in record.own_trials)
     p, test = above(score, constant, n, record.metric)
     p = min(1.0, p * max(1, trials))
@@ -80,14 +80,14 @@ def find(record: SearchRecord, choice: Choice | None = None) -> Finding:
     how = f"(p {formats.probability(p)}, {test})"
     if p > ALPHA:
         text = f"Nothing was learnt: {name}, the best, has {figures}, not above {of_constant} beyond noise {how}."
-        return Finding("nothing learnt", f"{text} {tie}".strip(), constant, p, test)
+        return WinnerCheck("nothing learnt", f"{text} {tie}".strip(), constant, p, test)
     found = f"{figures}, above {of_constant} {how}"
     doubt = _not_confirmed(record, label)
     if doubt:
-        return Finding("not confirmed", f"Do not rely on {name}: it has {found}; but {doubt}", constant, p, test)
+        return WinnerCheck("not confirmed", f"Do not rely on {name}: it has {found}; but {doubt}", constant, p, test)
     if tie:
-        return Finding("tie", f"{tie} All have {found}.", constant, p, test)
-    return Finding("learnt", f"Take {name}: {found}.", constant, p, test)
+        return WinnerCheck("tie", f"{tie} All have {found}.", constant, p, test)
+    return WinnerCheck("learnt", f"Take {name}: {found}.", constant, p, test)
 
 
 def above(score: float, constant: float, n: int, metric: str) -> tuple[float, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from orchestrator.summarizer.results.model import Cell, Mark
+from orchestrator.summarizer.tables.model import Cell, Highlight
 
 LEGEND = (
     "Bold: the best number of its column and backbone; underlined: the second. Numbers that print alike, and a "
@@ -15,8 +15,8 @@ LEGEND = (
 LEGEND_ACROSS = LEGEND.replace("of its column and backbone", "of its row")
 
 
-def marked(cells: Sequence[Cell], better: Literal["higher", "lower"] = "higher") -> list[Cell]:
-    """The cells with the best and the second best marked, where at least two of them have a number.
+def highlighted(cells: Sequence[Cell], better: Literal["higher", "lower"] = "higher") -> list[Cell]:
+    """The cells with the best and the second best highlighted, where at least two of them have a number.
 
     A measured number is level with another one that is less than one example away: to print the one bold and not the
     other would call that a win.
@@ -26,16 +26,16 @@ def marked(cells: Sequence[Cell], better: Literal["higher", "lower"] = "higher")
     result = list(cells)
     if len(places) < 2:
         return result
-    marks: tuple[Mark, Mark] = ("best", "second")
-    for mark in marks:
+    kinds: tuple[Highlight, Highlight] = ("best", "second")
+    for kind in kinds:
         if not places:
             break
         top = max(places, key=lambda place: sign * (cells[place].value or 0.0))
         level = [place for place in places if _level(cells[place], cells[top])]
-        if mark == "best" and len(level) == len(places):
+        if kind == "best" and len(level) == len(places):
             break  # nothing stands out
         for place in level:
-            result[place] = replace(cells[place], mark=mark)
+            result[place] = replace(cells[place], highlight=kind)
         places = [place for place in places if place not in level]
     return result
 

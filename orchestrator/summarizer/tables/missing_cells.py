@@ -15,8 +15,10 @@ from orchestrator.plan.settings import SearchSettings
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.secrecy import HIDDEN
-from orchestrator.summarizer.results.model import Fill, FoundSearch, Group
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.groups import SearchGroup
 from orchestrator.summarizer.results.published import task_key
+from orchestrator.summarizer.tables.model import MissingCells
 
 _PROGRAM = ("adept-search", "search")
 # Options of an earlier command that belong to its search alone.
@@ -49,12 +51,12 @@ class Gap:
     method: str
     backbone: str
     seeds: tuple[int, ...]
-    like: Group | None = None
+    like: SearchGroup | None = None
     example: FoundSearch | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
 
 
-def commands(gaps: Iterable[Gap], unfinished: Sequence[FoundSearch] = ()) -> tuple[Fill, ...]:
+def commands(gaps: Iterable[Gap], unfinished: Sequence[FoundSearch] = ()) -> tuple[MissingCells, ...]:
     """What fills which cells.
 
     A search that was interrupted is taken up again rather than begun anew. Tasks that this version does not know are
@@ -75,10 +77,10 @@ def commands(gaps: Iterable[Gap], unfinished: Sequence[FoundSearch] = ()) -> tup
             loops.setdefault(shared, []).append(gap)
     for together in loops.values():
         filled.setdefault(_search(together), []).extend(together)
-    fills = [Fill(command, _named(together)) for command, together in filled.items()]
+    fills = [MissingCells(command, _named(together)) for command, together in filled.items()]
     if unknown:
         listed = ", ".join(dict.fromkeys(gap.label for gap in unknown))
-        fills.append(Fill("", f"no task of this version: {listed}"))
+        fills.append(MissingCells("", f"no task of this version: {listed}"))
     return tuple(fills)
 
 

@@ -1,4 +1,4 @@
-"""The layouts of the paper's tables (paper_layouts.yaml), and which published number stands in which cell."""
+"""The paper_layouts of the paper's tables (paper_layouts.yaml), and which published number stands in which cell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MATCHED = ("backbone", "setting", "method", "task", "metric")  # of a published
 
 
 @dataclass(frozen=True)
-class Axis:
+class PaperAxis:
     """A row or a column of a layout.
 
     Attributes:
@@ -40,22 +40,22 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PaperLayout:
     """One table of the paper.
 
     Attributes:
         match: fields that all its published rows share.
         corner: heading of the column of row labels.
         parameters: the paper prints trainable parameters.
-        across: methods or values stand side by side: the best of a row is marked, not of a column.
-        ranked: the best is marked at all.
+        across: methods or values stand side by side: the best of a row is highlighted, not of a column.
+        ranked: the best is highlighted at all.
     """
 
     table: int
     name: str
     title: str
-    rows: tuple[Axis, ...]
-    columns: tuple[Axis, ...]
+    rows: tuple[PaperAxis, ...]
+    columns: tuple[PaperAxis, ...]
     match: Mapping[str, str] = field(default_factory=dict)
     corner: str = "Method"
     parameters: bool = False
@@ -64,7 +64,7 @@ class Layout:
     unmeasured: str = ""
     notes: tuple[str, ...] = ()
 
-    def quoted(self, row: Axis, column: Axis) -> PublishedRow | None:
+    def quoted(self, row: PaperAxis, column: PaperAxis) -> PublishedRow | None:
         """The published number of a cell; None where the paper leaves it empty."""
         wanted = {**self.match, **row.match, **column.match}
         found = [p for p in _of_table(self.table) if all(getattr(p, name) == value for name, value in wanted.items())]
@@ -72,7 +72,7 @@ class Layout:
             raise ValueError(f"{self.name}: {len(found)} published rows for {wanted}; the layout must name one")
         return found[0] if found else None
 
-    def field_of(self, name: str, *axes: Axis) -> str:
+    def field_of(self, name: str, *axes: PaperAxis) -> str:
         """A field that the layout or one of the axes names, such as ``backbone``; empty where none does."""
         found = (axis.match[name] for axis in axes if name in axis.match)
         return next(found, self.match.get(name, ""))
@@ -90,27 +90,29 @@ class Layout:
 
 
 @cache
-def layouts() -> tuple[Layout, ...]:
-    """All layouts, in the order of the paper's tables."""
+def paper_layouts() -> tuple[PaperLayout, ...]:
+    """All paper_layouts, in the order of the paper's tables."""
     text = resources.files(__package__).joinpath("paper_layouts.yaml").read_text(encoding="utf-8")
     return tuple(_layout(dict(entry)) for entry in yaml.safe_load(text)["layouts"])
 
 
-def chosen(names: Iterable[str]) -> list[Layout]:
-    """The layouts of these table numbers or names; ``all`` stands for every one.
+def chosen(names: Iterable[str]) -> list[PaperLayout]:
+    """The paper_layouts of these table numbers or names; ``all`` stands for every one.
 
     Raises:
-        UserError: there is no such table; every wrong name is told.
+        UserError: there is no such table; every wrong name is listed.
     """
-    known = {str(layout.table): layout for layout in layouts()} | {layout.name: layout for layout in layouts()}
+    known = {str(layout.table): layout for layout in paper_layouts()} | {
+        layout.name: layout for layout in paper_layouts()
+    }
     wanted = [name.strip() for name in names if name.strip()]
     if "all" in wanted:
-        return list(layouts())
+        return list(paper_layouts())
     wrong = [name for name in wanted if name not in known]
     if wrong:
-        numbers = ", ".join(str(layout.table) for layout in layouts())
+        numbers = ", ".join(str(layout.table) for layout in paper_layouts())
         raise UserError([f"--tables {n}: it is one of {numbers}, or all{did_you_mean(n, known)}" for n in wrong])
-    return [layout for layout in layouts() if any(known[name] is layout for name in wanted)]
+    return [layout for layout in paper_layouts() if any(known[name] is layout for name in wanted)]
 
 
 @cache
@@ -118,14 +120,14 @@ def _of_table(table: int) -> tuple[PublishedRow, ...]:
     return tuple(row for row in rows() if row.table == table)
 
 
-def _layout(entry: dict[str, Any]) -> Layout:
+def _layout(entry: dict[str, Any]) -> PaperLayout:
     entry["rows"] = tuple(axis for row in entry["rows"] for axis in _axes(dict(row)))
     entry["columns"] = tuple(axis for column in entry["columns"] for axis in _axes(dict(column)))
     entry["notes"] = tuple(entry.get("notes", ()))
-    return Layout(**entry)
+    return PaperLayout(**entry)
 
 
-def _axes(entry: dict[str, Any]) -> list[Axis]:
+def _axes(entry: dict[str, Any]) -> list[PaperAxis]:
     """One entry of the file; a list in it stands for one axis each."""
     several = next((name for name in _MATCHED if isinstance(entry.get(name), list)), None)
     if several:
@@ -133,7 +135,7 @@ def _axes(entry: dict[str, Any]) -> list[Axis]:
     match = {name: str(entry.pop(name)) for name in _MATCHED if name in entry}
     heading = entry.pop("section", "") or entry.pop("group", "")
     label = entry.pop("label", "") or match.get("method", "") or match.get("task", "")
-    known = {f.name for f in fields(Axis)}
+    known = {f.name for f in fields(PaperAxis)}
     if entry.keys() - known:
         raise ValueError(f"paper_layouts.yaml: {sorted(entry.keys() - known)} in {label}; known are {sorted(known)}")
-    return [Axis(label=label, heading=heading, match=match, **entry)]
+    return [PaperAxis(label=label, heading=heading, match=match, **entry)]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.record import formats
-from orchestrator.summarizer.results.groups import described, method_title, pick
-from orchestrator.summarizer.results.model import Cell, Column, Estimate, FoundSearch, Grid, Group, Row
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.groups import SearchGroup, described, method_title, pick
 from orchestrator.summarizer.results.published import (
     MAIN_SETTINGS,
     MAIN_TABLES,
@@ -17,11 +17,12 @@ from orchestrator.summarizer.results.published import (
     printed,
     task_key,
 )
-from orchestrator.summarizer.results.seed_statistics import estimate
+from orchestrator.summarizer.results.seed_statistics import SeedEstimate, estimate
 from orchestrator.summarizer.tables import missing_cells
-from orchestrator.summarizer.tables.highlights import LEGEND, LEGEND_ACROSS, marked
+from orchestrator.summarizer.tables.highlights import LEGEND, LEGEND_ACROSS, highlighted
 from orchestrator.summarizer.tables.missing_cells import Gap
-from orchestrator.summarizer.tables.paper_layouts import Axis, Layout
+from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
+from orchestrator.summarizer.tables.paper_layouts import PaperAxis, PaperLayout
 
 QUOTED = (
     "Rows marked 'quoted' are numbers printed in the ADePT paper (arXiv 2501.03291, Table {table}), not run here; its "
@@ -34,7 +35,9 @@ MEASURED = (
 _EMPTY = Cell(formats.MISSING, "missing")
 
 
-def paper_grid(layout: Layout, groups: Sequence[Group], unfinished: Sequence[FoundSearch] = ()) -> Grid:
+def paper_table(
+    layout: PaperLayout, groups: Sequence[SearchGroup], unfinished: Sequence[FoundSearch] = ()
+) -> ReportTable:
     """One table of the paper: its printed numbers, and a row for each method and backbone that was measured on it."""
     builder = _Measured(layout, groups)
     lines = [*_quoted_lines(layout), *builder.lines()]
@@ -53,7 +56,7 @@ def paper_grid(layout: Layout, groups: Sequence[Group], unfinished: Sequence[Fou
     elif layout.unmeasured:
         notes.append(f"Nothing is measured here: {layout.unmeasured}.")
     gaps = builder.gaps if measured else list(_first_gaps(layout))
-    return Grid(
+    return ReportTable(
         layout.name,
         f"{layout.title} (Table {layout.table} of the ADePT paper)",
         tuple(columns),
@@ -75,7 +78,7 @@ class _Line:
     measured: bool = False
 
 
-def _quoted_lines(layout: Layout) -> Iterator[_Line]:
+def _quoted_lines(layout: PaperLayout) -> Iterator[_Line]:
     if layout.across and layout.parameters:
         sizes = [
             next((p for row in layout.rows if (p := layout.quoted(row, column))), None) for column in layout.columns
@@ -105,7 +108,7 @@ def _quoted_lines(layout: Layout) -> Iterator[_Line]:
 class _Measured:
     """Rows of a layout that come from searches, with the gaps in them."""
 
-    def __init__(self, layout: Layout, groups: Sequence[Group]) -> None:
+    def __init__(self, layout: PaperLayout, groups: Sequence[SearchGroup]) -> None:
         self.layout = layout
         self.groups = [group for group in groups if task_key(group.task) in layout.tasks]
         self.gaps: list[Gap] = []
@@ -120,9 +123,9 @@ class _Measured:
                 if line is not None:
                     yield line
 
-    def _rows(self) -> list[Axis]:
+    def _rows(self) -> list[PaperAxis]:
         """The layout's methods, each once; in a main table, then methods that the paper does not have."""
-        rows: dict[tuple[str, str], Axis] = {}
+        rows: dict[tuple[str, str], PaperAxis] = {}
         for row in self.layout.rows:
             method = row.measured_as or row.match.get("method", "")
             if method and not row.unmeasured and row.match.get("setting", MAIN_SETTINGS[0]) != "transfer_or_multitask":
@@ -130,10 +133,10 @@ class _Measured:
         if self.layout.table in MAIN_TABLES:
             for group in self.groups:
                 title = method_title(group.method)
-                rows.setdefault((method_key(group.method), "[]"), Axis(title, match={"method": group.method}))
+                rows.setdefault((method_key(group.method), "[]"), PaperAxis(title, match={"method": group.method}))
         return list(rows.values())
 
-    def _line(self, row: Axis, backbone: str) -> _Line | None:
+    def _line(self, row: PaperAxis, backbone: str) -> _Line | None:
         method = row.measured_as or row.match["method"]
         found = [self._of(row, column, method, backbone) for column in self.layout.columns]
         used = [group for groups in found for group in groups]
@@ -150,7 +153,7 @@ class _Measured:
         section = f"measured on {used[0].backbone}"
         return _Line(row.label, shown or formats.MISSING, cells, backbone_key(backbone), section, True)
 
-    def _of(self, row: Axis, column: Axis, method: str, backbone: str) -> list[Group]:
+    def _of(self, row: PaperAxis, column: PaperAxis, method: str, backbone: str) -> list[SearchGroup]:
         """The groups behind a cell: one, or one for each task of a mean; none where any is missing."""
         if column.unmeasured:
             return []
@@ -161,7 +164,7 @@ class _Measured:
         picked = [self._pick(task, method, backbone, metric, where) for task, metric in wanted.items()]
         return [group for group in picked if group is not None] if all(picked) else []
 
-    def _pick(self, task: str, method: str, backbone: str, metric: str, where: Mapping[str, Any]) -> Group | None:
+    def _pick(self, task: str, method: str, backbone: str, metric: str, where: Mapping[str, Any]) -> SearchGroup | None:
         group, others = pick(self.groups, task, method, backbone, None if metric == "hours" else metric, where)
         if group is not None and others:
             left = "; ".join(described(other, [group]) for other in others)
@@ -170,7 +173,7 @@ class _Measured:
             self.notes += [note] if note not in self.notes else []
         return group
 
-    def _cell(self, column: Axis, groups: list[Group]) -> Cell:
+    def _cell(self, column: PaperAxis, groups: list[SearchGroup]) -> Cell:
         if not groups:
             return _EMPTY
         if column.mean_of:
@@ -182,14 +185,16 @@ class _Measured:
                 result = estimate(values)
             else:  # other seeds for other tasks: the mean of means has no deviation over seeds
                 means = [estimate(list(scores.values())).mean for scores in by_seed]
-                result = Estimate(sum(means) / len(means), min(len(scores) for scores in by_seed))
+                result = SeedEstimate(sum(means) / len(means), min(len(scores) for scores in by_seed))
             examples = [group.one_example or 0.0 for group in groups]
             return measured_cell(result, "mean", sum(examples) / len(examples) / len(examples))
         metric = self.layout.field_of("metric", column)
         scores = hours(groups[0]) if metric == "hours" else groups[0].scores(metric)
         return measured_cell(estimate(list(scores.values())), metric, groups[0].one_example)
 
-    def _note_gap(self, row: Axis, column: Axis, groups: list[Group], like: Group, seeds: list[int]) -> None:
+    def _note_gap(
+        self, row: PaperAxis, column: PaperAxis, groups: list[SearchGroup], like: SearchGroup, seeds: list[int]
+    ) -> None:
         missing = tuple(seed for seed in seeds if not groups or seed not in groups[0].by_seed)
         if missing:
             label = column.label + (f" (seed {', '.join(map(str, missing))})" if groups else "")
@@ -200,7 +205,7 @@ class _Measured:
             self.gaps.append(Gap(label, name, task, like.method, like.backbone, missing, alike, where=where))
 
 
-def measured_cell(result: Estimate, metric: str, one_example: float | None) -> Cell:
+def measured_cell(result: SeedEstimate, metric: str, one_example: float | None) -> Cell:
     """A score over seeds as a cell."""
     return Cell(
         printed(result.mean, metric),
@@ -212,7 +217,7 @@ def measured_cell(result: Estimate, metric: str, one_example: float | None) -> C
     )
 
 
-def hours(group: Group) -> dict[int, float]:
+def hours(group: SearchGroup) -> dict[int, float]:
     """Hours that the winning trial of each seed trained, with its evaluations."""
     found = {}
     for seed, search in group.by_seed.items():
@@ -227,15 +232,15 @@ def _metric_of(mean_of: Mapping[str, str], task: str) -> str:
     return next(metric for name, metric in mean_of.items() if task_key(name) == task_key(task))
 
 
-def _marked(layout: Layout, lines: Sequence[_Line]) -> list[Row]:
+def _marked(layout: PaperLayout, lines: Sequence[_Line]) -> list[Row]:
     table = [list(line.cells) for line in lines]
     if layout.ranked and layout.across:
-        table = [marked(cells) for cells in table]
+        table = [highlighted(cells) for cells in table]
     elif layout.ranked:
         for place, column in enumerate(layout.columns):
             for backbone in dict.fromkeys(line.backbone for line in lines):
                 rows = [index for index, line in enumerate(lines) if line.backbone == backbone]
-                for index, cell in zip(rows, marked([table[i][place] for i in rows], column.better), strict=True):
+                for index, cell in zip(rows, highlighted([table[i][place] for i in rows], column.better), strict=True):
                     table[index][place] = cell
     with_parameters = layout.parameters and not layout.across
     return [
@@ -244,14 +249,14 @@ def _marked(layout: Layout, lines: Sequence[_Line]) -> list[Row]:
     ]
 
 
-def _other_backbones(layout: Layout, lines: Sequence[_Line]) -> str:
+def _other_backbones(layout: PaperLayout, lines: Sequence[_Line]) -> str:
     own = backbone_key(layout.field_of("backbone"))
     if own and any(line.backbone != own for line in lines):
         return "A number on another backbone than the quoted ones is no comparison with them."
     return ""
 
 
-def _worth(layout: Layout, lines: Sequence[_Line], before: int) -> Row:
+def _worth(layout: PaperLayout, lines: Sequence[_Line], before: int) -> Row:
     """The last row: what one test example is worth in each column, of the smallest test split in it."""
     worth = []
     for place in range(len(layout.columns)):
@@ -261,7 +266,7 @@ def _worth(layout: Layout, lines: Sequence[_Line], before: int) -> Row:
     return Row((Cell("One test example"), *[Cell("") for _ in range(before - 1)], *worth), "in points")
 
 
-def _first_gaps(layout: Layout) -> Iterable[Gap]:
+def _first_gaps(layout: PaperLayout) -> Iterable[Gap]:
     """What a table without any measured row lacks: ADePT on the paper's backbone."""
     if layout.unmeasured:
         return

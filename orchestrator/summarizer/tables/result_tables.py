@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.record import formats
 from orchestrator.record.binomial import interval
-from orchestrator.summarizer.results.groups import described, method_title, other_rows, pick
-from orchestrator.summarizer.results.method_comparisons import notes_on
-from orchestrator.summarizer.results.model import Aggregate, Cell, Column, Comparison, FoundSearch, Grid, Group, Row
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.groups import SearchGroup, described, method_title, other_rows, pick
+from orchestrator.summarizer.results.interquartile_means import InterquartileMean
+from orchestrator.summarizer.results.method_comparisons import Comparison, notes_on
 from orchestrator.summarizer.results.published import metric_key
 from orchestrator.summarizer.results.seed_statistics import estimate
 from orchestrator.summarizer.tables import missing_cells
-from orchestrator.summarizer.tables.highlights import LEGEND, marked
+from orchestrator.summarizer.tables.highlights import LEGEND, highlighted
 from orchestrator.summarizer.tables.missing_cells import Gap
+from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
 from orchestrator.summarizer.tables.paper_tables import measured_cell
 
 _INTERVALS = {
@@ -22,7 +24,7 @@ _INTERVALS = {
 }
 
 
-def methods_by_tasks(groups: Sequence[Group], unfinished: Sequence[FoundSearch] = ()) -> Grid:
+def methods_by_tasks(groups: Sequence[SearchGroup], unfinished: Sequence[FoundSearch] = ()) -> ReportTable:
     """Every measured task, the paper's and own ones: a row for each method and backbone."""
     tasks = list(dict.fromkeys(group.task for group in groups))
     lines = list(dict.fromkeys((group.backbone, group.method) for group in groups))
@@ -44,7 +46,7 @@ def methods_by_tasks(groups: Sequence[Group], unfinished: Sequence[FoundSearch] 
             found = [group for method in methods if (group := pick(groups, task, method, backbone)[0]) is not None]
             if why := other_rows(found):
                 notes.append(f"{task} on {backbone}: its rows differ between methods ({why}), so no mark is set.")
-            columns.append(cells if why else marked(cells))
+            columns.append(cells if why else highlighted(cells))
         for place, method in enumerate(methods):
             cells = [Cell(method_title(method)), *(column[place] for column in columns)]
             rows.append(Row(tuple(cells), f"measured on {backbone}"))
@@ -52,7 +54,7 @@ def methods_by_tasks(groups: Sequence[Group], unfinished: Sequence[FoundSearch] 
     rows.append(Row((Cell("One test example"), *worth), "in points"))
     titles = {group.task: group.title for group in groups}
     metrics = {task: ", ".join(dict.fromkeys(metric_key(g.metric) for g in groups if g.task == task)) for task in tasks}
-    return Grid(
+    return ReportTable(
         "measured",
         "Test scores, methods by tasks",
         (Column("Method", numeric=False), *(Column(titles[task], metrics[task]) for task in tasks)),
@@ -66,7 +68,7 @@ def methods_by_tasks(groups: Sequence[Group], unfinished: Sequence[FoundSearch] 
     )
 
 
-def scores(groups: Sequence[Group]) -> Grid:
+def score_table(groups: Sequence[SearchGroup]) -> ReportTable:
     """One row for each group: its seeds, mean, deviation, interval, and what a score on its test split is worth."""
     names = ["task", "method", "backbone", "metric", "seeds", "mean", "sd", "95 % interval", "n", "one example"]
     names += ["interval of one seed", "constant answer", "parameters", "trained with"]
@@ -103,12 +105,12 @@ def scores(groups: Sequence[Group]) -> Grid:
         "looking at the input. One example: points that one of n test examples is worth.",
     )
     columns = tuple(Column(name, numeric=name not in texts) for name in names)
-    return Grid("scores", "Test scores with their intervals", columns, tuple(rows), notes)
+    return ReportTable("scores", "Test scores with their intervals", columns, tuple(rows), notes)
 
 
-def comparisons(
+def comparison_table(
     found: Sequence[Comparison], notes: Sequence[str] = (), titles: Mapping[str, str] | None = None
-) -> Grid:
+) -> ReportTable:
     """One row for each pair of methods and task, by its title; over tasks last."""
     titles = titles or {}
     names = ["task", "methods", "backbone", "pairs", "difference", "95 % interval", "p", "p (Holm)", "one example"]
@@ -139,16 +141,18 @@ def comparisons(
     ]
     said += [f"Intervals: {'; '.join(kinds)}."] if kinds else []
     columns = tuple(Column(name, numeric=name not in texts) for name in names)
-    return Grid("comparisons", "Methods against each other", columns, tuple(rows), (*said, *notes_on(found), *notes))
+    return ReportTable(
+        "comparisons", "Methods against each other", columns, tuple(rows), (*said, *notes_on(found), *notes)
+    )
 
 
-def aggregates(found: Sequence[Aggregate], titles: Mapping[str, str] | None = None) -> Grid:
+def interquartile_table(found: Sequence[InterquartileMean], titles: Mapping[str, str] | None = None) -> ReportTable:
     """The interquartile mean of each method, over tasks by their titles."""
     titles = titles or {}
     rows = []
     for backbone in dict.fromkeys(one.backbone for one in found):
         of = [one for one in found if one.backbone == backbone]
-        cells = marked([Cell(formats.score(one.iqm), "measured", one.iqm) for one in of])
+        cells = highlighted([Cell(formats.score(one.iqm), "measured", one.iqm) for one in of])
         rows += [
             Row(
                 (
@@ -175,10 +179,10 @@ def aggregates(found: Sequence[Aggregate], titles: Mapping[str, str] | None = No
         "The mean of the middle half of all (task, seed) scores, over the tasks that every method of the backbone has."
     )
     columns = tuple(Column(name or "note", numeric=numeric) for name, numeric in names.items())
-    return Grid("interquartile-means", "Interquartile means over tasks and seeds", columns, tuple(rows), (note,))
+    return ReportTable("interquartile-means", "Interquartile means over tasks and seeds", columns, tuple(rows), (note,))
 
 
-def _cell(groups: Sequence[Group], task: str, method: str, backbone: str, notes: list[str]) -> Cell:
+def _cell(groups: Sequence[SearchGroup], task: str, method: str, backbone: str, notes: list[str]) -> Cell:
     group, others = pick(groups, task, method, backbone)
     if group is None:
         return Cell(formats.MISSING, "missing")
@@ -189,7 +193,9 @@ def _cell(groups: Sequence[Group], task: str, method: str, backbone: str, notes:
     return measured_cell(estimate(list(group.scores().values())), group.metric, group.one_example)
 
 
-def _gaps(groups: Sequence[Group], row: Sequence[Group], tasks: Sequence[str], seeds: list[int]) -> list[Gap]:
+def _gaps(
+    groups: Sequence[SearchGroup], row: Sequence[SearchGroup], tasks: Sequence[str], seeds: list[int]
+) -> list[Gap]:
     gaps = []
     for task in tasks:
         group, _ = pick(row, task, row[0].method, row[0].backbone)
@@ -203,16 +209,16 @@ def _gaps(groups: Sequence[Group], row: Sequence[Group], tasks: Sequence[str], s
     return gaps
 
 
-def _worth(groups: Sequence[Group]) -> Cell:
+def _worth(groups: Sequence[SearchGroup]) -> Cell:
     known = [group.one_example for group in groups if group.one_example]
     return Cell(f"{max(known):.2f}" if known else formats.MISSING)
 
 
-def _key(group: Group) -> tuple[str, str, str]:
+def _key(group: SearchGroup) -> tuple[str, str, str]:
     return group.task, group.method, group.backbone
 
 
-def _budget(group: Group) -> dict[str, object]:
+def _budget(group: SearchGroup) -> dict[str, object]:
     budget = {"recipe": group.recipe, "steps": group.settings.get("steps")}
     return {name: value for name, value in budget.items() if value}
 

@@ -9,27 +9,22 @@ from orchestrator.record import formats
 from orchestrator.record.binomial import one_example
 from orchestrator.record.kept_data import FILES, identity, rows_differ
 from orchestrator.record.record import SearchRecord
-from orchestrator.summarizer.results.groups import make_groups, method_title, other_rows
-from orchestrator.summarizer.results.model import (
-    Cell,
-    Column,
-    Comparison,
-    FoundSearch,
-    Grid,
-    Group,
-    Results,
-    Row,
-    canonical,
-)
-from orchestrator.summarizer.results.paired_groups import Pair, common, compared_pairs
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.results.found_search import FoundSearch, canonical
+from orchestrator.summarizer.results.groups import SearchGroup, make_groups, method_title, other_rows
+from orchestrator.summarizer.results.method_comparisons import Comparison
+from orchestrator.summarizer.results.paired_groups import GroupPair, common, compared_pairs
 from orchestrator.summarizer.results.seed_statistics import difference_interval, estimate, sign_flip
+from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
 from orchestrator.summarizer.tables.paper_tables import measured_cell
 from orchestrator.summarizer.tables.search_tables import spent
 
 _NOT_SETTINGS = ("command", "started", "memory")  # of the provenance: they differ between any two searches
 
 
-def contrast(first: Sequence[FoundSearch], second: Sequence[FoundSearch], names: tuple[str, str]) -> Results:
+def compare_searches(
+    first: Sequence[FoundSearch], second: Sequence[FoundSearch], names: tuple[str, str]
+) -> ReportResults:
     """Tables of A and B: differences with tests, trials of the same configuration, changed settings, compute.
 
     Args:
@@ -40,18 +35,20 @@ def contrast(first: Sequence[FoundSearch], second: Sequence[FoundSearch], names:
     records = _matched(first, second)
     compared, reasons = compared_pairs(pairs)
     title = f"A: {formats.line(names[0])}. B: {formats.line(names[1])}."
-    grids = [_differences(pairs, compared, reasons, title)]
+    tables = [_differences(pairs, compared, reasons, title)]
     alike = [(one, other) for one, other in records if not rows_differ(one, other)]
-    grids += [_trials(alike)] if alike else []
-    grids += [_settings(records), _compute(records)] if records else []
+    tables += [_trials(alike)] if alike else []
+    tables += [_settings(records), _compute(records)] if records else []
     notes = (title, *reasons.values(), *_only(of_a, of_b, "A"), *_only(of_b, of_a, "B"))
     searches = (*first, *second)
-    return Results(searches, (*of_a, *of_b), tuple(compared), (), tuple(grids), (), notes, (*left_of_a, *left_of_b))
+    return ReportResults(
+        searches, (*of_a, *of_b), tuple(compared), (), tuple(tables), (), notes, (*left_of_a, *left_of_b)
+    )
 
 
 def _differences(
-    pairs: Sequence[Pair], compared: Sequence[Comparison], reasons: Mapping[tuple[str, str, str], str], title: str
-) -> Grid:
+    pairs: Sequence[GroupPair], compared: Sequence[Comparison], reasons: Mapping[tuple[str, str, str], str], title: str
+) -> ReportTable:
     names = ["task", "method", "backbone", "A", "B", "B - A", "95 % interval", "seeds", "p (Holm)", "one example"]
     names += ["verdict", "because"]
     texts = {"task", "method", "backbone", "verdict", "because"}
@@ -86,7 +83,7 @@ def _differences(
         "trainings alone; after Holm's correction over all rows. A difference below one example is never a verdict.",
     )
     columns = tuple(Column(name, numeric=name not in texts) for name in names)
-    return Grid("differences", "B against A", columns, tuple(rows), notes)
+    return ReportTable("differences", "B against A", columns, tuple(rows), notes)
 
 
 def _verdict(test: Comparison | None, difference: float | None, reason: str = "") -> list[Cell]:
@@ -113,7 +110,7 @@ def _matched(first: Sequence[FoundSearch], second: Sequence[FoundSearch]) -> lis
     return matched
 
 
-def _trials(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
+def _trials(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> ReportTable:
     names = ["searches", "in both", "only in A", "only in B", "B better", "B worse", "level", "mean B - A"]
     names += ["95 % interval", "p"]
     rows = []
@@ -141,10 +138,10 @@ def _trials(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
         "Best validation scores of trials with the same configuration and seed. Level: less than one validation "
         "example apart. p: two-sided sign-flip permutation test over configurations, uncorrected.",
     )
-    return Grid("trials", "The same configurations in A and B", columns, tuple(rows), notes)
+    return ReportTable("trials", "The same configurations in A and B", columns, tuple(rows), notes)
 
 
-def _settings(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
+def _settings(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> ReportTable:
     changed: dict[tuple[str, str, str], list[str]] = {}
     for one, other in records:
         for name, a, b in _changes(one, other):
@@ -155,7 +152,7 @@ def _settings(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
         rows.append(Row((Cell(name), Cell(a), Cell(b), Cell(told))))
     columns = tuple(Column(name, numeric=False) for name in ("setting", "A", "B", "in"))
     notes = () if rows else ("A and B were run alike.",)
-    return Grid("settings", "What changed in the settings", columns, tuple(rows), notes)
+    return ReportTable("settings", "What changed in the settings", columns, tuple(rows), notes)
 
 
 def _changes(one: SearchRecord, other: SearchRecord) -> Iterator[tuple[str, str, str]]:
@@ -181,7 +178,7 @@ def _change(name: str, a: Any, b: Any) -> Iterator[tuple[str, str, str]]:
         yield name, formats.value(a), formats.value(b)
 
 
-def _compute(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
+def _compute(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> ReportTable:
     rows = []
     for one, other in records:
         took = spent(one), spent(other)
@@ -193,10 +190,10 @@ def _compute(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> Grid:
         rows.append(Row(tuple(cells)))
     kinds = ("steps", "steps saved by early stopping", "device time", "wall time")
     columns = [Column("searches", numeric=False), *(Column(side, kind) for kind in kinds for side in ("A", "B"))]
-    return Grid("compute", "Compute of A and B", tuple(columns), tuple(rows))
+    return ReportTable("compute", "Compute of A and B", tuple(columns), tuple(rows))
 
 
-def _only(first: Sequence[Group], second: Sequence[Group], side: str) -> list[str]:
+def _only(first: Sequence[SearchGroup], second: Sequence[SearchGroup], side: str) -> list[str]:
     there = {(group.task, group.method, group.backbone) for group in second}
     missing = [group for group in first if (group.task, group.method, group.backbone) not in there]
     return [f"Only in {side}: {g.task}, {method_title(g.method)} on {g.backbone}." for g in missing]

@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.selection import choose_winner
+from orchestrator.record.record import SearchRecord
+from orchestrator.record.selection import Choice, choose_winner
 from orchestrator.record.strict_json import write_atomically
-from orchestrator.summarizer.results.model import Grid, Results
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.results.ranked_trials import FIELDS, ranked_trials
 from orchestrator.summarizer.results.seed_statistics import estimate
+from orchestrator.summarizer.tables.model import ReportTable
 from orchestrator.summarizer.writers.spreadsheet import comma_separated
 
 Rows = list[dict[str, Any]]
 
 
-def frames(results: Results) -> dict[str, Rows]:
+def frames(results: ReportResults) -> dict[str, Rows]:
     """Tidy rows by name: ``tables`` (a row a cell), ``scores`` (a row a test score), ``trials``, ``comparisons``."""
     return {
-        "tables": [row for grid in results.grids for row in table_rows(grid)],
+        "tables": [row for table in results.tables for row in table_rows(table)],
         "scores": score_rows(results),
         "trials": trial_rows(results),
         "comparisons": [asdict(comparison) for comparison in results.comparisons],
     }
 
 
-def table_rows(grid: Grid) -> Rows:
+def table_rows(table: ReportTable) -> Rows:
     """A row for each cell that is no label."""
-    labels = [place for place, column in enumerate(grid.columns) if not column.numeric]
+    labels = [place for place, column in enumerate(table.columns) if not column.numeric]
     rows: Rows = []
-    for number, row in enumerate(grid.rows, 1):
-        named = {grid.columns[place].label: row.cells[place].text for place in labels}
-        for column, cell in zip(grid.columns, row.cells, strict=True):
+    for number, row in enumerate(table.rows, 1):
+        named = {table.columns[place].label: row.cells[place].text for place in labels}
+        for column, cell in zip(table.columns, row.cells, strict=True):
             if column.numeric:
                 rows.append(
                     {
-                        "table": grid.name,
+                        "table": table.name,
                         "row": number,
                         "section": row.section,
                         "label": next(iter(named.values()), ""),
@@ -50,13 +52,13 @@ def table_rows(grid: Grid) -> Rows:
                         "sd": float(cell.spread) if cell.spread else None,
                         "seeds": cell.n or None,
                         "one_example": cell.one_example,
-                        "mark": cell.mark,
+                        "mark": cell.highlight,
                     }
                 )
     return rows
 
 
-def score_rows(results: Results) -> Rows:
+def score_rows(results: ReportResults) -> Rows:
     """A row for each seed of each group."""
     rows: Rows = []
     for group in results.groups:
@@ -82,38 +84,37 @@ def score_rows(results: Results) -> Rows:
     return rows
 
 
-def trial_rows(results: Results) -> Rows:
+def trial_rows(results: ReportResults) -> Rows:
     """A row for each trial of each search, with its configuration as JSON."""
-    rows: Rows = []
-    for search in results.searches:
-        record, choice = search.record, choose_winner(search.record)
-        for rank, trial in enumerate(choice.ranking, 1):
-            rows.append(
-                {
-                    "search": record.name,
-                    "task": record.task,
-                    "method": record.method,
-                    "backbone": record.backbone,
-                    "rank": rank,
-                    "trial": trial.number,
-                    "seed": trial.seed,
-                    "winner": trial is choice.winner,
-                    "status": trial.status,
-                    "reason": trial.reason,
-                    "parameters": record.parameters.get(trial.number),
-                    "best_score": trial.best_score,
-                    "best_step": trial.best_step,
-                    "last_step": trial.step,
-                    "train_seconds": trial.train_seconds,
-                    "evaluation_seconds": trial.evaluation_seconds,
-                    "configuration": json.dumps(trial.configuration, default=str),
-                }
-            )
-    return rows
+    return [
+        {
+            "search": record.name,
+            "task": record.task,
+            "method": record.method,
+            "backbone": record.backbone,
+            **ranked.fields,
+            "configuration": json.dumps(ranked.trial.configuration, default=str),
+        }
+        for record in results.records
+        for ranked in ranked_trials(record, choose_winner(record))
+    ]
 
 
-def write_csv(rows: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> Path:
+def configuration_csv(record: SearchRecord, choice: Choice) -> str:
+    """The trials of one search as CSV, ranked, with a column a hyperparameter."""
+    names = list(dict.fromkeys(name for trial in record.trials for name in trial.configuration))
+    rows = []
+    for ranked in ranked_trials(record, choice):
+        configuration = ranked.trial.configuration
+        fields = [int(value) if isinstance(value, bool) else value for value in ranked.fields.values()]
+        rows.append([*fields, *(_raw(configuration.get(name)) for name in names)])
+    return comma_separated([*FIELDS, *(f"configuration/{name}" for name in names)], rows)
+
+
+def write_csv(rows: Rows, path: str | os.PathLike[str]) -> Path:
     """A CSV file, put in place in one step; empty where there are no rows."""
-    names = list(rows[0]) if rows else []
-    text = comma_separated(names, ([row[name] for name in names] for row in rows)) if rows else ""
-    return write_atomically(path, text)
+    return write_atomically(path, comma_separated(list(rows[0]), (list(row.values()) for row in rows)) if rows else "")
+
+
+def _raw(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list | tuple | bool) else value

@@ -6,10 +6,11 @@ A paper needs ``\\usepackage{booktabs}`` and ``\\usepackage{graphicx}``, which s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from orchestrator.record import formats
-from orchestrator.summarizer.results.model import Cell, Column, Grid
+from orchestrator.summarizer.tables.model import Cell, Column, ReportTable
 
 _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
@@ -23,66 +24,57 @@ _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"  # a ta
 _LONG = 45  # rows from which it is set over several pages
 
 
-def table(grid: Grid) -> str:
+def render(table: ReportTable) -> str:
     """One table with its caption, label and notes."""
-    body = _long_body(grid) if len(grid.rows) >= _LONG else _tabular(grid)
-    return f"% {formats.line(grid.name)}\n{body}\n"
+    body = _over_pages(table) if len(table.rows) >= _LONG else _tabular(table)
+    return f"% {formats.line(table.name)}\n{body}\n"
 
 
-def document(title: str, grids: Sequence[Grid]) -> str:
+def document(title: str, tables: Sequence[ReportTable]) -> str:
     """All tables as one document that compiles."""
     heading = f"\\section*{{{formats.latex(title)}}}\n"
-    return f"{_PREAMBLE}{heading}" + "\n\\clearpage\n".join(table(grid) for grid in grids) + "\\end{document}\n"
+    return f"{_PREAMBLE}{heading}" + "\n\\clearpage\n".join(map(render, tables)) + "\\end{document}\n"
 
 
-def _tabular(grid: Grid) -> str:
-    lines = [r"\begin{table}[htbp]", r"\centering", _caption(grid)]
+def _tabular(table: ReportTable) -> str:
+    lines = [r"\begin{table}[htbp]", r"\centering", _caption(table)]
     tabular = "\n".join(
-        [_begin(grid), r"\toprule", *_head(grid), r"\midrule", *_body(grid), r"\bottomrule", r"\end{tabular}"]
+        [_begin(table), r"\toprule", *_head(table), r"\midrule", *_body(table), r"\bottomrule", r"\end{tabular}"]
     )
-    lines += [f"{_FIT}{{%\n{tabular}%\n}}", *_notes(grid), r"\end{table}"]
+    lines += [f"{_FIT}{{%\n{tabular}%\n}}", *_notes(table), r"\end{table}"]
     return "\n".join(lines)
 
 
-def _long_body(grid: Grid) -> str:
+def _over_pages(table: ReportTable) -> str:
     """Rows over several pages: one tabular a page, so that no package beyond booktabs is needed."""
-    pages = [
-        Grid(grid.name, grid.title, grid.columns, grid.rows[at : at + _LONG]) for at in range(0, len(grid.rows), _LONG)
-    ]
+    pages = [table.rows[at : at + _LONG] for at in range(0, len(table.rows), _LONG)]
     blocks = []
-    for number, page in enumerate(pages, 1):
-        last = number == len(pages)
-        part = Grid(
-            f"{grid.name}-{number}",
-            f"{grid.title} ({number} of {len(pages)})",
-            page.columns,
-            page.rows,
-            grid.notes if last else (),
-            grid.fill if last else (),
-        )
-        blocks.append(_tabular(part))
+    for number, rows in enumerate(pages, 1):
+        name, title = f"{table.name}-{number}", f"{table.title} ({number} of {len(pages)})"
+        part = replace(table, name=name, title=title, rows=rows)
+        blocks.append(_tabular(part if number == len(pages) else replace(part, notes=(), missing=())))
     return "\n\\clearpage\n".join(blocks)
 
 
-def _begin(grid: Grid) -> str:
-    return f"\\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in grid.columns)}}}"
+def _begin(table: ReportTable) -> str:
+    return f"\\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}"
 
 
-def _caption(grid: Grid) -> str:
-    return f"\\caption{{{formats.latex(grid.title)}}}\n\\label{{tab:{grid.name}}}"
+def _caption(table: ReportTable) -> str:
+    return f"\\caption{{{formats.latex(table.title)}}}\n\\label{{tab:{table.name}}}"
 
 
-def _head(grid: Grid) -> list[str]:
+def _head(table: ReportTable) -> list[str]:
     lines = []
-    if any(column.group for column in grid.columns):
+    if any(column.group for column in table.columns):
         cells, rules, at = [], [], 1
-        for group, neighbours in groupby(grid.columns, key=lambda column: column.group):
+        for group, neighbours in groupby(table.columns, key=lambda column: column.group):
             width = len(list(neighbours))
             cells.append(f"\\multicolumn{{{width}}}{{c}}{{{formats.latex(group)}}}" if group else " & " * (width - 1))
             rules += [f"\\cmidrule(lr){{{at}-{at + width - 1}}}"] if group else []
             at += width
         lines += [" & ".join(cells) + r" \\", "".join(rules)]
-    return [*lines, " & ".join(_heading(column) for column in grid.columns) + r" \\"]
+    return [*lines, " & ".join(_heading(column) for column in table.columns) + r" \\"]
 
 
 def _heading(column: Column) -> str:
@@ -90,24 +82,24 @@ def _heading(column: Column) -> str:
     return f"{{{formats.latex(column.label)}}}"
 
 
-def _body(grid: Grid) -> list[str]:
+def _body(table: ReportTable) -> list[str]:
     lines: list[str] = []
     section = ""
-    for row in grid.rows:
+    for row in table.rows:
         if row.section != section:
             section = row.section
             lines += [r"\midrule"] if lines else []
             if section:
-                lines.append(f"\\multicolumn{{{len(grid.columns)}}}{{l}}{{\\textit{{{formats.latex(section)}}}}} \\\\")
+                lines.append(f"\\multicolumn{{{len(table.columns)}}}{{l}}{{\\textit{{{formats.latex(section)}}}}} \\\\")
         lines.append(" & ".join(_cell(cell) for cell in row.cells) + r" \\")
     return lines
 
 
 def _cell(cell: Cell) -> str:
     text = formats.latex(cell.text)
-    if cell.mark == "best":
+    if cell.highlight == "best":
         text = f"\\textbf{{{text}}}"
-    elif cell.mark == "second":
+    elif cell.highlight == "second":
         text = f"\\underline{{{text}}}"
     elif text.startswith("["):
         text = f"{{{text}}}"  # after a row's end it would be taken for that command's argument
@@ -116,9 +108,9 @@ def _cell(cell: Cell) -> str:
     return f"{text} ({cell.n})" if cell.n > 1 else text
 
 
-def _notes(grid: Grid) -> list[str]:
-    notes = [formats.latex(note) for note in grid.notes]
-    for command, cells in grid.fill:
+def _notes(table: ReportTable) -> list[str]:
+    notes = [formats.latex(note) for note in table.notes]
+    for command, cells in table.missing:
         what = f": \\texttt{{{formats.latex(command)}}}" if command else ""
         notes.append(f"Missing: {formats.latex(cells)}{what}")
     if not notes:

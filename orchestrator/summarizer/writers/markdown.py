@@ -6,37 +6,47 @@ import re
 from collections.abc import Sequence
 
 from orchestrator.record import formats
-from orchestrator.summarizer.results.model import Cell, Column, Fill, Grid
+from orchestrator.summarizer.results.search_lines import Line
+from orchestrator.summarizer.tables.model import Cell, Column, MissingCells, ReportTable
 
 
-def table(grid: Grid, level: int = 2) -> str:
+def render(table: ReportTable, level: int = 2) -> str:
     """Heading, table, notes and the commands that fill its missing cells."""
-    blocks = [f"{'#' * level} {formats.markdown(grid.title)}"]
-    if grid.rows:
-        headings = [_heading(column) for column in grid.columns]
-        lines = [headings, ["---:" if column.numeric else "---" for column in grid.columns]]
-        section = ""
-        for row in grid.rows:
-            if row.section != section:
-                section = row.section
-                label = f"_{formats.markdown(section)}_" if section else ""
-                lines.append([label, *[""] * (len(grid.columns) - 1)])
-            lines.append([_cell(cell) for cell in row.cells])
-        blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-    else:
-        blocks.append("No row.")
-    if grid.notes:
-        blocks.append("\n".join(f"- {formats.markdown(note)}" for note in grid.notes))
-    blocks += _fill(grid.fill)
+    blocks = [f"{'#' * level} {formats.markdown(table.title)}", body(table) if table.rows else "No row."]
+    if table.notes:
+        blocks.append(_bulleted(table.notes))
+    blocks += _missing(table.missing)
     return "\n\n".join(blocks)
 
 
-def document(title: str, grids: Sequence[Grid], notes: Sequence[str] = ()) -> str:
+def body(table: ReportTable) -> str:
+    """The rows below their headings alone."""
+    lines = [[_heading(column) for column in table.columns]]
+    lines.append(["---:" if column.numeric else "---" for column in table.columns])
+    section = ""
+    for row in table.rows:
+        if row.section != section:
+            section = row.section
+            label = f"_{formats.markdown(section)}_" if section else ""
+            lines.append([label, *[""] * (len(table.columns) - 1)])
+        lines.append([_cell(cell) for cell in row.cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def bullets(lines: Sequence[Line]) -> str:
+    """Labelled lines as a list."""
+    return "\n".join(
+        f"- {formats.markdown(line.label)}: {code(line.code) if line.code else formats.markdown(line.text)}"
+        for line in lines
+    )
+
+
+def document(title: str, tables: Sequence[ReportTable], notes: Sequence[str] = ()) -> str:
     """A whole page of tables."""
     blocks = [f"# {formats.markdown(title)}"]
     if notes:
-        blocks.append("\n".join(f"- {formats.markdown(note)}" for note in notes))
-    return "\n\n".join([*blocks, *(table(grid) for grid in grids)]) + "\n"
+        blocks.append(_bulleted(notes))
+    return "\n\n".join([*blocks, *map(render, tables)]) + "\n"
 
 
 def code(text: str) -> str:
@@ -49,11 +59,15 @@ def code(text: str) -> str:
     return f"{fence} {text} {fence}"
 
 
-def _fill(fills: Sequence[Fill]) -> list[str]:
-    if not fills:
+def _missing(missing: Sequence[MissingCells]) -> list[str]:
+    if not missing:
         return []
-    lines = [f"- {formats.markdown(cells)}" + (f": {code(command)}" if command else "") for command, cells in fills]
+    lines = [f"- {formats.markdown(cells)}" + (f": {code(command)}" if command else "") for command, cells in missing]
     return [f"Missing ({formats.MISSING}), and what fills it:", "\n".join(lines)]
+
+
+def _bulleted(notes: Sequence[str]) -> str:
+    return "\n".join(f"- {formats.markdown(note)}" for note in notes)
 
 
 def _heading(column: Column) -> str:
@@ -63,9 +77,9 @@ def _heading(column: Column) -> str:
 
 def _cell(cell: Cell) -> str:
     text = formats.markdown(cell.text)
-    if cell.mark == "best":
+    if cell.highlight == "best":
         text = f"**{text}**"
-    elif cell.mark == "second":
+    elif cell.highlight == "second":
         text = f"<ins>{text}</ins>"  # Markdown has no underline of its own
     if cell.spread:
         text += f" ± {formats.markdown(cell.spread)}"

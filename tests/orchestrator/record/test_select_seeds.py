@@ -9,9 +9,9 @@ import pytest
 from orchestrator.record.record import SearchRecord, TestResult, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.summarizer import choose_winner
-from orchestrator.summarizer.results.facts import winner as facts_of
+from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import make_groups
-from orchestrator.summarizer.results.model import FoundSearch
+from orchestrator.summarizer.results.result_lines import result_lines
 from orchestrator.summarizer.summary import markdown
 from tests.orchestrator.made_records import make_record, make_trial
 
@@ -64,7 +64,7 @@ def test_more_seeds_go_before_a_better_mean_of_fewer(record: SearchRecord) -> No
 
 def test_the_summary_shows_mean_deviation_and_interval(record: SearchRecord) -> None:
     choice = choose_winner(record)
-    said = {fact.label: fact.text for fact in facts_of(record, choice)}
+    said = {fact.label: fact.text for fact in result_lines(record, choice)}
     assert "mean 78.0, deviation 1.0 over 3 seeds (42: 78.0, 43: 77.0, 44: 79.0)" in said["Validation"]
     assert "mean 72.0, deviation 2.0 over 3 seeds (42: 70.0, 43: 74.0, 44: 72.0)" in said["Test"]
     assert "95 % interval of the mean 67.0 to 77.0" in said["Test"]

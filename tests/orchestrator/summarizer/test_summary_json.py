@@ -12,9 +12,9 @@ import pytest
 
 from orchestrator.summarizer import write_summary
 from orchestrator.summarizer.report import make_results, write_report
-from orchestrator.summarizer.results.model import Results
+from orchestrator.summarizer.report_results import ReportResults
 from orchestrator.summarizer.summary_json import schema_text, summary_text
-from orchestrator.summarizer.tables.paper_layouts import layouts
+from orchestrator.summarizer.tables.paper_layouts import paper_layouts
 from tests.orchestrator.made_records import make_trial
 from tests.orchestrator.made_results import found, searched, sweep
 
@@ -25,7 +25,7 @@ def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is no JSON")
 
 
-def read(results: Results) -> dict[str, Any]:
+def read(results: ReportResults) -> dict[str, Any]:
     return json.loads(summary_text(results), parse_constant=refuse)
 
 
@@ -36,7 +36,7 @@ def test_the_schema_is_one() -> None:
 @pytest.mark.parametrize(
     "results",
     [
-        make_results(found(*sweep()), layouts()),
+        make_results(found(*sweep()), paper_layouts()),
         make_results(found()),
         make_results(
             found(searched(None, trials=[make_trial(1, [math.nan], "diverged", configuration={"x": math.inf})]))
@@ -45,7 +45,7 @@ def test_the_schema_is_one() -> None:
     ],
     ids=["a sweep", "nothing", "nothing finite", "odd tests"],
 )
-def test_every_summary_fulfils_it(results: Results) -> None:
+def test_every_summary_fulfils_it(results: ReportResults) -> None:
     jsonschema.validate(read(results), SCHEMA, jsonschema.Draft202012Validator)
 
 

@@ -60,10 +60,10 @@
     }
   }
 
-  function tell(search, keys) {
-    const told = keys.map((key) => rowOf(search, key)?.dataset.told).filter(Boolean);
-    tip.hidden = !told.length;
-    tip.textContent = told.slice(0, 4).join(" | ") + (told.length > 4 ? ` | and ${told.length - 4} more` : "");
+  function describe(search, keys) {
+    const texts = keys.map((key) => rowOf(search, key)?.dataset.description).filter(Boolean);
+    tip.hidden = !texts.length;
+    tip.textContent = texts.slice(0, 4).join(" | ") + (texts.length > 4 ? ` | and ${texts.length - 4} more` : "");
   }
 
   function markNear(x, y) {
@@ -90,14 +90,14 @@
       const keys = button ? [button.closest("tr").dataset.trial] : mark.dataset.trial.split(" ");
       const again = button && button.getAttribute("aria-pressed") === "true";
       pick(search, again ? [] : keys);
-      tell(search, again ? [] : keys);
+      describe(search, again ? [] : keys);
     });
     search.addEventListener("pointermove", (event) => {
       if (event.pointerType !== "mouse") return;
       const mark = event.target.closest("svg.chart") && markNear(event.clientX, event.clientY);
-      tell(search, mark ? mark.dataset.trial.split(" ") : []);
+      describe(search, mark ? mark.dataset.trial.split(" ") : []);
     });
-    search.addEventListener("pointerleave", () => tell(search, []));
+    search.addEventListener("pointerleave", () => describe(search, []));
   }
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;

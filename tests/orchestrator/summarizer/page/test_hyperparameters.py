@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from orchestrator.summarizer.page.charts_hyperparameters import RateMap
-from orchestrator.summarizer.page.hyperparameters import Axis, Importance, axes, importance
+from orchestrator.summarizer.page.hyperparameters import HyperparameterAxis, Importance, axes, importance
 from orchestrator.summarizer.page.search_view import SearchView
 from tests.orchestrator.made_searches import made_search, search_of
 
 
-def found_axes(configurations: list[dict[str, Any]]) -> dict[str, Axis]:
+def found_axes(configurations: list[dict[str, Any]]) -> dict[str, HyperparameterAxis]:
     return {axis.name: axis for axis in axes(SearchView(search_of(configurations)))}
 
 
@@ -87,7 +87,7 @@ def test_too_few_trials_have_no_importance(number: int, said: str) -> None:
     ],
 )
 def test_the_map_takes_learning_rates_first(names: list[str], expected: tuple[str, str, list[str]] | None) -> None:
-    found = [Axis((name,), "levels", ((1,), (2,))) for name in names]
+    found = [HyperparameterAxis((name,), "levels", ((1,), (2,))) for name in names]
     rates = RateMap.of(found)
     assert (rates and (rates.x.name, rates.y.name, [axis.name for axis in rates.rest])) == expected
 

@@ -21,8 +21,10 @@ from orchestrator.summarizer.page.results_section import ResultsSection
 from orchestrator.summarizer.page.search_section import SearchSection
 from orchestrator.summarizer.page.search_view import SearchView
 from orchestrator.summarizer.report import make_results
-from orchestrator.summarizer.results.model import Comparison, FoundSearch, Results
-from orchestrator.summarizer.results.saved_searches import Found
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.method_comparisons import Comparison
+from orchestrator.summarizer.results.saved_searches import FoundSearches
 from tests.orchestrator.made_records import make_record, make_trial, right
 from tests.orchestrator.made_searches import BOTTLENECK, made_search, made_sweep, search_of, with_test
 
@@ -55,7 +57,7 @@ class Page(HTMLParser):
     def all(self, tag: str, **having: str) -> list[dict[str, str]]:
         return [found for name, found in self.elements if name == tag and having.items() <= found.items()]
 
-    def marked(self) -> set[str]:
+    def highlighted(self) -> set[str]:
         """Keys of the trials that have a mark in some chart."""
         marks = [found for name, found in self.elements if found.get("class") == "mark"]
         return {key for found in marks for key in found["data-trial"].split()}
@@ -82,7 +84,7 @@ def test_the_decision_comes_first_with_what_it_is_worth(record: SearchRecord, pa
 
 def test_every_trial_is_in_the_table_and_in_the_charts(record: SearchRecord, page: Page) -> None:
     keys = {found["data-trial"] for found in page.all("tr") if "data-trial" in found}
-    assert keys == {str(rank) for rank in range(1, 25)} == page.marked()
+    assert keys == {str(rank) for rank in range(1, 25)} == page.highlighted()
     statuses = [found["data-status"] for found in page.all("tr") if "data-status" in found]
     assert sorted(statuses) == sorted(trial.status for trial in record.trials)
 
@@ -224,7 +226,7 @@ def test_no_odd_search_breaks_the_page(kind: str, tmp_path: Path) -> None:
         found = Page(write_search_page(odd, tmp_path / "search.html"))
     assert f"Trials {len(odd.trials)}" in found.text or f"{len(odd.trials):,}" in found.texts
     scored = sum(trial.best_score is not None for trial in odd.trials)
-    assert len(found.marked()) == scored, "each trial with a score has its marks"
+    assert len(found.highlighted()) == scored, "each trial with a score has its marks"
     assert "nan" not in re.sub(r"[^\W\d_]{4,}", "", found.text.lower()).split(), "no number is printed as nan"
 
 
@@ -253,7 +255,7 @@ def test_a_thousand_trials_within_ten_seconds_and_ten_megabytes(tmp_path: Path) 
     path = write_search_page(record, tmp_path / "report.html")
     assert time.process_time() - started < 10.0
     assert path.stat().st_size < 10e6
-    assert len(Page(path).marked()) == 1_000
+    assert len(Page(path).highlighted()) == 1_000
 
 
 def test_many_searches_are_decided_per_task(tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ def test_a_difference_of_less_than_one_example_is_no_win() -> None:
     one.test.score, other.test.score = right(100, 139), right(100, 139) - 0.5
     one.test.metrics, other.test.metrics = {"accuracy": one.test.score}, {"accuracy": other.test.score}
     decision = ResultsSection([SearchView(one), SearchView(other)]).decisions[0]
-    assert decision.scores["pt"] is not None and decision.scores["pt"].mark == "near"
+    assert decision.scores["pt"] is not None and decision.scores["pt"].highlight == "near"
     assert "not distinguishable: PT" in decision.verdict
 
 
@@ -294,16 +296,16 @@ def test_the_reports_own_tests_overrule_the_intervals() -> None:
     clear = Comparison(
         "t5-base", "rte", "accuracy", first, second, 3, 2.0, 1.0, 3.0, "t", 0.2, 0.2, 0.2, 0.7, "higher", ""
     )
-    results = Results((), alone.groups, (clear,))
+    results = ReportResults((), alone.groups, (clear,))
     assert "ahead of every other" in ResultsSection(views, results).decisions[0].verdict
 
 
 def test_the_reports_tables_are_on_the_page(tmp_path: Path) -> None:
     sweep = [record for record in made_sweep() if record.task == "rte"]
-    results = make_results(Found(tuple(FoundSearch(record) for record in sweep)))
+    results = make_results(FoundSearches(tuple(FoundSearch(record) for record in sweep)))
     found = Page(write_results_page(sweep, tmp_path / "results.html", results))
-    assert results.grids
-    for grid in results.grids:
+    assert results.tables
+    for grid in results.tables:
         assert formats.line(grid.title) in found.texts
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from orchestrator.summarizer.page import write_results_page, write_search_page
 from orchestrator.summarizer.report import make_results
-from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.saved_searches import Found
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.saved_searches import FoundSearches
 from tests.orchestrator.made_searches import made_search, made_sweep, search_of, with_test
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'")
@@ -33,7 +33,7 @@ TEXT_BOXES = """() => [...document.querySelectorAll("svg.chart")].filter((svg) =
              size: parseFloat(getComputedStyle(text).fontSize) * outer.width / svg.viewBox.baseVal.width };
   });
   return { label: svg.getAttribute("aria-label"), left: outer.left, right: outer.right, top: outer.top,
-           bottom: outer.bottom, texts, marks: svg.querySelectorAll(".mark").length };
+           bottom: outer.bottom, texts, marks: svg.querySelectorAll(".highlight").length };
 })"""
 
 
@@ -58,7 +58,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     hostile = search_of([{"<b>": rate, "note": "<script>window.hit = 1</script>"} for rate in (0.3, 0.4, 0.5, 0.6)])
     hostile.name = hostile.task = '"><img src=x onerror="window.hit = 1">'
     sweep = made_sweep()[:18]
-    results = make_results(Found(tuple(FoundSearch(record) for record in sweep)))
+    results = make_results(FoundSearches(tuple(FoundSearch(record) for record in sweep)))
     return {
         "search": write_search_page(with_test(made_search()), folder / "search.html"),
         "results": write_results_page(sweep, folder / "results.html", results),
@@ -128,11 +128,11 @@ def test_the_table_filters_and_the_charts_follow(show: Any) -> None:
     shown = cells(page, 1)
     assert 0 < len(shown) < 24
     assert page.locator("output").inner_text() == f"{len(shown)} of 24 rows"
-    kept = page.locator("#curves svg.wide .mark.kept").count()
-    assert kept == page.locator("#curves svg.wide .mark").count() - 2 * (24 - len(shown)), "a line and an end each"
-    page.get_by_label("Filter").fill("no such trial")
+    kept = page.locator("#curves svg.wide .highlight.kept").count()
+    assert kept == page.locator("#curves svg.wide .highlight").count() - 2 * (24 - len(shown)), "a line and an end each"
+    page.get_by_label("Filter").missing("no such trial")
     assert cells(page, 1) == []
-    page.get_by_label("Filter").fill("")
+    page.get_by_label("Filter").missing("")
     page.get_by_label("Status").select_option("")
     assert len(cells(page, 1)) == 24
 
@@ -143,13 +143,13 @@ def test_a_trial_is_found_in_table_and_charts(show: Any) -> None:
     button.press("Enter")
     key = page.locator("tr.picked").get_attribute("data-trial")
     assert button.get_attribute("aria-pressed") == "true"
-    picked = page.locator("#curves svg.wide .mark.picked")
+    picked = page.locator("#curves svg.wide .highlight.picked")
     assert {mark.get_attribute("data-trial") for mark in picked.all()} == {key}
     told = page.get_by_role("status").last
     assert "prompt_lr" in told.inner_text() and "best" in told.inner_text()
     page.keyboard.press("Escape")
     assert page.locator(".picked").count() == 0
-    cell = page.locator("#hyperparameters svg.wide .mark").last
+    cell = page.locator("#hyperparameters svg.wide .highlight").last
     cell.scroll_into_view_if_needed()
     cell.click()
     assert page.locator("tr.picked").count() == 1
@@ -177,8 +177,8 @@ def test_nothing_of_a_name_is_run(show: Any) -> None:
     page = show("hostile")
     assert page.evaluate("window.hit") is None
     assert "<img src=x" in page.locator("h1").inner_text()
-    page.get_by_label("Filter").fill("<img")
-    page.get_by_label("Filter").fill("")
+    page.get_by_label("Filter").missing("<img")
+    page.get_by_label("Filter").missing("")
     page.locator("button.pick").first.click()
     assert page.evaluate("window.hit") is None and page.locator("img").count() == 0
 
@@ -242,10 +242,10 @@ def test_the_colours_of_charts_can_be_told_from_the_paper(show: Any, theme: str)
     colours = dict(zip(names, page.evaluate(script, names), strict=True))
     card = colours.pop("card")
     for name, colour in colours.items():
-        assert contrast(colour, card) >= (4.5 if name in ("ink", "soft", "winner") else 3.0), name
+        assert compare_searches(colour, card) >= (4.5 if name in ("ink", "soft", "winner") else 3.0), name
 
 
-def contrast(one: str, other: str) -> float:
+def compare_searches(one: str, other: str) -> float:
     """The contrast ratio of two colours (WCAG 2.2)."""
     bright, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (bright + 0.05) / (dark + 0.05)

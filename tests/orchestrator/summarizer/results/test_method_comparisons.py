@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import make_groups
-from orchestrator.summarizer.results.method_comparisons import aggregate, compare_methods, notes_on
-from orchestrator.summarizer.results.model import Comparison, FoundSearch
+from orchestrator.summarizer.results.interquartile_means import interquartile_means
+from orchestrator.summarizer.results.method_comparisons import Comparison, compare_methods, notes_on
 from tests.orchestrator.made_results import searched, sweep
 
 
@@ -98,8 +99,8 @@ def test_without_a_difference_a_family_errs_at_most_one_time_in_twenty() -> None
 def test_the_interquartile_mean_is_over_the_tasks_that_all_methods_have() -> None:
     searches = [searched(70.0 + seed, task, "adept", seed) for task in ("rte", "boolq") for seed in (1, 2, 3)]
     searches += [searched(60.0 + seed, "rte", "pt", seed) for seed in (1, 2, 3)]
-    adept, pt = aggregate(make_groups(searches)[0])
+    adept, pt = interquartile_means(make_groups(searches)[0])
     assert adept.tasks == pt.tasks == ("rte",)
     assert (adept.method, adept.iqm) == ("adept", pytest.approx(72.0))
     assert "3 seeds a task" in adept.note
-    assert aggregate(make_groups([searched(), searched(task="boolq", method="pt")])[0]) == ()
+    assert interquartile_means(make_groups([searched(), searched(task="boolq", method="pt")])[0]) == ()

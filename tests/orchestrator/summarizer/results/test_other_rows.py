@@ -9,11 +9,12 @@ import pytest
 
 from orchestrator.record.kept_data import kept_of, rows_differ
 from orchestrator.summarizer.report import make_results
+from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import make_groups
-from orchestrator.summarizer.results.method_comparisons import aggregate, compare_methods
-from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.saved_searches import Found
-from orchestrator.summarizer.tables.search_comparison import contrast
+from orchestrator.summarizer.results.interquartile_means import interquartile_means
+from orchestrator.summarizer.results.method_comparisons import compare_methods
+from orchestrator.summarizer.results.saved_searches import FoundSearches
+from orchestrator.summarizer.tables.search_comparison import compare_searches
 from tests.orchestrator.made_results import searched
 from tests.orchestrator.typed_commands import save, typed
 from trials.data_facts import DataIdentity
@@ -48,7 +49,7 @@ def earlier(fingerprint: str, score: float = 80.0, **fields: Any) -> FoundSearch
 def test_seeds_on_other_rows_are_two_cells(first: FoundSearch, second: FoundSearch) -> None:
     groups, _ = make_groups([first, second])
     assert [list(group.by_seed) for group in groups] == [[1], [2]]
-    (grid, *_) = make_results(Found((first, second)), ()).grids
+    (grid, *_) = make_results(FoundSearches((first, second)), ()).tables
     assert grid.rows[0].cells[1].n == 1
     (note,) = [note for note in grid.notes if "also there" in note]
     assert note.count("rows") + note.count("test examples") >= 2
@@ -67,8 +68,8 @@ def test_a_missing_seed_is_to_be_trained_on_the_rows_of_its_cell() -> None:
             )
             for seed, rows in enumerate(ROWS, 1)
         ]
-        (grid, *_) = make_results(Found(tuple(searches)), ()).grids
-        (fill,) = grid.fill
+        (grid, *_) = make_results(FoundSearches(tuple(searches)), ()).tables
+        (fill,) = grid.missing
         assert f"--task {newest}.yaml" in fill.command  # the cell shows the newest
 
 
@@ -83,13 +84,13 @@ def test_methods_on_other_rows_are_neither_compared_nor_marked_nor_averaged() ->
     searches += [on("b", 60.0 + seed, method="pt", seed=seed) for seed in range(6)]
     groups, _ = make_groups(searches)
     found, notes = compare_methods(groups)
-    assert found == () and aggregate(groups) == ()
+    assert found == () and interquartile_means(groups) == ()
     assert notes == (
         "rte: ADePT and PT on t5-base were measured on other rows (fingerprints "
         f"{ROWS['a']} and {ROWS['b']}, in test: test.csv), so they are not compared.",
     )
-    (grid, *_) = make_results(Found(tuple(searches)), ()).grids
-    assert not any(cell.mark for row in grid.rows for cell in row.cells)
+    (grid, *_) = make_results(FoundSearches(tuple(searches)), ()).tables
+    assert not any(cell.highlight for row in grid.rows for cell in row.cells)
     assert any("its rows differ between methods" in note for note in grid.notes)
 
 
@@ -106,9 +107,9 @@ def test_templates_and_lengths_of_the_same_rows_may_be_compared() -> None:
 def test_two_sides_on_other_rows_make_no_claim(here: Path) -> None:
     first = [on("a", 70.0 + seed, seed=seed, name=f"old-{seed}", day=1) for seed in range(6)]
     second = [on("b", 75.0 + 1.1 * seed, seed=seed, name=f"new-{seed}", day=9) for seed in range(6)]
-    results = contrast(first, second, ("A", "B"))
+    results = compare_searches(first, second, ("A", "B"))
     assert results.comparisons == ()
-    assert {grid.name for grid in results.grids} == {"differences", "settings", "compute"}
+    assert {grid.name for grid in results.tables} == {"differences", "settings", "compute"}
     save(here / "runs", *first, *second)
     code, printed, _ = typed("compare", "2026-03-01", "2026-03-09")
     assert code == 3
@@ -119,5 +120,5 @@ def test_two_sides_on_other_rows_make_no_claim(here: Path) -> None:
 
 def test_of_several_rows_on_a_side_those_that_both_have_are_compared() -> None:
     before, after = on("a", 70.0), [on("b", 90.0, day=2), on("a", 72.0, day=1, name="again")]
-    (found,) = contrast([before], after, ("A", "B")).comparisons
+    (found,) = compare_searches([before], after, ("A", "B")).comparisons
     assert found.difference == pytest.approx(2.0)

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.store.predictions import Answers, read_predictions, row_ids, write_predictions
 from orchestrator.summarizer.results import row_tests
-from orchestrator.summarizer.results.model import FoundSearch
+from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.row_tests import paired, unpaired
 from tests.orchestrator.made_results import searched
 from tests.orchestrator.typed_commands import save, typed

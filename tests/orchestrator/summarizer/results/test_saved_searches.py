@@ -1,4 +1,4 @@
-"""Finding searches: in folders, and in a tracking store that others use too."""
+"""WinnerCheck searches: in folders, and in a tracking store that others use too."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.record.record import SearchRecord
+from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.mlflow_searches import read_store
-from orchestrator.summarizer.results.model import FoundSearch
-from orchestrator.summarizer.results.saved_searches import Selection, read_folders, unique
+from orchestrator.summarizer.results.saved_searches import SearchFilter, read_folders, unique
 from orchestrator.tracking.store import TrackingError
 from orchestrator.tracking.tracker import Tracker
 from tests.orchestrator.made_results import searched
@@ -53,16 +53,16 @@ def test_a_record_says_when_it_began(tmp_path: Path) -> None:
 
 def test_a_selection_takes_our_names_and_the_papers() -> None:
     searches = [searched(task="superglue-boolq"), searched(method="pt"), searched(backbone="google-t5/t5-base", day=5)]
-    assert len(Selection(tasks=("boolq",)).of(searches)) == 1
-    assert len(Selection(methods=("PT",)).of(searches)) == 1
-    assert len(Selection(backbones=("t5-base",)).of(searches)) == 3
-    assert len(Selection(since=date(2026, 3, 2)).of(searches)) == 1
-    assert len(Selection(until=date(2026, 3, 4)).of(searches)) == 2
+    assert len(SearchFilter(tasks=("boolq",)).of(searches)) == 1
+    assert len(SearchFilter(methods=("PT",)).of(searches)) == 1
+    assert len(SearchFilter(backbones=("t5-base",)).of(searches)) == 3
+    assert len(SearchFilter(since=date(2026, 3, 2)).of(searches)) == 1
+    assert len(SearchFilter(until=date(2026, 3, 4)).of(searches)) == 2
     with pytest.raises(UserError) as caught:
-        Selection(tasks=("bolq",), methods=("lorra",)).of(searches)
+        SearchFilter(tasks=("bolq",), methods=("lorra",)).of(searches)
     assert len(caught.value.problems) == 2
     assert "did you mean" in caught.value.problems[0]
-    known = Selection(methods=("pt", "lora"))  # of this version, if of no search: said, and no mistake
+    known = SearchFilter(methods=("pt", "lora"))  # of this version, if of no search: said, and no mistake
     assert len(known.of(searches)) == 1
     assert known.without(searches) == ["--method lora: no search has it yet"]
 

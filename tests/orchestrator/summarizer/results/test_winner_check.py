@@ -12,7 +12,7 @@ from rich.console import Console
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.report import make_results, write_report
-from orchestrator.summarizer.results.winner_check import above, find
+from orchestrator.summarizer.results.winner_check import above, check_winner
 from orchestrator.summarizer.summary import terminal, write_summary
 from tests.orchestrator.made_records import make_record, make_trial, right
 from tests.orchestrator.made_results import found, searched
@@ -24,7 +24,7 @@ def scored(record: SearchRecord, score: float, n: int = 139) -> SearchRecord:
 
 
 def test_a_winner_far_above_the_constant_answer_is_taken() -> None:
-    finding = find(scored(make_record(make_trial(1, [right(100)]), make_trial(2, [right(90)])), 70.0))
+    finding = check_winner(scored(make_record(make_trial(1, [right(100)]), make_trial(2, [right(90)])), 70.0))
     assert finding.verdict == "learnt"
     assert finding.headline == (
         "Take trial 1: validation accuracy 72.5, above the constant best answer's 50.7 (p < 0.001, one-sided exact "
@@ -35,10 +35,10 @@ def test_a_winner_far_above_the_constant_answer_is_taken() -> None:
 @pytest.mark.parametrize("count", [70, 75, 80])  # 50.7, 54.3 and 58.0 against 50.7: noise for the best of eight
 def test_a_winner_within_noise_of_the_constant_answer_has_learnt_nothing(count: int) -> None:
     trials = [make_trial(number, [right(count if number == 1 else 69)]) for number in range(1, 9)]
-    finding = find(scored(make_record(*trials), 46.8))
+    finding = check_winner(scored(make_record(*trials), 46.8))
     assert finding.verdict == "nothing learnt"
     assert finding.headline.startswith("Nothing was learnt: trial 1, the best, has validation accuracy")
-    assert not finding.worth_taking
+    assert not finding.recommended
 
 
 def test_p_is_that_of_the_binomial_tail() -> None:
@@ -50,24 +50,24 @@ def test_p_is_that_of_the_binomial_tail() -> None:
 
 
 def test_a_test_score_that_is_no_better_than_the_constant_takes_the_recommendation_back() -> None:
-    finding = find(scored(make_record(make_trial(1, [right(100)])), 46.8))
+    finding = check_winner(scored(make_record(make_trial(1, [right(100)])), 46.8))
     assert finding.verdict == "not confirmed"
     assert "its test accuracy 46.8 is not above the constant best answer's 54.7" in finding.headline
 
 
 def test_trials_that_all_tie_are_no_choice() -> None:
     tie = make_record(make_trial(1, [right(100)]), make_trial(2, [right(100)]), make_trial(3, [60.0], "stopped early"))
-    finding = find(scored(tie, 70.0))
+    finding = check_winner(scored(tie, 70.0))
     assert finding.verdict == "tie"
     assert finding.headline.startswith("All 2 trials that trained the full budget tie at 72.5: nothing was learnt of")
-    constant = find(make_record(make_trial(1, [right(70)]), make_trial(2, [right(70)])))
+    constant = check_winner(make_record(make_trial(1, [right(70)]), make_trial(2, [right(70)])))
     assert constant.verdict == "nothing learnt"
     assert "All 2 trials that trained the full budget tie at 50.7" in constant.headline
 
 
 def test_without_a_constant_answer_nothing_is_claimed() -> None:
-    assert find(make_record(make_trial(1, [90.0]), majority={})).verdict == "not known"
-    assert find(make_record(make_trial(1, [90.0], "failed"))).verdict == "no winner"
+    assert check_winner(make_record(make_trial(1, [90.0]), majority={})).verdict == "not known"
+    assert check_winner(make_record(make_trial(1, [90.0], "failed"))).verdict == "no winner"
 
 
 def test_every_form_says_that_nothing_was_learnt(tmp_path: Path) -> None:

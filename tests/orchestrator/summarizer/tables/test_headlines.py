@@ -18,7 +18,7 @@ from orchestrator.schedulers.asha import Asha
 from orchestrator.summarizer.page import write_results_page, write_search_page
 from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.summary import markdown, terminal
-from orchestrator.summarizer.tables.search_tables import configurations
+from orchestrator.summarizer.tables.trial_tables import configurations
 from tests.orchestrator.made_records import make_record, make_trial, right
 from tests.orchestrator.made_results import found, searched
 
@@ -81,11 +81,11 @@ def test_a_rung_and_the_table_tell_the_same_score_of_a_step() -> None:
 def test_a_tasks_title_reaches_the_tables_and_pages(tmp_path: Path) -> None:
     searches = [searched(80.0, "tickets", method, title="Help desk") for method in ("adept", "pt")]
     results = make_results(found(*searches))
-    by_name = {grid.name: grid for grid in results.grids}
+    by_name = {grid.name: grid for grid in results.tables}
     assert [column.label for column in by_name["measured"].columns] == ["Method", "Help desk"]
     for name in ("scores", "comparisons"):
         assert by_name[name].rows[0].cells[0].text == "Help desk", name
-    assert "Help desk" in results.configurations[0].title
+    assert "Help desk" in results.trial_tables[0].title
     assert "Task: tickets (Help desk)" in said(searches[0].record)
     page = write_results_page(results.records, tmp_path / "report.html", results).read_text(encoding="utf-8")
     assert '<th scope="row">Help desk<small>' in page

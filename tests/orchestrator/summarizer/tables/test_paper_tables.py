@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import make_groups
-from orchestrator.summarizer.results.model import Cell, FoundSearch, Grid, Row
 from orchestrator.summarizer.results.published import rows
-from orchestrator.summarizer.tables.paper_layouts import chosen, layouts
-from orchestrator.summarizer.tables.paper_tables import paper_grid
+from orchestrator.summarizer.tables.model import Cell, ReportTable, Row
+from orchestrator.summarizer.tables.paper_layouts import chosen, paper_layouts
+from orchestrator.summarizer.tables.paper_tables import paper_table
 from tests.orchestrator.made_results import searched
 from trials.errors import UserError
 
@@ -29,13 +30,13 @@ GLUE = {
 }
 
 
-def grid(table: int, *searches: FoundSearch) -> Grid:
+def grid(table: int, *searches: FoundSearch) -> ReportTable:
     (layout,) = chosen([str(table)])
     unfinished = [search for search in searches if search.record.test is None]
-    return paper_grid(layout, make_groups(searches)[0], unfinished)
+    return paper_table(layout, make_groups(searches)[0], unfinished)
 
 
-def cell(table: Grid, row: str, column: str, section: str = "") -> Cell:
+def cell(table: ReportTable, row: str, column: str, section: str = "") -> Cell:
     found = [
         c
         for r, heading, c in table.cells()
@@ -45,30 +46,30 @@ def cell(table: Grid, row: str, column: str, section: str = "") -> Cell:
     return found[0]
 
 
-def measured(table: Grid) -> list[Row]:
+def measured(table: ReportTable) -> list[Row]:
     return [row for row in table.rows if row.section.startswith("measured")]
 
 
 def test_each_published_number_stands_in_one_cell() -> None:
     held = [
         quoted
-        for layout in layouts()
+        for layout in paper_layouts()
         for row in layout.rows
         for column in layout.columns
         if (quoted := layout.quoted(row, column)) is not None
     ]
     assert len(held) == len(rows())
     assert set(held) == set(rows())
-    assert {layout.table for layout in layouts()} == set(range(1, 16))
+    assert {layout.table for layout in paper_layouts()} == set(range(1, 16))
 
 
 @pytest.mark.skipif(not SOURCE.is_file(), reason="the paper's reference results are not beside this checkout")
 def test_each_number_comes_out_as_the_source_has_it() -> None:
     with SOURCE.open(encoding="utf-8", newline="") as stream:
         source = list(csv.DictReader(stream))
-    for layout in layouts():
+    for layout in paper_layouts():
         printed = sorted(
-            (found.text, found.spread) for _, _, found in paper_grid(layout, []).cells() if found.kind == "quoted"
+            (found.text, found.spread) for _, _, found in paper_table(layout, []).cells() if found.kind == "quoted"
         )
         expected = sorted((row["value"], row["std"]) for row in source if int(row["table"]) == layout.table)
         assert printed == expected, layout.name
@@ -87,21 +88,23 @@ def test_numbers_stand_where_the_paper_has_them() -> None:
 
 def test_the_best_is_bold_and_the_second_underlined_as_in_the_paper() -> None:
     table = grid(5)
-    assert (cell(table, "LoRA", "MNLI").mark, cell(table, "ADePT", "MNLI").mark) == ("best", "second")
+    assert (cell(table, "LoRA", "MNLI").highlight, cell(table, "ADePT", "MNLI").highlight) == ("best", "second")
     table = grid(3)
     second = [
-        row.cells[0].text for row, column, found in table.cells() if found.mark == "second" and column.label == "CB"
+        row.cells[0].text
+        for row, column, found in table.cells()
+        if found.highlight == "second" and column.label == "CB"
     ]
     assert second == ["LoRA", "DePT"]  # both 92.9
-    assert cell(grid(9), "LoRA", "NQ, hours").mark == "best"  # fewest hours
-    assert cell(grid(15), "16", "MPT", "SciTail").mark == "best"  # methods stand side by side
-    assert not any(found.mark for _, _, found in grid(2).cells())  # statistics are no contest
+    assert cell(grid(9), "LoRA", "NQ, hours").highlight == "best"  # fewest hours
+    assert cell(grid(15), "16", "MPT", "SciTail").highlight == "best"  # methods stand side by side
+    assert not any(found.highlight for _, _, found in grid(2).cells())  # statistics are no contest
 
 
 def test_a_measured_row_stands_beside_the_quoted_one() -> None:
     table = grid(3, *(searched(score, seed=seed) for seed, score in ((1, 83.0), (2, 85.0), (3, 84.0))))
     ours = cell(table, "ADePT", "RTE", "measured on t5-base")
-    assert (ours.kind, ours.text, ours.spread, ours.n, ours.mark) == ("measured", "84.0", "1.0", 3, "best")
+    assert (ours.kind, ours.text, ours.spread, ours.n, ours.highlight) == ("measured", "84.0", "1.0", 3, "best")
     assert cell(table, "ADePT", "RTE", "Single-task learning, quoted").kind == "quoted"
     assert table.rows[-1].cells[0].text == "One test example"
     assert cell(table, "One test example", "RTE").text == "0.72"
@@ -109,16 +112,16 @@ def test_a_measured_row_stands_beside_the_quoted_one() -> None:
 
 def test_a_lead_of_less_than_one_example_is_not_marked_as_one() -> None:
     table = grid(3, searched(83.1, n=139))  # the paper's best is 82.7
-    assert cell(table, "ADePT", "RTE", "measured").mark == "best"
-    assert cell(table, "MPT (m)", "RTE").mark == "best"
+    assert cell(table, "ADePT", "RTE", "measured").highlight == "best"
+    assert cell(table, "MPT (m)", "RTE").highlight == "best"
     table = grid(3, searched(83.1, n=10_000))
-    assert cell(table, "MPT (m)", "RTE").mark == "second"
+    assert cell(table, "MPT (m)", "RTE").highlight == "second"
 
 
 def test_another_backbone_is_not_ranked_with_the_quoted_rows() -> None:
     table = grid(3, searched(99.0, backbone="t5-nano"))
-    assert cell(table, "MPT (m)", "RTE").mark == "best"
-    assert cell(table, "ADePT", "RTE", "measured on t5-nano").mark == ""
+    assert cell(table, "MPT (m)", "RTE").highlight == "best"
+    assert cell(table, "ADePT", "RTE", "measured on t5-nano").highlight == ""
     assert any("no comparison" in note for note in table.notes)
 
 
@@ -151,7 +154,7 @@ def test_an_ablation_is_measured_by_a_search_that_was_limited_to_it() -> None:
     table = grid(12, whole, small)
     assert cell(table, "ADePT", "5", "measured").text == "76.0"
     assert cell(table, "ADePT", "10", "measured").kind == "missing"
-    assert any("bottleneck 10 in every configuration" in fill.command for fill in table.fill)
+    assert any("bottleneck 10 in every configuration" in fill.command for fill in table.missing)
     # The main table shows the search of the whole space, and says that there is another one.
     main = grid(3, whole, small)
     assert cell(main, "ADePT", "RTE", "measured").text == "80.0"
@@ -160,11 +163,11 @@ def test_an_ablation_is_measured_by_a_search_that_was_limited_to_it() -> None:
 
 def test_missing_cells_name_the_command_that_fills_them() -> None:
     table = grid(3, searched(seed=1), searched(seed=2), searched(task="sst2", seed=1))
-    commands = {fill.cells: fill.command for fill in table.fill}
+    commands = {fill.cells: fill.command for fill in table.missing}
     assert commands["ADePT on t5-base: SST-2 (seed 2)"] == (
         "adept-search search --method adept --data-dir data --backbone t5-base --task sst2 --seed 2"
     )
-    loop = next(fill.command for fill in table.fill if "CoLA" in fill.cells)
+    loop = next(fill.command for fill in table.missing if "CoLA" in fill.cells)
     assert loop.startswith("for seed in 1 2; do for task in ") and loop.endswith(
         '--task "$task" --seed "$seed"; done; done'
     )
@@ -179,7 +182,7 @@ def test_the_command_carries_every_option_that_decides_the_row() -> None:
     mine = "search --task rte --space 'my space.yaml' --samples=6 --ties loss --name x --rerun 3 --seed 1 --quiet"
     table = grid(3, typed(f"adept-search {mine}", seed=1), searched(seed=1, task="cola", metric="matthews_correlation"),
                  searched(seed=2, task="cola", metric="matthews_correlation"))  # fmt: skip
-    commands = {fill.cells: fill.command for fill in table.fill}
+    commands = {fill.cells: fill.command for fill in table.missing}
     assert commands["ADePT on t5-base: RTE (seed 2)"] == (
         "adept-search search --method adept --space 'my space.yaml' --samples=6 --ties loss --backbone t5-base "
         "--task rte --seed 2"
@@ -197,7 +200,7 @@ def test_without_the_earlier_command_the_record_says_how_it_was_run() -> None:
     }
     ran: dict[str, Any] = {"recipe": "paper", "settings": settings, "provenance": {"search": "random"}}
     table = grid(3, searched(seed=1, **ran), searched(seed=2, **ran), searched(task="sst2", seed=1, **ran))
-    command = next(fill.command for fill in table.fill if "SST-2 (seed 2)" in fill.cells)
+    command = next(fill.command for fill in table.missing if "SST-2 (seed 2)" in fill.cells)
     assert command == (
         "adept-search search --method adept --recipe paper --steps 400 --precision bfloat16 --scheduler none "
         "--deterministic --search random --samples 4 --backbone t5-base --task sst2 --seed 2"
@@ -206,13 +209,13 @@ def test_without_the_earlier_command_the_record_says_how_it_was_run() -> None:
 
 def test_a_search_of_several_seeds_fills_them_at_once() -> None:
     several = [typed("adept-search search --task rte --seeds 3", seed=seed) for seed in (1, 2, 3)]
-    command = next(fill.command for fill in grid(3, *several).fill if "CoLA" in fill.cells)
+    command = next(fill.command for fill in grid(3, *several).missing if "CoLA" in fill.cells)
     assert command.endswith('--seeds 3 --backbone t5-base --task "$task" --seed 1; done')
 
 
 def test_a_search_that_was_interrupted_is_to_be_resumed() -> None:
     table = grid(3, searched(seed=1), searched(None, task="cola", seed=1, metric="matthews_correlation"))
-    commands = {fill.cells: fill.command for fill in table.fill}
+    commands = {fill.cells: fill.command for fill in table.missing}
     assert commands["ADePT on t5-base: CoLA"] == "adept-search search --resume --name cola-adept-1"
 
 
@@ -226,7 +229,7 @@ def test_hours_of_training_are_measured_too() -> None:
 
 
 def test_without_a_measurement_a_table_says_how_to_get_one() -> None:
-    assert any("--task rte" in fill.command for fill in grid(13).fill)
+    assert any("--task rte" in fill.command for fill in grid(13).missing)
     assert any("Nothing is measured here" in note for note in grid(1).notes)
 
 

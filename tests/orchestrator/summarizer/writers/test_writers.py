@@ -17,8 +17,10 @@ from pyarrow import parquet
 from rich.console import Console
 
 from orchestrator.summarizer.report import headline, make_results, write_report
-from orchestrator.summarizer.results.model import FoundSearch, Grid, Results
-from orchestrator.summarizer.tables.paper_layouts import layouts
+from orchestrator.summarizer.report_results import ReportResults
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.tables.model import ReportTable
+from orchestrator.summarizer.tables.paper_layouts import paper_layouts
 from orchestrator.summarizer.writers import frames, latex, markdown, terminal
 from tests.orchestrator.made_records import make_trial
 from tests.orchestrator.made_results import found, long_search, searched, sweep
@@ -30,7 +32,7 @@ ODD = (
 TOOLS = [tool for tool in ("pdflatex", "tectonic") if shutil.which(tool)]
 
 
-def odd_results() -> Results:
+def odd_results() -> ReportResults:
     return make_results(
         found(
             searched(80.0, task=ODD, method=ODD, backbone=ODD, name=ODD, seed=1),
@@ -44,11 +46,11 @@ def odd_trial() -> object:
     return make_trial(1, [60.0], "failed", configuration={ODD: ODD, "prompt_lr": 0.3}, error=ODD)
 
 
-def whole() -> Results:
-    return make_results(found(*sweep()), layouts())
+def whole() -> ReportResults:
+    return make_results(found(*sweep()), paper_layouts())
 
 
-def cells(grid: Grid) -> list[str]:
+def cells(grid: ReportTable) -> list[str]:
     return [cell.text for _, _, cell in grid.cells()]
 
 
@@ -72,14 +74,14 @@ def check_syntax(text: str) -> None:
 
 
 @pytest.mark.parametrize("results", [whole(), odd_results()], ids=["all tables", "odd names"])
-def test_the_latex_is_sound(results: Results) -> None:
-    for grid in results.all_grids:
-        check_syntax(latex.table(grid))
+def test_the_latex_is_sound(results: ReportResults) -> None:
+    for grid in results.all_tables:
+        check_syntax(latex.render(grid))
 
 
 @pytest.mark.skipif(not TOOLS, reason="neither pdflatex nor tectonic is installed")
 @pytest.mark.parametrize("results", [whole(), odd_results()], ids=["all tables", "odd names"])
-def test_the_latex_compiles(results: Results, tmp_path: Path) -> None:
+def test_the_latex_compiles(results: ReportResults, tmp_path: Path) -> None:
     write_report(results, tmp_path, ["latex"])
     options = ["-interaction=nonstopmode", "-halt-on-error"] if TOOLS[0] == "pdflatex" else []
     run = subprocess.run([TOOLS[0], *options, "report.tex"], cwd=tmp_path, capture_output=True, timeout=300)
@@ -89,8 +91,8 @@ def test_the_latex_compiles(results: Results, tmp_path: Path) -> None:
 
 def test_a_table_of_the_paper_as_latex() -> None:
     results = make_results(found(*(searched(score, seed=seed) for seed, score in ((1, 83.0), (2, 85.0)))))
-    (grid,) = [grid for grid in results.grids if grid.name == "table-3-glue-superglue"]
-    text = latex.table(grid)
+    (grid,) = [grid for grid in results.tables if grid.name == "table-3-glue-superglue"]
+    text = latex.render(grid)
     assert r"\cmidrule(lr){3-11}\cmidrule(lr){12-17}" in text
     assert r"\textbf{84.0}$_{\pm 1.4}$ (2)" in text
     assert r"\multicolumn{17}{l}{\textit{Single-task learning, quoted}} \\" in text
@@ -100,7 +102,7 @@ def test_a_table_of_the_paper_as_latex() -> None:
 
 def test_markdown_shows_names_as_they_are() -> None:
     results = odd_results()
-    text = markdown.document("Odd", results.all_grids, headline(results))
+    text = markdown.document("Odd", results.all_tables, headline(results))
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     children = [child for token in tokens for child in token.children or []]
     assert not [child for child in children if child.type in ("link_open", "s_open", "image")]
@@ -113,7 +115,7 @@ def test_markdown_shows_names_as_they_are() -> None:
 
 def test_markdown_marks_and_spreads() -> None:
     results = make_results(found(*(searched(score, seed=seed) for seed, score in ((1, 83.0), (2, 85.0)))))
-    text = markdown.document("Report", results.grids)
+    text = markdown.document("Report", results.tables)
     assert "**84.0** ± 1.4 (2)" in text
     assert "<ins>82.7</ins>" in text
     assert "| _Single-task learning, quoted_ |" in text
@@ -142,7 +144,7 @@ def test_csv_and_parquet_hold_the_same_numbers(tmp_path: Path) -> None:
 
 
 def test_the_terminal_shows_a_wide_table_on_its_side() -> None:
-    (grid, *_) = make_results(found(*sweep())).grids
+    (grid, *_) = make_results(found(*sweep())).tables
     for width in (60, 200):
         stream = io.StringIO()
         terminal.show(grid, Console(file=stream, width=width, color_system=None))
