@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo setup test test-slow test-cluster lint format clean
+.PHONY: demo setup test test-slow test-cluster lint format options clean
 
 demo: $(READY)            ## find the best ADePT configuration for the embedded task
 	$(BIN)/python orchestrator/search.py
@@ -35,6 +35,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+options: $(READY)         ## write docs/options.md from the list of options
+	$(BIN)/python -m orchestrator.plan.options_page > docs/options.md
 
 clean:                    ## caches and the environment; never results
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -13,7 +13,8 @@ import typer
 from rich.text import Text
 
 from orchestrator.commands.messages import with_messages
-from orchestrator.commands.sources import find, selection
+from orchestrator.commands.options import TrackingUri
+from orchestrator.commands.sources import Runs, find, selection
 from orchestrator.console import PlainConsole
 from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.saved_searches import FoundSearches, SearchFilter, read_folders
@@ -26,12 +27,8 @@ _FORMS = "markdown,latex,csv,parquet,json"
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="a folder, the name of a search, a day or DAY..DAY")],
     second: Annotated[str, typer.Argument(metavar="B", help="the same, for the other side")],
-    tracking_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="find names and days in this store [as for report]")
-    ] = None,
-    runs: Annotated[
-        list[Path] | None, typer.Option(metavar="FOLDER", help="find names and days below this folder; may be repeated")
-    ] = None,
+    tracking_uri: TrackingUri = None,
+    runs: Runs = None,
     formats: Annotated[str | None, typer.Option(metavar="LIST", help=f"files to write [{_FORMS}]")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="folder for files [none are written]")] = None,
 ) -> None:

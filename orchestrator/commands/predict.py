@@ -12,7 +12,7 @@ import typer
 
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.rows_out import FORMS, form_of, with_predictions, written
-from orchestrator.plan.settings import CHOICES
+from orchestrator.plan.settings import SearchSettings
 from trials.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def run(
 def option_problems(form: str | None, form_in: str | None, precision: str | None) -> list[str]:
     """What is wrong with options that have a few values each: a sentence each."""
     choices = {"--format": (form, FORMS), "--input-format": (form_in, tuple(FORMS_IN))}
-    choices["--precision"] = (precision, CHOICES["precision"])
+    choices["--precision"] = (precision, SearchSettings.choices("precision"))
     return [
         f"{name} {value}: must be one of {', '.join(known)}{did_you_mean(value, known)}"
         for name, (value, known) in choices.items()

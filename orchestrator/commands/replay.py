@@ -23,10 +23,12 @@ def replay(
     scheduler: Annotated[
         str, typer.Option(metavar="NAME", help=f"{', '.join(SCHEDULERS)}, or several with commas")
     ] = "promotion,asha,median",
-    grace: Annotated[
+    grace_period: Annotated[
         float | None, typer.Option(metavar="SHARE", help="first rung, as a share of the budget [as a search's own]")
     ] = None,
-    eta: Annotated[int, typer.Option(metavar="N", help="one in N goes on at each rung")] = REDUCTION_FACTOR,
+    reduction_factor: Annotated[
+        int, typer.Option(metavar="N", help="one in N goes on at each rung")
+    ] = REDUCTION_FACTOR,
     ties: Annotated[
         str, typer.Option(metavar="NAME", help="keep: equal scores go on together; loss: told apart by validation loss")
     ] = "keep",
@@ -48,7 +50,7 @@ def replay(
     """Replay: what a scheduler would have spent and found on searches that were trained whole, beside baselines."""
 
     def run() -> int:
-        settings = read_settings(scheduler, grace, eta, deterministic, ties)
+        settings = read_settings(scheduler, grace_period, reduction_factor, deterministic, ties)
         if recorded:
             record_folders(recorded, curves)
         grids = of_task(read_curves(curves), task)
@@ -67,7 +69,9 @@ def replay(
     with_messages(run)
 
 
-def read_settings(scheduler: str, grace: float | None, eta: int, deterministic: bool, ties: str) -> list[Setting]:
+def read_settings(
+    scheduler: str, grace_period: float | None, reduction_factor: int, deterministic: bool, ties: str
+) -> list[Setting]:
     """The settings to replay.
 
     Raises:
@@ -81,15 +85,15 @@ def read_settings(scheduler: str, grace: float | None, eta: int, deterministic: 
     ]
     if not names:
         problems.append("--scheduler: name one")
-    if grace is not None and not 0 < grace <= 1:
-        problems.append(f"--grace {grace}: a share of the budget, above 0 and at most 1")
-    if eta < 2:
-        problems.append(f"--eta {eta}: must be at least 2")
+    if grace_period is not None and not 0 < grace_period <= 1:
+        problems.append(f"--grace-period {grace_period}: a share of the budget, above 0 and at most 1")
+    if reduction_factor < 2:
+        problems.append(f"--reduction-factor {reduction_factor}: must be at least 2")
     if ties not in get_args(Ties):
         problems.append(f"--ties {ties}: must be one of {', '.join(get_args(Ties))}")
     if problems:
         raise UserError(problems)
-    return [Setting(name, grace, eta, deterministic, cast(Ties, ties)) for name in names]
+    return [Setting(name, grace_period, reduction_factor, deterministic, cast(Ties, ties)) for name in names]
 
 
 def record_folders(folders: list[Path], curves: Path) -> None:

@@ -9,7 +9,8 @@ import typer
 from rich.text import Text
 
 from orchestrator.commands.messages import with_messages
-from orchestrator.commands.sources import find, listed, selection
+from orchestrator.commands.options import TrackingUri
+from orchestrator.commands.sources import Runs, find, listed, selection
 from orchestrator.console import PlainConsole
 from orchestrator.summarizer.results.saved_searches import FoundSearches
 from trials.errors import UserError
@@ -18,12 +19,8 @@ _LIST = "all, or several with commas"
 
 
 def report(
-    tracking_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="read this store [$MLFLOW_TRACKING_URI, else mlflow.db here]")
-    ] = None,
-    runs: Annotated[
-        list[Path] | None, typer.Option(metavar="FOLDER", help="read the searches below this folder; may be repeated")
-    ] = None,
+    tracking_uri: TrackingUri = None,
+    runs: Runs = None,
     task: Annotated[str | None, typer.Option(metavar="TASK", help=f"tasks [{_LIST}]")] = None,
     method: Annotated[str | None, typer.Option(metavar="METHOD", help=f"methods [{_LIST}]")] = None,
     backbone: Annotated[str | None, typer.Option(metavar="NAME", help=f"backbones [{_LIST}]")] = None,

@@ -6,11 +6,18 @@ import os
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from orchestrator.plan.settings import default_output
 from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE
 from orchestrator.summarizer.results.saved_searches import FoundSearches, SearchFilter, read_folders, unique
 from trials.errors import UserError
+
+Runs = Annotated[
+    list[Path] | None, typer.Option(metavar="FOLDER", help="read the searches below this folder; may be repeated")
+]
 
 
 def find(tracking_uri: str | None, runs: Sequence[Path], none_needed: bool = False) -> FoundSearches:

@@ -12,34 +12,28 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.commands.messages import with_messages
+from orchestrator.commands.options import Output, TrackingUri, parameters, takes
 from orchestrator.console import PlainConsole
-from orchestrator.plan.settings import default_output
+from orchestrator.plan.settings import SearchSettings, default_output
 from trials.errors import UserError
 
 if TYPE_CHECKING:
     from orchestrator.run.verify import Compared, Recorded
 
 
+@takes(parameters(SearchSettings, lambda option: bool(option.moves), goes_on=True, grouped=False))
 def verify(
     trial: Annotated[
         str, typer.Argument(metavar="RUN_ID|NAME/NUMBER", help="a trial's run in MLflow, or its search and number")
     ],
-    tracking_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="MLflow store [$MLFLOW_TRACKING_URI, else mlflow.db here]")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="folder of the results [$ADEPT_OUTPUT, else runs]")
-    ] = None,
-    task: Annotated[str | None, typer.Option(metavar="FILE", help="the task file, where it has moved")] = None,
-    backbone: Annotated[str | None, typer.Option(metavar="FOLDER", help="the backbone, where it has moved")] = None,
-    space: Annotated[str | None, typer.Option(metavar="FILE", help="the search space, where it has moved")] = None,
-    data_dir: Annotated[str | None, typer.Option(metavar="FOLDER", help="the data, where they have moved")] = None,
+    tracking_uri: TrackingUri = None,
+    output: Output = None,
+    **places: str | None,
 ) -> None:
     """Verify: train one trial alone again, from what is recorded of it; exit code 0 if its scores come again, else 1.
 
     Own tasks, spaces and data are looked for where the search found them, or where these options say.
     """
-    places = {"task": task, "backbone": backbone, "space": space, "data_dir": data_dir}
     with_messages(lambda: run(trial, tracking_uri, output or default_output(), places))
 
 

@@ -13,6 +13,7 @@ import typer
 
 from orchestrator.command_lines import resume_command
 from orchestrator.commands.messages import with_messages
+from orchestrator.commands.options import Output
 from orchestrator.plan.settings import default_output
 from orchestrator.store.layout import find_search
 from orchestrator.store.lock import running_owner
@@ -20,19 +21,15 @@ from orchestrator.store.log import LOG, follow, last_lines
 from trials.errors import UserError
 
 Name = Annotated[str, typer.Argument(help="name of the search", metavar="NAME")]
-Output = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="folder of the results [$ADEPT_OUTPUT, else runs]", show_default=False),
-]
 STOP_SECONDS = 120.0
 
 
 def watch(
     name: Name,
     output: Output = None,
-    lines: Annotated[int, typer.Option(min=0, metavar="N", help="of what was said before, the last N lines")] = 20,
+    lines: Annotated[int, typer.Option(min=0, metavar="N", help="of its earlier lines, the last N")] = 20,
 ) -> None:
-    """Watch: show what a search says until it ends. Ctrl-C ends the display alone, and the search goes on."""
+    """Watch: show what a search prints until it ends. Ctrl-C ends the display alone, and the search goes on."""
     with_messages(lambda: show(name, output, lines))
 
 

@@ -174,14 +174,14 @@ def expectation(plan: Plan) -> str:
 def stopping(plan: Plan) -> str:
     """When trials are stopped, in words."""
     settings = plan.settings
-    first = f"{settings.scheduler}: first decision at step {plan.grace:,}"
+    first = f"{settings.scheduler}: first decision at step {plan.grace_period:,}"
     if settings.scheduler == "none":
         text = "every trial runs to the end"
     elif settings.scheduler == "median":
         text = f"{first}; half the trials are taken to end there"
     else:
         ties = ", equal scores told apart by their losses" if settings.ties == "loss" else ""
-        text = f"{first}, one in {settings.eta} goes on at each rung{ties}"
+        text = f"{first}, one in {settings.reduction_factor} goes on at each rung{ties}"
     more = f"; {plan.repeats} trials on further seeds run to the end" if plan.repeats else ""
     return text + more
 

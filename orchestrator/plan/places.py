@@ -1,4 +1,4 @@
-"""Where a search reads and writes, said so that it means the same in every working folder.
+"""Where a search reads and writes, written so that it means the same in every working folder.
 
 Options name files and folders as a user typed them, often relative to where the command was given. A search is taken
 up again from other folders, by cron, or after its files have moved: so what is kept of it is absolute, and the option
@@ -13,33 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.command_lines import flag
-from orchestrator.plan.settings import default_output, default_storage
-from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE, problems_of, sqlite_file
+from orchestrator.plan.options import Given
+from orchestrator.plan.settings import SearchSettings, default_output, default_storage
+from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE, sqlite_file, uri_problems
 from search_spaces import space_names
 from trials.backbones.facts import is_known
 from trials.tasks import is_registered
 
-Options = dict[str, str | None]
-
-PLACES = ("task", "backbone", "space", "data_dir", "tracking_uri", "output")
-"""Options that may be given anew when a search goes on: they say where something is, not what the search computes."""
-
-_WHAT = {
-    "task": "the task file",
-    "backbone": "the backbone",
-    "space": "the search space",
-    "data_dir": "the data",
-}
+FILES = {name: option.moves for name, option in SearchSettings.options().items() if option.moves}
+"""Options that name a file or a folder to be read, or something known by its name; each with what it is in words."""
 
 
-def resolved(options: Mapping[str, str | None]) -> Options:
+def with_absolute_paths(options: Mapping[str, str | None]) -> Given:
     """The same options with absolute paths in the place of those that exist, and of all that will be written.
 
     A name stays a name, also where a file is called so; what is not there stays as it was typed, for the message.
     """
     known = {"task": is_registered, "backbone": is_known, "space": space_names().__contains__}
     found = dict(options)
-    for key in _WHAT:
+    for key in FILES:
         value = options.get(key)
         if value and not known.get(key, lambda name: False)(value) and (path := Path(value).expanduser()).exists():
             found[key] = str(path.resolve())
@@ -50,30 +42,30 @@ def resolved(options: Mapping[str, str | None]) -> Options:
     return found
 
 
-def kept(options: Mapping[str, str | None]) -> Options:
-    """Options as they are written down with a search: `resolved`, with what an environment or a folder has decided.
+def to_keep(options: Mapping[str, str | None]) -> Given:
+    """Options as they are written down with a search: absolute, with what an environment or a folder has decided.
 
     A tracking URI with a secret in it is not written down: it stands in the environment, and is asked for there again.
     """
-    found = resolved(options)
+    found = with_absolute_paths(options)
     found["output"] = found.get("output") or absolute(default_output())
     found["storage"] = found.get("storage") or default_storage()
     if not found.get("tracking_uri"):
         uri = os.environ.get(URI_VARIABLE) or f"sqlite:///{DEFAULT_DATABASE}"
-        found["tracking_uri"] = None if problems_of(uri, on_command_line=True) else uri
-        found = resolved(found)
+        found["tracking_uri"] = None if uri_problems(uri, on_command_line=True) else uri
+        found = with_absolute_paths(found)
     return found
 
 
-def gone(options: Mapping[str, str | None], name: str) -> list[str]:
-    """Places of a search that are not there any more, a sentence each.
+def missing_places(options: Mapping[str, str | None], name: str) -> list[str]:
+    """Files and folders of a search that are not there any more, a sentence each.
 
     Args:
         options: as kept. name: the search's.
     """
     return [
         f"{flag(key)}: {what} of search {name} was {value}, which is not there; give its new place with {flag(key)}"
-        for key, what in _WHAT.items()
+        for key, what in FILES.items()
         if (value := options.get(key)) and Path(value).is_absolute() and not Path(value).exists()
     ]
 
@@ -83,7 +75,7 @@ def absolute(path: Path) -> str:
     return str(path.expanduser().resolve())
 
 
-def told_at(record: Mapping[str, Any]) -> str:
+def recorded_tracking_uri(record: Mapping[str, Any]) -> str:
     """The tracking URI in the record of a search; empty where none is known or its secrets were taken out."""
     uri = str(record.get("tracking_uri") or "")
     return uri if sqlite_file(uri) is not None or uri.startswith(("http://", "https://")) else ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from orchestrator.plan.options import written
 from orchestrator.plan.settings import LEARNING, Precision, SearchSettings
 from orchestrator.schedulers.asha import expected_end
 from orchestrator.schedulers.median import expected_median_share
@@ -85,8 +86,8 @@ class Plan:
         training: steps, batch size and the like, command line over space.
         trials: what is known beforehand, in the order in which they start: none where a searcher proposes them.
         samples: configurations to train.
-        grace: first rung of early stopping in steps; the budget itself where there is none.
-        notes: choices made for the user that the user should hear of.
+        grace_period: first rung of early stopping in steps; the budget itself where there is none.
+        notes: choices that were made for the user, a sentence each.
         data: fingerprint of the prepared rows, once they are: engines refuse others.
     """
 
@@ -97,7 +98,7 @@ class Plan:
     training: SpaceSettings
     trials: tuple[PlannedTrial, ...]
     samples: int
-    grace: int
+    grace_period: int
     notes: tuple[str, ...]
     data: str = ""
 
@@ -109,7 +110,7 @@ class Plan:
     @property
     def learns(self) -> bool:
         """Whether configurations are proposed while the search runs."""
-        return self.settings.search in LEARNING
+        return self.settings.searcher in LEARNING
 
     @property
     def numbers(self) -> list[int]:
@@ -148,9 +149,9 @@ class Plan:
         if settings.scheduler == "none":
             share = 1.0
         elif settings.scheduler == "median":
-            share = expected_median_share(steps, self.grace)
+            share = expected_median_share(steps, self.grace_period)
         else:
-            share = expected_end(0, steps, self.grace, settings.eta, self.samples) / steps
+            share = expected_end(0, steps, self.grace_period, settings.reduction_factor, self.samples) / steps
         return round(steps * (self.samples * share + self.repeats))
 
     def expected_end(self, step: int) -> float:
@@ -159,8 +160,9 @@ class Plan:
         if settings.scheduler == "none":
             return float(steps)
         if settings.scheduler == "median":
-            return expected_median_share(steps, self.grace) * steps if step <= self.grace else float(steps)
-        return expected_end(step, steps, self.grace, settings.eta)
+            share = expected_median_share(steps, self.grace_period)
+            return share * steps if step <= self.grace_period else float(steps)
+        return expected_end(step, steps, self.grace_period, settings.reduction_factor)
 
     def trial(self, number: int, configuration: Configuration, seed: int | None = None) -> PlannedTrial:
         """The trial of that number, with a configuration of the space, on the search's own seed or another."""
@@ -191,7 +193,7 @@ class Plan:
             backbone=DEFAULT if self.facts.name == DEFAULT else self.facts.location,
             data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
             max_source_length=self.max_source_length,
-            precision=cast(Precision, self.settings.precision),  # `read_settings` has seen to it
+            precision=self.settings.precision,
             memory_limit=None if self.settings.memory_limit is None else round(self.settings.memory_limit * GB),
             slots=self.slots,
             typical=self.trial(0, longest).config,
@@ -201,12 +203,47 @@ class Plan:
         )
 
     @property
+    def values(self) -> dict[str, Any]:
+        """Each option's value as it was resolved, as JSON: what is written down of a search is taken from here."""
+        storage = self.settings.storage
+        return {
+            **self.settings.model_dump(mode="json"),
+            **asdict(self.training),
+            "task": self.task.name,
+            "backbone": self.facts.name,
+            "space": self.space.name,
+            "data_dir": self.spec.data_dir,
+            "max_source_length": self.max_source_length,
+            "grace_period": self.grace_period,
+            "storage": shown(storage) if storage else None,
+        }
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """How every trial is trained, and what may stop it: the settings of the search's record."""
+        options = written(self.values, type(self.settings), lambda option: option.recorded)
+        return {**options, "trainer_revision": TRAINER_REVISION}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The search as a row in MLflow's table of runs."""
+        identity = {name: self.values[name] for name in self.settings.names(lambda option: option.identifies)}
+        return {**identity, "metrics": ", ".join(self.task.metrics), "trials": self.count, **self.recorded}
+
+    @property
+    def repeatable(self) -> dict[str, Any]:
+        """The options as given on which numbers depend, as JSON: what it takes to train a trial again."""
+        others = set(self.settings.names(lambda option: option.numbers == "none"))
+        return self.settings.model_dump(mode="json", exclude_defaults=True, exclude=others)
+
+    @property
     def definition(self) -> dict[str, Any]:
         """Everything that decides the numbers of a search, but for the rows themselves, as JSON.
 
-        Further seeds are no part of it: a search may be asked for more of them later. Nor are the rows: a search whose
-        data have changed is refused (`orchestrator.plan.same_data`) rather than taken for another one, since whoever
-        put the wrong file in place would else train everything again.
+        Its form is that of the first version, and so is the name that a search has by it: the same request finds the
+        same search. Further seeds are no part of it: a search may be asked for more of them later. Nor are the rows: a
+        search whose data have changed is refused (`orchestrator.plan.same_data`) rather than taken for another one,
+        since somebody who put the wrong file in place would else train everything again.
         """
         return {
             "task": self.task.name,
@@ -214,15 +251,10 @@ class Plan:
             **self.task_file,
             "backbone": self.facts.name,
             "revision": self.facts.revision,
-            "max_source_length": self.max_source_length,
-            "data_dir": self.spec.data_dir,
-            "precision": self.settings.precision,
             "trainer_revision": TRAINER_REVISION,
-            "scheduler": [self.settings.scheduler, self.grace, self.settings.eta],
-            **({"ties": self.settings.ties} if self.settings.ties != "keep" else {}),
+            "scheduler": [self.settings.scheduler, self.grace_period, self.settings.reduction_factor],
             "trials": [trial.config.as_dict() for trial in sorted(self.trials, key=lambda t: t.number)],
-            **({"deterministic": True} if self.settings.deterministic else {}),
-            **({"storage": shown(self.settings.storage)} if self.settings.storage else {}),
+            **written(self.values, type(self.settings), lambda option: option.decides),
             **({"proposed": self._proposed} if self.learns else {}),
         }
 
@@ -234,7 +266,7 @@ class Plan:
     @property
     def _proposed(self) -> dict[str, Any]:
         return {
-            "algorithm": self.settings.search,
+            "algorithm": self.settings.searcher,
             "samples": self.samples,
             "warm_start": self.settings.warm_start,
             "axes": [[list(axis.names), [list(row) for row in axis.rows]] for axis in self.space.axes],

@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from orchestrator.plan.plan import GB, EngineSpec, Plan, PlannedTrial
 from orchestrator.plan.settings import LEARNING, SearchSettings
-from orchestrator.plan.tracking_uri import resolved
+from orchestrator.plan.tracking_uri import resolve_tracking_uri
 from orchestrator.schedulers.asha import default_grace_period
 from orchestrator.store.uris import storage_problems
-from search_spaces import Configuration, Space, default_space, load_space, methods
+from search_spaces import Configuration, Space, default_space, load_space
 from search_spaces import Settings as SpaceSettings
 from trials.backbones.facts import DEFAULT, Facts, describe
 from trials.config import INNER_METHODS
-from trials.errors import UserError, did_you_mean
+from trials.errors import UserError
 from trials.tasks import get_task
 
 __all__ = ["GB", "EngineSpec", "Plan", "PlannedTrial", "make_plan"]
@@ -44,11 +44,6 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
             problems.extend(error.problems)
             return None
 
-    if settings.method not in methods():
-        known = ", ".join(methods())
-        problems.append(
-            f"--method {settings.method!r}: must be one of {known}{did_you_mean(settings.method, methods())}"
-        )
     task = tried(lambda: get_task(settings.task))
     backbone = settings.backbone
     if backbone is None:
@@ -58,7 +53,7 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     facts = tried(lambda: describe(backbone))
     problems += folder_problems(settings)
     problems += inner_problems(settings, facts)
-    if task is None or facts is None or settings.method not in methods():
+    if task is None or facts is None:
         raise UserError(problems)
 
     space_name = settings.space or default_space(
@@ -74,14 +69,14 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
         notes.append(f"search space {space.name}: {space.duplicates} duplicate configuration(s) dropped")
     training = overridden(space.settings, settings)
     problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
-    grace = chosen_grace(settings, training, problems)
+    grace_period = chosen_grace_period(settings, training, problems)
     numbered = sample(space, settings, facts.width, training.max_source_length or length, problems)
-    samples = len(numbered) if settings.search == "grid" else settings.samples or 0
+    samples = len(numbered) if settings.searcher == "grid" else settings.samples or 0
     if settings.top > samples > 0:  # else that is what is wrong
         problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
     if problems:
         raise UserError(problems)
-    plan = Plan(settings, task, facts, space, training, (), samples, grace, tuple(notes))
+    plan = Plan(settings, task, facts, space, training, (), samples, grace_period, tuple(notes))
     return replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
 
 
@@ -119,18 +114,18 @@ def overridden(space: SpaceSettings, settings: SearchSettings) -> SpaceSettings:
     return training
 
 
-def chosen_grace(settings: SearchSettings, training: SpaceSettings, problems: list[str]) -> int:
+def chosen_grace_period(settings: SearchSettings, training: SpaceSettings, problems: list[str]) -> int:
     """The first rung in steps."""
     if settings.scheduler == "none":
         return training.steps
-    if settings.grace is None:
+    if settings.grace_period is None:
         return default_grace_period(training.steps, training.eval_every)
-    if settings.grace > training.steps or settings.grace % training.eval_every:
+    if settings.grace_period > training.steps or settings.grace_period % training.eval_every:
         problems.append(
-            f"--grace {settings.grace}: must be a multiple of --eval-every ({training.eval_every}) and at most the "
-            f"budget of {training.steps} steps"
+            f"--grace-period {settings.grace_period}: must be a multiple of --eval-every ({training.eval_every}) "
+            f"and at most the budget of {training.steps} steps"
         )
-    return settings.grace
+    return settings.grace_period
 
 
 def sample(
@@ -142,7 +137,7 @@ def sample(
     another, and halving would compare neighbours with neighbours.
     """
     samples = settings.samples
-    if settings.search == "grid":
+    if settings.searcher == "grid":
         numbered = list(enumerate(space.configurations, start=1))
         if samples is not None and samples > len(numbered):
             problems.append(
@@ -158,7 +153,7 @@ def sample(
     )
 
     distributions = Distributions(space, width, max_source_length)
-    search = ConfigurationSearch(distributions, settings.search, settings.seed, samples)
+    search = ConfigurationSearch(distributions, settings.searcher, settings.seed, samples)
     there = distributions.count(samples)
     if there < samples:
         configurations = "one configuration" if there == 1 else f"{there} different configurations"
@@ -167,7 +162,7 @@ def sample(
             "most that many, or give an axis other ends: its least and greatest value are those of the range"
         )
         return []
-    return [] if settings.search in LEARNING else list(iter(search.ask, None))
+    return [] if settings.searcher in LEARNING else list(iter(search.ask, None))
 
 
 def folder_problems(settings: SearchSettings) -> list[str]:
@@ -186,5 +181,5 @@ def folder_problems(settings: SearchSettings) -> list[str]:
             probe.unlink()
         except OSError as error:
             problems.append(f"--output {settings.output}: cannot write to {existing} ({error.strerror})")
-    _, _, of_the_store = resolved(settings.tracking_uri)
+    _, _, of_the_store = resolve_tracking_uri(settings.tracking_uri)
     return problems + of_the_store + storage_problems(settings.storage)

@@ -25,11 +25,11 @@ _CALLED = {"revision": "revision of the backbone's weights"}
 
 
 @dataclass
-class Files:
+class SearchFolder:
     """A search's folder.
 
     Attributes:
-        begun: whether a search has been started in it. said: damage that was found there and what was done about it.
+        begun: whether a search has been started in it. damage: what was found damaged there, and what was used instead.
         data: what the search's rows were when it began; None where an earlier version did not write that down.
     """
 
@@ -37,7 +37,7 @@ class Files:
     record: Path = field(init=False)
     begun: bool = False
     data: DataIdentity | None = None
-    said: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.record = self.folder / RECORD
@@ -46,7 +46,7 @@ class Files:
         """What an earlier run of this search has recorded; None also where that was lost.
 
         Raises:
-            UserError: the folder belongs to a search with other settings, or to one that cannot be told.
+            UserError: the folder belongs to a search with other settings, or to one that is not known.
         """
         definition = self.folder / DEFINITION
         if not (definition.exists() or copy_of(definition).exists()):
@@ -54,7 +54,7 @@ class Files:
                 raise UserError([f"--name {plan.name}: {self._unknown()}"])
             return None
         self.begun = True
-        before, said = read_either(definition)
+        before, damaged = read_either(definition)
         data = before.pop(DATA, None)
         self.data = None if data is None else DataIdentity(**data)
         now = json.loads(json.dumps(plan.definition))
@@ -73,12 +73,12 @@ class Files:
                 ]
             )
         record, lost = load_record(self.record)
-        self.said = [text for text in (said, lost) if text]
+        self.damage = [text for text in (damaged, lost) if text]
         return record
 
     def _unknown(self) -> str:
         return (
-            f"{self.folder / TUNE} holds checkpoints, but {DEFINITION} beside it, which tells of which search, is gone "
+            f"{self.folder / TUNE} holds checkpoints, but {DEFINITION} beside it, which says of which search, is gone "
             "with its copy. Nothing was touched; bring it back from a backup, or search under another --name"
         )
 

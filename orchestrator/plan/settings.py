@@ -1,39 +1,59 @@
-"""What a user can ask of a search: one typed object behind the command line, checked as a whole."""
+"""The one list of a search's options: each stands here once, and everything else that knows of options follows from it.
+
+The command line, ``--help``, docs/options.md, a search's options.json, its definition, its record, its run in MLflow,
+going on with it and verifying it are made from this list (`orchestrator.plan.options` says how). A new option is an
+entry here and the code that uses its value.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from orchestrator.command_lines import flag
+from orchestrator.plan.options import Group, Option, OptionModel, When
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
+from search_spaces import methods
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 
-Scheduler = Literal["asha", "promotion", "median", "none"]
-SearchAlgorithm = Literal["grid", "random", "tpe", "gp"]
+Scheduler = Literal["promotion", "asha", "median", "none"]
+Searcher = Literal["grid", "random", "tpe", "gp"]
 LEARNING = ("tpe", "gp")
-"""Algorithms that propose a configuration from what was reported of others: there is no list of trials beforehand."""
+"""Searchers that suggest a configuration from what was reported of others: there is no list of trials beforehand."""
+
+HALVING = ("asha", "promotion")
+"""Schedulers that let a share of the trials go on at each rung."""
 
 Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+SPACES = "the space's"
 OUTPUT_VARIABLE = "ADEPT_OUTPUT"
 """Names the folder for results where no option does: on a cluster's hosts, the one that all of them share."""
 
 STORAGE_VARIABLE = "ADEPT_STORAGE"
 """Names the storage for checkpoints where no option does."""
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "recipe": tuple(RECIPES),
-    "scheduler": get_args(Scheduler),
-    "search": get_args(SearchAlgorithm),
-    "precision": get_args(Precision),
-    "ties": get_args(Ties),
-}
+CHANGED, ALWAYS = When.CHANGED, When.ALWAYS
+train = partial(Option, Group.TRAIN, numbers="trial")
+search = partial(Option, Group.SEARCH)
+place = partial(Option, Group.PLACE, numbers="none", resume="anew")
+result = partial(Option, Group.RESULT, numbers="none")
+now = partial(Option, Group.NOW, numbers="none")
+
+
+def recipes() -> tuple[str, ...]:
+    """The recipes by their names."""
+    return tuple(RECIPES)
 
 
 def default_output() -> Path:
@@ -46,52 +66,145 @@ def default_storage() -> str | None:
     return os.environ.get(STORAGE_VARIABLE) or None
 
 
-class SearchSettings(BaseModel):
-    """One search as asked for; None means "the space's, the task's or the backbone's own".
-
-    Attributes are the command line's options; `orchestrator.cli` says what each does. Steps are optimizer updates.
-    """
+class SearchSettings(OptionModel):
+    """One search as asked for; None means "the space's, the task's or the backbone's own". Steps are updates."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: str = "debsec"
-    method: str = "adept"
-    backbone: str | None = None
-    space: str | None = None
-    recipe: str = "released_code"
-    data_dir: Path | None = None
-    steps: Positive | None = None
-    eval_every: Positive | None = None
-    batch_size: Positive | None = None
-    warmup_steps: Annotated[int, Field(ge=0)] | None = None
-    max_source_length: Positive | None = None
-    seed: Annotated[int, Field(ge=0)] = 42
-    scheduler: str = "promotion"
-    grace: Positive | None = None
-    eta: Annotated[int, Field(ge=2)] = REDUCTION_FACTOR
-    ties: str = "keep"
-    search: str = "grid"
-    samples: Positive | None = None
-    seeds: Positive = 1
-    top: Positive = 1
-    warm_start: bool = False
-    reuse: bool = False
-    deterministic: bool = False
-    devices: Positive | None = None
-    slots: Positive | None = None
-    max_concurrent: Positive | None = None
-    host_wait: Annotated[float, Field(ge=0)] = 60.0
-    precision: str = "float32"
-    memory_limit: Annotated[float, Field(gt=0)] | None = None
-    tracking_uri: str | None = None
-    output: Path = Field(default_factory=default_output)
-    storage: str | None = Field(default_factory=default_storage)
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
-    price: Annotated[float, Field(ge=0)] | None = None
+    task: Annotated[
+        str, train("task name, or the YAML file of an own task", "TASK", identifies=True, moves="the task file")
+    ] = "debsec"
+    method: Annotated[str, train("{choices}", "METHOD", choices=methods, identifies=True)] = "adept"
+    backbone: Annotated[
+        str | None,
+        train(
+            "t5-nano, t5-base, ..., a hub id or a folder", "NAME|ID|FOLDER", "the task's", identifies=True,
+            moves="the backbone",
+        ),
+    ] = None  # fmt: skip
+    space: Annotated[
+        str | None,
+        train(
+            "search space: a name or a YAML file", "NAME|FILE", "the backbone's", numbers="search", identifies=True,
+            moves="the search space",
+        ),
+    ] = None  # fmt: skip
+    recipe: Annotated[str, train("{choices}", "RECIPE", choices=recipes, identifies=True)] = "released_code"
+    data_dir: Annotated[
+        Path | None,
+        train("read the task's data here, in the hub's layout", "FOLDER", decides=ALWAYS, moves="the data"),
+    ] = None
+    steps: Annotated[Positive | None, train("budget of a trial in updates", "N", SPACES, recorded=ALWAYS)] = None
+    eval_every: Annotated[Positive | None, train("updates between two reports", "N", SPACES, recorded=ALWAYS)] = None
+    batch_size: Annotated[Positive | None, train("rows in a batch", "N", SPACES, recorded=ALWAYS)] = None
+    warmup_steps: Annotated[Natural | None, train("updates of linear warm-up", "N", SPACES, recorded=ALWAYS)] = None
+    max_source_length: Annotated[
+        Positive | None, train("longest source in tokens", "N", "the task's", decides=ALWAYS, recorded=ALWAYS)
+    ] = None
+    precision: Annotated[Precision, train("{choices}, of the backbone", "NAME", decides=ALWAYS, recorded=ALWAYS)] = (
+        "float32"
+    )
+    seed: Annotated[
+        Natural, train("training seed; the data split has its own", "N", numbers="search", identifies=True)
+    ] = 42
+
+    searcher: Annotated[
+        Searcher,
+        search("grid: the space's own; random, tpe, gp: drawn from its ranges", "NAME", former=("search",)),
+    ] = "grid"
+    samples: Annotated[Positive | None, search("configurations to train", "N", "the whole grid")] = None
+    warm_start: Annotated[bool, search("tpe, gp: learn from earlier searches in the MLflow store")] = False
+    scheduler: Annotated[
+        Scheduler,
+        search(
+            "promotion: pause, go on with the best; asha, median: stop poor trials; none", "NAME", recorded=ALWAYS
+        ),
+    ] = "promotion"  # fmt: skip
+    grace_period: Annotated[
+        Positive | None,
+        search(
+            "updates before the first decision", "N", "a quarter of the budget", schedulers=(*HALVING, "median"),
+            recorded=ALWAYS, former=("grace",),
+        ),
+    ] = None  # fmt: skip
+    reduction_factor: Annotated[
+        int,
+        Field(ge=2),
+        search(
+            "one in N trials goes on at each rung", "N", schedulers=HALVING, recorded=ALWAYS, former=("eta",)
+        ),
+    ] = REDUCTION_FACTOR  # fmt: skip
+    ties: Annotated[
+        Ties,
+        search(
+            "equal scores all go on (keep), or those of the lower loss (loss)", "NAME", schedulers=HALVING,
+            decides=CHANGED, recorded=CHANGED,
+        ),
+    ] = "keep"  # fmt: skip
+    deterministic: Annotated[
+        bool,
+        search(
+            "the same numbers to the last bit in whatever order trials run", decides=CHANGED, recorded=CHANGED
+        ),
+    ] = False  # fmt: skip
+    seeds: Annotated[
+        Positive,
+        search("seeds on which the best configurations are trained", "N", recorded=CHANGED, resume="anew"),
+    ] = 1
+    top: Annotated[Positive, search("configurations to compare over --seeds", "N", recorded=CHANGED, resume="anew")] = 1
+    reuse: Annotated[bool, search("take over equal trials that are in the MLflow store already", numbers="none")] = (
+        False
+    )
+
+    devices: Annotated[Positive | None, place("accelerators, or without any CPU cores, to use", "N", "all")] = None
+    slots: Annotated[Positive | None, place("trials that share a device", "N", "as many as fit and pay")] = None
+    max_concurrent: Annotated[Positive | None, place("trials at once, at most", "N", numbers="search")] = None
+    memory_limit: Annotated[
+        Annotated[float, Field(gt=0)] | None, place("memory that a device's trials may use", "GB", "all of it")
+    ] = None
+    host_wait: Annotated[
+        NotNegative, place("with no engine left, wait so many minutes for a host to join", "MINUTES")
+    ] = 60.0
+
+    name: Annotated[Name | None, result("name of the search", "NAME", "made from its settings")] = None
+    output: Annotated[
+        Path, result("folder of the results", "FOLDER", f"${OUTPUT_VARIABLE}, else runs", resume="finds")
+    ] = Field(default_factory=default_output)
+    storage: Annotated[
+        str | None,
+        result(
+            "checkpoints there, and a copy of the results", "URI", f"${STORAGE_VARIABLE}, else none", decides=CHANGED,
+            resume="finds",
+        ),
+    ] = Field(default_factory=default_storage)  # fmt: skip
+    tracking_uri: Annotated[
+        str | None,
+        result("MLflow store", "URI", "$MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here", resume="anew"),
+    ] = None
+    price: Annotated[NotNegative | None, now("price of a device-hour, for the estimate of --plan", "X")] = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_a_choice(cls, value: Any, info: ValidationInfo) -> Any:
+        choices = cls.choices(str(info.field_name))
+        if choices and value not in choices:
+            rule = f"must be one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
+            raise PydanticCustomError("choice", "{rule}", {"rule": rule})
+        return value
 
 
-UNUSED = {"grace": ("none",), "eta": ("none", "median"), "ties": ("none", "median")}
-"""Options of early stopping that some schedulers make no use of."""
+class StartOptions(OptionModel):
+    """What to do now: options that are no part of a search and are not kept with it."""
+
+    plan: Annotated[bool, now("print trials, steps, time and cost; start nothing")] = False
+    rerun: Annotated[
+        str | None,
+        now("train these trials of the search again: failed, diverged, or numbers (3,7)", "WHICH", resume="anew"),
+    ] = None
+    resume: Annotated[bool, now("go on with an interrupted search; with --name its settings are read back")] = False
+    quiet: Annotated[bool, now("print failures and the final table only", resume="anew")] = False
+    debug: Annotated[bool, now("show the logs of Ray, MLflow and transformers", resume="anew")] = False
+
 
 RULES = {
     "greater_than": "must be greater than {gt}",
@@ -101,64 +214,62 @@ RULES = {
     "float_parsing": "must be a number",
     "bool_parsing": "must be yes or no",
     "string_pattern_mismatch": "may hold letters, digits, '.', '_' and '-' (100 at most), a letter or digit first",
+    "extra_forbidden": "this version has no such option",
 }
 
 
-def read_settings(options: dict[str, Any]) -> tuple[SearchSettings, list[str]]:
-    """Check raw options (None: not given) against the rules of `SearchSettings`.
+def read_settings(
+    options: Mapping[str, Any], model: type[SearchSettings] = SearchSettings
+) -> tuple[SearchSettings, list[str]]:
+    """Check raw options (None: not given) against the rules of their list.
 
     Returns:
         The settings, with its default in the place of each wrong value, and what is wrong, one sentence each, so that
         a caller can find out what else is wrong before it refuses.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    problems = {
-        key: f"must be one of {', '.join(choices)}{did_you_mean(str(given[key]), choices)}"
-        for key, choices in CHOICES.items()
-        if key in given and given[key] not in choices
-    }
+    problems: dict[str, str] = {}
     try:
-        SearchSettings.model_validate(given)
+        model.model_validate(given)
     except ValidationError as error:
         for fault in error.errors():
             problems[str(fault["loc"][0])] = RULES.get(fault["type"], fault["msg"]).format(**fault.get("ctx", {}))
     sentences = [f"{flag(key)} {given[key]}: {rule}" for key, rule in problems.items()]
-    checked = SearchSettings.model_validate({k: v for k, v in given.items() if k not in problems})
+    checked = model.model_validate({k: v for k, v in given.items() if k not in problems})
     return checked, sentences + contradictions(checked, given)
 
 
-def contradictions(settings: SearchSettings, given: dict[str, Any]) -> list[str]:
+def contradictions(settings: SearchSettings, given: Mapping[str, Any]) -> list[str]:
     """What does not go together, though each value is right by itself: a sentence each."""
-    search, learns = settings.search, settings.search in LEARNING
+    searcher, learns = settings.searcher, settings.searcher in LEARNING
     rules = {
-        f"--search {search}: say how many configurations to draw, e.g. --samples 8": search != "grid"
+        f"--searcher {searcher}: say how many configurations to draw, e.g. --samples 8": searcher != "grid"
         and "samples" not in given,
-        f"--warm-start: {search} learns nothing from earlier searches; add --search tpe or gp": settings.warm_start
+        f"--warm-start: {searcher} learns nothing from earlier searches; add --searcher tpe or gp": settings.warm_start
         and not learns,
-        f"--reuse: {search} has no list of trials to look for beforehand; use --warm-start with it": settings.reuse
+        f"--reuse: {searcher} has no list of trials to look for beforehand; use --warm-start with it": settings.reuse
         and learns,
-        f"--deterministic: what {search} proposes depends on the order of the reports; add --max-concurrent 1": learns
+        f"--deterministic: what {searcher} suggests depends on the order of the reports; add --max-concurrent 1": learns
         and settings.deterministic
         and settings.max_concurrent != 1,
         f"--top {settings.top}: configurations are compared over seeds; add --seeds, e.g. --seeds 3": settings.top > 1
         and settings.seeds == 1,
     }
-    unused = (key for key, schedulers in UNUSED.items() if key in given and settings.scheduler in schedulers)
+    unused = (
+        key
+        for key, option in settings.options().items()
+        if key in given and option.schedulers and settings.scheduler not in option.schedulers
+    )
     return [sentence for sentence, broken in rules.items() if broken] + [
         f"{flag(key)} {given[key]}: --scheduler {settings.scheduler} has no use for it; leave it out" for key in unused
     ]
 
 
-def as_arguments(options: Mapping[str, str | None], **flags: bool) -> list[str]:
-    """Options as `read_settings` takes them, and flags, as a command line; what was not given is left out."""
-    switches = {key: "yes" for key, given in flags.items() if given}
+def as_arguments(options: Mapping[str, str | None]) -> list[str]:
+    """Options as text, as a command line; what was not given is left out."""
+    flags = {name for model in (SearchSettings, StartOptions) for name in model.model_fields if model.is_flag(name)}
     arguments: list[str] = []
-    for key, value in {**options, **switches}.items():
+    for key, value in options.items():
         if value is not None:
-            arguments += [flag(key)] if key in flags or is_switch(key) else [flag(key), value]
+            arguments += [flag(key)] if key in flags else [flag(key), value]
     return arguments
-
-
-def is_switch(key: str) -> bool:
-    """Whether an option takes no value."""
-    return SearchSettings.model_fields[key].annotation is bool

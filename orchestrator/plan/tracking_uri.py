@@ -1,4 +1,4 @@
-"""Which tracking URIs can be one: told from the text alone, before anything is asked or written."""
+"""Which tracking URIs can be one, by their text alone: before any server is asked and anything is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Dialects of databases that are servers themselves, with their usual ports."""
 
 
-def resolved(uri: str | None) -> tuple[str, str, list[str]]:
+def resolve_tracking_uri(uri: str | None) -> tuple[str, str, list[str]]:
     """Which store is meant: the one given, else the variable's, else a database in the working folder.
 
     Returns:
@@ -29,11 +29,11 @@ def resolved(uri: str | None) -> tuple[str, str, list[str]]:
     source = "--tracking-uri" if uri else URI_VARIABLE
     uri = uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / DEFAULT_DATABASE}"
     named = f"tracking URI {shown_address(uri)!r} ({source})"
-    found = problems_of(uri, on_command_line=source != URI_VARIABLE)
+    found = uri_problems(uri, on_command_line=source != URI_VARIABLE)
     return uri, named, [f"{named}: {problem}" for problem in found]
 
 
-def problems_of(uri: str, *, on_command_line: bool) -> list[str]:
+def uri_problems(uri: str, *, on_command_line: bool) -> list[str]:
     """What is wrong with a URI, in words that follow it; an empty list where nothing is.
 
     Args:

@@ -24,6 +24,9 @@ STARTED = "started"  # the record's key of its date, in ISO 8601
 
 SCHEMA = 1  # raised when a reader of the old form could misread the new one
 
+RENAMED_SETTINGS = {"grace": "grace_period", "eta": "reduction_factor"}
+"""Settings by the names that earlier versions gave them."""
+
 Report = dict[str, Any]
 
 _STRICT_FIELDS = ConfigDict(extra="forbid")
@@ -191,6 +194,9 @@ class SearchRecord:
     tracking_uri: str = ""
     data_report: dict[str, Any] = field(default_factory=dict)
     uid: str = ""
+
+    def __post_init__(self) -> None:
+        self.settings = {RENAMED_SETTINGS.get(name, name): value for name, value in self.settings.items()}
 
     @property
     def task_title(self) -> str:

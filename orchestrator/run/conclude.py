@@ -10,7 +10,7 @@ from rich.console import Console
 from orchestrator.command_lines import resume_command
 from orchestrator.console import INTERRUPTED
 from orchestrator.plan.plan import Plan
-from orchestrator.plan.search_folder import Files, checkpoints_of
+from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
 from orchestrator.record.record import RECORD, SearchRecord, TestResult, TrialRecord
 from orchestrator.record.selection import choose_winner
 from orchestrator.record.status import TrialStatus
@@ -39,7 +39,7 @@ def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Con
 
 def conclude(
     plan: Plan,
-    files: Files,
+    files: SearchFolder,
     record: SearchRecord,
     tracker: Tracker,
     console: Console,

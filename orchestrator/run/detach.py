@@ -17,7 +17,7 @@ from rich.console import Console
 
 from orchestrator.command_lines import command_line
 from orchestrator.plan.plan import Plan
-from orchestrator.plan.search_folder import Files
+from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.store.lock import running_owner
 from orchestrator.store.log import LOG, WIDTH, follow, heading
 from orchestrator.tune.cluster import HEAD_OF_A_CLUSTER
@@ -53,7 +53,7 @@ def run_detached(plan: Plan, arguments: list[str], console: Console, quiet: bool
     Raises:
         UserError: the folder belongs to a search with other settings, or cannot be written.
     """
-    Files(plan.folder).previous(plan)
+    SearchFolder(plan.folder).previous(plan)
     log = plan.folder / LOG
     known = running_owner(plan.folder)
     if known is not None and not known.is_here:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.plan.options import When
 from orchestrator.plan.plan import PlannedTrial
+from orchestrator.plan.settings import SearchSettings
 from orchestrator.record.record import Report, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import ADAPTER, FACTS
@@ -28,16 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SAME_SEARCH = (
-    "task",
-    "method",
-    "backbone",
-    "recipe",
-    "steps",
-    "eval_every",
-    "batch_size",
-    "warmup_steps",
-    "max_source_length",
-    "precision",
+    *SearchSettings.names(lambda one: one.numbers == "trial" and (one.identifies or one.recorded is When.ALWAYS)),
     "trainer_revision",
 )
 """Parameters of a search's run that must be equal; one that either side lacks is not."""

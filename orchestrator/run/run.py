@@ -16,10 +16,10 @@ from rich.console import Console
 from orchestrator.command_lines import PROGRAM
 from orchestrator.plan.data import prepare_data
 from orchestrator.plan.estimate import warnings
-from orchestrator.plan.places import kept
+from orchestrator.plan.places import to_keep
 from orchestrator.plan.resolve import Plan
 from orchestrator.plan.same_data import check_finished, check_prepared
-from orchestrator.plan.search_folder import Files, checkpoints_of
+from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
 from orchestrator.plan.settings import as_arguments
 from orchestrator.record import provenance
 from orchestrator.record.data_report import data_lines
@@ -43,7 +43,6 @@ from orchestrator.summarizer.results.published import comparison
 from orchestrator.summarizer.summary import terminal, write_summary
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune.progress import Progress
-from trials.config import TRAINER_REVISION
 from trials.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def run_search(
         console.print(f"note: {text}")
 
     take_up(plan, say)
-    files = Files(plan.folder)
+    files = SearchFolder(plan.folder)
     record = files.previous(plan)
     again = trials_to_rerun(rerun, record)
     if record is not None and is_finished(plan, record) and not again:
@@ -95,7 +94,7 @@ def run_search(
         known = record
 
         def start(tracker: Tracker) -> None:
-            tracker.start_search(plan.name, searched(plan), run_tags(plan, known), resume=True)
+            tracker.start_search(plan.name, plan.parameters, run_tags(plan, known), resume=True)
 
         tell_the_rest(
             plan,
@@ -130,7 +129,7 @@ def run_search(
 def run_alone(
     plan: Plan,
     options: Mapping[str, str | None],
-    files: Files,
+    files: SearchFolder,
     record: SearchRecord | None,
     data: PreparedTask,
     console: Console,
@@ -148,7 +147,7 @@ def run_alone(
         for note in notes:
             console.print(f"note: {note}")
 
-    tell(note for note in (*files.said, tracker.damage, *tracker.said) if note)
+    tell(note for note in (*files.damage, tracker.damage, *tracker.said) if note)
     tracker.said.clear()
     with tracker:
         if record is None:
@@ -156,8 +155,8 @@ def run_alone(
         else:
             record.data_report = record.data_report or data.report.as_dict()
             go_on(plan, options, record, data)
-        files.begin(plan, kept(options), record, data.identity)
-        tracker.start_search(plan.name, searched(plan), run_tags(plan, record), resume=files.begun)
+        files.begin(plan, to_keep(options), record, data.identity)
+        tracker.start_search(plan.name, plan.parameters, run_tags(plan, record), resume=files.begun)
         tell(tracker.said)
         with followed(files.folder, console) as said:
             code = train_and_test(plan, files, record, tracker, said, lock, rerun=rerun, quiet=quiet, debug=debug)
@@ -165,10 +164,6 @@ def run_alone(
     if undelivered:
         console.print(not_told(plan, undelivered), soft_wrap=True)
     return code
-
-
-NO_NUMBERS = {"tracking_uri", "output", "name", "price", "devices", "reuse", "host_wait", "storage"}
-"""Settings on which no number depends; the others are kept with the search's run, so that a trial can be repeated."""
 
 
 def is_finished(plan: Plan, record: SearchRecord) -> bool:
@@ -180,7 +175,7 @@ def is_finished(plan: Plan, record: SearchRecord) -> bool:
 def go_on(plan: Plan, options: Mapping[str, str | None], record: SearchRecord, data: PreparedTask) -> None:
     """Take a search up as it is asked for now: perhaps with more seeds than before, though it was finished then."""
     record.test, record.seed_tests = None, []
-    record.settings = training_settings(plan)
+    record.settings = plan.recorded
     record.provenance["command"] = shown_command(command_of(options))  # its things may have moved
     record.provenance |= kept_of(data.identity)  # an earlier version kept less of it
 
@@ -195,37 +190,6 @@ def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
         console.print(f"note: {note}")
 
 
-def searched(plan: Plan) -> dict[str, Any]:
-    """A search's settings as columns of a table of runs."""
-    return {
-        "task": plan.task.name,
-        "metrics": ", ".join(plan.task.metrics),
-        "method": plan.settings.method,
-        "backbone": plan.facts.name,
-        "recipe": plan.settings.recipe,
-        "space": plan.space.name,
-        "trials": plan.count,
-        "seed": plan.settings.seed,
-        **training_settings(plan),
-    }
-
-
-def training_settings(plan: Plan) -> dict[str, Any]:
-    """How every trial is trained, and what may stop it."""
-    return {
-        **{key: value for key, value in asdict(plan.training).items() if value is not None},
-        "max_source_length": plan.max_source_length,
-        "precision": plan.settings.precision,
-        "trainer_revision": TRAINER_REVISION,
-        "scheduler": plan.settings.scheduler,
-        "grace": plan.grace,
-        "eta": plan.settings.eta,
-        **({"ties": plan.settings.ties} if plan.settings.ties != "keep" else {}),
-        **({"deterministic": True} if plan.settings.deterministic else {}),
-        **({"seeds": plan.settings.seeds, "top": plan.settings.top} if plan.settings.seeds > 1 else {}),
-    }
-
-
 def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
     """What else is worth knowing about each run."""
     from trials.data import SPLIT_SEED
@@ -237,7 +201,7 @@ def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
         "data_fingerprint": identity(record).fingerprint,
         "rows_fingerprint": identity(record).rows,
         "backbone_revision": plan.facts.revision,
-        "options": json.dumps(plan.settings.model_dump(mode="json", exclude_defaults=True, exclude=NO_NUMBERS)),
+        "options": json.dumps(plan.repeatable),
         **provenance.collect(),
         **{key: record.provenance[key] for key in ("command",) if key in record.provenance},
     }
@@ -250,7 +214,7 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mappin
         **kept_of(data.identity),
         "backbone revision": plan.facts.revision,
         "space": plan.space.name,
-        "search": plan.settings.search,
+        "search": plan.settings.searcher,
         "slots": str(plan.slots or "auto"),
         "template": plan.task.template,
         **provenance.collect(command_of(options)),
@@ -264,7 +228,7 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mappin
         backbone=plan.facts.name,
         recipe=plan.settings.recipe,
         metric=plan.task.selection_metric,
-        settings=training_settings(plan),
+        settings=plan.recorded,
         parameters={trial.number: trial.parameters for trial in plan.trials},
         sizes={str(split): n for split, n in data.sizes.items()},
         majority=data.majority(),
@@ -277,12 +241,12 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mappin
 
 def command_of(options: Mapping[str, str | None]) -> list[str]:
     """The command that asks for a search with these options, in any folder."""
-    return [PROGRAM, "search", *as_arguments(kept(options))]
+    return [PROGRAM, "search", *as_arguments(to_keep(options))]
 
 
 def train_and_test(
     plan: Plan,
-    files: Files,
+    files: SearchFolder,
     record: SearchRecord,
     tracker: Tracker,
     console: Console,
@@ -316,7 +280,7 @@ def train_and_test(
         if plan.settings.reuse and not tracker.store.connected:
             progress.note("--reuse: MLflow does not answer, so that no trials are taken over")
         elif plan.settings.reuse:
-            more["reuse"] = partial(take_over_equal, tracker.store, searched(plan), run_tags(plan, record), place)
+            more["reuse"] = partial(take_over_equal, tracker.store, plan.parameters, run_tags(plan, record), place)
         search = runner.Search(plan, files.folder / TUNE, tracker, progress, record, keep, **more)
         search.fit()
         progress.close()

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.plan.places import gone, resolved
+from orchestrator.plan.options import current
+from orchestrator.plan.places import missing_places, with_absolute_paths
 from orchestrator.plan.plan import EngineSpec
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import differ
-from orchestrator.plan.settings import read_settings
+from orchestrator.plan.settings import SearchSettings, read_settings
 from orchestrator.record.errors import RecordError
 from orchestrator.record.kept_data import identity
 from orchestrator.record.provenance import describe_hardware
@@ -33,9 +34,6 @@ DRIFT = {"float32": 2.0, "bfloat16": 4.0}
 """Standard errors of the validation score by which a score may differ, by precision, where numbers need not be equal;
 at least two examples. Rounding decides which answers of a trial change; it cannot make the trial better or worse.
 `benchmarks.drift` measured 0.7 and 2.9 at most."""
-
-NOT_ASKED = ("output", "name", "price", "storage")
-"""Options on which what a trial trains does not depend."""
 
 _NOT_COMPARED = ("seconds/", "status", "time")
 
@@ -161,10 +159,12 @@ def _recorded(
                 f"{TRAINER_REVISION}, which gives other numbers: verify it with the version that trained it"
             ]
         )
-    options = {**options, **{key: value for key, value in resolved(places).items() if value is not None}}
-    if problems := gone(options, record.name):
+    moved = {key: value for key, value in with_absolute_paths(places).items() if value is not None}
+    options = {**current(options, SearchSettings), **moved}
+    if problems := missing_places(options, record.name):
         raise UserError(problems)
-    settings, problems = read_settings({k: v for k, v in options.items() if k not in NOT_ASKED} | {"storage": ""})
+    others = SearchSettings.names(lambda option: option.numbers == "none")
+    settings, problems = read_settings({k: v for k, v in options.items() if k not in others} | {"storage": ""})
     plan = make_plan(settings, problems)
     config = plan.trial(number, trial.configuration, trial.seed).config
     spec = replace(plan.spec, slots=1, typical=config)

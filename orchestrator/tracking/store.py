@@ -23,7 +23,7 @@ from orchestrator.plan.tracking_uri import (
     DEFAULT_DATABASE,
     SERVERS,
     dialect_of,
-    resolved,
+    resolve_tracking_uri,
     sqlite_file,
 )
 from orchestrator.record.secrecy import shown_address, without_secrets
@@ -179,7 +179,7 @@ class _UnusableError(Exception):
 
 def _resolved(uri: str | None, experiment: str) -> tuple[str, Path | None, str]:
     """The URI in full, its SQLite file where it is one, and how a message names it."""
-    uri, named, problems = resolved(uri)
+    uri, named, problems = resolve_tracking_uri(uri)
     if not experiment.strip():
         problems.append(f"{named}: the experiment's name is empty: give it one, such as the name of the task")
     if problems:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
@@ -19,7 +19,6 @@ from orchestrator.plan.plan import Plan, PlannedTrial
 from orchestrator.record.disk import cannot_write, could_not_write, no_room
 from orchestrator.record.errors import LockError, StorageError
 from orchestrator.record.record import SearchRecord, TrialRecord
-from orchestrator.schedulers.asha import Ties
 from orchestrator.schedulers.decision import Action
 from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.schedulers.make import make_scheduler
@@ -128,10 +127,10 @@ class Search:
             plan.settings.scheduler,
             plan.numbers,
             plan.training.steps,
-            grace_period=plan.grace,
-            reduction_factor=plan.settings.eta,
+            grace_period=plan.grace_period,
+            reduction_factor=plan.settings.reduction_factor,
             deterministic=plan.settings.deterministic,
-            ties=cast(Ties, plan.settings.ties),  # `read_settings` has seen to it
+            ties=plan.settings.ties,
         )
         rounds: list[Round] = [OwnSeedRound(plan, scheduler, self.storage, self.record, searcher)]
         if plan.repeats:

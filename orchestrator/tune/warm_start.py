@@ -30,7 +30,7 @@ def make_searcher(plan: Plan, record: SearchRecord, folder: Path) -> tuple[Confi
         TrackingError: the tracking store cannot be read.
     """
     distributions = Distributions(plan.space, plan.facts.width, plan.max_source_length)
-    searcher = ConfigurationSearch(distributions, plan.settings.search, plan.settings.seed, plan.samples)
+    searcher = ConfigurationSearch(distributions, plan.settings.searcher, plan.settings.seed, plan.samples)
     if not plan.settings.warm_start:
         return searcher, []
     file = folder / WARM_START

@@ -33,7 +33,9 @@ from tests.faults.strikes import KINDS, Outcome, Round, draw_strikes
 
 DETERMINISTIC = "--deterministic"
 TURNS = tuple(
-    ("--scheduler", name, "--eta", "2", *how) for name in ("promotion", "asha") for how in ((DETERMINISTIC,), ())
+    ("--scheduler", name, "--reduction-factor", "2", *how)
+    for name in ("promotion", "asha")
+    for how in ((DETERMINISTIC,), ())
 )
 IN_ORDER = {options for options in TURNS if DETERMINISTIC in options}
 REPORTS = 42  # that such a search makes where nobody disturbs it; strikes are spread over them

@@ -148,10 +148,10 @@ class SearchView:
 
     def _planned_rungs(self) -> list[int]:
         settings = self.record.settings
-        grace, eta = settings.get("grace", 0), settings.get("eta", 0)
-        if settings.get("scheduler") not in ("asha", "promotion") or not (is_number(grace) and is_number(eta)):
+        first, factor = settings.get("grace_period", 0), settings.get("reduction_factor", 0)
+        if settings.get("scheduler") not in ("asha", "promotion") or not (is_number(first) and is_number(factor)):
             return []
-        return rungs(self.budget, int(grace), int(eta)) if grace >= 1 and eta >= 2 else []
+        return rungs(self.budget, int(first), int(factor)) if first >= 1 and factor >= 2 else []
 
     def _rung(self, step: int) -> RungView:
         judged = (view for view in self.trials if view.trial.seed == self.record.seed)  # on other seeds none is stopped

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.plan.options import When
+from orchestrator.plan.settings import SearchSettings
 from orchestrator.record import formats
 from orchestrator.record.kept_data import measured_on, rows_differ, shown
 from orchestrator.summarizer.results.found_search import FoundSearch, age, canonical
@@ -13,6 +15,10 @@ from orchestrator.summarizer.results.published import backbone_key, method_key, 
 
 # What a search's record says of how it was run that no score depends on.
 _NO_SCORE_DEPENDS_ON = {"slots", "devices", "max_concurrent"}
+# Values that a record may leave out.
+_UNWRITTEN = {
+    name: SearchSettings.default(name) for name in SearchSettings.names(lambda one: one.recorded is When.CHANGED)
+}
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,8 @@ def shared_metric(groups: Sequence[SearchGroup]) -> str:
 
 
 def _settings(search: FoundSearch) -> dict[str, Any]:
-    return {name: value for name, value in search.record.settings.items() if name not in _NO_SCORE_DEPENDS_ON}
+    settings = search.record.settings.items()
+    return {n: value for n, value in settings if n not in _NO_SCORE_DEPENDS_ON and value != _UNWRITTEN.get(n)}
 
 
 def _searched(search: FoundSearch) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.plan.settings import SearchSettings
 from orchestrator.record.errors import RecordError
 from orchestrator.record.record import RECORD, Report, SearchRecord, TestResult, TrialRecord
 from orchestrator.record.status import TrialStatus
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _PAGE = 500
 _CURVES = ("score", "seconds/train", "seconds/evaluation")
 # Columns of a search's run that are no settings of its trainings.
-_IDENTITY = ("task", "metrics", "method", "backbone", "recipe", "space", "trials", "seed")
+_IDENTITY = {"metrics", "trials", *SearchSettings.names(lambda option: option.identifies)}
 _NO_HYPERPARAMETER = ("seed", "recipe", "method", "task", "backbone")
 
 

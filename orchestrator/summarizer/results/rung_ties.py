@@ -41,14 +41,14 @@ def rung_ties(record: SearchRecord) -> list[RungTie]:
 def _rungs(record: SearchRecord) -> Iterator[tuple[int, int]]:
     """Steps at which trials are compared, and of how many one goes on there."""
     settings = record.settings
-    steps, grace, scheduler = settings.get("steps"), settings.get("grace"), settings.get("scheduler")
-    if not steps or not grace or settings.get("ties", "keep") != "keep":
+    steps, first, scheduler = settings.get("steps"), settings.get("grace_period"), settings.get("scheduler")
+    if not steps or not first or settings.get("ties", "keep") != "keep":
         return
     if scheduler in ("asha", "promotion"):
-        eta = int(settings.get("eta", REDUCTION_FACTOR))
-        yield from ((step, eta) for step in rungs(int(steps), int(grace), eta))
-    elif scheduler == "median" and grace < steps:
-        yield int(grace), 2  # later ones compare averages, which hardly ever tie
+        factor = int(settings.get("reduction_factor", REDUCTION_FACTOR))
+        yield from ((step, factor) for step in rungs(int(steps), int(first), factor))
+    elif scheduler == "median" and first < steps:
+        yield int(first), 2  # later ones compare averages, which hardly ever tie
 
 
 def _at(trials: list[TrialRecord], step: int, share: int) -> RungTie | None:

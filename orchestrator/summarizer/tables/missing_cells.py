@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.command_lines import flag
-from orchestrator.plan.settings import SearchSettings
+from orchestrator.plan.options import When, former_flags
+from orchestrator.plan.settings import SearchSettings, StartOptions
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.secrecy import HIDDEN
@@ -22,14 +23,13 @@ from orchestrator.summarizer.tables.model import MissingCells
 
 _PROGRAM = ("adept-search", "search")
 # Options of an earlier command that belong to its search alone.
-_OWN = ("--task", "--method", "--seed", "--name", "--rerun", "--price")
-_OWN_FLAGS = ("--resume", "--plan", "--quiet", "--debug")
-# Options on which no number depends.
-_ANY_PLACE = ("--output", "--storage", "--tracking-uri", "--devices", "--slots", "--max-concurrent", "--host-wait",
-              "--memory-limit", "--data-dir", "--reuse")  # fmt: skip
-# Settings of a record that are options of the command line.
-_TRAINING = ("steps", "eval_every", "batch_size", "warmup_steps", "max_source_length", "precision", "scheduler",
-             "grace", "eta", "ties", "deterministic", "seeds", "top")  # fmt: skip
+_OWN_FLAGS = {flag(name) for name in StartOptions.names() if StartOptions.is_flag(name)}
+_OWN = {*map(flag, ("task", "method", "seed", "name", "price", *StartOptions.names()))} - _OWN_FLAGS
+# Options that do not decide which numbers a row of a table has.
+_ANY_PLACE = {
+    *map(flag, ("data_dir", "max_concurrent", *SearchSettings.names(lambda option: option.numbers == "none")))
+}
+_FORMER = former_flags(SearchSettings)
 _SPACE = "my-space.yaml"
 
 
@@ -144,24 +144,27 @@ def _options(search: FoundSearch) -> list[list[str]]:
         name, _, value = words[place].partition("=")
         takes_value = name.startswith("--") and not value and place + 1 < len(words)
         takes_value = takes_value and name not in _OWN_FLAGS and not words[place + 1].startswith("--")
-        group = words[place : place + 1 + takes_value]
-        if name not in _OWN and name not in _OWN_FLAGS and HIDDEN not in group:
+        now = _FORMER.get(name, name)
+        group = [now + words[place][len(name) :], *words[place + 1 : place + 1 + takes_value]]
+        if now not in _OWN and name not in _OWN_FLAGS and HIDDEN not in group:
             kept.append(group)
         place += len(group)
     return kept
 
 
 def _recorded(record: SearchRecord) -> list[list[str]]:
-    """What a record tells of how its trials were trained and chosen, where that is not the default."""
+    """What a record says of how its trials were trained and chosen, where that is not the default."""
     settings, found = record.settings, dict[str, Any]()
     found["recipe"] = record.recipe
-    found |= {name: settings.get(name) for name in _TRAINING}
+    found |= {name: settings.get(name) for name in SearchSettings.names(lambda one: one.recorded is not When.NEVER)}
     if record.provenance.get("search") not in (None, "grid"):
-        found |= {"search": record.provenance["search"], "samples": len(record.own_trials)}
-    default = SearchSettings()
-    given = {name: value for name, value in found.items() if value and value != getattr(default, name)}
-    if given.get("scheduler") == "none":
-        given = {name: value for name, value in given.items() if name not in ("grace", "eta", "ties")}
+        found |= {"searcher": record.provenance["search"], "samples": len(record.own_trials)}
+    options, scheduler = SearchSettings.options(), found["scheduler"] or SearchSettings.default("scheduler")
+    given = {
+        name: value
+        for name, value in found.items()
+        if value and value != SearchSettings.default(name) and scheduler in (options[name].schedulers or (scheduler,))
+    }
     return [[flag(name)] if value is True else [flag(name), str(value)] for name, value in given.items()]
 
 

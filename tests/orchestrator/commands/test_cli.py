@@ -39,7 +39,9 @@ def run_here(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
         patch.chdir(folder)
         patch.setenv("ADEPT_CACHE", str(folder / "cache"))
-        patch.setattr("orchestrator.cli.quieten", lambda: None)  # it would silence the tests that come after
+        patch.setattr(
+            "orchestrator.commands.search.silence_libraries", lambda: None
+        )  # it would silence the tests that come after
         try:
             main(["search", *arguments])
         except SystemExit as ended:

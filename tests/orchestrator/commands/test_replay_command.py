@@ -64,11 +64,13 @@ def test_equal_scores_may_be_told_apart_by_their_losses(folder: Path) -> None:
 
 
 def test_all_that_is_wrong_is_said(folder: Path) -> None:
-    run = CliRunner().invoke(app, ["replay", "x", "--scheduler", "ahsa", "--eta", "1", "--grace", "2"])
+    run = CliRunner().invoke(
+        app, ["replay", "x", "--scheduler", "ahsa", "--reduction-factor", "1", "--grace-period", "2"]
+    )
     assert run.exit_code == 2
     assert "--scheduler ahsa: must be one of asha, promotion, median, none (did you mean 'asha'?)" in run.output
-    assert "--eta 1: must be at least 2" in run.output
-    assert "--grace 2.0: a share of the budget" in run.output
+    assert "--reduction-factor 1: must be at least 2" in run.output
+    assert "--grace-period 2.0: a share of the budget" in run.output
     run = CliRunner().invoke(app, ["replay", str(folder / "c"), "--record", str(folder)])
     assert run.exit_code == 2
     assert "no search record at" in run.output

@@ -80,7 +80,7 @@ def test_a_log_is_followed_from_its_last_lines_to_what_is_written_before_the_end
 
 def test_options_come_through_a_command_line_unchanged() -> None:
     options = {"task": "rte", "steps": "30", "deterministic": "yes", "reuse": None, "eval_every": "3"}
-    arguments = as_arguments({**options, "rerun": None}, resume=True, quiet=False)
+    arguments = as_arguments({**options, "rerun": None, "resume": "yes", "quiet": None})
     assert arguments == ["--task", "rte", "--steps", "30", "--deterministic", "--eval-every", "3", "--resume"]
 
 

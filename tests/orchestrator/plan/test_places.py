@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.command_lines import command_line, resume_command
-from orchestrator.plan.places import Options, kept, resolved
+from orchestrator.plan.options import Given
+from orchestrator.plan.places import to_keep, with_absolute_paths
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.search_folder import Files
+from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.plan.settings import read_settings
 from orchestrator.run.resume import resumed_options
 from orchestrator.store.layout import DEFINITION, OPTIONS
@@ -35,13 +36,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def options(**given: str | None) -> Options:
+def options(**given: str | None) -> Given:
     keys = ("task", "method", "backbone", "space", "data_dir", "tracking_uri", "output", "storage", "name", "steps")
     return {key: given.get(key) for key in keys}
 
 
 def planned(**given: str | None) -> Plan:
-    settings, problems = read_settings(resolved(options(**given)))
+    settings, problems = read_settings(with_absolute_paths(options(**given)))
     return make_plan(settings, problems)
 
 
@@ -50,28 +51,28 @@ def test_paths_become_absolute_and_names_stay_names(here: Path) -> None:
         (here / name).mkdir()
     (here / "my.yaml").touch()
     names = options(task="debsec", backbone="t5-nano", space="t5-nano")
-    assert resolved(names) == names
-    found = resolved(options(task="my.yaml", space="my.yaml", data_dir=".", backbone="none", output="x"))
+    assert with_absolute_paths(names) == names
+    found = with_absolute_paths(options(task="my.yaml", space="my.yaml", data_dir=".", backbone="none", output="x"))
     assert found["task"] == found["space"] == str(here / "my.yaml") and found["data_dir"] == str(here)
     assert found["backbone"] == "none"  # it is not there: the message shows it as it was typed
     assert found["output"] == str(here / "x")
-    assert resolved(options(tracking_uri="sqlite:///x.db"))["tracking_uri"] == f"sqlite:///{here}/x.db"
+    assert with_absolute_paths(options(tracking_uri="sqlite:///x.db"))["tracking_uri"] == f"sqlite:///{here}/x.db"
 
 
 def test_what_an_environment_decides_is_kept_but_for_secrets(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kept(options())["output"] == str(here / "runs")
-    assert kept(options())["tracking_uri"] == f"sqlite:///{here}/mlflow.db"
+    assert to_keep(options())["output"] == str(here / "runs")
+    assert to_keep(options())["tracking_uri"] == f"sqlite:///{here}/mlflow.db"
     monkeypatch.setenv("ADEPT_OUTPUT", "elsewhere")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
-    assert kept(options())["output"] == str(here / "elsewhere")
-    assert kept(options())["tracking_uri"] == "http://host:5000"
+    assert to_keep(options())["output"] == str(here / "elsewhere")
+    assert to_keep(options())["tracking_uri"] == "http://host:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://joe:hunter2@host/mlflow")
-    assert kept(options())["tracking_uri"] is None
+    assert to_keep(options())["tracking_uri"] is None
 
 
 def begun(folder: Path, **given: str | None) -> None:
     (folder / "mine").mkdir(parents=True)
-    write_twice(folder / "mine" / OPTIONS, kept(options(name="mine", **given)))
+    write_twice(folder / "mine" / OPTIONS, to_keep(options(name="mine", **given)))
     Path("mlflow.db").touch()
 
 
@@ -120,13 +121,13 @@ def test_a_backbone_that_moved_is_known_by_its_weights(here: Path) -> None:
     plan = planned(backbone="my t5", name="mine")
     write_twice(plan.folder / DEFINITION, plan.definition)
     (here / "my t5").rename(here / "other")
-    Files(plan.folder).previous(planned(backbone="other", name="mine"))
+    SearchFolder(plan.folder).previous(planned(backbone="other", name="mine"))
     weights = here / "other" / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(UserError, match=r"another backbone .*, revision of the backbone's weights"):
-        Files(plan.folder).previous(planned(backbone="other", name="mine"))
+        SearchFolder(plan.folder).previous(planned(backbone="other", name="mine"))
 
 
 def test_a_name_of_our_own_making_is_one_that_we_take(here: Path) -> None:

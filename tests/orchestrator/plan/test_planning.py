@@ -46,7 +46,7 @@ def test_rte_without_more_is_the_papers_search_and_needs_no_network() -> None:
     assert (made.training.eval_every, made.training.warmup_steps, made.training.batch_size) == (1_000, 500, 32)
     assert {t.parameters for t in made.trials} == {76_071, 76_061, 76_051, 76_041}
     assert any("t5-base" in note for note in made.notes) and any("small" in note for note in made.notes)
-    assert made.grace == 8_000  # a quarter of 30,000 in whole reports
+    assert made.grace_period == 8_000  # a quarter of 30,000 in whole reports
 
 
 def test_lora_has_its_published_size_and_an_engine_for_each_trial() -> None:
@@ -65,7 +65,7 @@ def test_lora_on_llama_has_its_published_size_as_well() -> None:
 
 
 def test_lora_is_drawn_from_its_ranges() -> None:
-    made = plan(method="lora", search="random", samples=5)
+    made = plan(method="lora", searcher="random", samples=5)
     assert len({t.parameters for t in made.trials}) > 1
     assert all(4 <= t.config.hyperparameters["rank"] <= 16 for t in made.trials)
 
@@ -114,7 +114,7 @@ def test_some_of_the_grid_keep_the_numbers_that_they_have_in_it(space: Path) -> 
 
 
 def test_random_search_draws_from_the_grids_ranges_the_same_for_the_same_seed(space: Path) -> None:
-    made, again, other = (plan(space=space, search="random", samples=5, seed=seed) for seed in (1, 1, 2))
+    made, again, other = (plan(space=space, searcher="random", samples=5, seed=seed) for seed in (1, 1, 2))
     assert [t.number for t in made.trials] == [1, 2, 3, 4, 5]
     drawn = [t.config.hyperparameters for t in made.trials]
     assert all(0.1 <= d["prompt_lr"] <= 0.2 and 4 <= d["prompt_length"] <= 8 for d in drawn)  # type: ignore[operator]
@@ -123,16 +123,16 @@ def test_random_search_draws_from_the_grids_ranges_the_same_for_the_same_seed(sp
 
 
 def test_a_searcher_that_learns_has_samples_but_no_trials_yet(space: Path) -> None:
-    made = plan(space=space, search="tpe", samples=5)
+    made = plan(space=space, searcher="tpe", samples=5)
     assert (made.trials, made.samples, made.numbers, made.steps) == ((), 5, [1, 2, 3, 4, 5], 5 * 40)
-    others = [{"samples": 6}, {"seed": 1}, {"search": "gp"}, {"warm_start": "yes"}]
-    names = {plan(**{"space": space, "search": "tpe", "samples": 5, **more}).name for more in ({}, *others)}
+    others = [{"samples": 6}, {"seed": 1}, {"searcher": "gp"}, {"warm_start": "yes"}]
+    names = {plan(**{"space": space, "searcher": "tpe", "samples": 5, **more}).name for more in ({}, *others)}
     assert made.name in names and len(names) == 5
 
 
 def test_a_searcher_that_learns_begins_with_few_trials_at_once_unless_told_otherwise(space: Path) -> None:
-    assert plan(space=space, search="tpe", samples=24).max_concurrent == 8
-    assert plan(space=space, search="tpe", samples=24, max_concurrent=20).max_concurrent == 20
+    assert plan(space=space, searcher="tpe", samples=24).max_concurrent == 8
+    assert plan(space=space, searcher="tpe", samples=24, max_concurrent=20).max_concurrent == 20
     assert plan(space=space).max_concurrent is None
 
 
@@ -151,7 +151,7 @@ def test_each_scheduler_has_an_expectation_of_what_it_trains(space: Path) -> Non
     assert share["none"] == 1.0
     assert share["median"] == (10 + 30 / 2) / 40  # half of the trials end at the grace of 10 of 40 steps
     assert share["asha"] < share["median"]
-    assert plan(space=space, scheduler="median", grace=20).grace == 20
+    assert plan(space=space, scheduler="median", grace_period=20).grace_period == 20
     for name in share:
         made = plan(space=space, scheduler=name)
         assert made.expected_end(0) * 4 == pytest.approx(made.expected_steps)
@@ -186,20 +186,23 @@ def test_what_an_engine_is_made_from(space: Path) -> None:
     ("options", "expected"),
     [
         ({"task": "rtr"}, "did you mean 'rte'?"),
-        ({"method": "adpt"}, "--method 'adpt': must be one of adept, dept, pt, lora (did you mean 'adept'?)"),
+        ({"method": "adpt"}, "--method adpt: must be one of adept, dept, pt, lora (did you mean 'adept'?)"),
         ({"backbone": "t5-bse"}, "did you mean 't5-base'?"),
         ({"space": "smal"}, "did you mean 'small'?"),
         ({"data_dir": "/no/such"}, "--data-dir /no/such: there is no such folder"),
-        ({"grace": 7}, "--grace 7: must be a multiple of --eval-every"),
+        ({"grace_period": 7}, "--grace-period 7: must be a multiple of --eval-every"),
         ({"steps": 10, "eval_every": 20}, "--eval-every: 20 is more than steps (10)"),
         ({"steps": 100, "warmup_steps": 100}, "--warmup-steps: 100 is not less than steps (100)"),
         ({"samples": 99}, "ask for at most that many"),
-        ({"search": "tpe", "samples": 4, "space": "EQUAL"}, "--samples 4: the ranges of equal hold one configuration"),
         (
-            {"search": "random", "samples": 4, "space": "EQUAL"},
+            {"searcher": "tpe", "samples": 4, "space": "EQUAL"},
+            "--samples 4: the ranges of equal hold one configuration",
+        ),
+        (
+            {"searcher": "random", "samples": 4, "space": "EQUAL"},
             "hold one configuration for adept; ask for at most that",
         ),
-        ({"search": "gp", "samples": 4, "space": "EQUAL", "method": "pt"}, "hold 3 different configurations for pt"),
+        ({"searcher": "gp", "samples": 4, "space": "EQUAL", "method": "pt"}, "hold 3 different configurations for pt"),
         ({"seeds": 2, "top": 99}, "--top 99: there are"),
         ({"backbone": "smal/nothing/here"}, "an existing folder, nor a hub id"),
     ],
@@ -218,7 +221,15 @@ def test_everything_wrong_comes_at_once(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(UserError) as error:
-        plan(task="rtr", method="x", backbone="t5-bse", data_dir="/no/such", output=file / "below", steps="x", eta=0)
+        plan(
+            task="rtr",
+            method="x",
+            backbone="t5-bse",
+            data_dir="/no/such",
+            output=file / "below",
+            steps="x",
+            reduction_factor=0,
+        )
     assert len(error.value.problems) == 7
 
 
@@ -233,7 +244,7 @@ def test_a_space_without_the_method_says_which_it_has(space: Path) -> None:
 
 
 def test_the_plan_says_how_trials_are_stopped(space: Path) -> None:
-    told = stopping(plan(space=space, ties="loss", eta="3"))
+    told = stopping(plan(space=space, ties="loss", reduction_factor="3"))
     assert told.endswith("one in 3 goes on at each rung, equal scores told apart by their losses")
     assert stopping(plan(space=space)).endswith("one in 4 goes on at each rung")
     assert stopping(plan(space=space, scheduler="none")) == "every trial runs to the end"

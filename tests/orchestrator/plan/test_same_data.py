@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.plan.resolve import Plan, make_plan
 from orchestrator.plan.same_data import check_finished, check_prepared
-from orchestrator.plan.search_folder import Files
+from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.plan.settings import read_settings
 from orchestrator.record.kept_data import kept_of
 from orchestrator.record.record import SearchRecord, TestResult
@@ -80,18 +80,18 @@ def test_whatever_a_task_file_decides_makes_another_search(folder: Path, change:
     assert plan_of(folder, title="Another title", metrics="accuracy").name == before.name
     assert plan_of(folder, **change).name != before.name
     named = plan_of(folder, name="mine")
-    Files(named.folder).begin(named, {}, record_of(named, DataIdentity()), DataIdentity())
+    SearchFolder(named.folder).begin(named, {}, record_of(named, DataIdentity()), DataIdentity())
     with pytest.raises(UserError, match=f"holds a search of that name with another {next(iter(change))}"):
-        Files(named.folder).previous(plan_of(folder, name="mine", **change))
+        SearchFolder(named.folder).previous(plan_of(folder, name="mine", **change))
 
 
 def test_a_plan_says_what_stands_already_and_refuses_what_a_search_would(folder: Path) -> None:
     plan = plan_of(folder, name="mine")
     assert standing(plan) == []
     data = prepare_data(plan).identity
-    Files(plan.folder).begin(plan, {}, record_of(plan, data, tested=False), data)
+    SearchFolder(plan.folder).begin(plan, {}, record_of(plan, data, tested=False), data)
     assert standing(plan) == ["search mine was begun there: it would go on"]
-    record_of(plan, data).save(Files(plan.folder).record)
+    record_of(plan, data).save(SearchFolder(plan.folder).record)
     arguments = ["plan", "--task", str(folder / "tickets.yaml"), "--output", str(folder / "runs"), "--name", "mine"]
     arguments += [f"--{key.replace('_', '-')}={value}" for key, value in OPTIONS.items()]
     done = CliRunner().invoke(app, arguments)
@@ -155,13 +155,13 @@ def test_a_record_of_an_earlier_version_is_compared_by_what_it_has(folder: Path)
 
 def test_a_definition_of_an_earlier_version_is_still_that_of_its_search(folder: Path) -> None:
     plan = plan_of(folder, name="mine")
-    Files(plan.folder).begin(plan, {}, record_of(plan, DataIdentity()), DataIdentity())
+    SearchFolder(plan.folder).begin(plan, {}, record_of(plan, DataIdentity()), DataIdentity())
     for file in (plan.folder / DEFINITION, copy_of(plan.folder / DEFINITION)):
         definition = json.loads(file.read_text())
         for key in ("data", "metrics", "label_column", "labels", "split"):
             del definition[key]
         file.write_text(json.dumps(definition))
-    files = Files(plan.folder)
+    files = SearchFolder(plan.folder)
     assert files.previous(plan) is not None and files.data is None
 
 
@@ -171,7 +171,7 @@ def test_neither_the_same_command_nor_resume_mixes_two_data_sets(folder: Path, t
     """The command ends before anything has started; what is there is as it was, also where the record is lost."""
     plan = plan_of(folder)
     options = {**OPTIONS, "task": str(folder / "tickets.yaml"), "output": str(folder / "runs")}
-    files = Files(plan.folder)
+    files = SearchFolder(plan.folder)
     files.begin(plan, options, record_of(plan, data := prepare_data(plan).identity, tested), data)
     if lost:
         files.record.unlink()

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from orchestrator.cli import main
-from orchestrator.plan.tracking_uri import resolved
+from orchestrator.plan.tracking_uri import resolve_tracking_uri
 from orchestrator.record.secrecy import is_secret, shown_address, shown_command, without_secrets
 from orchestrator.store.paths import shown
 from orchestrator.store.uris import storage_problems
@@ -69,7 +69,7 @@ STORED = [
 
 def test_no_tracking_uri_with_a_secret_is_taken_from_the_command_line_and_none_is_shown() -> None:
     for uri in FORMS:
-        _, named, problems = resolved(uri)
+        _, named, problems = resolve_tracking_uri(uri)
         assert problems, uri
         assert PLANTED not in named + "".join(problems) + shown_address(uri), uri
 
@@ -107,7 +107,7 @@ def test_what_others_say_of_an_address_holds_none_of_its_secrets() -> None:
     ],
 )
 def test_an_address_without_a_secret_is_taken_and_shown_with_all_that_matters(uri: str) -> None:
-    assert resolved(uri)[2] == []
+    assert resolve_tracking_uri(uri)[2] == []
     assert shown_address(uri) == uri.replace("joe@host", "host")
 
 

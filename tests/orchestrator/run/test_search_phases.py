@@ -38,7 +38,17 @@ def by_number(folder: Path) -> dict[int, dict[str, Any]]:
 
 
 def test_promotion_then_further_seeds_then_a_trial_again(folder: Path) -> None:
-    options = ("--scheduler", "promotion", "--eta", "2", "--grace", "4", "--deterministic", "--slots", "1")
+    options = (
+        "--scheduler",
+        "promotion",
+        "--reduction-factor",
+        "2",
+        "--grace-period",
+        "4",
+        "--deterministic",
+        "--slots",
+        "1",
+    )
     finish(start(folder, *options))
     assert record(folder)["seed_tests"] == []
     first = by_number(folder)
@@ -97,7 +107,7 @@ def test_a_searcher_learns_from_an_earlier_search_and_finished_trials_are_reused
     assert "trained before, in search toy" in output
 
     shutil.move(folder / "runs" / "toy", folder / "runs" / "reused")
-    arguments = ("--search", "tpe", "--samples", "5", "--scheduler", "median", "--warm-start", "--name", "learned")
+    arguments = ("--searcher", "tpe", "--samples", "5", "--scheduler", "median", "--warm-start", "--name", "learned")
     output = finish(start(folder, *arguments))
     assert "warm start: toy: 4 of its " in output
     learned = json.loads((folder / "runs" / "learned" / "search.json").read_text())

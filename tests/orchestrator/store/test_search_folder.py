@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.plan.search_folder import Files
+from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.store.layout import DEFINITION, TUNE
 from tests.orchestrator.searching_toys import empty_record, toy_plan
 from trials.data_facts import DataIdentity
@@ -17,7 +17,7 @@ DATA_THEN = DataIdentity("r0ws", {"train": {"a.csv": "d1", "b.csv": "d2"}}, "f1"
 
 def test_the_same_search_is_taken_up_and_another_is_refused(tmp_path: Path) -> None:
     plan = toy_plan(tmp_path, [0.1, 0.2])
-    files = Files(plan.folder)
+    files = SearchFolder(plan.folder)
     assert files.previous(plan) is None and not files.begun
     files.begin(plan, {}, empty_record(), DATA_THEN)
     assert files.previous(plan) == empty_record() and files.begun
@@ -33,7 +33,7 @@ def test_a_search_of_another_revision_of_the_trainer_is_another_search(
 ) -> None:
     """It would go on with other arithmetic: half of its trials would be compared with what they were not."""
     plan = toy_plan(tmp_path, [0.1, 0.2])
-    files = Files(plan.folder)
+    files = SearchFolder(plan.folder)
     files.begin(plan, {}, empty_record(), DATA_THEN)
     monkeypatch.setattr("orchestrator.plan.plan.TRAINER_REVISION", 99)
     with pytest.raises(
@@ -44,15 +44,15 @@ def test_a_search_of_another_revision_of_the_trainer_is_another_search(
 
 def test_one_copy_of_the_definition_is_enough(tmp_path: Path) -> None:
     plan = toy_plan(tmp_path, [0.1])
-    files = Files(plan.folder)
+    files = SearchFolder(plan.folder)
     files.begin(plan, {}, empty_record(), DATA_THEN)
     (plan.folder / DEFINITION).unlink()
     assert files.previous(plan) == empty_record() and files.data == DATA_THEN
-    assert "its copy definition.copy.json is used" in files.said[0]
+    assert "its copy definition.copy.json is used" in files.damage[0]
 
 
 def test_checkpoints_of_nobody_knows_which_search_are_not_taken_for_its_own(tmp_path: Path) -> None:
     plan = toy_plan(tmp_path, [0.1])
     (plan.folder / TUNE / "attempt-1" / "trial-1").mkdir(parents=True)
     with pytest.raises(UserError, match=r"holds checkpoints, but definition.json .* is gone with its copy"):
-        Files(plan.folder).previous(plan)
+        SearchFolder(plan.folder).previous(plan)

@@ -99,7 +99,7 @@ def test_a_trial_to_be_trained_anew_is_forgotten_by_record_and_journal(
 
 
 def test_a_searcher_is_asked_only_when_it_is_its_turn(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    made = plan(search="tpe", samples=3)
+    made = plan(searcher="tpe", samples=3)
     distributions = Distributions(made.space, made.facts.width, made.max_source_length)
     searcher = ConfigurationSearch(distributions, "tpe", 42, 3)
     one = own(made, tmp_path, record_of(made), searcher)

@@ -203,7 +203,7 @@ def test_without_the_earlier_command_the_record_says_how_it_was_run() -> None:
     command = next(fill.command for fill in table.missing if "SST-2 (seed 2)" in fill.cells)
     assert command == (
         "adept-search search --method adept --recipe paper --steps 400 --precision bfloat16 --scheduler none "
-        "--deterministic --search random --samples 4 --backbone t5-base --task sst2 --seed 2"
+        "--deterministic --searcher random --samples 4 --backbone t5-base --task sst2 --seed 2"
     )
 
 
