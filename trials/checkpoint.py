@@ -3,29 +3,31 @@
 adapter/            the best adapter so far, usable by itself (`trials.export.adapters`)
 training.safetensors    parameters and optimizer moments
 training.json       config, step (which is also the place in the data and in every random stream), best so far, the
-                    fingerprints of data and backbone, and the lengths and checksums of the other files
-                    (`trials.whole_checkpoint`)
+                    fingerprints of data and backbone, and the lengths and checksums of the other files: a kill, a full
+                    disk or a lost page can cut any of them at any byte
+
+Torch is imported by what saves and restores, since others only ask whether a checkpoint is whole.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from safetensors.torch import load_file, save_file
+from typing import TYPE_CHECKING, Any
 
 from trials.backbones.facts import Facts
 from trials.backbones.revisions import same_revision, why_not_same
 from trials.config import FIRST_REVISION, TRAINER_REVISION
 from trials.errors import UserError
-from trials.export.adapters import CONFIG, WEIGHTS, save_adapter
-from trials.trial import Best, Trial
-from trials.whole_checkpoint import FACTS, MANIFEST, manifest
 
-TENSORS, ADAPTER = "training.safetensors", "adapter"
+if TYPE_CHECKING:
+    from trials.trial import Trial
+
+TENSORS, ADAPTER, FACTS = "training.safetensors", "adapter", "training.json"
+MANIFEST = "files"  # the key of the lengths and checksums in the facts
 DATA, REVISION = "data_fingerprint", "backbone_revision"
 """Keys of a description, and of the facts, that say what a trial was trained on."""
 
@@ -36,6 +38,10 @@ def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> No
     Args:
         description: as `trials.export.adapters.describe_adapter` gives it, with the data's fingerprint (`DATA`).
     """
+    from safetensors.torch import save_file
+
+    from trials.export.adapters import save_adapter
+
     tensors = {f"method.{k}": v for k, v in trial.method.state_dict().items()}
     for name, (mean, square) in trial.moments.items():
         tensors |= {f"exp_avg.{name}": mean, f"exp_avg_sq.{name}": square}
@@ -66,6 +72,11 @@ def restore_trial(folder: Path, trial: Trial, data: str = "", backbone: Facts | 
         UserError: the checkpoint is of another config, of a trainer that gave other numbers, or was trained on other
             data or another backbone.
     """
+    from safetensors.torch import load_file
+
+    from trials.export.adapters import WEIGHTS
+    from trials.trial import Best
+
     facts = json.loads((folder / FACTS).read_text())
     # JSON has no tuples and no integer keys: compare what JSON makes of both.
     if facts["config"] != json.loads(json.dumps(trial.config.as_dict())):
@@ -114,6 +125,37 @@ def trained_on(folder: Path, facts: Mapping[str, Any]) -> dict[str, str]:
     Earlier versions wrote them beside the best adapter alone: a checkpoint of theirs without one, of a trial that has
     no score yet, is taken as it is, since the search's record says what it was trained on.
     """
+    from trials.export.adapters import CONFIG
+
     adapter = folder / ADAPTER / CONFIG
-    told = facts if DATA in facts or not adapter.exists() else json.loads(adapter.read_text())
-    return {key: str(told.get(key) or "") for key in (DATA, REVISION)}
+    written = facts if DATA in facts or not adapter.exists() else json.loads(adapter.read_text())
+    return {key: str(written.get(key) or "") for key in (DATA, REVISION)}
+
+
+def manifest(folder: Path) -> dict[str, list[int]]:
+    """Length in bytes and CRC-32 of each file of a checkpoint but `FACTS`, by its path in the folder."""
+    files = (file for file in folder.rglob("*") if file.is_file() and file != folder / FACTS)
+    return {file.relative_to(folder).as_posix(): _print(file.read_bytes()) for file in sorted(files)}
+
+
+def step_of(checkpoint: Path | Mapping[str, bytes]) -> int | None:
+    """The step of a checkpoint; None where it is not whole. Without a manifest its last file alone must be.
+
+    Args:
+        checkpoint: its folder, or the contents of its files by their paths in it.
+    """
+
+    def content(name: str) -> bytes:
+        return (checkpoint / name).read_bytes() if isinstance(checkpoint, Path) else checkpoint[name]
+
+    try:
+        facts = json.loads(content(FACTS))
+        if all(_print(content(name)) == expected for name, expected in facts.get(MANIFEST, {}).items()):
+            return int(facts["step"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None
+
+
+def _print(content: bytes) -> list[int]:
+    return [len(content), zlib.crc32(content)]

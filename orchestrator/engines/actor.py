@@ -20,7 +20,7 @@ import ray
 
 from orchestrator.engines.shipping import unpacked
 from orchestrator.engines.training_loop import Delivery, Room, Trainer, TrainingLoop
-from orchestrator.store.kept_checkpoints import Files, write_files
+from orchestrator.store.checkpoints import Files, write_files
 
 if TYPE_CHECKING:
     from orchestrator.plan.resolve import EngineSpec

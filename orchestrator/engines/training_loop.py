@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
-from orchestrator.store.kept_checkpoints import Files, read_files, write_files
+from orchestrator.store.checkpoints import Files, read_files, write_files
 
 if TYPE_CHECKING:
     from trials.config import Report

@@ -15,8 +15,7 @@ from orchestrator.record.record import RECORD, SearchRecord, TestResult, TrialRe
 from orchestrator.record.selection import choose_winner
 from orchestrator.record.status import TrialStatus
 from orchestrator.run.tracking import tell_end
-from orchestrator.store.checkpoints import adapter_files
-from orchestrator.store.kept_checkpoints import write_files
+from orchestrator.store.checkpoints import adapter_files, write_files
 from orchestrator.store.layout import ADAPTER, PAGE, TUNE, shown_path
 from orchestrator.store.predictions import kept_predictions, write_predictions
 from orchestrator.summarizer.page import write_search_page

@@ -19,8 +19,7 @@ from orchestrator.plan.plan import PlannedTrial
 from orchestrator.plan.settings import SearchSettings
 from orchestrator.record.record import Report, TrialRecord
 from orchestrator.record.status import TrialStatus
-from orchestrator.store.checkpoints import ADAPTER, FACTS
-from orchestrator.store.kept_checkpoints import name_of_step
+from orchestrator.store.checkpoints import ADAPTER, FACTS, name_of_step
 from orchestrator.store.paths import Folder
 from orchestrator.tracking import notes
 from orchestrator.tracking.runs import PARENT

@@ -1,8 +1,9 @@
-"""Finding the trials' checkpoints again, on disk or in a storage, whichever run of the driver wrote them.
+"""The trials' checkpoints of a search, on disk or in a storage: put in their places, each in one step, and found again.
 
-``tune/attempt-N/trial-M/checkpoint_step_K``: one attempt for each time that a search was started or resumed. Tune's own
-restore trusts a snapshot that can be older than what it has deleted since (a killed driver then fails the trial), so a
-resumed search looks at what is there.
+``tune/attempt-N/trial-M/checkpoint_step_K``: one attempt for each time that a search was started or resumed, whichever
+run of the driver wrote it. A checkpoint holds the report that belongs to it. Tune's own restore trusts a snapshot that
+can be older than what it has deleted since (a killed driver then fails the trial), so a resumed search looks at what is
+there.
 """
 
 from __future__ import annotations
@@ -11,15 +12,108 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from orchestrator.store.kept_checkpoints import PREFIX, UNFINISHED, read_kept, whole_step, write_files
+from orchestrator.record.errors import StorageError
 from orchestrator.store.paths import Folder, StoragePath, listed
+from trials.checkpoint import ADAPTER, FACTS, step_of
 from trials.errors import UserError
-from trials.whole_checkpoint import FACTS
 
-ADAPTER = "adapter"
+Files = dict[str, bytes]
+"""Contents by paths below a folder."""
+
+REPORT = "report.json"
 SCRATCH = ".adapter"  # the folder where one comes that is in a storage, until MLflow's copy is made
+PAUSED = "paused"  # all that Tune's own checkpoint of a trial that pauses holds
+PREFIX = "checkpoint_step_"  # Tune's own are named otherwise, and hold no trial
+UNFINISHED = f".{PREFIX}"
+_KEPT = 2
+
+
+def name_of_step(step: int) -> str:
+    """What the folder of a checkpoint is called; in the order of the steps by name, too."""
+    return f"{PREFIX}{step:09d}"
+
+
+def keep(folder: Folder, files: Files, report: dict[str, Any]) -> Folder:
+    """Put a checkpoint in its place below a trial's folder, and remove all but the last two.
+
+    Raises:
+        OSError: there is no room for it; the earlier ones are untouched.
+        StorageError: the storage was away for too long.
+    """
+    if isinstance(folder, StoragePath):
+        return _keep_in_storage(folder, files, report)
+    place = folder / name_of_step(report["step"])
+    unfinished = folder / f".{place.name}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        unfinished.mkdir(parents=True)
+        (unfinished / REPORT).write_text(json.dumps(report))
+        write_files(unfinished, files)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    shutil.rmtree(place, ignore_errors=True)  # a damaged one that was trained again
+    unfinished.rename(place)
+    for old in sorted(folder.glob(f"{PREFIX}*"))[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def _keep_in_storage(folder: StoragePath, files: Files, report: dict[str, Any]) -> StoragePath:
+    """`keep` where nothing can be renamed: the file that says that all are there comes last, and goes first."""
+    place = folder / name_of_step(report["step"])
+    contents = {REPORT: json.dumps(report).encode(), **files}
+    for name in sorted(contents, key=lambda name: name == FACTS):
+        (place / name).write_bytes(contents[name])
+    with suppress(StorageError):  # one too many does no harm
+        for old in folder.glob(f"{PREFIX}*")[:-_KEPT]:
+            (old / FACTS).unlink(missing_ok=True)
+            old.remove_tree()
+    return place
+
+
+def latest_kept(folder: Folder) -> Folder | None:
+    """The latest whole checkpoint below a trial's folder whose report is whole, too: it may be in no record yet."""
+    whole = (place for place in reversed(listed(folder, f"{PREFIX}*")) if whole_step(place) is not None)
+    return next((place for place in whole if read_kept(place)[1] is not None), None)
+
+
+def whole_step(place: Folder) -> int | None:
+    """The step of a checkpoint; None where it is not whole."""
+    return step_of(place.files() if isinstance(place, StoragePath) else place)
+
+
+def remove_tree(folder: Folder) -> None:
+    """Remove a folder and all that is in it, as far as it is there."""
+    if isinstance(folder, StoragePath):
+        folder.remove_tree()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_kept(place: Folder) -> tuple[Files, dict[str, Any] | None]:
+    """A checkpoint's files, and the report that belongs to it where that was kept and is whole."""
+    files = place.files() if isinstance(place, StoragePath) else read_files(place)
+    try:
+        return files, json.loads(files.pop(REPORT, b""))
+    except ValueError:
+        return files, None
+
+
+def read_files(folder: Path) -> Files:
+    """The contents of all files below a folder by their paths in it."""
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def write_files(folder: Path, files: Files) -> None:
+    """Write files below a folder, the one that says that a checkpoint is whole as the last."""
+    for name in sorted(files, key=lambda name: name == FACTS):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(files[name])
 
 
 def remove_unfinished(folder: Path) -> None:

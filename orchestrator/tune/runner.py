@@ -22,8 +22,15 @@ from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.schedulers.decision import Action
 from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.schedulers.make import make_scheduler
-from orchestrator.store.checkpoints import SCRATCH, adapter_here, attempts, damaged, next_attempt, to_go_on_from
-from orchestrator.store.kept_checkpoints import remove_tree
+from orchestrator.store.checkpoints import (
+    SCRATCH,
+    adapter_here,
+    attempts,
+    damaged,
+    next_attempt,
+    remove_tree,
+    to_go_on_from,
+)
 from orchestrator.store.paths import Folder, tells_of_storage
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune.private_ray import hand_no_keys_on

@@ -16,7 +16,7 @@ from orchestrator.engines.directory import Rooms
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.training_loop import Room, TrialLostError
 from orchestrator.record.status import TrialStatus
-from orchestrator.store.kept_checkpoints import PAUSED, Files, keep, latest_kept, read_kept
+from orchestrator.store.checkpoints import PAUSED, Files, keep, latest_kept, read_kept
 
 LOSSES = 2  # of an engine, one after another without a report between them, that a trial puts up with by itself
 RAMP = 30.0  # seconds in which a search's actors should have started

@@ -21,7 +21,7 @@ from orchestrator.schedulers.base import NoStopping, Scheduler
 from orchestrator.schedulers.decision import Action, Decision
 from orchestrator.tracking.spool import Spool
 from tests.faults.small_search import TASK
-from trials.whole_checkpoint import step_of
+from trials.checkpoint import step_of
 
 JOURNAL = "decisions.jsonl"
 CLOCKS = ("seconds", "trial_id")  # parts of the names of columns that no two runs share

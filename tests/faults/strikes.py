@@ -20,7 +20,7 @@ import psutil
 from tests.faults.checks import JOURNAL
 from tests.faults.small_search import Search, Server
 from tests.faults.victims import ACTOR, DRIVER, ENGINE, SERVER, choose, left_behind
-from trials.whole_checkpoint import step_of
+from trials.checkpoint import step_of
 
 KINDS = {DRIVER: 4, ENGINE: 2, ACTOR: 2, SERVER: 2}  # how often each is struck, relative to the others
 MOST_STARTS = 15

@@ -13,12 +13,20 @@ from safetensors.numpy import save_file
 
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
-from orchestrator.store.checkpoints import adapter_files, checkpoints, damaged, remove_unfinished, to_go_on_from
-from orchestrator.store.kept_checkpoints import keep, latest_kept, read_kept
+from orchestrator.store.checkpoints import (
+    adapter_files,
+    checkpoints,
+    damaged,
+    keep,
+    latest_kept,
+    read_kept,
+    remove_unfinished,
+    to_go_on_from,
+)
 from orchestrator.store.twin_files import copy_of, keep_record, load_record, read_either, write_twice
 from orchestrator.tracking.spool import SEARCH, Spool
+from trials.checkpoint import FACTS, MANIFEST, manifest, step_of
 from trials.errors import UserError
-from trials.whole_checkpoint import FACTS, MANIFEST, manifest, step_of
 
 EVERY = 4
 

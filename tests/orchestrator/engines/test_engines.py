@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.engines import training_loop
 from orchestrator.engines.training_loop import Delivery, TrainingLoop, TrialLostError
-from orchestrator.store.kept_checkpoints import read_files, write_files
+from orchestrator.store.checkpoints import read_files, write_files
 from tests.orchestrator.toy_engine import BREAKS, REFUSED, ToyEngine, config_of
 
 MANY = 99

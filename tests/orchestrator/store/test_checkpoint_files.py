@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.store.checkpoints import adapter_files, attempts, damaged, to_go_on_from
-from orchestrator.store.kept_checkpoints import PAUSED, PREFIX
+from orchestrator.store.checkpoints import PAUSED, PREFIX, adapter_files, attempts, damaged, to_go_on_from
 from trials.errors import UserError
 
 

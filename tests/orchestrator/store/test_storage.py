@@ -14,8 +14,16 @@ import pytest
 
 from orchestrator.record.errors import StorageError
 from orchestrator.store import paths as storage
-from orchestrator.store.checkpoints import adapter_files, adapter_here, damaged, next_attempt, to_go_on_from
-from orchestrator.store.kept_checkpoints import keep, latest_kept, read_kept
+from orchestrator.store.checkpoints import (
+    adapter_files,
+    adapter_here,
+    damaged,
+    keep,
+    latest_kept,
+    next_attempt,
+    read_kept,
+    to_go_on_from,
+)
 from orchestrator.store.paths import StoragePath
 from orchestrator.store.uris import storage_problems
 from tests.orchestrator.searching_toys import toy_plan
