@@ -11,7 +11,7 @@ from orchestrator.plan.settings import SearchSettings, StartOptions
 HEAD = """# The options of a search
 
 What `search` takes; `plan` takes all but those of what to do now, `resume` those that may change. This page is written
-from the list of options by `make options`.
+from the program's own list of options (CONTRIBUTING.md says how).
 """
 COLUMNS = ("option", "what it is", "without it", "when a search goes on")
 RESUME = {"same": "as before", "finds": "says where the search is", "anew": "may change"}
