@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Processes that run tests; each may start a Ray of two cores.
+TESTS  ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TESTS) --dist worksteal
 
 .PHONY: demo setup test test-slow test-cluster lint format options clean
 
@@ -19,10 +22,10 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 test: $(READY) lint       ## ruff, mypy, the fast tests
-	$(BIN)/python -m pytest -m "not slow and not cluster"
+	$(PYTEST) -m "not slow and not cluster"
 
 test-slow: $(READY)       ## real searches, servers and kills: minutes
-	$(BIN)/python -m pytest -m "slow and not cluster"
+	$(PYTEST) -m "slow and not cluster"
 
 test-cluster: $(READY)    ## hosts made by root on this machine (power cuts, lost networks), PostgreSQL, stores: half an hour
 	$(BIN)/python -m pytest -m cluster

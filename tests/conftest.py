@@ -1,13 +1,17 @@
-"""Fixtures for what needs Ray or an MLflow database: both are made once, since each takes seconds."""
+"""Fixtures for what needs Ray or an MLflow database: both are made once, since each takes seconds (tests/README.md)."""
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
@@ -26,6 +30,8 @@ RAY_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "us",  # of the `s3` server, for trials: workers have the environment of Ray's start
     "AWS_SECRET_ACCESS_KEY": "hush",
 }
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the tests share the cores already
 
 SOON_DEAD = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "8"}
 """For a head that hears soon of a host's end."""
@@ -54,7 +60,7 @@ def start_ray() -> None:
         include_dashboard=False,
         object_store_memory=100_000_000,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
     )
 
 
@@ -71,7 +77,7 @@ def cluster() -> Iterator[Cluster]:
             patch.setenv(name, value)
         patch.delenv("RAY_ADDRESS", raising=False)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000})
-        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR)
         yield made
         ray.shutdown()
         made.shutdown()
@@ -79,15 +85,31 @@ def cluster() -> Iterator[Cluster]:
         start_ray()
 
 
+@pytest.fixture
+def ray_address(ray_local: None) -> str:
+    """Where the Ray of `ray_local` is: $RAY_ADDRESS for a search in a process of its own, which starts none then."""
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
+
+
 @pytest.fixture(scope="session")
 def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without experiments; copied, because laying out its tables takes seconds."""
-    from orchestrator.tracking.store import open_store
+    """An MLflow database without experiments, the same for all processes of pytest-xdist: its tables take seconds."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "mlflow"
+    file = folder / "mlflow.db"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not file.exists():
+            from orchestrator.tracking.store import open_store
 
-    folder = tmp_path_factory.mktemp("mlflow")
-    store = open_store(f"sqlite:///{folder / 'mlflow.db'}", "template")
-    store.client.delete_experiment(store.experiment.experiment_id)
-    return folder / "mlflow.db"
+            made = folder / "made.db"
+            open_store(f"sqlite:///{made}", "template")
+            with sqlite3.connect(made) as database:
+                database.execute("DELETE FROM experiments WHERE name = 'template'")
+            made.rename(file)
+    return file
 
 
 @pytest.fixture
@@ -97,6 +119,12 @@ def tracking_uri(tmp_path: Path, fresh_database: Path) -> str:
     folder.mkdir()
     shutil.copy(fresh_database, folder / "mlflow.db")
     return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@pytest.fixture
+def default_database(tmp_path: Path, fresh_database: Path) -> Path:
+    """`mlflow.db` in the test's folder, where commands that run there find it."""
+    return Path(shutil.copy(fresh_database, tmp_path / "mlflow.db"))
 
 
 @pytest.fixture

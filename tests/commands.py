@@ -1,0 +1,41 @@
+"""Commands of ours in this process: a process of their own would add seconds of imports, and a search one of Ray."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+
+def adept(folder: Path, *arguments: str, code: int = 0, typed: bytes | None = None) -> str:
+    """What ``adept-search`` prints, given in a folder; it must end with this exit code and without a traceback.
+
+    A search runs on the Ray of the fixture `ray_local`, which the test asks for.
+    """
+    from orchestrator.cli import app
+
+    with chdir(folder), as_a_process():
+        result = CliRunner().invoke(app, arguments, input=typed)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, f"adept-search {' '.join(arguments)}\n{result.output}"
+    assert "Traceback" not in result.output, result.output
+    return result.output
+
+
+@contextmanager
+def as_a_process() -> Iterator[None]:
+    """Undoes what a command may do to its process: variables, and who is called at a signal."""
+    variables = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(variables)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
