@@ -1,4 +1,4 @@
-"""Picks the winner of a search, says how sure that is, and writes the tables. Works on saved records alone."""
+"""Picks the winner of a search, judges how sure that is, and writes the tables. Works on saved records alone."""
 
 from orchestrator.record.selection import Choice, choose_winner
 from orchestrator.summarizer.summary import terminal, write_summary

@@ -36,7 +36,7 @@ def write_summary(record: SearchRecord, folder: str | os.PathLike[str], choice: 
 
     Returns:
         Their paths: ``summary.md``, ``summary.csv`` (a row a trial), ``summary.tex`` (tables that compile),
-        ``summary.json`` (``summary.schema.json`` says what is in it) and, where there are trials, ``summary.parquet``.
+        ``summary.json`` (described by ``summary.schema.json``) and, where there are trials, ``summary.parquet``.
     """
     choice = choice or choose_winner(record)
     folder = Path(folder)

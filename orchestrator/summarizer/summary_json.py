@@ -1,4 +1,4 @@
-"""``summary.json``: everything that a report says, for programs. ``summary.schema.json`` says what is in it."""
+"""``summary.json``: everything that a report shows, for programs. ``summary.schema.json`` describes it."""
 
 from __future__ import annotations
 

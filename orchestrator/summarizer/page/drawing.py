@@ -252,7 +252,7 @@ def legend(canvas: Canvas, views: Iterable[TrialView]) -> None:
 
 
 def _shape(view: TrialView) -> Look:
-    """The mark says how a trial ended; a distinction shows where it trained to the end."""
+    """The mark shows how a trial ended; a distinction shows where it trained to the end."""
     return view.look if view.look == "winner" or view.outcome == "finished" else view.outcome
 
 

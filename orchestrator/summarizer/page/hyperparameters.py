@@ -16,7 +16,7 @@ from orchestrator.summarizer.results.ranked_trials import split_configuration
 
 LEVELS = 8  # up to so many different values are a grid's, shown one beside the other
 _RATIO = 20.0  # a range of numbers that is narrower than this needs no logarithms
-_FEWEST = 4  # trials from which a share of the variance can be told at all
+_FEWEST = 4  # trials that it takes to estimate a share of the variance
 _FOREST = 300  # trials up to which fANOVA's random forest takes about a second
 
 

@@ -40,7 +40,7 @@ class TrialView:
 
     Attributes:
         rank: its place, from 1. It is also the trial's key on the page: numbers repeat where a grid has several seeds.
-        distinction: whether it won, or cannot be told from the winner.
+        distinction: whether it won, or is not distinguishable from the winner.
         curve: (step, validation score in points) by step, finite scores alone; of a step that was reported twice, after
             a crash, the later report.
     """

@@ -20,7 +20,7 @@ class FoundSearch:
     """A search's record, with what the record does not know of itself.
 
     Attributes:
-        started: when it began; None where nothing tells.
+        started: when it began; None where that is not known.
         source: where it was read, for messages: a file or a run of the tracking store, without secrets.
         predictions: reads the answers to the test rows, by trial number; None where none can be.
     """
@@ -63,7 +63,7 @@ class FoundSearch:
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """What is the same in every configuration of the search: what tells an ablation from the whole space."""
+        """What is the same in every configuration of the search: an ablation has more of it than the whole space."""
         trials = self.record.trials
         names = dict.fromkeys(name for trial in trials for name in trial.configuration)
         values = {name: [trial.configuration.get(name) for trial in trials] for name in names}

@@ -13,7 +13,7 @@ from orchestrator.record.kept_data import measured_on, rows_differ, shown
 from orchestrator.summarizer.results.found_search import FoundSearch, age, canonical
 from orchestrator.summarizer.results.published import backbone_key, method_key, metric_key, rows, task_key
 
-# What a search's record says of how it was run that no score depends on.
+# Settings of a search on which no score depends.
 _NO_SCORE_DEPENDS_ON = {"slots", "devices", "max_concurrent"}
 # Values that a record may leave out.
 _UNWRITTEN = {
@@ -166,17 +166,17 @@ def other_rows(groups: Sequence[SearchGroup]) -> str:
 
 
 def described(group: SearchGroup, beside: Sequence[SearchGroup] = ()) -> str:
-    """What tells a group from others of the same cell: ``recipe paper, steps 400``."""
-    things, others = _told(group), [_told(other) for other in beside if other is not group]
+    """What differs between a group and others of the same cell: ``recipe paper, steps 400``."""
+    things, others = _circumstances(group), [_circumstances(other) for other in beside if other is not group]
     differing = {name: value for name, value in things.items() if any(o.get(name) != value for o in others)}
     return formats.pairs(differing) or "the same settings"
 
 
-def _told(group: SearchGroup) -> dict[str, Any]:
+def _circumstances(group: SearchGroup) -> dict[str, Any]:
     record = group.newest.record
     origin = {name: value for name, value in record.provenance.items() if name in ("space", "search")}
-    told = {"recipe": group.recipe, **group.settings, **origin, **shown(record)}
-    return {**told, "trials": len(record.trials), **group.fixed}
+    common = {"recipe": group.recipe, **group.settings, **origin, **shown(record)}
+    return {**common, "trials": len(record.trials), **group.fixed}
 
 
 def method_title(name: str) -> str:
@@ -197,9 +197,9 @@ def _settings(search: FoundSearch) -> dict[str, Any]:
 
 def _searched(search: FoundSearch) -> str:
     """Where the configurations came from; of an older record that does not say, what they have in common."""
-    said = {name: search.record.provenance.get(name) for name in ("space", "search")}
-    if said["space"]:
-        return canonical({**said, "trials": len(search.record.trials)})
+    origin = {name: search.record.provenance.get(name) for name in ("space", "search")}
+    if origin["space"]:
+        return canonical({**origin, "trials": len(search.record.trials)})
     return canonical(search.fixed)
 
 

@@ -69,7 +69,7 @@ def _unlike(pair: GroupPair, seeds: Sequence[int]) -> str:
             return f"their test splits have {sizes[0]:,} and {sizes[1]:,} rows"
         answers = one.answers, other.answers
         if answers[0] is not None and answers[1] is not None:
-            # A row that is cut elsewhere, or written by another template, has other tokens: its file says what it is.
+            # A row that is cut elsewhere, or written by another template, has other tokens: its file identifies it.
             same = Answers.same_questions if same_files(one.record, other.record) else Answers.same_rows
             if not same(answers[0], answers[1]):
                 return "their test splits hold other rows or other labels"

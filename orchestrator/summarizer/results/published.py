@@ -1,6 +1,6 @@
 """The numbers printed in the ADePT paper (arXiv 2501.03291, Tables 1 to 15), to stand beside ours as quotations.
 
-Scores are in points; a few rows of the analysis tables hold hours or samples per second, as their ``metric`` says. The
+Scores are in points; a few rows of the analysis tables hold hours or samples per second, as their ``metric`` shows. The
 paper mixes protocols (its Tables 3 and 4 take most baselines from other papers), so a row is a number that was printed,
 no more.
 """
@@ -85,7 +85,7 @@ def published(task: str, method: str | None = None, backbone: str | None = None)
 def comparison(task: str, method: str | None = None, backbone: str | None = None) -> list[PublishedRow]:
     """The rows that a table of methods for this task quotes, with those that learnt from other tasks too.
 
-    ``setting`` tells the two apart: ``transfer_or_multitask`` rows had more data than one task.
+    ``setting`` distinguishes the two: ``transfer_or_multitask`` rows had more data than one task.
     """
     return [
         row

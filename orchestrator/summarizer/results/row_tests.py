@@ -1,6 +1,6 @@
 """Two trainings, or the trainings of several seeds, on the same test rows: a test and an interval of the difference.
 
-What they say holds for these trainings: other seeds may differ by more than rows do.
+They hold for these trainings: other seeds may differ by more than rows do.
 """
 
 from __future__ import annotations

@@ -136,11 +136,11 @@ def read_folders(folders: Iterable[str | os.PathLike[str]]) -> FoundSearches:
 
 
 def started_of(record: SearchRecord, fallback: float | None) -> datetime | None:
-    """When a search began: what its record says, else a time in seconds since 1970 that is near it."""
-    said = record.provenance.get(STARTED)
-    if isinstance(said, str):
+    """When a search began: the date in its record, else a time in seconds since 1970 that is near it."""
+    text = record.provenance.get(STARTED)
+    if isinstance(text, str):
         try:
-            return datetime.fromisoformat(said).astimezone(UTC)
+            return datetime.fromisoformat(text).astimezone(UTC)
         except ValueError:
             pass
     return datetime.fromtimestamp(fallback, UTC) if fallback is not None else None

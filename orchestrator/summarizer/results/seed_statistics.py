@@ -1,10 +1,10 @@
-"""What scores of several seeds say together: means with intervals, and tests between methods on the same seeds.
+"""Statistics of scores over seeds: means with intervals, and tests between methods on the same seeds.
 
 scipy does the work. Scores and differences are in points.
 
 Three seeds are usual in this field and are few: a sign-flip test of n pairs has 2^n outcomes, so its smallest two-sided
 p is 2 / 2^n (0.25 for three), and resampling three numbers sees no value outside their range. Intervals are therefore
-Student's where a sample is small, and every p says how small it could have become.
+Student's where a sample is small, and every p comes with the smallest that it could have become.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class WinnerCheck:
         verdict: ``learnt``: the winner's validation score is above the constant best answer's beyond noise. ``not
             confirmed``: so it is, but its test score is not. ``tie``: it is, but all trials of the full budget have the
             same score, so nothing was learnt of their configurations. ``nothing learnt``: it is not above. ``not
-            known``: the record does not say what a constant answer scores, or on how many examples.
+            known``: the record lacks a constant answer's score, or the number of examples.
         headline: the verdict in one or two sentences, to stand above everything else.
         constant: the constant best answer's validation score, in points; None where it is not known.
         p: one-sided, of the validation score against it, after Bonferroni's correction for the choice of the best

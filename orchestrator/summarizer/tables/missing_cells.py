@@ -134,7 +134,7 @@ def _kept(gap: Gap) -> list[list[str]]:
 def _options(search: FoundSearch) -> list[list[str]]:
     """The options that a search was started with, each with its value, but for those that are its alone.
 
-    Of a search whose command is not known, those that its record tells.
+    Of a search whose command is not known, those in its record.
     """
     words = shlex.split(str(search.record.provenance.get("command", "")))
     if len(words) < 2 or not (words[1] == "search" or Path(words[0]).name == "search.py"):
@@ -153,7 +153,7 @@ def _options(search: FoundSearch) -> list[list[str]]:
 
 
 def _recorded(record: SearchRecord) -> list[list[str]]:
-    """What a record says of how its trials were trained and chosen, where that is not the default."""
+    """The options in a record by which its trials were trained and chosen, where they are not the default."""
     settings, found = record.settings, dict[str, Any]()
     found["recipe"] = record.recipe
     found |= {name: settings.get(name) for name in SearchSettings.names(lambda one: one.recorded is not When.NEVER)}

@@ -24,7 +24,7 @@ class PaperAxis:
         heading: what stands above its neighbours too: a row's section, a column's group.
         match: fields of the published rows in it.
         where: values that every configuration of a search must share to be measured here.
-        measured_as: our name of the method, where the published one says more than that.
+        measured_as: our name of the method, where the published one holds more than that.
         mean_of: task to metric, for a measured mean.
         unmeasured: why no search fills it; empty where one can.
     """

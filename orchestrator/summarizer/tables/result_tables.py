@@ -136,13 +136,13 @@ def comparison_table(
         for one in found
     ]
     kinds = [text for kind, text in _INTERVALS.items() if any(one.interval == kind for one in found)]
-    said = [
+    texts_below = [
         "p: two-sided sign-flip permutation test on paired seeds. A difference below one example is never a verdict."
     ]
-    said += [f"Intervals: {'; '.join(kinds)}."] if kinds else []
+    texts_below += [f"Intervals: {'; '.join(kinds)}."] if kinds else []
     columns = tuple(Column(name, numeric=name not in texts) for name in names)
     return ReportTable(
-        "comparisons", "Methods against each other", columns, tuple(rows), (*said, *notes_on(found), *notes)
+        "comparisons", "Methods against each other", columns, tuple(rows), (*texts_below, *notes_on(found), *notes)
     )
 
 

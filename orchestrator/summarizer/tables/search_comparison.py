@@ -148,8 +148,8 @@ def _settings(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> ReportTab
             changed.setdefault((name, a, b), []).append(_both_names(one, other))
     rows = []
     for (name, a, b), where in changed.items():
-        told = "all" if len(where) == len(records) else ", ".join(where)
-        rows.append(Row((Cell(name), Cell(a), Cell(b), Cell(told))))
+        shared_by = "all" if len(where) == len(records) else ", ".join(where)
+        rows.append(Row((Cell(name), Cell(a), Cell(b), Cell(shared_by))))
     columns = tuple(Column(name, numeric=False) for name in ("setting", "A", "B", "in"))
     notes = () if rows else ("A and B were run alike.",)
     return ReportTable("settings", "What changed in the settings", columns, tuple(rows), notes)

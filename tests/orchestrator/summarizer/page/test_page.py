@@ -57,7 +57,7 @@ class Page(HTMLParser):
     def all(self, tag: str, **having: str) -> list[dict[str, str]]:
         return [found for name, found in self.elements if name == tag and having.items() <= found.items()]
 
-    def highlighted(self) -> set[str]:
+    def marked(self) -> set[str]:
         """Keys of the trials that have a mark in some chart."""
         marks = [found for name, found in self.elements if found.get("class") == "mark"]
         return {key for found in marks for key in found["data-trial"].split()}
@@ -84,7 +84,7 @@ def test_the_decision_comes_first_with_what_it_is_worth(record: SearchRecord, pa
 
 def test_every_trial_is_in_the_table_and_in_the_charts(record: SearchRecord, page: Page) -> None:
     keys = {found["data-trial"] for found in page.all("tr") if "data-trial" in found}
-    assert keys == {str(rank) for rank in range(1, 25)} == page.highlighted()
+    assert keys == {str(rank) for rank in range(1, 25)} == page.marked()
     statuses = [found["data-status"] for found in page.all("tr") if "data-status" in found]
     assert sorted(statuses) == sorted(trial.status for trial in record.trials)
 
@@ -226,7 +226,7 @@ def test_no_odd_search_breaks_the_page(kind: str, tmp_path: Path) -> None:
         found = Page(write_search_page(odd, tmp_path / "search.html"))
     assert f"Trials {len(odd.trials)}" in found.text or f"{len(odd.trials):,}" in found.texts
     scored = sum(trial.best_score is not None for trial in odd.trials)
-    assert len(found.highlighted()) == scored, "each trial with a score has its marks"
+    assert len(found.marked()) == scored, "each trial with a score has its marks"
     assert "nan" not in re.sub(r"[^\W\d_]{4,}", "", found.text.lower()).split(), "no number is printed as nan"
 
 
@@ -255,7 +255,7 @@ def test_a_thousand_trials_within_ten_seconds_and_ten_megabytes(tmp_path: Path) 
     path = write_search_page(record, tmp_path / "report.html")
     assert time.process_time() - started < 10.0
     assert path.stat().st_size < 10e6
-    assert len(Page(path).highlighted()) == 1_000
+    assert len(Page(path).marked()) == 1_000
 
 
 def test_many_searches_are_decided_per_task(tmp_path: Path) -> None:
@@ -265,8 +265,8 @@ def test_many_searches_are_decided_per_task(tmp_path: Path) -> None:
     for decision in section.decisions:
         scores = {method: score for method, score in decision.scores.items() if score is not None}
         best = max(scores.values(), key=lambda score: score.estimate.mean)
-        assert best.mark == "best"
-        assert all(score.mark != "best" for score in scores.values() if score is not best)
+        assert best.standing == "best"
+        assert all(score.standing != "best" for score in scores.values() if score is not best)
         assert scores["pt"].estimate.n == 3
     few = [record for record in sweep if record.task == "rte" or record.test is None]
     found = Page(write_results_page(few, tmp_path / "results.html"))
@@ -282,7 +282,7 @@ def test_a_difference_of_less_than_one_example_is_no_win() -> None:
     one.test.score, other.test.score = right(100, 139), right(100, 139) - 0.5
     one.test.metrics, other.test.metrics = {"accuracy": one.test.score}, {"accuracy": other.test.score}
     decision = ResultsSection([SearchView(one), SearchView(other)]).decisions[0]
-    assert decision.scores["pt"] is not None and decision.scores["pt"].highlight == "near"
+    assert decision.scores["pt"] is not None and decision.scores["pt"].standing == "near"
     assert "not distinguishable: PT" in decision.verdict
 
 

@@ -33,7 +33,7 @@ TEXT_BOXES = """() => [...document.querySelectorAll("svg.chart")].filter((svg) =
              size: parseFloat(getComputedStyle(text).fontSize) * outer.width / svg.viewBox.baseVal.width };
   });
   return { label: svg.getAttribute("aria-label"), left: outer.left, right: outer.right, top: outer.top,
-           bottom: outer.bottom, texts, marks: svg.querySelectorAll(".highlight").length };
+           bottom: outer.bottom, texts, marks: svg.querySelectorAll(".mark").length };
 })"""
 
 
@@ -128,8 +128,8 @@ def test_the_table_filters_and_the_charts_follow(show: Any) -> None:
     shown = cells(page, 1)
     assert 0 < len(shown) < 24
     assert page.locator("output").inner_text() == f"{len(shown)} of 24 rows"
-    kept = page.locator("#curves svg.wide .highlight.kept").count()
-    assert kept == page.locator("#curves svg.wide .highlight").count() - 2 * (24 - len(shown)), "a line and an end each"
+    kept = page.locator("#curves svg.wide .mark.kept").count()
+    assert kept == page.locator("#curves svg.wide .mark").count() - 2 * (24 - len(shown)), "a line and an end each"
     page.get_by_label("Filter").missing("no such trial")
     assert cells(page, 1) == []
     page.get_by_label("Filter").missing("")
@@ -143,13 +143,13 @@ def test_a_trial_is_found_in_table_and_charts(show: Any) -> None:
     button.press("Enter")
     key = page.locator("tr.picked").get_attribute("data-trial")
     assert button.get_attribute("aria-pressed") == "true"
-    picked = page.locator("#curves svg.wide .highlight.picked")
+    picked = page.locator("#curves svg.wide .mark.picked")
     assert {mark.get_attribute("data-trial") for mark in picked.all()} == {key}
     told = page.get_by_role("status").last
     assert "prompt_lr" in told.inner_text() and "best" in told.inner_text()
     page.keyboard.press("Escape")
     assert page.locator(".picked").count() == 0
-    cell = page.locator("#hyperparameters svg.wide .highlight").last
+    cell = page.locator("#hyperparameters svg.wide .mark").last
     cell.scroll_into_view_if_needed()
     cell.click()
     assert page.locator("tr.picked").count() == 1
