@@ -20,10 +20,10 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.made_curves import made_grid, published_shapes
 from orchestrator.commands.replay import about, table
-from orchestrator.schedulers.simulation.curves import Grid, read_curves
-from orchestrator.schedulers.simulation.figures import Row, Setting, check, compare, replays, summarise
-from orchestrator.schedulers.simulation.made import made_grid, published_shapes
+from orchestrator.schedulers.simulation.curves import RecordedGrid, read_curves
+from orchestrator.schedulers.simulation.figures import ReplayRow, Setting, check, compare, replays, summarise
 from trials.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
@@ -43,7 +43,7 @@ def settings() -> list[Setting]:
     return [*halving, *(Setting("median", grace, 2, together) for together in (False, True) for grace in GRACES)]
 
 
-def distinct(every: Sequence[Setting], grids: Sequence[Grid]) -> list[Setting]:
+def distinct(every: Sequence[Setting], grids: Sequence[RecordedGrid]) -> list[Setting]:
     """Without those that come to the same first rungs as one before: short budgets have few reports to choose from."""
     seen: dict[tuple[Any, ...], Setting] = {}
     for setting in every:
@@ -52,21 +52,21 @@ def distinct(every: Sequence[Setting], grids: Sequence[Grid]) -> list[Setting]:
     return list(seen.values())
 
 
-def front(rows: Sequence[Row]) -> list[Row]:
+def front(rows: Sequence[ReplayRow]) -> list[ReplayRow]:
     """The rows that no other beats in both share and regret, the cheapest first."""
-    found: list[Row] = []
+    found: list[ReplayRow] = []
     for row in sorted(rows, key=lambda row: (row.share, row.regret)):
         if not found or row.regret < found[-1].regret - 1e-9:
             found.append(row)
     return found
 
 
-def keeps_the_aim(row: Row) -> bool:
+def keeps_the_aim(row: ReplayRow) -> bool:
     """Whether its means do; the intervals say how sure that is."""
     return row.share <= AIM["share"] and row.regret <= AIM["regret"] and row.kept >= AIM["kept"]
 
 
-def best(rows: Sequence[Row]) -> Row:
+def best(rows: Sequence[ReplayRow]) -> ReplayRow:
     """The cheapest that keeps the aim; without one, the least regret among those within the aim's cost, or of all."""
     kept = [row for row in rows if keeps_the_aim(row)]
     if kept:
@@ -75,7 +75,7 @@ def best(rows: Sequence[Row]) -> Row:
     return min(affordable or rows, key=lambda row: (row.regret, row.share))
 
 
-def grids_from(arguments: argparse.Namespace) -> list[Grid]:
+def grids_from(arguments: argparse.Namespace) -> list[RecordedGrid]:
     """Recorded grids, or made ones."""
     if arguments.curves is not None:
         return read_curves(arguments.curves)

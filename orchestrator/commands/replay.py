@@ -13,8 +13,8 @@ from rich.table import Table
 from orchestrator.commands.messages import with_messages
 from orchestrator.console import PlainConsole
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
-from orchestrator.schedulers.simulation.curves import Grid, read_curves, record
-from orchestrator.schedulers.simulation.figures import SCHEDULERS, Row, Setting, compare
+from orchestrator.schedulers.simulation.curves import RecordedGrid, read_curves, record
+from orchestrator.schedulers.simulation.figures import SCHEDULERS, ReplayRow, Setting, compare
 from trials.errors import UserError, did_you_mean
 
 
@@ -116,7 +116,7 @@ def record_folders(folders: list[Path], curves: Path) -> None:
     record(searches, curves)
 
 
-def of_task(grids: list[Grid], task: str | None) -> list[Grid]:
+def of_task(grids: list[RecordedGrid], task: str | None) -> list[RecordedGrid]:
     """The grids of one task, or all.
 
     Raises:
@@ -129,7 +129,7 @@ def of_task(grids: list[Grid], task: str | None) -> list[Grid]:
     return found
 
 
-def table(rows: list[Row], title: str) -> Table:
+def table(rows: list[ReplayRow], title: str) -> Table:
     """Means with their 95 % intervals."""
     made = Table("rule", title=title, title_justify="left")
     for column in ("steps of the grid %", "regret points", "best kept %", "within one example %"):
@@ -145,17 +145,17 @@ def table(rows: list[Row], title: str) -> Table:
     return made
 
 
-def shown(row: Row, figure: str, times: float, digits: int) -> str:
+def shown(row: ReplayRow, figure: str, times: float, digits: int) -> str:
     """``33.1 (31.0 to 35.2)``."""
     low, high = (times * end for end in row.intervals[figure])
     mean = f"{times * getattr(row, figure):.{digits}f}"
     return f"{mean} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def about(grids: list[Grid], first: Setting) -> str:
+def about(grids: list[RecordedGrid], first: Setting) -> str:
     """What the table's numbers rest on."""
     trials = sum(len(grid.curves) for grid in grids)
-    alone = " One grid: its intervals tell of the order of start alone." if len(grids) == 1 else ""
+    alone = " One grid: its intervals are of the order of start alone." if len(grids) == 1 else ""
     return (
         f"{trials} recorded trials. Regret: validation points that the chosen configuration lacks to the best. In "
         f"brackets: 95 % intervals by the bootstrap over grids and orders. Same cost: as {first.name}.{alone}"

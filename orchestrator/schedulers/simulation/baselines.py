@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.schedulers.base import Scheduler
 from orchestrator.schedulers.decision import Action, Decision
 from orchestrator.schedulers.rung import Rung
-from orchestrator.schedulers.simulation.curves import Grid
+from orchestrator.schedulers.simulation.curves import RecordedGrid
 from orchestrator.schedulers.simulation.simulate import Outcome, outcome
 
 
@@ -66,12 +66,12 @@ class RayAsha(Scheduler):
         return ()
 
 
-def whole(grid: Grid) -> Outcome:
+def whole(grid: RecordedGrid) -> Outcome:
     """Every trial to its end."""
     return outcome(grid, {number: len(curve.steps) for number, curve in grid.curves.items()})
 
 
-def random_subset(grid: Grid, share: float, chance: random.Random) -> Outcome:
+def random_subset(grid: RecordedGrid, share: float, chance: random.Random) -> Outcome:
     """As many trials, drawn at random, to their ends as cost that share of the grid on average; one at least."""
     wanted = share * len(grid.curves)
     count = math.floor(wanted) + (chance.random() < wanted % 1)
@@ -79,7 +79,7 @@ def random_subset(grid: Grid, share: float, chance: random.Random) -> Outcome:
     return outcome(grid, {number: len(grid.curves[number].steps) for number in drawn})
 
 
-def first_look(grid: Grid, share: float, chance: random.Random) -> Outcome:
+def first_look(grid: RecordedGrid, share: float, chance: random.Random) -> Outcome:
     """One report of every trial, then the best of them to their ends, as many as that share pays for; one at least.
 
     Equal first scores are drawn lots for.

@@ -69,7 +69,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Grid:
+class RecordedGrid:
     """The curves of one search with one seed, every trial to its budget.
 
     Attributes:
@@ -88,7 +88,7 @@ class Grid:
 
     @property
     def name(self) -> str:
-        """What tells it from others in a table."""
+        """Its name in a table."""
         return f"{self.task} {self.method} {self.backbone} seed {self.seed}"
 
     @cached_property
@@ -155,7 +155,7 @@ def record(searches: Iterable[SearchRecord], path: str | os.PathLike[str]) -> Pa
     return path
 
 
-def read_curves(path: str | os.PathLike[str]) -> list[Grid]:
+def read_curves(path: str | os.PathLike[str]) -> list[RecordedGrid]:
     """Read and check a file of curves.
 
     Raises:
@@ -194,7 +194,7 @@ def read_curves(path: str | os.PathLike[str]) -> list[Grid]:
     return found
 
 
-def _grid(key: tuple[Any, ...], trials: dict[int, list[dict[str, Any]]], problems: list[str]) -> Grid:
+def _grid(key: tuple[Any, ...], trials: dict[int, list[dict[str, Any]]], problems: list[str]) -> RecordedGrid:
     steps = max(rows[-1]["step"] for rows in trials.values())
     curves = {}
     for number, rows in sorted(trials.items()):
@@ -220,7 +220,7 @@ def _grid(key: tuple[Any, ...], trials: dict[int, list[dict[str, Any]]], problem
         problems.append(f"{', '.join(map(str, key))}: a grid needs two trials, and one that did not diverge")
     task, backbone, method, seed = key
     examples = next(iter(trials.values()))[0]["examples"] or 0
-    return Grid(task, backbone, method, seed, curves, steps, examples)
+    return RecordedGrid(task, backbone, method, seed, curves, steps, examples)
 
 
 def _unusable(search: SearchRecord, trial: TrialRecord) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties, default_grace_period
 from orchestrator.schedulers.base import Scheduler
 from orchestrator.schedulers.simulation.baselines import RayAsha, first_look, random_subset, whole
-from orchestrator.schedulers.simulation.curves import Grid
+from orchestrator.schedulers.simulation.curves import RecordedGrid
 from orchestrator.schedulers.simulation.simulate import Outcome, replay
 from trials.errors import UserError
 
@@ -22,7 +22,7 @@ LEVEL = 0.95
 FIGURES = ("share", "regret", "kept", "near", "seconds")
 SCHEDULERS = ("asha", "promotion", "median", "none")
 
-Rule = Callable[[Grid], Scheduler]
+Rule = Callable[[RecordedGrid], Scheduler]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Setting:
     deterministic: bool = False
     ties: Ties = "keep"
 
-    def make(self, grid: Grid) -> Scheduler:
+    def make(self, grid: RecordedGrid) -> Scheduler:
         """A fresh scheduler for a grid."""
         from orchestrator.schedulers.make import make_scheduler
 
@@ -55,7 +55,7 @@ class Setting:
             ties=self.ties,
         )
 
-    def first_rung(self, grid: Grid) -> int:
+    def first_rung(self, grid: RecordedGrid) -> int:
         """The grace in updates: a whole number of reports, one at least."""
         if self.grace_period is None:
             return default_grace_period(grid.steps, grid.every)
@@ -74,7 +74,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Row:
+class ReplayRow:
     """A rule's means over replays, and the ends of their 95 % intervals.
 
     Attributes:
@@ -96,14 +96,14 @@ class Row:
         return asdict(self)
 
 
-def orders(grid: Grid, repeats: int, seed: int) -> list[list[int]]:
+def orders(grid: RecordedGrid, repeats: int, seed: int) -> list[list[int]]:
     """Orders of start, the same for every rule that is compared."""
     chance = random.Random(zlib.crc32(grid.name.encode()) + seed)
     return [chance.sample(sorted(grid.curves), len(grid.curves)) for _ in range(repeats)]
 
 
 def replays(
-    grids: Sequence[Grid], rule: Rule, *, workers: int = 1, repeats: int = 100, seed: int = 0
+    grids: Sequence[RecordedGrid], rule: Rule, *, workers: int = 1, repeats: int = 100, seed: int = 0
 ) -> dict[str, list[Outcome]]:
     """Outcomes by the grids' names, one for each order of start."""
     return {
@@ -111,13 +111,13 @@ def replays(
     }
 
 
-def summarise(name: str, outcomes: Mapping[str, Sequence[Outcome]], seed: int = 0) -> Row:
+def summarise(name: str, outcomes: Mapping[str, Sequence[Outcome]], seed: int = 0) -> ReplayRow:
     """Means over grids, each grid counting the same, with intervals by the bootstrap.
 
     Grids are drawn with replacement, and replays within each: replays of one grid are no new evidence about others.
-    With a single grid the intervals tell of the order of start alone.
+    With a single grid the intervals are of the order of start alone.
     """
-    import numpy as np  # not at the top: the command line imports this module to tell its options
+    import numpy as np  # not at the top: the command line imports this module for its options
 
     values = [np.array([[getattr(o, name) for name in FIGURES] for o in found], float) for found in outcomes.values()]
     chance = np.random.default_rng(seed)
@@ -130,12 +130,12 @@ def summarise(name: str, outcomes: Mapping[str, Sequence[Outcome]], seed: int = 
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     intervals = {figure: (float(low[i]), float(high[i])) for i, figure in enumerate(FIGURES)}
     mean = {figure: float(value) for figure, value in zip(FIGURES, means, strict=True)}
-    return Row(name, **mean, intervals=intervals, replays=sum(map(len, outcomes.values())))
+    return ReplayRow(name, **mean, intervals=intervals, replays=sum(map(len, outcomes.values())))
 
 
 def compare(
-    grids: Sequence[Grid], settings: Iterable[Setting], *, workers: int = 1, repeats: int = 100, seed: int = 0
-) -> list[Row]:
+    grids: Sequence[RecordedGrid], settings: Iterable[Setting], *, workers: int = 1, repeats: int = 100, seed: int = 0
+) -> list[ReplayRow]:
     """Rows for settings, and below them the baselines; those of equal cost spend what the first setting spends.
 
     Raises:
@@ -143,7 +143,7 @@ def compare(
     """
     check(workers, repeats)
     shared = {"workers": workers, "repeats": repeats, "seed": seed}
-    rows: list[Row] = []
+    rows: list[ReplayRow] = []
     costs: dict[str, float] = {}
     for setting in settings:
         found = replays(grids, setting.make, **shared)
@@ -167,7 +167,9 @@ def ray(grace: int, eta: int) -> Rule:
     return lambda grid: RayAsha(grid.curves, grid.steps, grid.every, min(grace, grid.steps // grid.every), eta)
 
 
-def ray_of_equal_cost(grids: Sequence[Grid], share: float, *, workers: int, repeats: int, seed: int) -> Row:
+def ray_of_equal_cost(
+    grids: Sequence[RecordedGrid], share: float, *, workers: int, repeats: int, seed: int
+) -> ReplayRow:
     """Ray's ASHA with the grace and eta that come nearest to a share of the grid's updates."""
     most = max(1, min(grid.steps // grid.every for grid in grids) - 1)
     choices = [(grace, eta) for eta in (2, 3, 4) for grace in range(1, most + 1, max(1, most // 12))]

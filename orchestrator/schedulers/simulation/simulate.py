@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import Scheduler
-from orchestrator.schedulers.simulation.curves import Grid
+from orchestrator.schedulers.simulation.curves import RecordedGrid
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Outcome:
     waited: float = 0.0
 
 
-def replay(grid: Grid, scheduler: Scheduler, order: Sequence[int], workers: int = 1) -> Outcome:
+def replay(grid: RecordedGrid, scheduler: Scheduler, order: Sequence[int], workers: int = 1) -> Outcome:
     """One search over a recorded grid.
 
     Args:
@@ -45,7 +45,7 @@ def replay(grid: Grid, scheduler: Scheduler, order: Sequence[int], workers: int 
     return _Replay(grid, scheduler, order, workers).run()
 
 
-def outcome(grid: Grid, trained: dict[int, int], seconds: float = 0.0, waited: float = 0.0) -> Outcome:
+def outcome(grid: RecordedGrid, trained: dict[int, int], seconds: float = 0.0, waited: float = 0.0) -> Outcome:
     """Judge what was found by the rule of a search: the best of those that reached the budget, else of all.
 
     Args:
@@ -70,7 +70,7 @@ def outcome(grid: Grid, trained: dict[int, int], seconds: float = 0.0, waited: f
 
 
 class _Replay:
-    def __init__(self, grid: Grid, scheduler: Scheduler, order: Sequence[int], workers: int) -> None:
+    def __init__(self, grid: RecordedGrid, scheduler: Scheduler, order: Sequence[int], workers: int) -> None:
         self.grid, self.scheduler, self.workers = grid, scheduler, workers
         self.fresh = list(order)[::-1]
         self.trained = dict.fromkeys(order, 0)

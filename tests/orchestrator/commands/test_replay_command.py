@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from benchmarks.stopping import front, main
 from orchestrator.cli import app
-from orchestrator.schedulers.simulation.figures import Row
+from orchestrator.schedulers.simulation.figures import ReplayRow
 from tests.orchestrator.made_records import make_record, make_trial
 
 BLOOMS = {1: [10, 20, 30, 40, 90], 2: [50, 60, 60, 60, 60], 3: [30, 30, 30, 30, 30], 4: [20, 20, 20, 20, 20]}
@@ -30,7 +30,7 @@ def test_a_search_is_recorded_and_replayed_beside_its_baselines(folder: Path) ->
     run = CliRunner().invoke(app, [*command, "--deterministic", "--repeats", "10", "--json", str(figures)])
     assert run.exit_code == 0, run.output
     assert "Ray's ASHA" in run.output
-    assert "One grid: its intervals tell of the order of start alone." in " ".join(run.output.split())
+    assert "One grid: its intervals are of the order of start alone." in " ".join(run.output.split())
     rows = {row["name"].split(" ")[0]: row for row in json.loads(figures.read_text())["rows"]}
     # One of four goes on after two reports (a quarter of five, in whole reports), without the one that blooms late.
     assert rows["promotion"]["share"] == pytest.approx((4 * 2 + 1 * 3) / 20)
@@ -76,8 +76,8 @@ def test_all_that_is_wrong_is_said(folder: Path) -> None:
     assert "no search record at" in run.output
 
 
-def row(name: str, share: float, regret: float) -> Row:
-    return Row(name, share, regret, 1.0, 1.0, 0.0, {}, 1)
+def row(name: str, share: float, regret: float) -> ReplayRow:
+    return ReplayRow(name, share, regret, 1.0, 1.0, 0.0, {}, 1)
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:

@@ -11,25 +11,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.made_curves import made_grid
 from orchestrator.schedulers.asha import Asha, Promotion
 from orchestrator.schedulers.base import NoStopping
 from orchestrator.schedulers.simulation.baselines import RayAsha, first_look, random_subset, whole
-from orchestrator.schedulers.simulation.curves import Curve, Grid, read_curves, record
-from orchestrator.schedulers.simulation.figures import Setting, compare, orders, replays, summarise
-from orchestrator.schedulers.simulation.made import made_grid, power_law, published_shapes, resampled
+from orchestrator.schedulers.simulation.curves import Curve, RecordedGrid, read_curves, record
+from orchestrator.schedulers.simulation.figures import Setting, compare, orders, summarise
 from orchestrator.schedulers.simulation.simulate import Outcome, outcome, replay
 from tests.orchestrator.made_records import make_record, make_trial
 from trials.errors import UserError
 
-PUBLISHED = Path(__file__).parents[4].parent / "shared" / "data" / "dept_learning_curves.csv"
 
-
-def grid_of(*scores: list[float], examples: int = 100, seconds: float = 1.0) -> Grid:
+def grid_of(*scores: list[float], examples: int = 100, seconds: float = 1.0) -> RecordedGrid:
     curves = {
         number: Curve({"rate": number / 10}, tuple(range(100, 100 * len(s) + 1, 100)), tuple(s), (seconds,) * len(s))
         for number, s in enumerate(scores, 1)
     }
-    return Grid("rte", "t5-nano", "adept", 42, curves, max(c.steps[-1] for c in curves.values()), examples)
+    return RecordedGrid("rte", "t5-nano", "adept", 42, curves, max(c.steps[-1] for c in curves.values()), examples)
 
 
 def test_curves_come_back_from_the_file(tmp_path: Path) -> None:
@@ -170,24 +168,6 @@ def test_intervals_widen_with_the_differences_between_grids() -> None:
 def test_settings_turn_shares_into_whole_reports() -> None:
     grid = made_grid(0)  # 30 reports of 100 updates
     assert [Setting("asha", g).first_rung(grid) for g in (None, 0.01, 0.1, 0.26, 1.0)] == [800, 100, 300, 800, 3_000]
-
-
-def test_the_published_shapes_bloom_late() -> None:
-    if not PUBLISHED.exists():
-        pytest.skip("the published curves are not here")
-    shapes = published_shapes(PUBLISHED)
-    assert shapes["cola"][5] == 0.0  # nothing until step 6,000 of 40,000
-    assert len(shapes) >= 12
-    grids = [made_grid(seed, shapes=list(shapes.values())) for seed in range(3)]
-    found = replays(grids, Setting("promotion", 0.25).make, repeats=5)
-    assert 0.2 < summarise("promotion", found).share < 0.6
-
-
-def test_a_shape_is_the_same_shape_at_another_distance() -> None:
-    shape = power_law(40, 1.0)
-    assert resampled(shape, 40) == pytest.approx(shape)
-    assert resampled(shape, 10) == pytest.approx(shape[3::4])
-    assert resampled(power_law(10, 1.0), 20)[1::2] == pytest.approx(power_law(10, 1.0))
 
 
 def test_json_of_a_row_is_json() -> None:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.schedulers.simulation.curves import Curve, Grid
+from orchestrator.schedulers.simulation.curves import Curve, RecordedGrid
 from trials.errors import UserError
 
 Shape = tuple[float, ...]  # progress from 0 to 1 at equal distances over the budget
@@ -33,7 +33,7 @@ def made_grid(
     noise: float = 0.6,
     late: float = 0.15,
     examples: int = 600,
-) -> Grid:
+) -> RecordedGrid:
     """A grid of trials whose final scores spread as those of a grid do: a few good ones near each other, a tail below.
 
     Args:
@@ -60,7 +60,7 @@ def made_grid(
         steps = tuple(100 * (i + 1) for i in range(reports))
         pace = chance.uniform(0.8, 1.25)
         curves[number] = Curve({"number": number}, steps, scores, (pace,) * reports)
-    return Grid("made", "nothing", "adept", seed, curves, 100 * reports, examples)
+    return RecordedGrid("made", "nothing", "adept", seed, curves, 100 * reports, examples)
 
 
 def resampled(shape: Shape, reports: int, pace: float = 1.0) -> Shape:
