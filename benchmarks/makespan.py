@@ -34,7 +34,7 @@ from benchmarks.t5_shapes import SHAPES, SUFFIX, shape_of, write_shape
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import SearchSettings
 from orchestrator.record import provenance
-from trials.backbones.facts import describe
+from trials.backbones.describe import describe
 from trials.errors import UserError
 from trials.tasks import get_task
 

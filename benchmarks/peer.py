@@ -51,7 +51,7 @@ from transformers.utils import logging as transformers_logging
 
 from benchmarks.memory import PeakMemory
 from benchmarks.peer_figures import PeerRun, PeerTrial, figures
-from trials.backbones.facts import describe as describe_backbone
+from trials.backbones.describe import describe as describe_backbone
 from trials.data.rows import load_rows
 from trials.data.sources import find_source
 from trials.errors import UserError

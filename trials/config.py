@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Value = float | int | str
 Architecture = Literal["encoder-decoder", "decoder-only"]
+Lane = Literal["fast", "stock"]
 PromptInit = Literal["text", "vocabulary", "uniform"]
 
 TRAINER_REVISION = 2

@@ -114,7 +114,8 @@ class Engine:
         self.reports.pop(trial_id, None)
 
     def _refuse_long_rows(self, config: TrialConfig) -> None:
-        positions, prompt, answer = self.backbone.facts.positions, config.prompt_length, self.data.max_target_length
+        positions, prompt = self.backbone.facts.positions, config.prompt_length
+        answer = self.data.max_target_length if self.backbone.embeds_answers else 0
         if not positions:
             return
         longest = max(int(self.data.split(split).lengths.max()) for split in SPLITS)

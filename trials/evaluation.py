@@ -16,8 +16,8 @@ from trials.backbones.answers import AnswerTree
 from trials.backbones.loading import Backbone, Inputs
 from trials.batching.passes import PassCost, passes
 from trials.methods import Method
-from trials.stack.embedding_table import Group, Part, Table, grouped
-from trials.stack.weight_updates import changes_of
+from trials.stack.embedding_table import EmbeddingTable, Group, Part, grouped
+from trials.stack.weight_updates import weight_updates_of
 from trials.tasks.metrics import compute
 
 TABLE_BYTES = 1 << 28
@@ -76,7 +76,7 @@ def answers_and_likelihoods(
     whole = bool(tree.labels)
     found = [] if whole else answers(backbone, [method], sources, max_new_tokens, labels, cost)[0]
     parts = []
-    with changes_of(backbone, method).applied() if method.INNER else nullcontext():
+    with weight_updates_of(backbone, method).applied() if method.INNER else nullcontext():
         for part in [tree] if whole else AnswerTree.small(labels):
             nodes = part.tokens if backbone.embeds_answers else []
             rows = [np.asarray([*source, *nodes]) for source in sources]
@@ -118,7 +118,7 @@ def _answered(
     for first in range(0, len(methods), together):
         these = methods[first : first + together]
         answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens, cost, targets)
-        with changes_of(backbone, these[0]).applied() if these[0].INNER else nullcontext():
+        with weight_updates_of(backbone, these[0]).applied() if these[0].INNER else nullcontext():
             found += answering.run()
         losses += answering.losses
     return found, losses
@@ -180,7 +180,7 @@ class _Answering:
         groups = [Group(members, [methods[k] for k in members]) for members in grouped(methods)]
         depths = np.array(tree.depths[1 : nodes + 1], dtype=np.int64) - 1
         positions = [np.concatenate([np.arange(len(row) - nodes), len(row) - nodes + depths]) for row in rows]
-        self.table = Table(groups, [Part(rows, positions=positions)] * len(methods), backbone.embedding)
+        self.table = EmbeddingTable(groups, [Part(rows, positions=positions)] * len(methods), backbone.embedding)
 
     @property
     def losses(self) -> list[float | None]:
@@ -228,7 +228,7 @@ class _Answering:
             self._note_losses(pairs, logits)
         if self.likelihoods is not None:
             self._note_likelihoods(pairs, logits)
-        labels = [self.tree.followed(choices) for choices in logits.argmax(-1).tolist()]
+        labels = [self.tree.followed(choices) for choices in self.backbone.choices(logits).tolist()]
         tokens |= {pair: label for pair, label in zip(pairs, labels, strict=True) if label is not None}
         left = [row for row, label in enumerate(labels) if label is None]
         if left and decode is not None:

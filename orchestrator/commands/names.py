@@ -7,7 +7,7 @@ from search_spaces import methods, space_names
 
 def list_names() -> None:
     """List the tasks, methods, backbones and search spaces that `search` knows by name."""
-    from trials.backbones.facts import backbone_names
+    from trials.backbones.describe import backbone_names
     from trials.tasks import task_names
 
     known = {"tasks": task_names(), "methods": methods(), "backbones": backbone_names(), "spaces": space_names()}

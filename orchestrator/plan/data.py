@@ -19,7 +19,7 @@ def prepare_data(plan: Plan, tokenizer: Any = None) -> PreparedTask:
     Args:
         tokenizer: the backbone's, where it is at hand.
     """
-    from trials.backbones.facts import load_tokenizer
+    from trials.backbones.describe import load_tokenizer
     from trials.data import prepare
 
     return prepare(
@@ -37,7 +37,7 @@ def planned_data(plan: Plan) -> list[str]:
     Raises:
         DataError: the rows are here, and something is wrong with them; all problems at once.
     """
-    from trials.backbones.facts import load_tokenizer
+    from trials.backbones.describe import load_tokenizer
     from trials.data.rows import load_rows
     from trials.data.sources import find_source
 

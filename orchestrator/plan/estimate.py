@@ -116,6 +116,7 @@ def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = ()) -> 
     engines = engines_needed(guess.devices, plan.samples, plan.slots, plan.max_concurrent)
     lines = [
         f"{plan.count} trials x {training.steps:,} steps = {plan.steps:,} steps at most, {expectation(plan)}",
+        plan.lane,
         f"batch size {training.batch_size}, a report every {training.eval_every:,} steps, recipe {settings.recipe}, "
         f"seed {settings.seed}",
         f"estimated training time: {hours(guess.expected_seconds / engines)} on {engines} x "

@@ -17,7 +17,7 @@ from orchestrator.plan.options import Given
 from orchestrator.plan.settings import SearchSettings, default_output, default_storage
 from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE, sqlite_file, uri_problems
 from search_spaces import space_names
-from trials.backbones.facts import is_known
+from trials.backbones.describe import is_known
 from trials.tasks import is_registered
 
 FILES = {name: option.moves for name, option in SearchSettings.options().items() if option.moves}

@@ -17,7 +17,7 @@ from orchestrator.searchers.optuna_search import drawn_by_chance
 from orchestrator.store.paths import StoragePath, shown
 from search_spaces import Configuration, Space, parameter_count
 from search_spaces import Settings as SpaceSettings
-from trials.backbones.facts import DEFAULT, UNKNOWN_REVISION, Facts
+from trials.backbones.facts import DEFAULT, UNKNOWN_REVISION, Facts, lane_in_words
 from trials.config import INNER_METHODS, TRAINER_REVISION, TrialConfig
 from trials.tasks import Task
 
@@ -121,6 +121,11 @@ class Plan:
     def max_concurrent(self) -> int | None:
         """Trials at once, at most; None: as many as there is room for. A searcher that learns starts with a few."""
         return self.settings.max_concurrent or (drawn_by_chance(self.samples) if self.learns else None)
+
+    @property
+    def lane(self) -> str:
+        """Which lane computes the backbone, and why, in words."""
+        return lane_in_words(self.facts)
 
     @property
     def slots(self) -> int | None:

@@ -14,7 +14,8 @@ from orchestrator.schedulers.asha import default_grace_period
 from orchestrator.store.uris import storage_problems
 from search_spaces import Configuration, Space, default_space, load_space
 from search_spaces import Settings as SpaceSettings
-from trials.backbones.facts import DEFAULT, Facts, describe
+from trials.backbones.describe import describe
+from trials.backbones.facts import DEFAULT, Facts
 from trials.config import INNER_METHODS
 from trials.errors import UserError
 from trials.tasks import get_task

@@ -57,7 +57,7 @@ def check_finished(plan: Plan, record: SearchRecord, known: DataIdentity | None)
             if now.rows != before.rows:
                 raise UserError([_refusal(plan, before, now)])
         elif before.fingerprint:
-            from trials.backbones.facts import load_tokenizer
+            from trials.backbones.describe import load_tokenizer
             from trials.data import fingerprint_now
 
             facts, length = plan.facts, plan.max_source_length

@@ -186,6 +186,7 @@ def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
         f"{'Resuming' if record else 'Search'} {plan.name}: {plan.settings.method} on {plan.facts.name}, task "
         f"{plan.task.title}, {plan.count} trials of {plan.training.steps:,} steps"
     )
+    console.print(plan.lane, highlight=False)
     for note in [*plan.notes, *warnings(plan)]:
         console.print(f"note: {note}")
 

@@ -31,7 +31,7 @@ def task(tmp_path: Path) -> str:
 @pytest.mark.parametrize("padding", ["max_length", "longest"])
 def test_the_peers_rows_are_ours(task: str, padding: str, tmp_path: Path) -> None:
     from benchmarks.peer import options, tokenised
-    from trials.backbones.facts import describe, load_tokenizer
+    from trials.backbones.describe import describe, load_tokenizer
     from trials.data import prepare
     from trials.tasks import get_task
 

@@ -9,7 +9,7 @@ import torch
 from transformers import T5ForConditionalGeneration
 
 from benchmarks import t5_shapes
-from trials.backbones.facts import describe
+from trials.backbones.describe import describe
 
 
 def test_a_shape_is_a_backbone_of_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    BartConfig,
+    BartForConditionalGeneration,
     LlamaConfig,
     LlamaForCausalLM,
     MT5Config,
@@ -58,6 +60,26 @@ def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def bart_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Its embeddings are scaled, its positions have an offset, its vocabulary a bias."""
+    torch.manual_seed(0)
+    config = BartConfig(
+        vocab_size=8128, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=300,
+        scale_embedding=True, bos_token_id=3, eos_token_id=1, pad_token_id=0, decoder_start_token_id=1,
+        forced_eos_token_id=None, encoder_layerdrop=0.5, init_std=0.2,
+    )  # fmt: skip
+    model = BartForConditionalGeneration(config)
+    model.final_logits_bias.normal_(std=0.1)
+    return save(tmp_path_factory.mktemp("bart") / "tiny-bart", model)
+
+
+@pytest.fixture(scope="session")
+def bart(bart_folder: str) -> Backbone:
+    return load_backbone(bart_folder)
+
+
+@pytest.fixture(scope="session")
 def t5(t5_folder: str) -> Backbone:
     return load_backbone(t5_folder)
 
@@ -67,15 +89,15 @@ def llama(llama_folder: str) -> Backbone:
     return load_backbone(llama_folder)
 
 
-@pytest.fixture(params=["t5", "llama"])
+@pytest.fixture(params=["t5", "llama", "bart"])
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(params=["t5", "gated", "mt5", "umt5", "llama"])
+@pytest.fixture(params=["t5", "gated", "mt5", "umt5", "llama", "bart"])
 def model_and_backbone(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Backbone]:
     """Every kind of model, by transformers and by us."""
-    if request.param in ("t5", "llama"):
+    if request.param in ("t5", "llama", "bart"):
         folder = request.getfixturevalue(f"{request.param}_folder")
     else:
         kind = {"gated": T5Config, "mt5": MT5Config, "umt5": UMT5Config}[request.param]

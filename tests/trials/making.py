@@ -12,10 +12,10 @@ import torch
 from transformers import AutoTokenizer
 
 from trials.backbones.facts import EMBEDDED
-from trials.backbones.loading import Backbone, EncoderDecoder, Inputs
+from trials.backbones.loading import Backbone, Inputs, StockBackbone, T5Backbone
 from trials.config import TrialConfig
 from trials.methods import Method, make_method
-from trials.stack.embedding_table import Group, Part, Table
+from trials.stack.embedding_table import EmbeddingTable, Group, Part
 from trials.stack.step import Stack
 from trials.trial import Trial
 
@@ -63,7 +63,7 @@ def mixed(backbone: Backbone, count: int, **changes: Any) -> list[Trial]:
 def inputs_of(backbone: Backbone, method: Method, rows: list[list[int]], answers: list[list[int]]) -> Inputs:
     """Rows with a method's prompt and offsets; the answers behind them where the backbone embeds them."""
     tokens = [[*r, *a] for r, a in zip(rows, answers, strict=True)] if backbone.embeds_answers else rows
-    table = Table([Group([0], [method])], [Part([np.array(t) for t in tokens])], backbone.embedding)
+    table = EmbeddingTable([Group([0], [method])], [Part([np.array(t) for t in tokens])], backbone.embedding)
     places = [table.row(0, i) for i in range(len(rows))]
     starts = [method.prompt_length + len(r) for r in rows]
     return Inputs(table.values[table.index(places)], torch.tensor([len(p) for p in places]), torch.tensor(starts))
@@ -108,13 +108,17 @@ def gradients(stack: Stack, trials: list[Trial]) -> list[dict[str, torch.Tensor]
 
 @contextmanager
 def without_dropout(backbone: Backbone) -> Iterator[None]:
-    """T5's own dropout off; the made-up Llama has none."""
-    if isinstance(backbone, EncoderDecoder):
-        p, backbone.t5.p = backbone.t5.p, 0.0
-        yield
-        backbone.t5.p = p
-    else:
-        yield
+    """The backbone's own dropout off."""
+    holder, name, off = (backbone.t5, "p", 0.0) if isinstance(backbone, T5Backbone) else _stock_dropout(backbone)
+    before = getattr(holder, name)
+    setattr(holder, name, off)
+    yield
+    setattr(holder, name, before)
+
+
+def _stock_dropout(backbone: Backbone) -> tuple[Any, str, Any]:
+    assert isinstance(backbone, StockBackbone)
+    return backbone.stock, "drops", False
 
 
 def relative_error(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -7,7 +7,7 @@ import torch
 
 from tests.trials.making import Rows, mixed
 from trials.backbones.answers import AnswerTree
-from trials.backbones.loading import Backbone, EncoderDecoder, Inputs
+from trials.backbones.loading import Backbone, Inputs, T5Backbone
 from trials.batching.passes import PassCost
 from trials.evaluation import answers, score
 from trials.trial import Trial
@@ -74,17 +74,18 @@ def test_rows_inside_the_tree_need_no_decoding(backbone: Backbone, rows: Rows, m
 def test_an_encoder_reads_rows_outside_the_tree_only_once(
     backbone: Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not isinstance(backbone, EncoderDecoder):
+    if backbone.embeds_answers:
         pytest.skip("no encoder in a decoder-only model")
+    reader, name = (backbone.t5, "encode") if isinstance(backbone, T5Backbone) else (backbone.stock, "encoded")  # type: ignore[attr-defined]
     methods = [t.method for t in shaken(backbone)][:2]
     expected = answers(backbone, methods, rows.sources[:30], 5)
-    read, encode = [], backbone.t5.encode
+    read, encode = [], getattr(reader, name)
 
     def counting(x: torch.Tensor, *rest: object) -> object:
         read.append(len(x))
         return encode(x, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(backbone.t5, "encode", counting)
+    monkeypatch.setattr(reader, name, counting)
     assert answers(backbone, methods, rows.sources[:30], 5, [[30, 1]]) == expected
     assert sum(read) == 60
 

@@ -12,7 +12,7 @@ import pytest
 from safetensors import SafetensorError
 
 from tests.trials.making import config, trial
-from trials.backbones.facts import from_hub, load_tokenizer
+from trials.backbones.describe import from_hub, load_tokenizer
 from trials.backbones.loading import load_backbone
 from trials.checkpoint import TENSORS, restore_trial, save_trial
 from trials.errors import BackboneError, UserError

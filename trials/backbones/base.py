@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from trials.backbones.answers import AnswerTree
-from trials.backbones.causal_model import embedding_table
 from trials.backbones.facts import Facts
 from trials.backbones.precision import Precision
+from trials.backbones.stock_model import embedding_table
 from trials.batching.dropout import Dropout
 from trials.batching.padding import padded
 from trials.batching.passes import ANY, COARSE, Grain
@@ -61,7 +61,11 @@ class Backbone(ABC):
         model_type: what transformers calls its family.
         embedding: what each token is embedded as, shape (vocabulary, d): its weights, with its own scale if any.
         precision: of the model's arithmetic; embeddings and everything trained are float32.
+        first_token: what each greedy answer begins with, whatever its logits (a forced beginning of sequence); None:
+            the most likely token.
     """
+
+    first_token: int | None = None
 
     embeds_answers: bool
     """Whether an answer's tokens are embedded behind the source, and shifted like it."""
@@ -97,16 +101,16 @@ class Backbone(ABC):
         """See `Surroundings.projections`; none where they are not those that the config lets expect."""
 
     @abstractmethod
-    def changed(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What `using` takes, float32, by names of its own; gradients flow back to the additions.
+    def updated_weights(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `with_weights` takes, float32, by names of its own; gradients flow back to the additions.
 
         Args:
             additions: to each of the `projections`, of its shape (outputs, inputs).
         """
 
     @abstractmethod
-    def using(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """Compute with weights that `changed` has made, or leaves of theirs, while the context lasts."""
+    def with_weights(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Compute with weights that `updated_weights` has made, or leaves of theirs, while the context lasts."""
 
     def padded(self, rows: Sequence[Any], value: int) -> Tensor:
         """Token rows as one tensor on the device, padded on the right, shape (rows, longest)."""
@@ -149,6 +153,13 @@ class Backbone(ABC):
     def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
         """Greedy answers, shape (rows, at most max_new_tokens), padding after the end-of-sequence token."""
 
+    def choices(self, logits: Tensor) -> Tensor:
+        """Greedy decoding's token at each node of a tree, the root first, shape (rows, nodes) of `tree_logits`."""
+        chosen = logits.argmax(-1)
+        if self.first_token is not None:
+            chosen[:, 0] = self.first_token
+        return chosen
+
     def text(self, tokens: Any) -> list[str]:
         """Decoded answers without special tokens, stripped (the released code's post-processing)."""
         return [t.strip() for t in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
@@ -160,6 +171,8 @@ class Backbone(ABC):
         answer: list[Tensor] = []
         for n in range(max_new_tokens):
             token = logits.argmax(-1).masked_fill(done, pad)
+            if n == 0 and self.first_token is not None:
+                token = torch.full_like(token, self.first_token)
             answer.append(token)
             done = done | (token == eos)
             if n + 1 == max_new_tokens or bool(done.all()):

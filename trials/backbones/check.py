@@ -25,6 +25,7 @@ from trials.backbones.answers import AnswerTree
 from trials.backbones.base import IGNORED, Backbone, Inputs
 from trials.backbones.decoder_only import DecoderOnly
 from trials.backbones.reference import Reference, special_tokens
+from trials.backbones.stock import StockBackbone, embed_scale, start_token
 from trials.batching.dropout import Dropout, row_keys
 from trials.batching.padding import padded
 from trials.data.cache import cached, default_cache_dir
@@ -44,7 +45,7 @@ class Finding:
     """What is known of a backbone that is right.
 
     Attributes:
-        trees: `DecoderOnly.trees`. drops: `CausalModel.drops`.
+        trees: `DecoderOnly.trees`. drops: `StockModel.drops`.
         losses: of the made-up rows, in float32.
     """
 
@@ -52,10 +53,12 @@ class Finding:
     drops: bool
     losses: tuple[float, ...]
 
-    def tell(self, backbone: Backbone) -> None:
+    def apply(self, backbone: Backbone) -> None:
         """Let the backbone work as it was found to be right."""
         if isinstance(backbone, DecoderOnly):
-            backbone.trees, backbone.called.drops = self.trees, self.drops
+            backbone.trees = self.trees
+        if isinstance(backbone, StockBackbone):
+            backbone.stock.drops = self.drops
 
 
 class Differs(Exception):  # noqa: N818  (no error yet: another way of computing may be right)
@@ -93,20 +96,17 @@ class Rows:
 
 
 def found_once(
-    config: Any,
-    revision: str,
-    precision: str,
-    device: torch.device,
-    find: Callable[[], Finding],
-    cache_dir: Path | None,
+    described: Sequence[str], device: torch.device, find: Callable[[], Finding], cache_dir: Path | None
 ) -> Finding:
     """The finding about a model, from the cache if it was made there with all that decides it.
 
     A check that fails is not kept.
+
+    Args:
+        described: what decides it beside the device, the versions of libraries and this code.
     """
-    described = [config.to_json_string(use_diff=False), revision, precision, device.type, _code()]
-    described += [torch.__version__, transformers.__version__]
-    digest = hashlib.sha256("\n".join(described).encode()).hexdigest()[:16]
+    parts = [*described, device.type, _code(), torch.__version__, transformers.__version__]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     made: list[Finding] = []
 
     def build(folder: Path) -> dict[str, Any]:
@@ -187,13 +187,20 @@ def unsupported(name: str, kind: str, what: str, remedy: str = "") -> BackboneEr
 def _found(backbone: Backbone, model: Any, trees: bool) -> Finding:
     if isinstance(backbone, DecoderOnly):
         backbone.trees = trees
-    rows, reference = Rows(backbone, model.config), Reference(model, embeds_answers=backbone.embeds_answers)
+    rows, reference = Rows(backbone, model.config), Reference(model, **_called(backbone, model))
     losses, gradient = _training(backbone, rows)
     theirs = _compare_training(rows, reference, losses, gradient)
     with torch.no_grad():
         drops = _compare_dropout(backbone, rows, theirs)
         _compare_answers(backbone, rows, reference)
     return Finding(trees, drops, tuple(_sums(losses)))
+
+
+def _called(backbone: Backbone, model: Any) -> dict[str, Any]:
+    """How `Reference` is to call the model."""
+    if backbone.embeds_answers:
+        return {"embeds_answers": True}
+    return {"embeds_answers": False, "start": start_token(model), "scale": embed_scale(model)}
 
 
 def _training(backbone: Backbone, rows: Rows) -> tuple[Tensor, Tensor]:
@@ -222,7 +229,7 @@ def _compare_training(rows: Rows, reference: Reference, losses: Tensor, gradient
 
 def _compare_dropout(backbone: Backbone, rows: Rows, theirs: Sequence[float]) -> bool:
     """Whether there is dropout; where there is, nothing else may change in training, and masks belong to rows."""
-    if not isinstance(backbone, DecoderOnly):
+    if not isinstance(backbone, StockBackbone):
         return True
     inputs, targets = rows.inputs(backbone, rows.labels), backbone.padded(rows.labels, IGNORED)
     calm, places = backbone.losses_in_training(inputs, targets)
@@ -230,7 +237,7 @@ def _compare_dropout(backbone: Backbone, rows: Rows, theirs: Sequence[float]) ->
         _same("losses in training, dropout apart (a router's noise, layers left out),", row, known, LOSSES)
     if not places:
         return False
-    backbone.called.drops = True
+    backbone.stock.drops = True
     keys = torch.from_numpy(row_keys(0, 0, len(rows.sources))).to(backbone.device)
     together = backbone.token_losses(inputs, targets, Dropout(keys))
     for i in range(len(keys)):
@@ -265,19 +272,20 @@ def _compare_answers(backbone: Backbone, rows: Rows, reference: Reference) -> No
                     _same("logits once more tokens follow (it is no causal model)", forced[n], last, LOSSES)
                 _same("logits of a tree of answers", ours[i, node], forced[n], LOSSES)
         for answer in answers:
-            _same_greedy(answer[i].tolist(), source, reference, backbone.facts.eos_token_id)
+            _same_greedy(answer[i].tolist(), source, reference, backbone)
 
 
-def _same_greedy(answer: Sequence[int], source: Sequence[int], reference: Reference, end: int) -> None:
+def _same_greedy(answer: Sequence[int], source: Sequence[int], reference: Reference, backbone: Backbone) -> None:
     """Greedy decoding by repeated forward passes; where two tokens are equal but for rounding, either is right."""
     before: list[int] = []
     for token in answer:
         logits = reference.logits(source, before)[-1]
-        best = int(logits.argmax())
+        forced = backbone.first_token if not before else None
+        best = int(logits.argmax()) if forced is None else forced
         if token != best:
             _same("greedy answers", logits[token], logits[best], LOSSES)
             return
-        if token == end:
+        if token == backbone.facts.eos_token_id:
             return
         before.append(token)
 

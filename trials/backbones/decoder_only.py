@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,15 +10,15 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from trials.backbones.answers import AnswerTree
-from trials.backbones.base import Backbone, Decode, Embed, Inputs, losses_of
-from trials.backbones.causal_model import CausalModel
+from trials.backbones.base import Decode, Embed, Inputs, losses_of
 from trials.backbones.facts import Facts
-from trials.backbones.precision import DTYPES, Precision
+from trials.backbones.precision import Precision
+from trials.backbones.stock import StockBackbone
 from trials.backbones.texts import text_steps, text_tree
 from trials.batching.dropout import Dropout
 
 
-class DecoderOnly(Backbone):
+class DecoderOnly(StockBackbone):
     """Llama and its like: one row holds prompt, source and answer; every token embedding is shifted.
 
     Attributes:
@@ -34,46 +33,18 @@ class DecoderOnly(Backbone):
 
     def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
         super().__init__(model, tokenizer, facts, precision)
-        self.embedding = self.embedding.float()
-        self.model = model.to(DTYPES[precision])
-        self.called = CausalModel(self.model)
-        self.trees = self.called.numbered
+        self.trees = self.stock.numbered
         self.window = narrowest_window(self.model.config.get_text_config().to_dict())
-
-    @property
-    def projections(self) -> dict[str, tuple[int, int]]:
-        """See `Backbone.projections`."""
-        found = {
-            name: (module.out_features, module.in_features)
-            for name, module in self.model.named_modules()
-            if name.rpartition(".")[2] in self.facts.projections and isinstance(module, nn.Linear)
-        }
-        return found if sorted(found.values()) == sorted(self.facts.projection_shapes()) else {}
-
-    def changed(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `Backbone.changed`."""
-        weights = {name: self.model.get_submodule(name).weight for name in additions}
-        return {f"{name}.weight": weights[name].float() + added for name, added in additions.items()}
-
-    @contextmanager
-    def using(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
-        """See `Backbone.using`."""
-        self.called.replaced = {name: weight.to(self.model.dtype) for name, weight in weights.items()}
-        try:
-            yield
-        finally:
-            self.called.replaced = {}
 
     def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
         """See `Backbone.answer_logits`. The vocabulary is scored only where an answer's token is predicted."""
-        return self.called.logits(inputs.embeddings, inputs.mask, self._predicting(inputs, targets), dropout=dropout)
+        return self.stock.logits(inputs.embeddings, inputs.mask, self._predicting(inputs, targets), dropout=dropout)
 
     def losses_in_training(self, inputs: Inputs, targets: Tensor) -> tuple[Tensor, int]:
-        """`token_losses` as in training with every dropout held back, and in how many places of the model there is one.
-
-        What differs from `token_losses` then is something else that the model does in training.
-        """
-        logits, places = self.called.met(inputs.embeddings, inputs.mask, self._predicting(inputs, targets))
+        """See `StockBackbone.losses_in_training`."""
+        logits, places = self.stock.logits_in_training(
+            inputs.embeddings, inputs.mask, self._predicting(inputs, targets)
+        )
         return losses_of(logits, targets), places
 
     def _predicting(self, inputs: Inputs, targets: Tensor) -> Tensor:
@@ -85,7 +56,7 @@ class DecoderOnly(Backbone):
         """See `Backbone.tree_logits`. Each node sees its row's prompt and source, and the nodes above it."""
         length, nodes, starts = inputs.embeddings.shape[1], len(tree.tokens), inputs.starts
         if not self._once(length) or not nodes:
-            return text_tree(self.called, inputs, tree), None
+            return text_tree(self.stock, inputs, tree), None
         places = torch.arange(length, device=self.device)
         number = places - starts[:, None]  # below 0 in prompt and source, then the node, then padding
         inside, node = (number >= 0) & (number < nodes), number.clamp(0, nodes - 1)
@@ -98,23 +69,23 @@ class DecoderOnly(Backbone):
         mask = torch.zeros(allowed.shape, dtype=self.model.dtype, device=self.device)
         mask.masked_fill_(~allowed, torch.finfo(mask.dtype).min)
         ends = starts[:, None] - 1 + torch.arange(nodes + 1, device=self.device)
-        return self.called.logits(inputs.embeddings, mask, ends, positions=positions), None
+        return self.stock.logits(inputs.embeddings, mask, ends, position_ids=positions), None
 
     def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
         """See `Backbone.greedy`. Answer tokens stand behind the padding and are masked and numbered accordingly."""
         if not self._once(inputs.embeddings.shape[1] + max_new_tokens):
-            return self._greedy(*text_steps(self.called, inputs, max_new_tokens, embed))
+            return self._greedy(*text_steps(self.stock, inputs, max_new_tokens, embed))
         cache, mask = DynamicCache(config=self.model.config), inputs.mask
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         ends = inputs.starts[:, None] - 1
-        first = self.called.logits(inputs.embeddings, mask, ends, positions=positions, cache=cache)[:, 0]
+        first = self.stock.logits(inputs.embeddings, mask, ends, position_ids=positions, cache=cache)[:, 0]
         alone = torch.zeros_like(ends)
 
         def step(tokens: Tensor, number: int) -> Tensor:
             nonlocal mask
             mask = nn.functional.pad(mask, (0, 1), value=1)
             at = (inputs.starts + number)[:, None]
-            return self.called.logits(embed(tokens, number), mask, alone, positions=at, cache=cache)[:, 0]
+            return self.stock.logits(embed(tokens, number), mask, alone, position_ids=at, cache=cache)[:, 0]
 
         return self._greedy(first, max_new_tokens, step)
 

@@ -1,105 +1,50 @@
-"""The frozen models that trials share: loading, and the two architectures behind one interface."""
+"""The frozen models that trials share: loading them, in the lane that computes them.
+
+The fast lane is T5's own forward pass of this project (`trials.backbones.t5`); the stock lane calls a model of
+`transformers` as it is (`trials.backbones.stock`, `trials.backbones.decoder_only`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from trials.backbones.answers import AnswerTree
-from trials.backbones.base import IGNORED, Backbone, Decode, Embed, Inputs
+from trials.backbones.base import IGNORED, Backbone, Embed, Inputs
 from trials.backbones.check import Finding, check, check_half, found_once, unsupported
 from trials.backbones.decoder_only import DecoderOnly
-from trials.backbones.facts import UNKNOWN_REVISION, Facts, describe, from_config, load_tokenizer, refuse_own_code
-from trials.backbones.precision import DTYPES, Precision
-from trials.backbones.t5 import weight_updates as t5_changes
-from trials.backbones.t5.forward import T5, Encoded, Past
-from trials.batching.dropout import Dropout
-from trials.batching.passes import Grain
-from trials.config import Architecture
+from trials.backbones.describe import describe, load_tokenizer, refuse_own_code
+from trials.backbones.facts import UNKNOWN_REVISION, Facts, from_config
+from trials.backbones.precision import Precision
+from trials.backbones.stock import Seq2Seq, StockBackbone
+from trials.backbones.t5.backbone import T5Backbone
+from trials.config import Architecture, Lane
 from trials.errors import BackboneError
 
-__all__ = ["IGNORED", "Backbone", "DecoderOnly", "Embed", "EncoderDecoder", "Inputs", "load_backbone", "loaded_facts"]
+__all__ = [
+    "IGNORED",
+    "Backbone",
+    "DecoderOnly",
+    "Embed",
+    "Inputs",
+    "Seq2Seq",
+    "StockBackbone",
+    "T5Backbone",
+    "load_backbone",
+]
 
-
-class EncoderDecoder(Backbone):
-    """T5 and its like: prompt and offsets on the encoder's side only, the decoder as it is."""
-
-    embeds_answers = False
-
-    def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
-        super().__init__(model, tokenizer, facts, precision)
-        self.t5 = T5(model, DTYPES[precision])
-        start = getattr(model.config, "decoder_start_token_id", None)
-        if start is None:
-            raise BackboneError([f"--backbone {facts.name}: its config has no decoder_start_token_id (T5's is 0)"])
-        self.start = int(start)
-
-    @property
-    def grain(self) -> Grain:
-        """See `Backbone.grain`."""
-        return self.t5.grain
-
-    @property
-    def projections(self) -> dict[str, tuple[int, int]]:
-        """See `Backbone.projections`."""
-        return t5_changes.projections(self.t5)
-
-    def changed(self, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `Backbone.changed`."""
-        return t5_changes.changed(self.t5, additions)
-
-    def using(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """See `Backbone.using`."""
-        return t5_changes.using(self.t5, weights)
-
-    def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
-        """See `Backbone.answer_logits`."""
-        shifted = nn.functional.pad(targets[:, :-1], (1, 0), value=self.start)
-        n = targets.shape[1]
-        encoded = self.t5.encode(inputs.embeddings, inputs.lengths, dropout)
-        depths = torch.arange(n, device=self.device)
-        tokens = shifted.masked_fill(shifted == IGNORED, self.facts.pad_token_id)
-        return self.t5.logits(self.t5.decode(encoded, tokens, depths, depths <= depths[:, None], dropout))
-
-    def tree_logits(self, inputs: Inputs, tree: AnswerTree) -> tuple[Tensor, Decode | None]:
-        """See `Backbone.tree_logits`. The decoder's own tokens are never shifted."""
-        encoded = self.t5.encode(inputs.embeddings, inputs.lengths)
-        tokens = self.numbers([self.start, *tree.tokens]).expand(len(inputs.lengths), -1)
-        visible = torch.from_numpy(tree.visible).to(self.device)
-        logits = self.t5.logits(self.t5.decode(encoded, tokens, self.numbers(tree.depths), visible))
-        return logits, lambda rows, most: self._decoded(encoded.rows(self.numbers(rows)), most)
-
-    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
-        """See `Backbone.greedy`."""
-        return self._decoded(self.t5.encode(inputs.embeddings, inputs.lengths), max_new_tokens)
-
-    def _decoded(self, encoded: Encoded, max_new_tokens: int) -> Tensor:
-        past, rows = Past(), len(encoded.states)
-
-        def step(tokens: Tensor, number: int) -> Tensor:
-            depths = torch.arange(number + 2, device=self.device)
-            visible = torch.ones(1, number + 2, dtype=torch.bool, device=self.device)
-            return self.t5.logits(self.t5.decode(encoded, tokens[:, None], depths, visible, past=past))[:, -1]
-
-        first = torch.full((rows,), self.start, device=self.device)
-        return self._greedy(step(first, -1), max_new_tokens, step)
-
-
-MODELS: dict[Architecture, tuple[Any, type[EncoderDecoder] | type[DecoderOnly]]] = {
-    "encoder-decoder": (AutoModelForSeq2SeqLM, EncoderDecoder),
-    "decoder-only": (AutoModelForCausalLM, DecoderOnly),
-}
+MODELS: dict[Architecture, Any] = {"encoder-decoder": AutoModelForSeq2SeqLM, "decoder-only": AutoModelForCausalLM}
 
 
 def load_backbone(
-    name: str, device: str | torch.device = "cpu", precision: Precision = "float32", cache_dir: Path | None = None
+    name: str,
+    device: str | torch.device = "cpu",
+    precision: Precision = "float32",
+    cache_dir: Path | None = None,
+    lane: Lane | None = None,
 ) -> Backbone:
     """Load a backbone, frozen.
 
@@ -111,11 +56,12 @@ def load_backbone(
         device: where it goes.
         precision: of its arithmetic; float32 is that of the published runs.
         cache_dir: where findings are kept; None: `trials.data.cache.default_cache_dir`.
+        lane: ``stock`` to have transformers' own code compute it; None: the fastest there is (`Facts.lane`).
 
     Raises:
         BackboneError: no such model, no weights, not a language model, or none that is computed right here.
     """
-    facts = describe(name)
+    facts = in_lane(describe(name), lane)
     tokenizer = load_tokenizer(facts)
     model = load_model(facts).to(device)
     facts = loaded_facts(facts, model.config)
@@ -132,10 +78,16 @@ def load_backbone(
             made.append(whole)
         return finding
 
-    finding = found_once(model.config, facts.revision, precision, torch.device(device), find, cache_dir)
+    described = [model.config.to_json_string(use_diff=False), facts.revision, precision, facts.lane]
+    finding = found_once(described, torch.device(device), find, cache_dir)
     backbone = made[0] if made else made_of(model, tokenizer, facts, precision)
-    finding.tell(backbone)
+    finding.apply(backbone)
     return backbone
+
+
+def in_lane(facts: Facts, lane: Lane | None) -> Facts:
+    """The facts of a backbone in the lane that is asked for."""
+    return replace(facts, lane="stock") if lane == "stock" else facts
 
 
 def load_model(facts: Facts) -> Any:
@@ -144,7 +96,7 @@ def load_model(facts: Facts) -> Any:
     Raises:
         BackboneError: it cannot be loaded, or weights are missing.
     """
-    kind, _ = MODELS[facts.architecture]
+    kind = MODELS[facts.architecture]
     try:  # weights that are no safetensors (on the hub) are read with torch's weights_only, which runs no code either
         model, info = kind.from_pretrained(
             facts.location, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
@@ -164,6 +116,13 @@ def load_model(facts: Facts) -> Any:
     return model
 
 
+def backbone_class(facts: Facts) -> type[T5Backbone] | type[Seq2Seq] | type[DecoderOnly]:
+    """What computes a model in its lane."""
+    if facts.lane == "fast":
+        return T5Backbone
+    return Seq2Seq if facts.architecture == "encoder-decoder" else DecoderOnly
+
+
 def made_of(model: Any, tokenizer: Any, facts: Facts, precision: Precision = "float32") -> Backbone:
     """A loaded model as a backbone.
 
@@ -172,7 +131,9 @@ def made_of(model: Any, tokenizer: Any, facts: Facts, precision: Precision = "fl
     """
     kind = str(model.config.model_type)
     try:
-        backbone = MODELS[facts.architecture][1](model, tokenizer, facts, precision)
+        backbone = backbone_class(facts)(model, tokenizer, facts, precision)
+    except BackboneError as error:
+        raise unsupported(facts.name, kind, str(error)) from error
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise unsupported(facts.name, kind, f"its parts are not where they are looked for ({error})") from error
     width = backbone.embedding.shape[1]
@@ -186,4 +147,4 @@ def loaded_facts(facts: Facts, config: Any) -> Facts:
     """The facts with what only the loaded config knows: special tokens, and the hub's revision."""
     unknown = facts.revision == UNKNOWN_REVISION
     revision = getattr(config, "_commit_hash", None) or facts.revision if unknown else facts.revision
-    return replace(from_config(config.to_dict(), facts.name, facts.location), revision=revision)
+    return replace(from_config(config.to_dict(), facts.name, facts.location), revision=revision, lane=facts.lane)

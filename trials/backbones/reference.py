@@ -16,10 +16,12 @@ class Reference:
 
     Args:
         embeds_answers: whether answers stand behind their sources; else they are a decoder's.
+        start: the token that such a decoder begins with.
+        scale: what the encoder multiplies looked-up embeddings with (`trials.backbones.stock.embed_scale`).
     """
 
-    def __init__(self, model: Any, *, embeds_answers: bool) -> None:
-        self.model, self.embeds_answers = model, embeds_answers
+    def __init__(self, model: Any, *, embeds_answers: bool, start: int = 0, scale: float = 1.0) -> None:
+        self.model, self.embeds_answers, self.start, self.scale = model, embeds_answers, start, scale
         inner = model if embeds_answers else model.get_encoder()
         self._embedding = inner.get_input_embeddings()
         takes = inspect.signature(model.forward).parameters
@@ -39,8 +41,7 @@ class Reference:
         ids = torch.tensor([[*source, *answer] if self.embeds_answers else list(source)], device=device)
         given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **self._more}
         if not self.embeds_answers:
-            start = self.model.config.decoder_start_token_id
-            given["decoder_input_ids"] = torch.tensor([[start, *answer]], device=device)
+            given["decoder_input_ids"] = torch.tensor([[self.start, *answer]], device=device)
         logits = self.model(**given).logits[0].float()
         return logits[len(source) - 1 :] if self.embeds_answers else logits
 
@@ -48,7 +49,7 @@ class Reference:
         """Losses of the answer's tokens in nats, shape (answer,), and the gradient of their sum.
 
         Returns:
-            The gradient is that of what the model's embedding module gives for the row, shape (tokens, d).
+            The gradient is that of what the model embeds the row as, with its scale, shape (tokens, d).
         """
         seen: list[Tensor] = []
 
@@ -67,7 +68,7 @@ class Reference:
         losses.sum().backward()
         gradient = seen[0].grad
         assert gradient is not None
-        return losses.detach(), gradient[0]
+        return losses.detach(), gradient[0] / self.scale
 
 
 def special_tokens(config: Any) -> set[int]:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from trials.backbones.answers import AnswerTree
 from trials.backbones.base import Embed, Inputs
-from trials.backbones.causal_model import CausalModel
+from trials.backbones.stock_model import StockModel
 
 
-def text_tree(model: CausalModel, inputs: Inputs, tree: AnswerTree) -> Tensor:
+def text_tree(model: StockModel, inputs: Inputs, tree: AnswerTree) -> Tensor:
     """`Backbone.tree_logits`, by one text for each path from the root to a leaf."""
     starts, device = inputs.starts, inputs.embeddings.device
     found: Tensor | None = None
@@ -38,7 +38,7 @@ def text_tree(model: CausalModel, inputs: Inputs, tree: AnswerTree) -> Tensor:
 
 
 def text_steps(
-    model: CausalModel, inputs: Inputs, max_new_tokens: int, embed: Embed
+    model: StockModel, inputs: Inputs, max_new_tokens: int, embed: Embed
 ) -> tuple[Tensor, int, Callable[[Tensor, int], Tensor]]:
     """What `Backbone._greedy` takes: logits after the sources, and those after one more token of each answer."""
     text, lengths = inputs.embeddings, inputs.lengths

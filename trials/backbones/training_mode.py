@@ -7,7 +7,7 @@ of a pass it is, the first, the second, the third, names the place of its mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,15 +27,16 @@ class RowDropout(TorchFunctionMode):
 
     Args:
         dropout: of the pass; None drops nothing, whatever is asked for.
-        length: positions in each row: what a model has flattened to (rows times length, features) is told by it.
+        lengths: positions in each row, of an encoder and of its decoder: they tell what a model has flattened to (rows
+            times length, features).
 
     Attributes:
         places: of the network where something is dropped, as far as they were met.
     """
 
-    def __init__(self, dropout: Dropout | None, rows: int, length: int) -> None:
+    def __init__(self, dropout: Dropout | None, rows: int, lengths: Collection[int]) -> None:
         super().__init__()
-        self.dropout, self.rows, self.length = dropout, rows, length
+        self.dropout, self.rows, self.lengths = dropout, rows, lengths
         self.places = 0
 
     def __torch_function__(
@@ -63,11 +64,13 @@ class RowDropout(TorchFunctionMode):
         return input * mask.view(input.shape)
 
     def _inside(self, shape: Sequence[int]) -> Sequence[int]:
-        """The shape of a row's part, of one to three axes."""
+        """The shape of a row's part, as one to three axes."""
         if shape[0] == self.rows and 2 <= len(shape) <= 4:
             return shape[1:]
-        if shape[0] == self.rows * self.length and len(shape) == 2:
-            return self.length, shape[1]
+        if shape[0] == self.rows and len(shape) == 5:  # blocks of a row beside heads
+            return shape[1] * shape[2], *shape[3:]
+        if len(shape) == 2 and shape[0] % self.rows == 0 and shape[0] // self.rows in self.lengths:
+            return shape[0] // self.rows, shape[1]
         if shape[0] % self.rows == 0 and len(shape) == 3:  # heads beside rows
             return shape[0] // self.rows, *shape[1:]
         raise BackboneError([f"its dropout of shape {tuple(shape)} is of no row of {self.rows}"])
@@ -108,17 +111,24 @@ def _asked(input: Tensor, p: float = 0.5, training: bool = True, *more: Any, **o
 
 
 class TrainingMode:
-    """Puts a model's modules in training for the length of a pass, and out of it again."""
+    """Puts a model's modules in training for the length of a pass, and out of it again.
+
+    Layers are never left out (LayerDrop): that is decided for all rows of a pass at once, and no trial could have its
+    own.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._modules = list(model.modules())
+        for module in self._modules:
+            if hasattr(module, "layerdrop"):
+                module.__dict__["layerdrop"] = 0.0
 
     @contextmanager
-    def dropping(self, dropout: Dropout | None, rows: int, length: int) -> Iterator[RowDropout]:
+    def dropping(self, dropout: Dropout | None, rows: int, lengths: Collection[int]) -> Iterator[RowDropout]:
         """See `RowDropout`."""
         self._set(True)
         try:
-            with RowDropout(dropout, rows, length) as mode:
+            with RowDropout(dropout, rows, lengths) as mode:
                 yield mode
         finally:
             self._set(False)

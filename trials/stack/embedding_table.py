@@ -65,7 +65,7 @@ def grouped(methods: Sequence[Method]) -> list[list[int]]:
     return list(groups.values())
 
 
-class Table:
+class EmbeddingTable:
     """Prompt rows and shifted token rows of all trials, and a last row of zeros for padding.
 
     Args:
@@ -104,11 +104,11 @@ class Table:
         self.values = torch.cat([*pieces, pieces[0].new_zeros(1, pieces[0].shape[1])])
 
     def row(self, trial: int, row: int) -> np.ndarray:
-        """Table rows of a trial's prompt and the tokens of one of its rows."""
+        """EmbeddingTable rows of a trial's prompt and the tokens of one of its rows."""
         return np.concatenate([self.prompts[trial], self.places[trial][row]])
 
     def index(self, rows: Sequence[np.ndarray], grain: Grain = ANY) -> Tensor:
-        """Table rows of several inputs, padded on the right as the grain has it, shape (rows, length)."""
+        """EmbeddingTable rows of several inputs, padded on the right as the grain has it, shape (rows, length)."""
         length = grain.padded(max(map(len, rows)))
         return padded(rows, self.padding, self.values.device, length=length)
 

@@ -19,7 +19,7 @@ from trials.config import TrialConfig
 from trials.errors import UserError
 from trials.methods import make_method
 from trials.stack.devices import wait
-from trials.stack.weight_updates import Changes
+from trials.stack.weight_updates import WeightUpdates
 from trials.trial import Split
 
 SECONDS = 1.0
@@ -114,12 +114,12 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     return Measured(cost, slots, rate, per_token)
 
 
-def _changes(backbone: Backbone, config: TrialConfig) -> Changes:
+def _changes(backbone: Backbone, config: TrialConfig) -> WeightUpdates:
     method = make_method(config, backbone.surroundings(1)).to(backbone.device)
-    return Changes(backbone, method, {n: p.detach()[None] for n, p in method.named_parameters()}, gradients=True)
+    return WeightUpdates(backbone, method, {n: p.detach()[None] for n, p in method.named_parameters()}, gradients=True)
 
 
-def _pass(backbone: Backbone, rows: int, length: int, answer: int, changes: Changes | None) -> float:
+def _pass(backbone: Backbone, rows: int, length: int, answer: int, changes: WeightUpdates | None) -> float:
     """Seconds of one training pass over made-up rows."""
     device = backbone.device
     x = torch.zeros(rows, length, backbone.facts.width, device=device).normal_().requires_grad_()

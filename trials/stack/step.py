@@ -21,9 +21,9 @@ from trials.backbones.loading import IGNORED, Backbone, Inputs
 from trials.batching.dropout import Dropout
 from trials.batching.passes import PassCost, passes
 from trials.errors import UserError
-from trials.stack.embedding_table import Group, Part, Table, grouped
+from trials.stack.embedding_table import EmbeddingTable, Group, Part, grouped
 from trials.stack.optimizer import Moments, adamw, clip
-from trials.stack.weight_updates import Changes
+from trials.stack.weight_updates import WeightUpdates
 from trials.trial import Split, Trial
 
 
@@ -118,7 +118,7 @@ class Stack:
             owners += [(k, i) for i in range(len(numbers))]
             targets += answers
             starts += [trial.method.prompt_length + len(source) for source in sources]
-        table = Table(groups, parts, backbone.embedding, gradients=True)
+        table = EmbeddingTable(groups, parts, backbone.embedding, gradients=True)
         changes = self._changes(trials, groups)
         keys = np.concatenate([part.keys for part in parts if part.keys is not None])
         rows = [table.row(k, i) for k, i in owners]
@@ -155,12 +155,12 @@ class Stack:
             self._trials = list(trials)
         return self._groups
 
-    def _changes(self, trials: Sequence[Trial], groups: Sequence[TrainingGroup]) -> Changes | None:
+    def _changes(self, trials: Sequence[Trial], groups: Sequence[TrainingGroup]) -> WeightUpdates | None:
         inner = [trial for trial in trials if trial.method.INNER]
         if inner and len(trials) > 1:
             methods = ", ".join(sorted({trial.config.method for trial in inner}))
             raise ValueError(f"{methods} changes weights that all rows of a pass share: step such a trial by itself")
-        return Changes(self.backbone, inner[0].method, groups[0].parameters, gradients=True) if inner else None
+        return WeightUpdates(self.backbone, inner[0].method, groups[0].parameters, gradients=True) if inner else None
 
     def _shrink(self, error: Exception) -> None:
         torch.cuda.empty_cache()

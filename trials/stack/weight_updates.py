@@ -1,9 +1,9 @@
 """Inside the backbone: the weights that one trial changes, and gradients on the way back.
 
-What `trials.stack.embedding_table.Table` is for prompts and tokens, `Changes` is for weights: they are made once from
-the trial's parameters, every pass of an update reads the same tensors and adds its gradients to them, and one backward
-pass at the end brings the sums to the parameters. Weights are shared by all rows of a pass, so a pass holds one such
-trial.
+What `trials.stack.embedding_table.EmbeddingTable` is for prompts and tokens, `WeightUpdates` is for weights: they are
+made once from the trial's parameters, every pass of an update reads the same tensors and adds its gradients to them,
+and one backward pass at the end brings the sums to the parameters. Weights are shared by all rows of a pass, so a pass
+holds one such trial.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trials.backbones.loading import Backbone
 from trials.methods import Method
 
 
-class Changes:
+class WeightUpdates:
     """The changed weights of one trial, for one update or one evaluation.
 
     Args:
@@ -28,7 +28,7 @@ class Changes:
         gradients: whether `backward` will be called.
 
     Attributes:
-        weights: by the backbone's own names (`Backbone.changed`), float32.
+        weights: by the backbone's own names (`Backbone.updated_weights`), float32.
     """
 
     def __init__(
@@ -37,7 +37,9 @@ class Changes:
         self._backbone = backbone
         self._parameters = {name: p.requires_grad_(gradients) for name, p in parameters.items() if p.numel()}
         with torch.set_grad_enabled(gradients):
-            self._made = backbone.changed(method.additions({name: p[0] for name, p in self._parameters.items()}))
+            self._made = backbone.updated_weights(
+                method.additions({name: p[0] for name, p in self._parameters.items()})
+            )
         self.weights = {name: weight.detach().requires_grad_(gradients) for name, weight in self._made.items()}
         if gradients:  # held before the first pass, so that measuring the memory of passes does not count them
             for weight in self.weights.values():
@@ -45,7 +47,7 @@ class Changes:
 
     def applied(self) -> AbstractContextManager[None]:
         """The backbone computes with the changed weights while this lasts: around each pass."""
-        return self._backbone.using(self.weights)
+        return self._backbone.with_weights(self.weights)
 
     def backward(self) -> dict[str, Tensor]:
         """Gradients of the parameters by name, each of shape (1, ...), from what all passes have left."""
@@ -54,6 +56,6 @@ class Changes:
         return dict(zip(self._parameters, found, strict=True))
 
 
-def changes_of(backbone: Backbone, method: Method) -> Changes:
+def weight_updates_of(backbone: Backbone, method: Method) -> WeightUpdates:
     """The weights of a method as it is, for answering."""
-    return Changes(backbone, method, {name: p.detach()[None] for name, p in method.named_parameters()})
+    return WeightUpdates(backbone, method, {name: p.detach()[None] for name, p in method.named_parameters()})

@@ -100,7 +100,7 @@ class SearchFilter:
 def _known_here(attribute: str, key: Callable[[str], str]) -> set[str]:
     """What could be named without a search of it: the tasks, methods and backbones of this version."""
     from search_spaces import methods
-    from trials.backbones.facts import backbone_names
+    from trials.backbones.describe import backbone_names
     from trials.tasks import task_names
 
     known = {"task": task_names, "method": methods, "backbone": backbone_names}

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.engines.count import device_kind, even_share, least_memory, places
 from orchestrator.engines.nodes import Node
 from orchestrator.plan.estimate import engines_needed
-from trials.backbones.facts import describe
+from trials.backbones.describe import describe
 
 
 @pytest.mark.parametrize(

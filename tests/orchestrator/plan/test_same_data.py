@@ -119,7 +119,7 @@ def test_a_finished_search_of_other_data_is_refused_without_tokenising(
     plan = plan_of(folder)
     data = prepare_data(plan).identity
     record = record_of(plan, data)
-    monkeypatch.setattr("trials.backbones.facts.load_tokenizer", lambda facts: pytest.fail("it loads a tokenizer"))
+    monkeypatch.setattr("trials.backbones.describe.load_tokenizer", lambda facts: pytest.fail("it loads a tokenizer"))
     assert check_finished(plan, record, data) == ""
     before = (folder / f"{split}.csv").read_text()
     change(folder / f"{split}.csv")

@@ -56,7 +56,8 @@ def _small(kind: type[PretrainedConfig], changes: dict[str, Any]) -> PretrainedC
     for name, value in vars(kind()).items():
         size = sizes.get(name) or sizes.get(own.get(name, ""))
         if isinstance(value, PretrainedConfig):
-            made[name] = _small(type(value), described()["more"].get(value.model_type, {}))
+            more = {"is_decoder": True, "add_cross_attention": True} if name == "decoder" else {}
+            made[name] = _small(type(value), {**described()["more"].get(value.model_type, {}), **more})
         elif size and isinstance(value, int) and not isinstance(value, bool) and value > 0:
             made[name] = min(value, size)
     return kind(**{**made, **changes})
@@ -69,7 +70,7 @@ def build(small: PretrainedConfig, architecture: Architecture) -> Any:
         BackboneError: transformers has no such model of the family.
         MemoryError: it is not small.
     """
-    kind = MODELS[architecture][0]
+    kind = MODELS[architecture]
     if type(small) not in kind._model_mapping:
         raise BackboneError("transformers cannot load it as a language model")
     with torch.device("meta"):
@@ -118,7 +119,7 @@ def verdict(name: str, tokenizer: Any) -> Verdict:
         untouched = deepcopy(model)
         backbone = made_of(model, tokenizer, facts)
         finding = check(backbone, model)
-        finding.tell(backbone)
+        finding.apply(backbone)
     except BackboneError as error:
         return Verdict("refused", _in_short(error))
     once = not isinstance(backbone, DecoderOnly) or backbone.trees

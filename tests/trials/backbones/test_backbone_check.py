@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.trials.backbones import families
 from tests.trials.making import save
-from trials.backbones import decoder_only
+from trials.backbones import decoder_only, stock
 from trials.backbones import loading as backbones
 from trials.backbones.base import Inputs
 from trials.backbones.loading import load_backbone
@@ -43,7 +43,7 @@ def test_whatever_a_model_raises_becomes_a_sentence(tmp_path: Path, monkeypatch:
         raise KeyError("sizes of\nseveral lines")
 
     llama = folder("llama", tmp_path)
-    monkeypatch.setattr(decoder_only.CausalModel, "logits", fail)
+    monkeypatch.setattr(stock.StockModel, "logits", fail)
     with pytest.raises(BackboneError, match="transformers' KeyError") as error:
         load_backbone(llama, cache_dir=tmp_path / "cache")
     assert "\n" not in str(error.value)
@@ -58,7 +58,7 @@ def test_a_finding_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prec
     again = load_backbone(mamba, precision=precision, cache_dir=cache)  # type: ignore[arg-type]
     assert isinstance(first, decoder_only.DecoderOnly) and isinstance(again, decoder_only.DecoderOnly)
     assert (first.trees, again.trees) == (False, False)
-    assert (first.called.drops, again.called.drops) == (False, False)
+    assert (first.stock.drops, again.stock.drops) == (False, False)
 
 
 def test_a_cache_that_cannot_be_written_costs_a_check_only(tmp_path: Path) -> None:

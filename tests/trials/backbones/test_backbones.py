@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.trials.making import Rows, config, inputs_of, trial
-from trials.backbones.facts import backbone_names, describe
+from trials.backbones.describe import backbone_names, describe
 from trials.backbones.loading import IGNORED, Backbone
 from trials.errors import BackboneError
 
@@ -133,10 +133,8 @@ def test_a_missing_shard_is_named(t5_folder: str, tmp_path: Path) -> None:
 
 def test_other_models_are_refused(t5_folder: str, tmp_path: Path) -> None:
     copy = broken(t5_folder, tmp_path)
-    (copy / "config.json").write_text(
-        json.dumps({"model_type": "bart", "is_encoder_decoder": True, "d_model": 8, "vocab_size": 9})
-    )
-    with pytest.raises(BackboneError, match="other than T5's"):
+    (copy / "config.json").write_text(json.dumps({"model_type": "vit", "hidden_size": 8}))
+    with pytest.raises(BackboneError, match="'vit' is not a language model"):
         describe(str(copy))
 
 

@@ -19,6 +19,7 @@ from tests.trials.backbones import families
 from tests.trials.making import Rows, config, inputs_of, trial
 from trials.backbones.facts import EMBEDDED
 from trials.backbones.loading import IGNORED, Backbone
+from trials.backbones.stock import embed_scale, start_token
 from trials.evaluation import answers
 from trials.methods import Method
 
@@ -33,7 +34,7 @@ def theirs(model: Any, backbone: Backbone, source: Sequence[int], answer: Sequen
     if backbone.embeds_answers:
         plain = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         return model(input_ids=torch.tensor([[*source, *answer]]), **plain).logits[0, len(source) - 1 :]
-    decoder = torch.tensor([[model.config.decoder_start_token_id, *answer]])
+    decoder = torch.tensor([[start_token(model), *answer]])
     return model(input_ids=torch.tensor([list(source)]), decoder_input_ids=decoder).logits[0]
 
 
@@ -59,8 +60,8 @@ def losses_differ(model: Any, backbone: Backbone, method: Method, rows: Rows) ->
         hook.remove()
         expected = F.cross_entropy(logits.float(), torch.tensor(target), reduction="none")
         expected.sum().backward()
-        gradient = embedded[0].grad
-        assert gradient is not None
+        assert embedded[0].grad is not None
+        gradient = embedded[0].grad / (1.0 if backbone.embeds_answers else embed_scale(model))
         if not torch.allclose(ours[i].detach(), expected.detach(), rtol=1e-5, atol=1e-6):
             found.append(f"losses {ours[i].tolist()} and {expected.tolist()}")
         tokens = inputs.embeddings.grad[i, : gradient.shape[1]]
@@ -79,7 +80,9 @@ def answers_differ(model: Any, backbone: Backbone, method: Method, rows: Rows) -
     for source in sources:
         told: list[int] = []
         while len(told) < 3 and told[-1:] != [backbone.facts.eos_token_id]:
-            told.append(int(theirs(model, backbone, [*PROMPT, *source], told)[-1].argmax()))
+            logits = theirs(model, backbone, [*PROMPT, *source], told)[-1]
+            forced = None if told else backbone.first_token
+            told.append(int(logits.argmax()) if forced is None else forced)
         expected.append(told)
     of_model = [[first, 1] for first in {answer[0] for answer in expected}]  # a tree that rows do not leave at once
     return [

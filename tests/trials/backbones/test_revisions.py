@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from tests.trials.making import Rows, config, trial
 from tests.trials.test_engine import engine
 from trials.backbones import revisions
-from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION, describe
+from trials.backbones.describe import describe
+from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION
 from trials.backbones.loading import load_backbone
 from trials.backbones.revisions import former_fingerprint, same_revision, weights_fingerprint
 from trials.errors import UserError

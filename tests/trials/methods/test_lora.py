@@ -18,7 +18,7 @@ from search_spaces import parameter_count
 from tests.trials.making import STRONG, Rows, config, gradients, relative_error, save, shaken, trial, without_dropout
 from tests.trials.test_engine import engine, run
 from tests.trials.transformers_adamw import optimizer_of
-from trials.backbones.facts import describe
+from trials.backbones.describe import describe
 from trials.backbones.loading import Backbone, load_backbone
 from trials.batching.passes import PassCost
 from trials.errors import UserError

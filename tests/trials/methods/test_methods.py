@@ -13,7 +13,7 @@ from trials.backbones.loading import Inputs
 from trials.batching.dropout import row_keys
 from trials.config import INNER_METHODS, RECIPES
 from trials.methods import METHODS, Method, Surroundings, make_method
-from trials.stack.embedding_table import Group, Part, Table
+from trials.stack.embedding_table import EmbeddingTable, Group, Part
 
 TEXT = [11, 12, 13, 1]
 PROJECTIONS = {"0.q": (16, 24), "0.v": (8, 24), "1.q": (16, 24)}
@@ -81,7 +81,7 @@ def test_adept_computes_equation_3() -> None:
 def shifted(made: Method, e: torch.Tensor, keys: np.ndarray | None = None) -> torch.Tensor:
     """Rows of one embedded token each, of ids 0, 1, ..., through the table in front of the backbone."""
     rows = [np.arange(e.shape[1]) + i * e.shape[1] for i in range(len(e))]
-    table = Table([Group([0], [made])], [Part(rows, keys)], e.flatten(0, 1))
+    table = EmbeddingTable([Group([0], [made])], [Part(rows, keys)], e.flatten(0, 1))
     m = made.prompt_length
     assert torch.equal(table.values[table.row(0, 0)[:m]], made.prompt)
     return torch.stack([table.values[table.row(0, i)[m:]] for i in range(len(e))])
@@ -166,7 +166,7 @@ def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
             p.data.normal_(generator=torch.Generator().manual_seed(i))
     embedding = around().embedding
     rows = [[np.array([5, 9, 5, 11]), np.array([7])], [np.array([1, 2])], [np.array([3, 3, 3])]]
-    table = Table([Group([0, 1, 2], made)], [Part(tokens) for tokens in rows], embedding)
+    table = EmbeddingTable([Group([0, 1, 2], made)], [Part(tokens) for tokens in rows], embedding)
     for k, method in enumerate(made):
         for i, row in enumerate(rows[k]):
             expected = torch.cat([method.prompt, method.offset(embedding[torch.from_numpy(row)][None])[0]])

@@ -23,7 +23,7 @@ def projections(t5: T5) -> dict[str, tuple[int, int]]:
     return {f"{name}.{part}": shape for name, _ in _attentions(t5) for part in ("q", "v")}
 
 
-def changed(t5: T5, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def updated_weights(t5: T5, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of `Layer` that come out different, float32; gradients flow back to the additions.
 
     Args:
@@ -44,8 +44,8 @@ def changed(t5: T5, additions: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @contextmanager
-def using(t5: T5, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Compute with what `changed` has made while the context lasts, in the precision of the products."""
+def with_weights(t5: T5, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Compute with what `updated_weights` has made while the context lasts, in the precision of the products."""
     own = t5.encoder, t5.decoder
     try:
         t5.encoder, t5.decoder = (

@@ -10,7 +10,7 @@ import torch
 
 from tests.trials.making import STRONG, Rows, config, gradients, relative_error, shaken, trial, without_dropout
 from tests.trials.test_engine import data, engine, numbers, run
-from trials.backbones.loading import Backbone, DecoderOnly, EncoderDecoder, load_backbone
+from trials.backbones.loading import Backbone, StockBackbone, T5Backbone, load_backbone
 from trials.batching.passes import PassCost
 from trials.data import encode_source
 from trials.engine import Engine, EngineSettings
@@ -18,14 +18,14 @@ from trials.evaluation import answers
 from trials.export.adapters import load_adapter
 from trials.stack import measuring
 from trials.stack.step import Stack
-from trials.stack.weight_updates import Changes, changes_of
+from trials.stack.weight_updates import WeightUpdates, weight_updates_of
 
 
 def everything(backbone: Backbone) -> list[torch.Tensor]:
     """All tensors that a backbone computes with."""
-    if isinstance(backbone, DecoderOnly):
+    if isinstance(backbone, StockBackbone):
         return [*backbone.model.state_dict().values(), backbone.embedding]
-    assert isinstance(backbone, EncoderDecoder)
+    assert isinstance(backbone, T5Backbone)
     layers = [*backbone.t5.encoder, *backbone.t5.decoder]
     return [t for x in layers for t in (x.qkv, x.out, x.up, x.down, *x.cross)] + [backbone.embedding]
 
@@ -40,7 +40,7 @@ def test_the_backbone_is_left_as_it_was(backbone: Backbone, rows: Rows) -> None:
     between.start("a", config("lora", STRONG))
     run(between)
     made = between.slots["a"].method
-    with pytest.raises(RuntimeError, match="broken"), changes_of(backbone, made).applied():
+    with pytest.raises(RuntimeError, match="broken"), weight_updates_of(backbone, made).applied():
         raise RuntimeError("broken")
     assert all(torch.equal(a, b) for a, b in zip(everything(backbone), before, strict=True))
     again = engine(backbone, rows, deterministic=True)
@@ -92,10 +92,10 @@ def test_answers_are_those_of_the_changed_weights(backbone: Backbone, rows: Rows
 
 
 def test_measuring_counts_the_gradients_of_weights(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Changes] = []
+    seen: list[WeightUpdates] = []
     make = measuring._changes
 
-    def noted(*arguments: Any) -> Changes:
+    def noted(*arguments: Any) -> WeightUpdates:
         seen.append(make(*arguments))
         return seen[-1]
 

@@ -1,0 +1,164 @@
+"""Which backbone a name, a folder or a hub id means, and whether all of it is there. Importing this needs no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION, Facts, from_config
+from trials.backbones.revisions import weights_fingerprint
+from trials.config import Lane
+from trials.errors import BackboneError, did_you_mean
+
+
+@cache
+def published() -> dict[str, Facts]:
+    """The paper's backbones by their short names."""
+    table = yaml.safe_load((Path(__file__).parent / "backbones.yaml").read_text(encoding="utf-8"))
+    for row in table.values():
+        row |= {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+    lanes: dict[str, Lane] = {"encoder-decoder": "fast", "decoder-only": "stock"}  # those with an encoder are T5s
+    return {
+        name: Facts(name=name, location=row.pop("hub"), lane=lanes[row["architecture"]], **row)
+        for name, row in table.items()
+    }
+
+
+def backbone_names() -> list[str]:
+    """Names that need neither a folder nor a hub id."""
+    return [DEFAULT, *published()]
+
+
+def is_known(name: str) -> bool:
+    """Whether it is a backbone's name or the hub id of one of the paper's, whatever folders there are."""
+    return name in backbone_names() or any(facts.location == name for facts in published().values())
+
+
+def describe(name: str) -> Facts:
+    """Facts about a backbone given as a known name, a folder or a hub id.
+
+    A folder is checked for config, tokenizer and weights; a hub id that is not a known name needs the network or the
+    local cache of the hub.
+
+    Raises:
+        BackboneError: naming what is missing and what to give instead.
+    """
+    if name == DEFAULT:
+        return from_folder(EMBEDDED / DEFAULT, DEFAULT, EMBEDDED_REVISION)
+    if name in published():
+        return published()[name]
+    known = next((f for f in published().values() if f.location == name), None)
+    if known:
+        return known
+    folder = Path(name).expanduser().resolve()  # an adapter is used in other working folders
+    if folder.is_dir():
+        return from_folder(folder, folder.name)
+    if "/" not in name or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        rule = f"it is neither a known backbone ({', '.join(backbone_names())}), an existing folder, nor a hub id"
+        raise BackboneError([f"--backbone {name!r}: {rule}{did_you_mean(name, backbone_names())}"])
+    return from_hub(name)
+
+
+def from_folder(folder: Path, name: str, revision: str | None = None) -> Facts:
+    """Facts about a model saved in a folder, after checking that everything is there; its fingerprint if need be."""
+    problems = []
+    config: dict[str, Any] = {}
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problems.append(f"--backbone {folder}: no config.json; give a folder written by save_pretrained")
+    except ValueError as error:
+        problems.append(f"--backbone {folder}: config.json is not JSON ({error})")
+    if not any((folder / f).exists() for f in ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json")):
+        problems.append(
+            f"--backbone {folder}: no tokenizer (tokenizer.json or spiece.model); save it there with "
+            "tokenizer.save_pretrained"
+        )
+    problems += missing_weights(folder)
+    if problems:
+        raise BackboneError(problems)
+    return replace(from_config(config, name, str(folder)), revision=revision or weights_fingerprint(folder))
+
+
+def missing_weights(folder: Path) -> list[str]:
+    """What is wrong with a folder's weights, in words; an empty list where nothing is."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        gone = [s for s in shards if not (folder / s).exists()]
+        return [f"--backbone {folder}: weight files missing: {', '.join(gone)}"] if gone else []
+    file = folder / "model.safetensors"
+    if not file.exists():
+        return [
+            f"--backbone {folder}: no weights (model.safetensors, or model.safetensors.index.json with its shards); "
+            "convert older formats with save_pretrained"
+        ]
+    with file.open("rb") as stream:
+        header = int.from_bytes(stream.read(8), "little")
+        whole = 8 + header
+        if whole <= file.stat().st_size:
+            entries = json.loads(stream.read(header))
+            whole += max((e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__"), default=0)
+    if whole != file.stat().st_size:
+        return [f"--backbone {folder}: model.safetensors is truncated or damaged ({file.stat().st_size:,} bytes)"]
+    return []
+
+
+def from_hub(model: str) -> Facts:
+    """Facts about a model of the hub, from its config there or in the local cache."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False).to_dict()
+    except (OSError, ValueError) as error:
+        refuse_own_code(model, error)
+        raise BackboneError(
+            [
+                f"--backbone {model!r}: its config could not be read from the hub ({str(error).splitlines()[0]}); "
+                "check the id and the network, or give a folder"
+            ]
+        ) from error
+    return from_config(config, model.split("/")[-1], model)
+
+
+def refuse_own_code(location: str, error: Exception) -> None:
+    """Say what is the matter where a model wants Python files of its own to be run; else do nothing.
+
+    transformers itself would ask at the terminal, for 15 seconds, whether to run them.
+
+    Raises:
+        BackboneError: that is what the error says.
+    """
+    if "trust_remote_code" in str(error):
+        raise BackboneError(
+            [
+                f"--backbone {location!r}: this model brings Python code of its own (auto_map in its config), which is "
+                "never run here: whoever wrote it could do with this machine what they like. Choose a model of an "
+                "architecture that transformers has itself"
+            ]
+        ) from error
+
+
+def load_tokenizer(facts: Facts, *, local: bool = False) -> Any:
+    """The backbone's tokenizer (transformers' fast one); with `local`, only where no network is needed.
+
+    Raises:
+        BackboneError: there is none, or the hub cannot be reached.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(facts.location, trust_remote_code=False, local_files_only=local)
+    except (OSError, ValueError) as error:
+        refuse_own_code(facts.location, error)
+        raise BackboneError(
+            [
+                f"--backbone {facts.name}: its tokenizer could not be loaded from {facts.location} "
+                f"({str(error).splitlines()[0]}); check the network, or give a folder that holds it"
+            ]
+        ) from error
