@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from orchestrator.plan.resolve import EngineSpec, Plan, make_plan
 from orchestrator.plan.settings import read_settings
 from orchestrator.quiet import silence_libraries
 from orchestrator.record.record import SearchRecord
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking.tracker import End, Tracker
 from orchestrator.tune.progress import Progress
 from trials.config import Report, TrialConfig
 
@@ -123,11 +124,18 @@ def plan_of(trials: int, steps: int, eval_every: int, folder: Path, **options: A
 
 
 def search_of(plan: Plan, folder: Path, tracker: Tracker, progress: Progress, build: Build) -> Search:
-    """The search of a plan, with engines that somebody else makes."""
+    """The search of a plan, tracked, with engines that somebody else makes."""
     from orchestrator.tune.runner import Search
 
-    record = SearchRecord(plan.name, plan.task.name, "adept", plan.facts.name, "released_code", "accuracy")
-    return Search(plan, folder / "tune", tracker, progress, record, lambda: record.save(folder / "search.json"), build)
+    facts = (plan.name, plan.task.name, "adept", plan.facts.name, "released_code", "accuracy")
+    record = SearchRecord(*facts, uid=uuid.uuid4().hex)
+    tracker.start(record)
+
+    def keep() -> None:
+        record.save(folder / "search.json")
+        tracker.put(record)
+
+    return Search(plan, folder / "tune", progress, record, keep, build)
 
 
 def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
@@ -142,7 +150,6 @@ def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
         with (folder / "log").open("w") as log, Tracker.open(f"sqlite:///{folder / 'mlflow.db'}", "empty") as tracker:
             progress = TimedProgress(trials, plan.steps, "accuracy", Console(file=log))
             progress.ends = []
-            tracker.start_search(plan.name, {}, {})
             cluster.connect(debug=False)
             search = search_of(plan, folder, tracker, progress, null_engine)
             search.pool.start(trials)
@@ -150,7 +157,7 @@ def measure(trials: int, reports: int, scheduler: str) -> dict[str, Any]:
             busy = -time.process_time()
             search.fit()
             trained = time.perf_counter()
-            tracker.end_search({}, [], {})
+            tracker.end(search.record, End())
             undelivered = tracker.close(600)
             ended = time.perf_counter()
             busy += time.process_time()

@@ -31,7 +31,7 @@ from rich.table import Table
 from benchmarks.overhead import RESULTS, NullEngine, plan_of, search_of
 from orchestrator.plan.resolve import EngineSpec
 from orchestrator.quiet import silence_libraries
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking.tracker import End, Tracker
 from orchestrator.tune.progress import Progress
 
 REPORTS = 2  # of a trial
@@ -90,7 +90,6 @@ def measure(trials: int, engines: int, slots: int, update: float) -> dict[str, A
         plan = plan_of(trials, EVERY * REPORTS, EVERY, folder, scheduler="none", name="scale", **few)
         with (folder / "log").open("w") as log, Tracker.open(f"sqlite:///{folder / 'mlflow.db'}", "scale") as tracker:
             progress = TimedProgress(trials, plan.steps, "accuracy", Console(file=log))
-            tracker.start_search(plan.name, {}, {})
             search = search_of(plan, folder, tracker, progress, pretending_engine)
             search.pool.start(trials)
             loaded, memory, busy = time.perf_counter(), driver.memory_info().rss, -time.process_time()
@@ -98,7 +97,7 @@ def measure(trials: int, engines: int, slots: int, update: float) -> dict[str, A
             search.fit()
             trained = time.perf_counter()
             processes = uss_of_ray()
-            tracker.end_search({}, [], {})
+            tracker.end(search.record, End())
             undelivered = tracker.close(600)
             told = time.perf_counter()
             busy += time.process_time()

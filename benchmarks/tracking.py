@@ -1,10 +1,10 @@
-"""How fast and how faithfully a search is told to MLflow: made-up trials through the project's own tracker.
+"""How fast and how faithfully a search is written to MLflow: made-up trials through the project's own tracker.
 
     python -m benchmarks.tracking                          # SQLite in a temporary folder
     python -m benchmarks.tracking --uri http://HOST:5000   # a server; its user and password in the environment, as ever
 
 Each trial has a run with its parameters, its reports, an adapter and an end. Nothing waits between them, so what is
-measured is the writer alone. Then every run is read back and compared with what was told: what is missing, what is
+measured is the writer alone. Then every run is read back and compared with the record: what is missing, what is
 there twice, what differs. Prints runs a minute; writes ``benchmarks/results/tracking-NAME.json`` with ``--name``.
 """
 
@@ -27,15 +27,17 @@ from rich.table import Table
 
 from orchestrator.quiet import silence_libraries
 from orchestrator.record.provenance import describe_hardware
+from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking.pages import find_runs
+from orchestrator.tracking.tracker import End, Tracker
 
 RESULTS = Path(__file__).parent / "results"
 LEARNING_RATES = {"learning_rate/prompt": 0.3, "learning_rate/mlp": 1e-3}
 
 
 def report(trial: int, step: int) -> dict[str, Any]:
-    """A report such as a trial makes: eight numbers, every one told from those of other trials and steps."""
+    """A report such as a trial makes: eight numbers, every one unlike those of other trials and steps."""
     score = 100 * math.modf(0.618 * trial + 0.01 * step)[0]
     return {
         "step": step, "score": score, "best_score": score, "best_step": step, "status": "running",
@@ -43,40 +45,41 @@ def report(trial: int, step: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tell(uri: str | None, name: str, trials: int, reports: int, adapter: Path, folder: Path) -> dict[str, Any]:
-    """Tell of a search; seconds until the store has everything, and what it did not take.
+def trained(name: str, trials: int, reports: int) -> SearchRecord:
+    """The record of a search that has ended."""
+    record = SearchRecord(name, "benchmark", "adept", "t5-nano", "", "accuracy", uid=name)
+    for number in range(1, trials + 1):
+        configuration = {"prompt_lr": 0.3, "mlp_lr": 1e-3, "prompt_length": number}
+        made = [report(number, 100 * place) for place in range(1, reports + 1)]
+        record.trials.append(TrialRecord(f"t{number}", number, configuration, 42, TrialStatus.FINISHED, made))
+    return record
+
+
+def write(uri: str | None, name: str, trials: int, reports: int, adapter: Path, folder: Path) -> dict[str, Any]:
+    """Write a search; seconds until the store has everything, and what it did not take.
 
     Args:
-        adapter: folder that every trial hands over as its adapter.
-        folder: where the spool and, without a URI, the store are.
+        adapter: folder that is every trial's adapter.
+        folder: where the artifacts and, without a URI, the store are.
     """
     store = uri or f"sqlite:///{folder / 'mlflow.db'}"
-    tracker = Tracker.open(store, "benchmark", artifact_root=folder / "artifacts", spool=folder / "spool")
-    tracker.start_search(name, {"task": "benchmark", "trials": trials}, {})
+    tracker = Tracker.open(store, "benchmark", artifact_root=folder / "artifacts")
+    record = trained(name, trials, reports)
     begun = time.perf_counter()
-    for trial in range(1, trials + 1):
-        key = f"t{trial}"
-        tracker.trial_started(key, trial, {"prompt_lr": 0.3, "mlp_lr": 1e-3, "prompt_length": trial, "seed": 42})
-        for place in range(1, reports + 1):
-            tracker.reported(key, report(trial, 100 * place))
-        tracker.trial_ended(key, TrialStatus.FINISHED, adapter=adapter)
-    tracker.end_search({"test/accuracy": 61.5}, [], {"prompt_length": 1})
-    told = time.perf_counter() - begun
+    tracker.start(record, {"task": "benchmark", "trials": trials}, find_adapter=lambda number: adapter)
+    tracker.end(record, End(figures={"test/accuracy": 61.5}, winner={"prompt_length": 1}))
+    handed = time.perf_counter() - begun
     left = tracker.close(timeout=1200.0)
-    return {"told_seconds": told, "seconds": time.perf_counter() - begun, "left": len(left)}
+    return {"handed_seconds": handed, "seconds": time.perf_counter() - begun, "left": len(left)}
 
 
 def compare(uri: str, name: str, trials: int, reports: int) -> Mapping[str, int]:
-    """What the store holds against what it was told: numbers of trials and of points of curves."""
+    """What the store holds against the record: numbers of trials and of points of curves."""
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("benchmark")
     assert experiment is not None
     condition = f"tags.search = '{name}' AND tags.kind = 'trial'"
-    page = client.search_runs([experiment.experiment_id], condition, max_results=500)
-    found = list(page)
-    while page.token:
-        page = client.search_runs([experiment.experiment_id], condition, max_results=500, page_token=page.token)
-        found += page
+    found = list(find_runs(client, [experiment.experiment_id], condition))
     copies = Counter(int(run.data.tags["trial"]) for run in found)
     faults = Counter(
         runs_missing=sum(trial not in copies for trial in range(1, trials + 1)),
@@ -87,9 +90,9 @@ def compare(uri: str, name: str, trials: int, reports: int) -> Mapping[str, int]
     )
     for run in found:
         trial = int(run.data.tags["trial"])
-        told = [(100 * place, report(trial, 100 * place)["score"]) for place in range(1, reports + 1)]
+        made = [(100 * place, report(trial, 100 * place)["score"]) for place in range(1, reports + 1)]
         kept = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "score")]
-        faults["points_wrong"] += len(set(told) ^ set(kept)) + len(kept) - len(set(kept))
+        faults["points_wrong"] += len(set(made) ^ set(kept)) + len(kept) - len(set(kept))
         faults["adapters_missing"] += not client.list_artifacts(run.info.run_id, "adapter")
     return faults
 
@@ -111,7 +114,7 @@ def main() -> None:
         (adapter / "adapter_model.safetensors").write_bytes(bytes(given.adapter_bytes))
         (adapter / "adapter_config.json").write_text("{}")
         name = f"tracking-{time.time_ns()}"
-        figures = tell(given.uri, name, given.trials, given.reports, adapter, folder)
+        figures = write(given.uri, name, given.trials, given.reports, adapter, folder)
         uri = given.uri or f"sqlite:///{folder / 'mlflow.db'}"
         figures |= compare(uri, name, given.trials, given.reports)
     figures |= {"trials": given.trials, "reports": given.reports, "adapter_bytes": given.adapter_bytes}

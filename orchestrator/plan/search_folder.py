@@ -20,6 +20,7 @@ from trials.data_facts import DataIdentity
 from trials.errors import UserError
 
 DATA = "data"  # the definition's key of what the rows were
+UID = "uid"  # and that of what tells the search from others of its name
 _SHOWN = 40  # characters of a value in a message
 _CALLED = {"revision": "revision of the backbone's weights"}
 
@@ -31,12 +32,14 @@ class SearchFolder:
     Attributes:
         begun: whether a search has been started in it. damage: what was found damaged there, and what was used instead.
         data: what the search's rows were when it began; None where an earlier version did not write that down.
+        uid: the `SearchRecord.uid` of the search that began; empty likewise.
     """
 
     folder: Path
     record: Path = field(init=False)
     begun: bool = False
     data: DataIdentity | None = None
+    uid: str = ""
     damage: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,7 +58,7 @@ class SearchFolder:
             return None
         self.begun = True
         before, damaged = read_either(definition)
-        data = before.pop(DATA, None)
+        data, self.uid = before.pop(DATA, None), before.pop(UID, "")
         self.data = None if data is None else DataIdentity(**data)
         now = json.loads(json.dumps(plan.definition))
         # An earlier version did not name what a task file decides: the data's fingerprint tells of it (`same_data`).
@@ -86,7 +89,7 @@ class SearchFolder:
         """Write down what the search is, so that it can be taken up again; the definition last, as the sign of it."""
         keep_record(record, self.record)
         write_twice(self.folder / OPTIONS, dict(options))
-        write_twice(self.folder / DEFINITION, {**plan.definition, DATA: asdict(data)})
+        write_twice(self.folder / DEFINITION, {**plan.definition, DATA: asdict(data), UID: record.uid})
 
 
 def moved(plan: Plan, before: Mapping[str, Any]) -> set[str]:

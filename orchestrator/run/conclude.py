@@ -14,20 +14,20 @@ from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
 from orchestrator.record.record import RECORD, SearchRecord, TestResult, TrialRecord
 from orchestrator.record.selection import choose_winner
 from orchestrator.record.status import TrialStatus
-from orchestrator.run.tracking import tell_end
+from orchestrator.run.tracking import end_of
 from orchestrator.store.checkpoints import adapter_files, write_files
 from orchestrator.store.layout import ADAPTER, PAGE, TUNE, shown_path
 from orchestrator.store.predictions import kept_predictions, write_predictions
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.summary import terminal, write_summary
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking.tracker import End, Tracker
 
 
 def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console) -> int:
     """Ctrl-C: everything is kept; say how to go on."""
     ended = sum(trial.status.is_over for trial in record.trials)
     figures = {"steps_trained": sum(t.step for t in record.trials)}
-    tracker.end_search(figures, [plan.folder / RECORD], {}, status=TrialStatus.INTERRUPTED)
+    tracker.end(record, End(status=TrialStatus.INTERRUPTED, figures=figures, artifacts=[plan.folder / RECORD]))
     console.print(
         f"interrupted: {ended} of {plan.count} trials are done and kept. Go on with the "
         f"same command, or: {resume_command(plan.name, plan.settings.output, plan.settings.storage)}",
@@ -64,7 +64,8 @@ def conclude(
     written = write_summary(record, files.folder, choice)
     written.append(write_search_page(record, files.folder / PAGE, choice))
     winner = choice.winner
-    tell_end(plan, record, tracker, [*written, *kept_predictions(record, files.folder), files.record])
+    artifacts = [*written, *kept_predictions(record, files.folder), files.record]
+    tracker.end(record, end_of(plan, record, artifacts))
     terminal(record, console, choice)
     console.print(f"Summary: {shown_path(written[0])}, {shown_path(written[1])}, {shown_path(written[-1])}")
     address = "" if tracker.store.is_server else f", then open http://127.0.0.1:5000{tracker.page}"

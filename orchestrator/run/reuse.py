@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import ADAPTER, FACTS, name_of_step
 from orchestrator.store.paths import Folder
 from orchestrator.tracking import notes
-from orchestrator.tracking.runs import PARENT
+from orchestrator.tracking.pages import find_runs
+from orchestrator.tracking.projection import PARENT
 from orchestrator.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ SAME_DATA = ("data_fingerprint", "backbone_revision")
 """Tags of a search's run that must be equal."""
 
 _WHOLE = ("best_step",)  # numbers that a metric store makes floats of
-_PAGE = 500
 _FOLDER = "attempt-0"  # before a search's own attempts, which count from 1
 
 
@@ -75,11 +75,12 @@ def find(
         return {}
     by_text = {_as_text(configuration): number for number, configuration in wanted.items()}
     found: dict[int, Reusable] = {}
-    for parent in _runs(store, "tags.kind = 'search'"):
+    here = [store.experiment.experiment_id]
+    for parent in find_runs(store.client, here, "tags.kind = 'search'"):
         if not _same(parent, search, data):
             continue
         below = f"tags.`{PARENT}` = '{parent.info.run_id}' AND tags.kind = 'trial' AND tags.status = 'finished'"
-        for run in _runs(store, below):
+        for run in find_runs(store.client, here, below):
             number = by_text.get(frozenset((k, v) for k, v in run.data.params.items() if k != "recipe"))
             if number is None or number in found:
                 continue
@@ -154,7 +155,9 @@ def _reports(store: Store, run: Run) -> list[Report]:
     for name in run.data.metrics:
         for point in store.client.get_metric_history(run.info.run_id, name):
             value = int(point.value) if name in _WHOLE else point.value
-            by_step.setdefault(point.step, {"step": point.step, "status": "running"})[name] = value
+            by_step.setdefault(point.step, {"step": point.step, "status": "running", "time": point.timestamp / 1000})[
+                name
+            ] = value
     reports = [by_step[step] for step in sorted(by_step)]
     for report in reports:
         report["step"] = int(report["step"])
@@ -176,19 +179,3 @@ def _whole(reports: list[Report], search: Mapping[str, Any]) -> bool:
     if any(report[names[0]] != report.get("score") for report in reports):
         return False
     return [report["step"] for report in reports if "score" in report and "best_score" in report] == expected
-
-
-def _runs(store: Store, condition: str) -> Iterator[Run]:
-    token = None
-    while True:
-        page = store.client.search_runs(
-            [store.experiment.experiment_id],
-            condition,
-            order_by=["attributes.start_time DESC"],
-            max_results=_PAGE,
-            page_token=token,
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return

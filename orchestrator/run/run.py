@@ -31,7 +31,7 @@ from orchestrator.run.conclude import conclude, interrupted
 from orchestrator.run.held import complete, held, take_up
 from orchestrator.run.rerun import trials_to_rerun
 from orchestrator.run.reuse import take_over_equal
-from orchestrator.run.tracking import not_told, open_tracker, tell_the_rest
+from orchestrator.run.tracking import close_tracking, complete_tracking, new_uid, open_tracker, start_tracking
 from orchestrator.store.checkpoints import remove_unfinished
 from orchestrator.store.layout import ADAPTER, PAGE, TUNE
 from orchestrator.store.lock import SearchLock
@@ -91,19 +91,8 @@ def run_search(
             record.adapter = str(files.folder / ADAPTER)  # the folder may have moved
         written = [*write_summary(record, files.folder), write_search_page(record, files.folder / PAGE)]
         terminal(record, console)
-        known = record
-
-        def start(tracker: Tracker) -> None:
-            tracker.start_search(plan.name, plan.parameters, run_tags(plan, known), resume=True)
-
-        tell_the_rest(
-            plan,
-            record,
-            console,
-            start,
-            [*written, *kept_predictions(record, files.folder), files.record],
-            checkpoints_of(plan),
-        )
+        artifacts = [*written, *kept_predictions(record, files.folder), files.record]
+        complete_tracking(plan, record, console, plan.parameters, run_tags(plan, record), artifacts)
         complete(plan, say)
         return 0
     if resume and not files.begun:
@@ -140,29 +129,27 @@ def run_alone(
     debug: bool,
 ) -> int:
     """`run_search` from where it starts to write, with the folder for itself."""
-    tracker = open_tracker(plan, files.begun)
+    tracker, away = open_tracker(plan, files.begun, record)
     remove_unfinished(files.folder)
 
     def tell(notes: Iterable[str]) -> None:
         for note in notes:
             console.print(f"note: {note}")
 
-    tell(note for note in (*files.damage, tracker.damage, *tracker.said) if note)
-    tracker.said.clear()
+    tell(note for note in (*files.damage, away) if note)
     with tracker:
         if record is None:
-            record = new_record(plan, data, tracker, options)
+            record = new_record(plan, data, options)
         else:
             record.data_report = record.data_report or data.report.as_dict()
             go_on(plan, options, record, data)
+        record.uid = record.uid or files.uid or new_uid(files.folder)
+        record.tracking_uri = tracker.store.shown
         files.begin(plan, to_keep(options), record, data.identity)
-        tracker.start_search(plan.name, plan.parameters, run_tags(plan, record), resume=files.begun)
-        tell(tracker.said)
+        start_tracking(plan, record, tracker, plan.parameters, run_tags(plan, record))
         with followed(files.folder, console) as said:
             code = train_and_test(plan, files, record, tracker, said, lock, rerun=rerun, quiet=quiet, debug=debug)
-        undelivered = tracker.close()
-    if undelivered:
-        console.print(not_told(plan, undelivered), soft_wrap=True)
+        close_tracking(plan, tracker, console)
     return code
 
 
@@ -208,7 +195,7 @@ def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
     }
 
 
-def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mapping[str, str | None]) -> SearchRecord:
+def new_record(plan: Plan, data: PreparedTask, options: Mapping[str, str | None]) -> SearchRecord:
     """The record of a search before its first trial; with the command that asks for it in any folder."""
     facts = {
         STARTED: datetime.now(UTC).isoformat(timespec="seconds"),
@@ -236,7 +223,6 @@ def new_record(plan: Plan, data: PreparedTask, tracker: Tracker, options: Mappin
         data_report=data.report.as_dict(),
         provenance=facts,
         published=[asdict(row) for row in rows],
-        tracking_uri=tracker.store.shown,
     )
 
 
@@ -272,6 +258,7 @@ def train_and_test(
             progress.note(lock.notes.pop(0))
         record.wall_seconds = before + time.monotonic() - started
         keep_record(record, files.record)
+        tracker.put(record)
 
     try:
         cluster.connect(debug, progress.note)
@@ -282,7 +269,7 @@ def train_and_test(
             progress.note("--reuse: MLflow does not answer, so that no trials are taken over")
         elif plan.settings.reuse:
             more["reuse"] = partial(take_over_equal, tracker.store, plan.parameters, run_tags(plan, record), place)
-        search = runner.Search(plan, files.folder / TUNE, tracker, progress, record, keep, **more)
+        search = runner.Search(plan, files.folder / TUNE, progress, record, keep, **more)
         search.fit()
         progress.close()
         keep()

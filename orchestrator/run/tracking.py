@@ -1,53 +1,77 @@
-"""The end of a search as MLflow is told of it: when it ends, or later, where MLflow or the driver was gone by then."""
+"""A search's runs in MLflow: taken up when it starts, completed when it ends, or later where MLflow was away then."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from orchestrator.command_lines import resume_command
-from orchestrator.record.record import SearchRecord
+from orchestrator.plan.search_folder import checkpoints_of
+from orchestrator.record.record import RECORD, SearchRecord, write_atomically
 from orchestrator.record.selection import choose_winner
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import SCRATCH, adapter_here
 from orchestrator.store.layout import TUNE
-from orchestrator.store.paths import Folder
 from orchestrator.summarizer.results.winner_check import check_winner
-from orchestrator.tracking.spool import Spool
-from orchestrator.tracking.tracker import Tracker, TrackingError
-from orchestrator.tune.progress import Progress
+from orchestrator.tracking import earlier
+from orchestrator.tracking.store import StoreAwayError
+from orchestrator.tracking.tracker import End, Tracker, TrackingError
 
 if TYPE_CHECKING:
     from orchestrator.plan.resolve import Plan
 
-SPOOL = "tracking"  # the folder of a search's spool, below the search's own
+WRITTEN = "tracking.json"  # in a search's folder: which record MLflow has whole
 
 
-def open_tracker(plan: Plan, begun: bool) -> Tracker:
-    """The tracker of a search, with what an earlier run of it has not delivered.
+def open_tracker(plan: Plan, begun: bool, record: SearchRecord | None) -> tuple[Tracker, str]:
+    """A search's tracker, and what to say where MLflow is away.
 
-    A search that was begun goes on without its store; a new one must be able to write where it is asked to.
+    Args:
+        begun: such a search goes on without its store, a new one must be able to write there. record: of such a one;
+            None where it was lost.
 
     Raises:
         TrackingError: the store cannot be used.
     """
-    spool = plan.folder / SPOOL
-    if not begun:
-        return Tracker.open(plan.settings.tracking_uri, plan.task.name, spool=spool)
     try:
-        return Tracker.reopen(plan.settings.tracking_uri, plan.task.name, spool)
-    except TrackingError as error:
+        return Tracker.open(plan.settings.tracking_uri, plan.task.name), ""
+    except StoreAwayError as error:
+        if begun and (record is None or record.tracking_uri == error.store.shown):
+            goes_on = "The search goes on without it, and MLflow is written from its record when it answers"
+            return Tracker(error.store), f"{error.problems[0]}. {goes_on}, now or {way_on(plan)}"
+        if not begun:
+            raise
         kept = f"all that search {plan.name} has done is kept in {plan.folder}; it goes on {way_on(plan)}"
         raise TrackingError([*error.problems, kept]) from None
 
 
-def tell_end(plan: Plan, record: SearchRecord, tracker: Tracker, artifacts: Iterable[Path]) -> None:
-    """Tell of the figures, the files and the winner of a search that has trained all it will."""
+def new_uid(folder: Path) -> str:
+    """What tells a search from others: by an earlier version the id of its run in MLflow, which nothing else names."""
+    return earlier.run_of_search(folder) or uuid.uuid4().hex
+
+
+def start_tracking(
+    plan: Plan, record: SearchRecord, tracker: Tracker, params: Mapping[str, Any], tags: Mapping[str, str]
+) -> None:
+    """Make or find the search's run.
+
+    Raises:
+        TrackingError: the store answered, and does not take the search.
+    """
+    adapter = partial(adapter_here, checkpoints_of(plan), plan.folder / TUNE / SCRATCH)
+    tracker.start(record, params, tags, adapter, earlier.run_of_search(plan.folder))
+
+
+def end_of(plan: Plan, record: SearchRecord, artifacts: Sequence[Path]) -> End:
+    """The figures, the files and the winner of a search that has trained all it will."""
     choice = choose_winner(record)
     winner = choice.winner
     trained = sum(trial.step for trial in record.trials)
@@ -58,70 +82,68 @@ def tell_end(plan: Plan, record: SearchRecord, tracker: Tracker, artifacts: Iter
         for name in record.test.metrics:
             figures[f"test/{name}"] = fmean(test.metrics[name] for test in record.tests)
         figures |= {"test/n": record.test.n, "seeds": len(record.tests)}
-    described = {"trial": winner.number, **winner.configuration} if winner else {}
     found = check_winner(record, choice)
-    tags = {"finding": found.verdict, "finding.headline": found.headline}
-    status = TrialStatus.FINISHED if winner else TrialStatus.FAILED
-    tracker.end_search(figures, artifacts, described, status=status, tags=tags)
+    return End(
+        status=TrialStatus.FINISHED if winner else TrialStatus.FAILED,
+        figures=figures,
+        artifacts=artifacts,
+        winner={"trial": winner.number, **winner.configuration} if winner else {},
+        tags={"finding": found.verdict, "finding.headline": found.headline},
+    )
 
 
-def tell_the_rest(
+def close_tracking(plan: Plan, tracker: Tracker, console: Console) -> bool:
+    """Write the rest of a search that is over, or say how that is done later; whether MLflow has everything."""
+    left = tracker.close()
+    if left:
+        shown = "; ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        text = f"MLflow has not taken yet: {shown}. It is in the search's record, and written {way_on(plan)}"
+        console.print(text, soft_wrap=True)
+        return False
+    written = {"store": tracker.store.shown, "record": _fingerprint(plan.folder)}
+    write_atomically(plan.folder / WRITTEN, json.dumps(written) + "\n")
+    if earlier.remove_outbox(plan.folder):
+        console.print("note: the outbox of an earlier version is removed: MLflow is written from the search's record")
+    return True
+
+
+def complete_tracking(
     plan: Plan,
     record: SearchRecord,
     console: Console,
-    start: Callable[[Tracker], object],
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
     artifacts: Iterable[Path],
-    storage: Folder,
 ) -> None:
-    """Tell MLflow what it does not know yet of a search that is finished; says how that went, if there was anything.
-
-    Args:
-        start: takes the search up in a tracker, for the case that a kill came before its end was told.
-        artifacts: the search's own files. storage: where its trials' checkpoints are.
-    """
-    folder = plan.folder / SPOOL
-    if not Spool.exists(folder):
-        return
-    spool = Spool(folder)
-    left, ended = len(spool.pending), spool.ended
-    spool.close()
-    if not left and ended and ended != "interrupted":
+    """Write what MLflow lacks of a search that is finished; says how that went, if there was anything."""
+    if _is_written(plan.folder) or not (record.uid or earlier.run_of_search(plan.folder)):
         return
     try:
-        tracker = Tracker.open(plan.settings.tracking_uri, plan.task.name, spool=folder)
+        tracker = Tracker.open(plan.settings.tracking_uri, plan.task.name)
     except TrackingError as error:
-        console.print(f"MLflow was not told everything of this search. {error.problems[0]}")
-        console.print(f"It is kept in {folder} and delivered {way_on(plan)}", soft_wrap=True)
+        console.print(f"MLflow has not everything of this search. {error.problems[0]}")
+        console.print(f"It is in the search's record, and written {way_on(plan)}", soft_wrap=True)
         return
+    record.uid = record.uid or new_uid(plan.folder)
     with tracker:
-        if not tracker.deliver_what_was_left():
-            start(tracker)
-            for note in tracker.said:
-                console.print(f"note: {note}")
-            tell_trials(plan, record, tracker, console, storage)
-            tell_end(plan, record, tracker, artifacts)
-        undelivered = tracker.close()
-    told = "MLflow has been told what it had missed" if not undelivered else not_told(plan, undelivered)
-    console.print(told, soft_wrap=True)
-
-
-def tell_trials(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console, storage: Folder) -> None:
-    """Tell of every trial what the store has not been told."""
-    from orchestrator.tune.callback import TrackingCallback
-
-    progress = Progress(plan.count, plan.steps, record.metric, console, quiet=True)
-    callback = TrackingCallback(plan.name, plan.training.steps, tracker, progress, recipe=plan.settings.recipe)
-    callback.find_adapter = partial(adapter_here, storage, plan.folder / TUNE / SCRATCH)
-    callback.take_up(record.trials)
-
-
-def not_told(plan: Plan, undelivered: list[str]) -> str:
-    """What to say where MLflow did not take everything."""
-    shown = "; ".join(undelivered[:5]) + (f" and {len(undelivered) - 5} more" if len(undelivered) > 5 else "")
-    return f"MLflow has not taken yet: {shown}. It is kept in {plan.folder / SPOOL} and delivered {way_on(plan)}"
+        start_tracking(plan, record, tracker, params, tags)
+        tracker.end(record, end_of(plan, record, list(artifacts)))
+        if close_tracking(plan, tracker, console):
+            console.print("MLflow has now what it had missed", soft_wrap=True)
 
 
 def way_on(plan: Plan) -> str:
-    """The command that delivers it, in words."""
+    """The command that writes what MLflow lacks, in words."""
     command = resume_command(plan.name, plan.settings.output, plan.settings.storage)
     return f"when MLflow answers: give the same command again, or: {command}"
+
+
+def _fingerprint(folder: Path) -> str:
+    return hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()
+
+
+def _is_written(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / WRITTEN).read_bytes())["record"] == _fingerprint(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

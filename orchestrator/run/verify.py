@@ -124,7 +124,7 @@ def from_store(run_id: str, tracking_uri: str | None, places: Mapping[str, str |
     from mlflow.exceptions import MlflowException
 
     from orchestrator.summarizer.results.mlflow_searches import record_of
-    from orchestrator.tracking.runs import PARENT
+    from orchestrator.tracking.projection import PARENT
     from orchestrator.tracking.store import open_for_reading
 
     client, shown = open_for_reading(tracking_uri)

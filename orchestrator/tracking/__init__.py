@@ -1,1 +1,1 @@
-"""The MLflow record of a search: written by the driver alone, through a spool that outlives it."""
+"""MLflow as a picture of a search's record: `sync` brings it there, one thread of the driver's calls it."""

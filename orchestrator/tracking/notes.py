@@ -64,12 +64,12 @@ def trial_note(number: int, search: str, configuration: Mapping[str, Any]) -> st
 def trial_end_note(note: str, status: str, reason: str, best: tuple[float, int] | None, adapter: bool) -> str:
     """The description of a trial that ended, after the one that it had while it ran."""
     why = f" ({formats.markdown(reason)})" if reason else ""
-    said = [f"**{status.capitalize()}**{why}."]
+    sentences = [f"**{status.capitalize()}**{why}."]
     if best is not None:
-        said.append(f"Best validation score {formats.score(best[0])} at step {best[1]:,}.")
+        sentences.append(f"Best validation score {formats.score(best[0])} at step {best[1]:,}.")
     if adapter:
-        said.append("The adapter of that step is under Artifacts, in `adapter/`.")
-    return f"{note}\n\n{' '.join(said)}"
+        sentences.append("The adapter of that step is under Artifacts, in `adapter/`.")
+    return f"{note}\n\n{' '.join(sentences)}"
 
 
 def _headline(name: str, params: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -27,6 +26,8 @@ from orchestrator.plan.tracking_uri import (
     sqlite_file,
 )
 from orchestrator.record.secrecy import shown_address, without_secrets
+from orchestrator.tracking import contact
+from orchestrator.tracking.contact import UnusableError, explanation, knock
 from trials.errors import UserError
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and reads the settings below when it is imported
@@ -44,9 +45,7 @@ _MLFLOW_DEFAULTS = {
 }
 log = logging.getLogger(__name__)
 
-_CONTACT_SECONDS = 8
 _LOCK_SECONDS = 120
-_DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 
 
 class TrackingError(UserError):
@@ -100,10 +99,10 @@ class Store:
         if self._answer is None:
             try:
                 with _quiet_contact(), _writable(self.database) if self.database is not None else nullcontext():
-                    _knock(self.uri)
+                    knock(self.uri)
                     self._answer = _contact(self.uri, self.name, self.artifact_root, self.database)
-            except _UnusableError as error:
-                raise _UnusableError(without_secrets(str(error), self.uri)) from None
+            except UnusableError as error:
+                raise UnusableError(without_secrets(str(error), self.uri)) from None
         return self._answer
 
     @property
@@ -135,7 +134,7 @@ def open_store(uri: str | None, experiment: str, artifact_root: Path | None = No
     store = Store(uri, experiment, database, artifact_root or beside / "mlartifacts")
     try:
         store._contacted()
-    except _UnusableError as error:
+    except UnusableError as error:
         raise StoreAwayError([f"{named}: {error}"], store) from None
     return store
 
@@ -160,21 +159,17 @@ def open_for_reading(uri: str | None) -> tuple[MlflowClient, str]:
     served = database is None and dialect_of(uri) not in DATABASES
     try:
         with _quiet_contact():
-            _knock(uri)
+            knock(uri)
             try:
                 from mlflow import MlflowClient
 
                 client = MlflowClient(tracking_uri=uri)
                 client.search_experiments(max_results=1)
             except Exception as error:
-                raise _UnusableError(_explanation(error, served)) from error
-    except _UnusableError as error:
+                raise UnusableError(explanation(error, served)) from error
+    except UnusableError as error:
         raise TrackingError([f"{named}: {without_secrets(str(error), uri)}"]) from None
     return client, shown_address(uri)
-
-
-class _UnusableError(Exception):
-    """What is wrong, in words that follow the URI."""
 
 
 def _resolved(uri: str | None, experiment: str) -> tuple[str, Path | None, str]:
@@ -195,43 +190,20 @@ def _writable(database: Path) -> Iterator[None]:
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(database.with_name(f".{database.name}.lock"), timeout=_LOCK_SECONDS):
-            with closing(sqlite3.connect(database, timeout=_CONTACT_SECONDS, isolation_level=None)) as connection:
+            with closing(
+                sqlite3.connect(database, timeout=contact.CONTACT_SECONDS, isolation_level=None)
+            ) as connection:
                 connection.execute("BEGIN IMMEDIATE")  # asks for the right to write, and reads the header
                 connection.execute("ROLLBACK")
             yield
     except Timeout:
-        raise _UnusableError(f"another process has been creating it for {_LOCK_SECONDS} s: try again") from None
+        raise UnusableError(f"another process has been creating it for {_LOCK_SECONDS} s: try again") from None
     except OSError as error:
-        raise _UnusableError(f"its folder cannot be used ({error.strerror}: {error.filename}): {advice}") from None
+        raise UnusableError(f"its folder cannot be used ({error.strerror}: {error.filename}): {advice}") from None
     except sqlite3.OperationalError as error:
-        raise _UnusableError(f"the database cannot be written ({error}): {advice}") from None
+        raise UnusableError(f"the database cannot be written ({error}): {advice}") from None
     except sqlite3.DatabaseError as error:
-        raise _UnusableError(f"the file is no SQLite database ({error}): name another file") from None
-
-
-def _knock(uri: str) -> None:
-    """See whether a database server answers and lets us in; an HTTP server is asked by MLflow itself."""
-    dialect = dialect_of(uri)
-    if dialect not in DATABASES:
-        return
-    import sqlalchemy
-
-    url = sqlalchemy.make_url(uri)
-    if url.host:
-        try:
-            socket.create_connection((url.host, url.port or DATABASES[dialect]), timeout=_CONTACT_SECONDS).close()
-        except OSError as error:
-            raise _UnusableError(f"no database answers there ({error}): start it, or correct host and port") from None
-    try:
-        engine = sqlalchemy.create_engine(uri)
-        engine.connect().close()
-        engine.dispose()
-    except ModuleNotFoundError as error:
-        package = _DRIVERS.get(error.name or "", error.name)
-        raise _UnusableError(f"the driver of this database is not installed: pip install {package}") from None
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        said = str(error).splitlines()[0]
-        raise _UnusableError(f"the database lets us not in ({said}): correct user, password or its name") from None
+        raise UnusableError(f"the file is no SQLite database ({error}): name another file") from None
 
 
 def _contact(uri: str, name: str, artifact_root: Path, database: Path | None) -> tuple[MlflowClient, Experiment]:
@@ -248,7 +220,7 @@ def _contact(uri: str, name: str, artifact_root: Path, database: Path | None) ->
             client.restore_experiment(experiment.experiment_id)
             log.warning("experiment %r of %s had been deleted: it is back, old runs too", name, shown_address(uri))
     except Exception as error:
-        raise _UnusableError(_explanation(error, served)) from error
+        raise UnusableError(explanation(error, served)) from error
     return client, experiment
 
 
@@ -264,36 +236,6 @@ def _create(client: MlflowClient, name: str, artifact_location: str | None) -> E
         return made_meanwhile
 
 
-def _explanation(error: Exception, served: bool) -> str:
-    said = " ".join(str(error).split())
-    if "out-of-date database schema" in said:
-        return "another version of MLflow wrote it. Take a copy of it, then run `mlflow db upgrade` with this URI"
-    if not served:
-        return f"MLflow cannot use it ({said[:300]})"
-    if "401" in said:
-        from mlflow.utils.credentials import read_mlflow_creds
-
-        known = read_mlflow_creds().username or os.environ.get("MLFLOW_TRACKING_TOKEN")
-        return (
-            "the server does not accept this user with this password: correct them in MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD, or in ~/.mlflow/credentials"
-            if known
-            else "the server wants to know who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-            "MLFLOW_TRACKING_TOKEN, or write ~/.mlflow/credentials"
-        )
-    if "403" in said:
-        return (
-            f"the server refuses us ({said[:200]}): the user may lack the right to do this, or the host name is not in "
-            "the server's --allowed-hosts"
-        )
-    if "exception" in said and ("Connection" in said or "Timeout" in said or "resolve" in said):
-        return (
-            "no server answers there. Start one (`mlflow server --port 5000`), correct the address, or use "
-            f"sqlite:///{DEFAULT_DATABASE}, which needs none"
-        )
-    return f"what answers there is no MLflow server that we can use ({said[:200]})"
-
-
 @contextmanager
 def _quiet_contact() -> Iterator[None]:
     """MLflow's first contact in seconds, not minutes, and without its account of how it lays out a database."""
@@ -301,7 +243,7 @@ def _quiet_contact() -> Iterator[None]:
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each error that it raises
-    hurry = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_CONTACT_SECONDS)}
+    hurry = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(contact.CONTACT_SECONDS)}
     before = {name: os.environ.get(name) for name in hurry}
     os.environ.update(hurry)
     try:

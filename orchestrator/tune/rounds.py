@@ -87,6 +87,7 @@ class Round(ABC):
                 self.journaled.start(trial.number, anew=True)
                 trial.trial_id = f"{ANEW}{trial.number}"
                 trial.status, trial.reports, trial.reason, trial.error = TrialStatus.WAITING, [], "", ""
+                trial.started, trial.ended, trial.reruns = None, None, trial.reruns + 1
 
 
 class OwnSeedRound(Round):

@@ -22,20 +22,11 @@ from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.schedulers.decision import Action
 from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.schedulers.make import make_scheduler
-from orchestrator.store.checkpoints import (
-    SCRATCH,
-    adapter_here,
-    attempts,
-    damaged,
-    next_attempt,
-    remove_tree,
-    to_go_on_from,
-)
+from orchestrator.store.checkpoints import attempts, damaged, next_attempt, remove_tree, to_go_on_from
 from orchestrator.store.paths import Folder, tells_of_storage
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tune.callback import SearchCallback, Silent
 from orchestrator.tune.private_ray import hand_no_keys_on
 from orchestrator.tune.progress import Progress
-from orchestrator.tune.recording_callback import RecordingCallback, Silent
 from orchestrator.tune.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
 from orchestrator.tune.scheduler import TuneScheduler
 from orchestrator.tune.search_alg import TuneSearch
@@ -68,7 +59,6 @@ class Search:
         self,
         plan: Plan,
         storage: Path,
-        tracker: Tracker,
         progress: Progress,
         record: SearchRecord,
         keep: Callable[[], object],
@@ -87,14 +77,16 @@ class Search:
         self.reuse = reuse
         known = {trial.number for trial in record.trials}
         record.trials += reuse([trial for trial in plan.trials if trial.number not in known])
-        self.rounds = self._rounds(tracker, rerun)
-        self.callback = RecordingCallback(
-            plan.name, plan.training.steps, tracker, progress, recipe=plan.settings.recipe
+        self.rounds = self._rounds(rerun)
+        self.callback = SearchCallback(
+            plan.name,
+            plan.training.steps,
+            progress,
+            publish=self._at_turn,
+            release=self.pool.release,
+            failing=self._failing,
         )
-        self.callback.publish, self.callback.release = self._at_turn, self.pool.release
-        self.callback.find_adapter = partial(adapter_here, self.checkpoints, storage / SCRATCH)
-        self.callback.failing = self._failing
-        self.callback.take_up(record.trials)
+        self.callback.add(record.trials)
         self._next_save = 0.0
         self._journaled: JournaledScheduler | None = None
         self._round: Round | None = None
@@ -127,7 +119,7 @@ class Search:
             for one in self.rounds:
                 one.journal.close()
 
-    def _rounds(self, tracker: Tracker, rerun: Collection[int]) -> list[Round]:
+    def _rounds(self, rerun: Collection[int]) -> list[Round]:
         plan = self.plan
         searcher, said = make_searcher(plan, self.record, self.storage.parent) if plan.learns else (None, [])
         scheduler = make_scheduler(
@@ -145,7 +137,6 @@ class Search:
         for sentence in [*said, *(sentence for one in rounds for sentence in one.said)]:
             self.progress.note(sentence)
         if rerun:
-            tracker.forget(rerun)
             for one in rounds:
                 one.train_anew(rerun)
             self.keep()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +14,14 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.store.predictions import Answers, read_predictions
 from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.saved_searches import FoundSearches, started_of, unique
-from orchestrator.tracking.runs import PARENT
+from orchestrator.tracking.pages import find_experiments, find_runs
+from orchestrator.tracking.projection import PARENT, UID
 from orchestrator.tracking.store import open_for_reading
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_PAGE = 500
 _CURVES = ("score", "seconds/train", "seconds/evaluation")
 # Columns of a search's run that are no settings of its trainings.
 _IDENTITY = {"metrics", "trials", *SearchSettings.names(lambda option: option.identifies)}
@@ -40,7 +39,8 @@ def read_store(uri: str | None) -> FoundSearches:
     """
     client, shown = open_for_reading(uri)
     searches, unread = [], []
-    for run in _runs(client, "tags.kind = 'search'"):
+    experiments = [experiment.experiment_id for experiment in find_experiments(client)]
+    for run in find_runs(client, experiments, "tags.kind = 'search'") if experiments else ():
         name = run.data.tags.get("search")
         if not name:
             unread.append(
@@ -67,24 +67,6 @@ def record_of(client: MlflowClient, run: Run) -> SearchRecord:
     return _attached(client, run) or _rebuilt(client, run, run.data.tags["search"])
 
 
-def _runs(client: MlflowClient, condition: str) -> Iterator[Run]:
-    experiments, token = [], None
-    while True:
-        page = client.search_experiments(max_results=_PAGE, page_token=token)
-        experiments += [experiment.experiment_id for experiment in page]
-        token = page.token
-        if not token:
-            break
-    for experiment in experiments:
-        token = None
-        while True:
-            runs = client.search_runs([experiment], condition, max_results=_PAGE, page_token=token)
-            yield from runs
-            token = runs.token
-            if not token:
-                break
-
-
 def _attached(client: MlflowClient, run: Run) -> SearchRecord | None:
     """The record among the run's artifacts; None where there is none."""
     if not any(file.path == RECORD for file in client.list_artifacts(run.info.run_id)):
@@ -109,7 +91,8 @@ def _rebuilt(client: MlflowClient, run: Run, name: str) -> SearchRecord:
     missing = [key for key in ("task", "method", "backbone") if key not in params]
     if missing:
         raise ValueError(f"its run has no parameter {', '.join(missing)}, so it is no search of this program")
-    children = _runs_below(client, run)
+    below = f"tags.`{PARENT}` = '{run.info.run_id}' AND tags.kind = 'trial'"
+    children = list(find_runs(client, [run.info.experiment_id], below))
     metric = next((key.removeprefix("validation/") for key in metrics if _is_score(key, "validation/")), "")
     trials = [_trial(client, child) for child in children]
     metric = metric or next(
@@ -137,21 +120,10 @@ def _rebuilt(client: MlflowClient, run: Run, name: str) -> SearchRecord:
         wall_seconds=wall,
         provenance=provenance,
         tracking_uri="",
+        uid=tags.get(UID, ""),
     )
     record.test = _test(record, tags, metrics)
     return record
-
-
-def _runs_below(client: MlflowClient, run: Run) -> list[Run]:
-    condition = f"tags.`{PARENT}` = '{run.info.run_id}' AND tags.kind = 'trial'"
-    children: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs([run.info.experiment_id], condition, max_results=_PAGE, page_token=token)
-        children += page
-        token = page.token
-        if not token:
-            return children
 
 
 def _trial(client: MlflowClient, run: Run) -> TrialRecord:

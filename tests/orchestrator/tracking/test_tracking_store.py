@@ -70,7 +70,7 @@ def test_a_server_that_is_not_there_is_noticed_within_seconds(monkeypatch: pytes
 
 
 def test_a_server_that_takes_the_call_and_says_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.tracking.store._CONTACT_SECONDS", 1)
+    monkeypatch.setattr("orchestrator.tracking.contact.CONTACT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "no server answers" in refusal(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
@@ -126,7 +126,7 @@ def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
 def test_a_database_that_somebody_else_holds(
     tmp_path: Path, fresh_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.store._CONTACT_SECONDS", 1)
+    monkeypatch.setattr("orchestrator.tracking.contact.CONTACT_SECONDS", 1)
     taken = tmp_path / "mlflow.db"
     taken.write_bytes(fresh_database.read_bytes())
     with sqlite3.connect(taken) as holder:
