@@ -22,8 +22,8 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.server import get_app_client
 
-from benchmarks.tracking import compare, tell
-from orchestrator.tracking.tracker import Tracker, TrackingError
+from benchmarks.tracking import compare, trained, write
+from orchestrator.tracking.tracker import End, Tracker, TrackingError
 from tests.docker.bare_services import ROOT, Services, missing, running
 from tests.planted import command_lines, found_in
 
@@ -93,13 +93,11 @@ def test_artifacts_go_through_the_server_and_the_store_wants_its_keys(
     services: Services, adapter: Path, tmp_path: Path
 ) -> None:
     with Tracker.open(services.uri, "artifacts") as tracker:
-        parent = tracker.start_search("s", {}, {})
-        tracker.trial_started("t1", 1, {"prompt_lr": 0.3})
-        tracker.trial_ended("t1", "finished", adapter=adapter)
-        tracker.end_search({}, [], {})
+        record = trained("s", 1, 1)
+        tracker.start(record, find_adapter=lambda number: adapter)
+        tracker.end(record, End())
     client = MlflowClient(services.uri)
-    experiment = client.get_run(parent).info.experiment_id
-    (run,) = [r for r in client.search_runs([experiment]) if r.info.run_id != parent]
+    (run,) = client.search_runs([tracker.store.experiment.experiment_id], "tags.kind = 'trial'")
     assert run.info.artifact_uri is not None and run.info.artifact_uri.startswith("mlflow-artifacts:")
     got = download_artifacts(run_id=run.info.run_id, tracking_uri=services.uri, dst_path=str(tmp_path / "got"))
     assert (Path(got) / "adapter" / "adapter_model.safetensors").read_bytes() == bytes(50_000)
@@ -125,18 +123,18 @@ def test_a_second_user_reads_all_and_writes_where_it_is_allowed(
     users.create_user("ada", "a password long enough")
     become(monkeypatch, "ada", "a password long enough")
     with pytest.raises(TrackingError, match=r"does not take search 's'.*Permission denied"):
-        Tracker.open(services.uri, "shared").start_search("s", {}, {})
+        Tracker.open(services.uri, "shared").start(trained("s", 0, 0))
     become(monkeypatch, "admin", services.secret("mlflow_admin_password"))
     users.grant_user_permission("ada", "experiment", opened.store.experiment.experiment_id, "EDIT")
     become(monkeypatch, "ada", "a password long enough")
     with Tracker.open(services.uri, "shared") as tracker:
-        tracker.start_search("s", {}, {})
-        tracker.end_search({}, [], {})
+        tracker.start(trained("s", 0, 0))
+        tracker.end(trained("s", 0, 0), End())
     opened.close()
 
 
 def test_many_runs_arrive_once_and_complete(services: Services, adapter: Path, tmp_path: Path) -> None:
-    told = tell(services.uri, "many", 60, 16, adapter, tmp_path)
+    told = write(services.uri, "many", 60, 16, adapter, tmp_path)
     faults = compare(services.uri, "many", 60, 16)
     assert told["left"] == 0 and not any(faults.values()), faults
     assert told["seconds"] < 60, "60 runs take a quarter of that (benchmarks/tracking.py), and half where all is busy"
@@ -147,29 +145,17 @@ def test_the_database_goes_away_in_the_middle_of_a_search(
     services: Services, adapter: Path, tmp_path: Path, how: str
 ) -> None:
     name = f"database {how}"
-    tracker = Tracker.open(services.uri, "benchmark", spool=tmp_path / "spool")
-    tracker.start_search(name, {}, {})
-
-    from benchmarks.tracking import report
-
-    def train(trial: int) -> None:
-        tracker.trial_started(f"t{trial}", trial, {"prompt_length": trial})
-        for place in (1, 2, 3):
-            tracker.reported(f"t{trial}", report(trial, 100 * place))
-        tracker.trial_ended(f"t{trial}", "finished", adapter=adapter)
-
-    for trial in (1, 2, 3):
-        train(trial)
-    time.sleep(0.3)  # in the middle of a delivery
+    tracker = Tracker.open(services.uri, "benchmark")
+    tracker.start(trained(name, 3, 3), find_adapter=lambda number: adapter)
+    time.sleep(0.5)  # in the middle of a write
     os.kill(services.postgres(), signal.SIGINT if how == "restarted" else signal.SIGKILL)
     begun = time.monotonic()
-    for trial in (4, 5, 6):
-        train(trial)
+    tracker.put(trained(name, 6, 3))
     assert time.monotonic() - begun < 2, "the search waited for the database"
     assert not tracker.flush(timeout=3)
     wait_for_end(services.postgres())
     services.call("start", "postgres")
-    tracker.end_search({}, [], {})
+    tracker.end(trained(name, 6, 3), End())
     assert tracker.close(timeout=120) == []
     assert not any(compare(services.uri, name, 6, 3).values())
 

@@ -24,7 +24,6 @@ from orchestrator.store.checkpoints import (
     to_go_on_from,
 )
 from orchestrator.store.twin_files import copy_of, keep_record, load_record, read_either, write_twice
-from orchestrator.tracking.spool import SEARCH, Spool
 from trials.checkpoint import FACTS, MANIFEST, manifest, step_of
 from trials.errors import UserError
 
@@ -193,54 +192,3 @@ def test_options_that_were_cut_anywhere_are_read_from_their_copy(tmp_path: Path)
     copy_of(path).write_bytes(b"")
     with pytest.raises(UserError, match="and so is its copy"):
         read_either(path)
-
-
-def test_a_spool_that_was_cut_anywhere_keeps_what_is_before_the_cut(tmp_path: Path) -> None:
-    folder = tmp_path / "tracking"
-    spool = Spool(folder)
-    spool.search_started("sqlite:///x.db", "parent")
-    lengths = []
-    for step in range(5):
-        spool.add("metrics", "trial 01", "reports of trial 01", values={"score": 1.0}, step=step, time=7)
-        spool.commit()
-        lengths.append((folder / "spool.jsonl").stat().st_size)
-    spool.close()
-    whole = (folder / "spool.jsonl").read_bytes()
-    for length in cuts(len(whole)):
-        cut = tmp_path / f"cut-{length}"
-        shutil.copytree(folder, cut)
-        (cut / "spool.jsonl").write_bytes(whole[:length])
-        again = Spool(cut)
-        assert len(again.pending) == sum(end <= length for end in lengths)
-        assert "spool.jsonl" in again.damage and all(operation.doubtful for operation in again.pending)
-        number = again.add("metrics", "trial 01", "reports of trial 01", values={}, step=9, time=8).number
-        again.close()
-        assert [o.number for o in Spool(cut).pending][-1] == number, "it goes on after the cut"
-
-
-def test_a_spool_knows_what_was_delivered_and_drops_copies_that_nobody_wants(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "tracking")
-    (tmp_path / "summary.md").write_text("# Summary")
-    paths = [spool.keep(tmp_path / "summary.md") for _ in range(3)]
-    first, second = (spool.add("upload", SEARCH, "the summary", path=path, folder=None) for path in paths[:2])
-    spool.delivered([first])
-    spool.close()
-    again = Spool(tmp_path / "tracking")
-    assert [operation.number for operation in again.pending] == [second.number]
-    assert [(again.folder / path).exists() for path in paths] == [False, True, False]
-
-
-def test_a_full_disk_keeps_the_spool_in_memory_until_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    spool = Spool(tmp_path / "tracking")
-    with monkeypatch.context() as patch:
-        patch.setattr("orchestrator.record.journal.os.pwrite", full)
-        spool.add("view", SEARCH, "the table of the trials", params=[])
-        spool.commit()
-    assert "stays in memory" in caplog.text and "free some space" in caplog.text
-    spool.close()
-    assert [operation.kind for operation in Spool(tmp_path / "tracking").pending] == ["view"]

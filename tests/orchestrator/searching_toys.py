@@ -11,7 +11,6 @@ from rich.console import Console
 from orchestrator.plan.resolve import Plan, make_plan
 from orchestrator.plan.settings import read_settings
 from orchestrator.record.record import SearchRecord
-from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune import runner
 from orchestrator.tune.progress import Progress
 from tests.orchestrator.toy_engine import build_toy
@@ -28,21 +27,17 @@ def toy_plan(folder: Path, rates: list[float], steps: int = 4, **options: object
     return make_plan(made, problems)
 
 
-def searched(plan: Plan, folder: Path, uri: str) -> tuple[SearchRecord, str]:
+def searched(plan: Plan, folder: Path) -> tuple[SearchRecord, str]:
     """Run a whole search; its record and what was shown."""
     record, shown = empty_record(), io.StringIO()
-    search_with(plan, folder, uri, record, shown)
+    search_with(plan, folder, record, shown)
     return record, shown.getvalue()
 
 
-def search_with(plan: Plan, folder: Path, uri: str, record: SearchRecord, shown: io.StringIO) -> None:
+def search_with(plan: Plan, folder: Path, record: SearchRecord, shown: io.StringIO) -> None:
     """Run a whole search, with what it records and shows at hand though it raises."""
-    with (
-        Tracker.open(uri, "toy") as tracker,
-        Progress(len(plan.trials), plan.steps, "accuracy", Console(file=shown, width=200)) as progress,
-    ):
-        tracker.start_search("toy", {}, {})
-        search = runner.Search(plan, folder / "tune", tracker, progress, record, lambda: None, build_toy)
+    with Progress(len(plan.trials), plan.steps, "accuracy", Console(file=shown, width=200)) as progress:
+        search = runner.Search(plan, folder / "tune", progress, record, lambda: None, build_toy)
         try:
             search.fit()
         finally:

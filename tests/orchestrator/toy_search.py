@@ -14,7 +14,7 @@ from ray import cloudpickle, tune
 from ray.tune.result import DONE
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from orchestrator.tune.callback import TrackingCallback
+from orchestrator.tune.callback import SearchCallback
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import this file
 
@@ -93,6 +93,9 @@ class Shown:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
+    def tick(self) -> None:
+        pass
+
 
 class StopTheWeak(FIFOScheduler):
     """Stops the same trials as ASHA would, but needs no memory of the others, which Ray's ASHA loses in a restart."""
@@ -111,7 +114,7 @@ def trial_of(number: int) -> dict[str, Any]:
     return {"hyperparameters": {"prompt_lr": number / 10, "prompt_length": 20 * number}, "seed": 42}
 
 
-def make_tuner(folder: Path, callback: TrackingCallback, numbers: list[int], scheduler: TrialScheduler) -> tune.Tuner:
+def make_tuner(folder: Path, callback: SearchCallback, numbers: list[int], scheduler: TrialScheduler) -> tune.Tuner:
     """All trials with these numbers, two at a time, in their order."""
     return tune.Tuner(
         tune.with_resources(ToyTrial, {"cpu": 1}),

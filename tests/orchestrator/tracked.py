@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.record.record import Report, SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 
 CONFIGURATION = {"prompt_lr": 0.3, "mlp_lr": 1e-5, "prompt_length": 60, "bottleneck": 30}
 NOTE = "mlflow.note.content"
@@ -27,11 +28,11 @@ def report(step: int, score: float, **more: Any) -> Report:
     return {**values, "time": BEGAN + step, **more}
 
 
-def trial(number: int, scores: dict[int, float] | None = None, status: Any = "running", **more: Any) -> TrialRecord:
+def trial(number: int, scores: dict[int, float] | None = None, status: str = "running", **more: Any) -> TrialRecord:
     """A trial that has begun, with its scores by their steps."""
     reports = [report(step, score) for step, score in (scores or {}).items()]
     started = BEGAN + number
-    made = TrialRecord(f"t{number}", number, dict(CONFIGURATION), 7, status, reports, started=started)
+    made = TrialRecord(f"t{number}", number, dict(CONFIGURATION), 7, TrialStatus(status), reports, started=started)
     for name, value in more.items():
         setattr(made, name, value)
     return made

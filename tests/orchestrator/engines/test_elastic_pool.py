@@ -70,7 +70,7 @@ def engines_of_last_reports(folder: Path) -> set[int]:
 
 
 def test_a_host_that_joins_gets_trials_and_one_that_dies_takes_none_along(
-    cluster: Cluster, after: Any, tmp_path: Path, tracking_uri: str
+    cluster: Cluster, after: Any, tmp_path: Path
 ) -> None:
     first = host(cluster)
     wrong = tmp_path / "old" / "transformers-1.0.dist-info"
@@ -80,7 +80,7 @@ def test_a_host_that_joins_gets_trials_and_one_that_dies_takes_none_along(
     after(300, lambda: host(cluster, env_vars={"PYTHONPATH": str(wrong.parent)}))
     after(2000, lambda: cluster.remove_node(first, allow_graceful=False))
     plan = toy_plan(tmp_path, RATES, STEPS, eval_every=EVERY, slots=2)
-    record, shown = searched(plan, tmp_path, tracking_uri)
+    record, shown = searched(plan, tmp_path)
     assert_whole(record)
     assert "1 engine(s) joined on" in shown and "now 2 engine(s) on cpu" in shown
     assert "goes on without a host that joined" in shown and "transformers 1.0 there" in shown
@@ -89,7 +89,7 @@ def test_a_host_that_joins_gets_trials_and_one_that_dies_takes_none_along(
 
 
 def test_trials_of_a_host_that_is_taken_back_lose_no_update_and_wait_for_the_next_host(
-    cluster: Cluster, after: Any, tmp_path: Path, tracking_uri: str
+    cluster: Cluster, after: Any, tmp_path: Path
 ) -> None:
     first = host(cluster)
     after(700, lambda: drain(first))
@@ -103,7 +103,7 @@ def test_trials_of_a_host_that_is_taken_back_lose_no_update_and_wait_for_the_nex
     plan = toy_plan(tmp_path, RATES, STEPS, eval_every=EVERY, slots=3, host_wait=5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Progress, "note", join_when_asked)
-        record, shown = searched(plan, tmp_path, tracking_uri)
+        record, shown = searched(plan, tmp_path)
     assert_whole(record)
     assert "is about to be taken away: its trials go on elsewhere, 0 engine(s) are left" in shown
     assert "goes on elsewhere, at the same update" in shown
@@ -111,14 +111,14 @@ def test_trials_of_a_host_that_is_taken_back_lose_no_update_and_wait_for_the_nex
 
 
 def test_a_search_that_no_host_comes_for_ends_with_a_word_and_fails_no_trial(
-    cluster: Cluster, after: Any, tmp_path: Path, tracking_uri: str
+    cluster: Cluster, after: Any, tmp_path: Path
 ) -> None:
     first = host(cluster)
     after(100, lambda: cluster.remove_node(first, allow_graceful=False))
     plan = toy_plan(tmp_path, RATES, STEPS, eval_every=EVERY, slots=6, host_wait=0.05)
     record, shown = empty_record(), io.StringIO()
     with pytest.raises(UserError, match=r"no engine is left.*no host has come in 0.05 minutes \(--host-wait\)"):
-        search_with(plan, tmp_path, tracking_uri, record, shown)
+        search_with(plan, tmp_path, record, shown)
     assert "ray start --address=" in " ".join(shown.getvalue().split())
     assert "failed" not in {trial.status for trial in record.trials}
     assert any(trial.reports for trial in record.trials)

@@ -90,11 +90,9 @@ def test_a_trials_actor_loads_neither_torch_nor_transformers(
     assert first["pid"] != engines.facts[engines.names[0]].pid
 
 
-def test_every_trial_of_a_search_reports_though_slots_are_few(
-    plan: Callable[..., Plan], tmp_path: Path, tracking_uri: str
-) -> None:
+def test_every_trial_of_a_search_reports_though_slots_are_few(plan: Callable[..., Plan], tmp_path: Path) -> None:
     made = plan([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], slots=1, devices=2)
-    record, shown = searched(made, tmp_path, tracking_uri)
+    record, shown = searched(made, tmp_path)
     assert {(t.number, t.status) for t in record.trials} == {(number, "finished") for number in range(1, 8)}
     assert all([r["step"] for r in trial.reports] == [1, 2, 3, 4] for trial in record.trials)
     assert "2 engine(s) on cpu, 1 slot(s) each" in shown
@@ -111,10 +109,8 @@ def test_what_engines_say_of_their_devices_is_shown_once(plan: Callable[..., Pla
     assert shown.count("faster") == 1
 
 
-def test_a_trial_that_cannot_start_fails_alone_with_its_reason(
-    plan: Callable[..., Plan], tmp_path: Path, tracking_uri: str
-) -> None:
-    record, _ = searched(plan([0.1, REFUSED]), tmp_path, tracking_uri)
+def test_a_trial_that_cannot_start_fails_alone_with_its_reason(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    record, _ = searched(plan([0.1, REFUSED]), tmp_path)
     assert {t.status for t in record.trials} == {"finished", "failed"}
     assert [t.error for t in record.trials if t.status == "failed"] == ["ValueError: no such rate"]
 
@@ -187,7 +183,7 @@ def test_with_all_engines_gone_for_good_a_trial_says_so(
 
 @pytest.mark.slow
 def test_a_search_outlives_the_kill_of_an_engine_without_losing_a_report(
-    plan: Callable[..., Plan], tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+    plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = plan([round(0.1 * n, 1) for n in range(1, 9)], steps=60, slots=3, devices=2)
     killed: list[int] = []
@@ -201,7 +197,7 @@ def test_a_search_outlives_the_kill_of_an_engine_without_losing_a_report(
             os.kill(killed[0], signal.SIGKILL)
 
     monkeypatch.setattr(Progress, "tick", kill_once)
-    record, shown = searched(made, tmp_path, tracking_uri)
+    record, shown = searched(made, tmp_path)
     assert killed and "was lost" in shown
     assert {t.status for t in record.trials} == {"finished"}
     for trial in record.trials:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.run.reuse import Reusable, find, take_over
 from orchestrator.store.checkpoints import adapter_files, attempts
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking.tracker import End, Tracker
 
 SEARCH = {
     "task": "rte",
@@ -44,6 +46,7 @@ def reports(until: int = 200) -> list[dict[str, Any]]:
             "validation/accuracy": 40.0 + step / 10,
             "validation/f1_macro": 35.0,
             "status": "finished" if step == 200 else "running",
+            "time": 1e9 + step,
         }
         for step in range(100, until + 1, 100)
     ]
@@ -56,17 +59,17 @@ def tracked(tracking_uri: str, tmp_path: Path) -> Tracker:
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")
     tracker = Tracker.open(tracking_uri, "rte")
-    tracker.start_search("before", SEARCH, DATA)
-    for trial, configuration, until, status in (
-        ("a", CONFIGURATION, 200, "finished"),
-        ("b", {**CONFIGURATION, "prompt_lr": 0.4}, 100, "stopped early"),
-        ("c", {**CONFIGURATION, "prompt_lr": 0.5}, 100, "finished"),  # its last report never reached the store
-    ):
-        tracker.trial_started(trial, ord(trial) - 96, {**configuration, "recipe": "released_code"})
-        for report in reports(until):
-            tracker.reported(trial, report)
-        tracker.trial_ended(trial, status, adapter=adapter)  # type: ignore[arg-type]
-    tracker.end_search({}, [], {})
+    record = SearchRecord("before", "rte", "adept", "t5-nano", "released_code", "accuracy", uid="before")
+    trials: list[tuple[float, int, str]] = [
+        (0.3, 200, "finished"),
+        (0.4, 100, "stopped early"),
+        (0.5, 100, "finished"),  # its last report never reached the store
+    ]
+    for number, (rate, until, status) in enumerate(trials, 1):
+        configuration = {k: v for k, v in CONFIGURATION.items() if k != "seed"} | {"prompt_lr": rate}
+        record.trials.append(TrialRecord(f"t{number}", number, configuration, 42, TrialStatus(status), reports(until)))
+    tracker.start(record, SEARCH, DATA, find_adapter=lambda number: adapter)
+    tracker.end(record, End())
     assert tracker.close() == []
     return tracker
 

@@ -22,7 +22,6 @@ from orchestrator.plan.search_folder import checkpoints_of
 from orchestrator.record.errors import StorageError
 from orchestrator.record.record import SearchRecord
 from orchestrator.store.paths import StoragePath
-from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune import runner
 from orchestrator.tune.progress import Progress
 from tests.orchestrator.searching_toys import empty_record, toy_plan
@@ -36,19 +35,13 @@ ROOT = Path(__file__).parents[3]
 RATES = [0.1, 0.2, 0.3, 0.4]
 
 
-def search(plan: Plan, folder: Path, tracking_uri: str, record: SearchRecord, patience: float = 60.0) -> None:
+def search(plan: Plan, folder: Path, record: SearchRecord, patience: float = 60.0) -> None:
     shown = io.StringIO()
-    with (
-        Tracker.open(tracking_uri, "toy") as tracker,
-        Progress(len(plan.trials), plan.steps, "accuracy", Console(file=shown, width=200)) as progress,
-    ):
-        tracker.start_search("toy", {}, {})
+    with Progress(len(plan.trials), plan.steps, "accuracy", Console(file=shown, width=200)) as progress:
         place = checkpoints_of(plan)
         assert isinstance(place, StoragePath)
         checkpoints = replace(place, patience=patience)
-        made = runner.Search(
-            plan, folder / "tune", tracker, progress, record, lambda: None, build_toy, checkpoints=checkpoints
-        )
+        made = runner.Search(plan, folder / "tune", progress, record, lambda: None, build_toy, checkpoints=checkpoints)
         try:
             made.fit()
         finally:
@@ -56,13 +49,13 @@ def search(plan: Plan, folder: Path, tracking_uri: str, record: SearchRecord, pa
 
 
 def test_trials_keep_their_checkpoints_in_the_storage_and_a_short_absence_ends_nothing(
-    ray_local: None, s3: S3, tmp_path: Path, tracking_uri: str
+    ray_local: None, s3: S3, tmp_path: Path
 ) -> None:
     plan = toy_plan(tmp_path, RATES, steps=10, storage=s3.uri)
     record = empty_record()
     away = threading.Thread(target=be_away, args=(s3,))
     away.start()
-    search(plan, tmp_path, tracking_uri, record)
+    search(plan, tmp_path, record)
     away.join()
     assert {trial.status for trial in record.trials} == {"finished"}
     assert [[report["step"] for report in trial.reports] for trial in record.trials] == [list(range(1, 11))] * 4
@@ -74,19 +67,19 @@ def test_trials_keep_their_checkpoints_in_the_storage_and_a_short_absence_ends_n
 
 
 def test_a_storage_that_stays_away_ends_the_search_and_no_trial_fails_for_it(
-    ray_local: None, s3: S3, tmp_path: Path, tracking_uri: str
+    ray_local: None, s3: S3, tmp_path: Path
 ) -> None:
     plan = toy_plan(tmp_path, RATES[:2], steps=60, storage=s3.uri)
     record = empty_record()
     away = threading.Thread(target=be_away, args=(s3, 60))
     away.start()
     with pytest.raises(StorageError, match=r"does not do what it is asked: s3://searches/here/toy.* the same command"):
-        search(plan, tmp_path, tracking_uri, record, patience=1.0)
+        search(plan, tmp_path, record, patience=1.0)
     back.set()
     away.join()
     assert "failed" not in {trial.status for trial in record.trials}
     recorded = {trial.number: trial.step for trial in record.trials}
-    search(plan, tmp_path, tracking_uri, record)
+    search(plan, tmp_path, record)
     for trial in record.trials:
         steps = [report["step"] for report in trial.reports]
         assert steps == list(range(1, 61)) and trial.status == "finished"

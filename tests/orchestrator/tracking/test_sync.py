@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tracked
 from mlflow import MlflowClient
-from tracked import Outage, artifacts, points, runs, trial
 
 from orchestrator.record.record import STARTED, SearchRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.tracking import earlier, store
 from orchestrator.tracking.tracker import End, Tracker
+from tests.orchestrator import tracked
+from tests.orchestrator.tracked import Outage, artifacts, points, runs, trial
 
 STEPS = {100: 50.0, 200: 60.0, 300: 70.0}
 Begin = Callable[..., Tracker]
@@ -123,7 +124,7 @@ def test_a_resumed_search_goes_on_in_its_runs_and_another_of_its_name_has_its_ow
 ) -> None:
     record = tracked.record(trial(1, until(100)), trial(2, until(100), "interrupted", reason="at step 100 of 400"))
     first = begin(record)
-    first.end(record, End(status="interrupted"))
+    first.end(record, End(status=TrialStatus.INTERRUPTED))
     assert first.close() == []
     assert {run.info.status for run in runs(tracking_uri).values()} == {"KILLED"}
     before = {name: run.info.run_id for name, run in runs(tracking_uri).items()}
@@ -170,7 +171,7 @@ def test_of_two_runs_of_one_trial_the_one_that_was_used_stays(begin: Begin, trac
     used, search = runs(tracking_uri)["trial 01"], runs(tracking_uri)["s"]
     for run in (used, search):  # a server that was cut off carries out a request that was given up and made again
         client.create_run(run.info.experiment_id, tags=run.data.tags, run_name=run.info.run_name)
-    record.trials[0].status = "finished"
+    record.trials[0].status = TrialStatus.FINISHED
     tracker.end(record, End())
     assert tracker.close() == []
     assert runs(tracking_uri)["trial 01"].info.run_id == used.info.run_id

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tracked
 from mlflow import MlflowClient
-from tracked import NOTE, Outage, artifacts, points, runs, trial
 
 from orchestrator.tracking.tracker import End, Tracker
+from tests.orchestrator import tracked
+from tests.orchestrator.tracked import NOTE, Outage, artifacts, points, runs, trial
 
 Open = Callable[[], Tracker]
 

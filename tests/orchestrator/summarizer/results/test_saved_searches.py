@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.record.record import SearchRecord
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
 from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.mlflow_searches import read_store
 from orchestrator.summarizer.results.saved_searches import SearchFilter, read_folders, unique
 from orchestrator.tracking.store import TrackingError
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking.tracker import End, Tracker
 from tests.orchestrator.made_results import searched
 from trials.errors import UserError
 
 
 def saved(search: FoundSearch, folder: Path) -> SearchRecord:
+    search.record.uid = search.record.name
     search.record.save(folder / search.record.name / "search.json")
     return search.record
 
@@ -91,8 +93,8 @@ def test_a_store_gives_back_what_was_attached(tmp_path: Path, tracking_uri: str)
     search = searched(81.0)
     saved(search, tmp_path)
     with Tracker.open(tracking_uri, "rte") as tracker:
-        tracker.start_search(search.record.name, {"task": "rte", "method": "adept", "backbone": "t5-base"}, {})
-        tracker.end_search({}, [tmp_path / search.record.name / "search.json"], {})
+        tracker.start(search.record, {"task": "rte", "method": "adept", "backbone": "t5-base"})
+        tracker.end(search.record, End(artifacts=[tmp_path / search.record.name / "search.json"]))
         assert tracker.close() == []
     (found,) = read_store(tracking_uri).searches
     assert found.record == search.record
@@ -102,15 +104,17 @@ def test_a_store_gives_back_what_was_attached(tmp_path: Path, tracking_uri: str)
 def test_a_search_without_its_record_is_put_together_from_its_runs(tracking_uri: str) -> None:
     with Tracker.open(tracking_uri, "rte") as tracker:
         settings = {"task": "rte", "method": "adept", "backbone": "t5-base", "recipe": "paper", "steps": 40, "seed": 7}
-        tracker.start_search("killed", settings, {"git_commit": "abc"})
+        killed = SearchRecord("killed", "rte", "adept", "t5-base", "paper", "accuracy", uid="killed")
         for number, scores in ((1, [50.0, 70.0]), (2, [40.0])):
-            tracker.trial_started(f"t{number}", number, {"prompt_lr": 0.1 * number, "seed": 7, "recipe": "paper"})
+            trial = TrialRecord(f"t{number}", number, {"prompt_lr": 0.1 * number}, 7, reason="rank 2 of 2")
+            trial.status = TrialStatus.FINISHED if number == 1 else TrialStatus.STOPPED_EARLY
             for place, score in enumerate(scores, 1):
                 best = {"best_score": max(scores[:place]), "best_step": 20 * place, "validation/accuracy": score}
-                tracker.reported(f"t{number}", {"step": 20 * place, "score": score, "seconds/train": 2.0, **best})
-            tracker.trial_ended(f"t{number}", "finished" if number == 1 else "stopped early", "rank 2 of 2")
+                trial.reports.append({"step": 20 * place, "score": score, "seconds/train": 2.0, **best})
+            killed.trials.append(trial)
+        tracker.start(killed, settings, {"git_commit": "abc"})
         figures = {"validation/accuracy": 70.0, "validation/n": 138, "test/accuracy": 68.0, "test/n": 139}
-        tracker.end_search(figures, [], {"trial": 1, "prompt_lr": 0.1})
+        tracker.end(killed, End(figures=figures, winner={"trial": 1, "prompt_lr": 0.1}))
         assert tracker.close() == []
     (found,) = read_store(tracking_uri).searches
     record = found.record
@@ -142,8 +146,8 @@ def test_foreign_runs_do_not_disturb(tmp_path: Path, tracking_uri: str) -> None:
         garbage = client.create_run(other, tags={"kind": "search", "search": "garbage"})
         (tmp_path / "search.json").write_text("not JSON")
         client.log_artifact(garbage.info.run_id, str(tmp_path / "search.json"))
-        tracker.start_search(search.record.name, {"task": "rte", "method": "adept", "backbone": "t5-base"}, {})
-        tracker.end_search({}, [tmp_path / search.record.name / "search.json"], {})
+        tracker.start(search.record, {"task": "rte", "method": "adept", "backbone": "t5-base"})
+        tracker.end(search.record, End(artifacts=[tmp_path / search.record.name / "search.json"]))
         tracker.close()
     found = read_store(tracking_uri)
     assert [one.record.name for one in found.searches] == [search.record.name]
