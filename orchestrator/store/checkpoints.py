@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.record.errors import StorageError
+from orchestrator.record.record import Report, TrialRecord
 from orchestrator.store.paths import Folder, StoragePath, listed
 from trials.checkpoint import ADAPTER, FACTS, step_of
 from trials.errors import UserError
@@ -158,18 +159,31 @@ def _number_of(attempt: Folder) -> int:
 def to_go_on_from(storage: Folder, number: int, recorded: int) -> Folder | None:
     """Where a trial goes on whose reports are recorded up to step ``recorded``.
 
-    The latest checkpoint that is not ahead of the record, so that no report is missing from it, or one that is ahead by
-    a single report which it holds; where there is none, the latest at all; None where the trial must start anew.
+    The latest checkpoint that is not ahead of the record, so that no report is missing from it; where there is none,
+    the latest at all; None where the trial must start anew.
     """
     found = checkpoints(storage, number)
-    known = [folder for step, folder in found if step <= recorded or _next_report(folder, recorded)]
+    known = [folder for step, folder in found if step <= recorded]
     return known[-1] if known else found[-1][1] if found else None
 
 
-def _next_report(folder: Folder, recorded: int) -> bool:
-    """Whether a checkpoint holds the report that follows the one of step ``recorded``."""
-    files, report = read_kept(folder)
-    return report is not None and report["step"] - json.loads(files[FACTS])["config"]["eval_every"] <= recorded
+def report_after(storage: Folder, trial: TrialRecord) -> Report | None:
+    """The report that follows a trial's last one, from its checkpoint: a kill kept it from the record.
+
+    None where no checkpoint has it: a later one, too, since reports would be missing, or one of another configuration.
+    """
+    for step, folder in checkpoints(storage, trial.number):
+        if step <= trial.step:
+            continue
+        files, report = read_kept(folder)
+        trained = json.loads(files[FACTS])["config"]
+        if (
+            report is not None
+            and report["step"] - trained["eval_every"] <= trial.step
+            and (trained["hyperparameters"], trained["seed"]) == (trial.configuration, trial.seed)
+        ):
+            return report
+    return None
 
 
 def adapter_folder(storage: Folder, number: int, best_step: int = 0) -> Folder | None:

@@ -21,8 +21,9 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping, Scheduler
 from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.searchers.optuna_search import ConfigurationSearch
+from orchestrator.store.paths import Folder
+from orchestrator.tune.take_up import ANEW, take_up
 
-ANEW = "anew-"  # how the ids of trials begin whose checkpoints must not count any more
 JOURNAL = "decisions.jsonl"
 SEEDS_JOURNAL = "seeds.jsonl"
 
@@ -31,7 +32,7 @@ class Round(ABC):
     """Trials that are judged together.
 
     Args:
-        journal: its file. record: the search's, brought to what the journal knows.
+        journal: its file. record: the search's, brought to what the journal and the ``checkpoints`` know.
 
     Attributes:
         said: what a user should hear of how things were found, a sentence each.
@@ -40,15 +41,16 @@ class Round(ABC):
         JournalError: the journal is in use, belongs to a search with other settings, or cannot be written.
     """
 
-    def __init__(self, plan: Plan, scheduler: Scheduler, journal: Path, record: SearchRecord) -> None:
+    def __init__(
+        self, plan: Plan, scheduler: Scheduler, journal: Path, record: SearchRecord, checkpoints: Folder
+    ) -> None:
         self.plan = plan
         self.record = record
         self.journal = Journal(journal)
         try:
             self.journaled = JournaledScheduler(scheduler, self.journal, self.recorded)
-            planned = {trial.number: trial for trial in plan.trials}
-            known = {n: (trial.config.hyperparameters, trial.config.seed) for n, trial in planned.items()}
-            self.said = [*self.journaled.said, *self.journaled.catch_up(record, known)]
+            found = take_up(record, self.journaled, checkpoints, plan.trials, self._planned, self.holds)
+            self.said = [*self.journaled.said, *found]
         except BaseException:
             self.journal.close()
             raise
@@ -57,6 +59,10 @@ class Round(ABC):
     def recorded(self) -> list[TrialRecord]:
         """The record's trials that belong to this round."""
         return [trial for trial in self.record.trials if self.holds(trial.number)]
+
+    @abstractmethod
+    def _planned(self) -> list[PlannedTrial]:
+        """The trials that there will be, as far as plan and record say."""
 
     @abstractmethod
     def holds(self, number: int) -> bool:
@@ -98,13 +104,22 @@ class OwnSeedRound(Round):
     """
 
     def __init__(
-        self, plan: Plan, scheduler: Scheduler, folder: Path, record: SearchRecord, searcher: ConfigurationSearch | None
+        self,
+        plan: Plan,
+        scheduler: Scheduler,
+        folder: Path,
+        record: SearchRecord,
+        searcher: ConfigurationSearch | None,
+        checkpoints: Folder | None = None,
     ) -> None:
         self.searcher = searcher
         self._numbers = frozenset(plan.numbers)
-        super().__init__(plan, scheduler, folder / JOURNAL, record)
+        super().__init__(plan, scheduler, folder / JOURNAL, record, checkpoints or folder)
         if searcher is not None:
             searcher.take_up(self.recorded)
+
+    def _planned(self) -> list[PlannedTrial]:
+        return list(self.plan.trials)
 
     def holds(self, number: int) -> bool:
         """Whether the trial of that number belongs to this round."""
@@ -141,10 +156,12 @@ class OwnSeedRound(Round):
 class FurtherSeedsRound(Round):
     """The best configurations on further seeds; none is stopped early, since only whole trainings are compared."""
 
-    def __init__(self, plan: Plan, folder: Path, record: SearchRecord) -> None:
+    def __init__(self, plan: Plan, folder: Path, record: SearchRecord, checkpoints: Folder | None = None) -> None:
         self._first = max(plan.numbers, default=0) + 1
         # Which trials there will be is known when the search's own are over: the scheduler does not need their numbers.
-        super().__init__(plan, NoStopping((), plan.training.steps), folder / SEEDS_JOURNAL, record)
+        super().__init__(
+            plan, NoStopping((), plan.training.steps), folder / SEEDS_JOURNAL, record, checkpoints or folder
+        )
 
     def holds(self, number: int) -> bool:
         """Whether the trial of that number belongs to this round."""

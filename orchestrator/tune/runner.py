@@ -27,9 +27,10 @@ from orchestrator.store.paths import Folder, tells_of_storage
 from orchestrator.tune.callback import SearchCallback, Silent
 from orchestrator.tune.private_ray import hand_no_keys_on
 from orchestrator.tune.progress import Progress
-from orchestrator.tune.rounds import ANEW, FurtherSeedsRound, OwnSeedRound, Round
+from orchestrator.tune.rounds import FurtherSeedsRound, OwnSeedRound, Round
 from orchestrator.tune.scheduler import TuneScheduler
 from orchestrator.tune.search_alg import TuneSearch
+from orchestrator.tune.take_up import ANEW
 from orchestrator.tune.trainable import TrialActor
 from orchestrator.tune.warm_start import make_searcher
 from trials.errors import UserError
@@ -131,9 +132,9 @@ class Search:
             deterministic=plan.settings.deterministic,
             ties=plan.settings.ties,
         )
-        rounds: list[Round] = [OwnSeedRound(plan, scheduler, self.storage, self.record, searcher)]
+        rounds: list[Round] = [OwnSeedRound(plan, scheduler, self.storage, self.record, searcher, self.checkpoints)]
         if plan.repeats:
-            rounds.append(FurtherSeedsRound(plan, self.storage, self.record))
+            rounds.append(FurtherSeedsRound(plan, self.storage, self.record, self.checkpoints))
         for sentence in [*said, *(sentence for one in rounds for sentence in one.said)]:
             self.progress.note(sentence)
         if rerun:

@@ -44,8 +44,8 @@ class TrialActor(tune.Trainable):
     interrupted search goes on, ``recorded`` (the step of its last report that the search knows of) and ``folder``; the
     last and ``checkpoint`` are paths, on a disk or in a storage.
 
-    A report leaves here when its checkpoint is in the ``folder``, and the report with it: so a report that anybody has
-    heard of is never trained again, and one that a kill kept from being heard is handed on from there.
+    A report leaves here when its checkpoint is in the ``folder``, and the report with it: so a report that has left is
+    never trained again, and where this actor dies before, the next one hands it on from there.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ class TrialActor(tune.Trainable):
 
     def _take_up(self, config: dict[str, Any]) -> None:
         self.files: Files | None = None
-        self.unheard: dict[str, Any] | None = None
+        self.kept: dict[str, Any] | None = None
         self.home: str | None = None
         self.left: str | None = None  # the engine that still counts this actor's last trial
         self.owed: set[str] = set()  # engines that may still hold the trial, since they could not be reached
@@ -64,8 +64,8 @@ class TrialActor(tune.Trainable):
         start = own or config.get("checkpoint")
         if start is not None:
             self.files, report = read_kept(start)
-            # Tune may have heard of it since the search began; whoever hears it twice must see that by its step.
-            self.unheard = report if report is not None and report["step"] > config["recorded"] else None
+            # Tune may have it since the search began: what comes twice is known by its step.
+            self.kept = report if report is not None and report["step"] > config["recorded"] else None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take over for the next trial."""
@@ -78,8 +78,8 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Wait for the next report."""
-        if self.unheard is not None:
-            report, self.unheard = self.unheard, None
+        if self.kept is not None:
+            report, self.kept = self.kept, None
             return {**report, "note": "", tune.result.DONE: report["status"] != TrialStatus.RUNNING}
         others = self._others() if self.alone else None
         report, note = self._next_report()
@@ -121,9 +121,9 @@ class TrialActor(tune.Trainable):
     def load_checkpoint(self, checkpoint_dir: Any) -> None:
         """Tune brings the trial back after a pause or a failure: where it goes on is known since it was taken up."""
         own = latest_kept(self.config["folder"])
-        heard = (Path(checkpoint_dir) / PAUSED).read_text()
-        if own is not None and own.name == heard:
-            self.unheard = None
+        reported = (Path(checkpoint_dir) / PAUSED).read_text()
+        if own is not None and own.name == reported:
+            self.kept = None
 
     def cleanup(self) -> None:
         """Tune needs this actor no longer."""

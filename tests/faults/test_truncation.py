@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from orchestrator.store.checkpoints import (
     latest_kept,
     read_kept,
     remove_unfinished,
+    report_after,
     to_go_on_from,
 )
 from orchestrator.store.twin_files import copy_of, keep_record, load_record, read_either, write_twice
@@ -28,6 +30,7 @@ from trials.checkpoint import FACTS, MANIFEST, manifest, step_of
 from trials.errors import UserError
 
 EVERY = 4
+CONFIG = {"hyperparameters": {"prompt_lr": 0.3}, "seed": 42}
 
 
 def checkpoint_files(folder: Path, step: int) -> dict[str, bytes]:
@@ -36,7 +39,7 @@ def checkpoint_files(folder: Path, step: int) -> dict[str, bytes]:
     save_file({"prompt": np.full((2, 3), step, dtype=np.float32)}, folder / "adapter" / "adapter_model.safetensors")
     (folder / "adapter" / "adapter_config.json").write_text(json.dumps({"step": step}))
     save_file({"moments": np.arange(12, dtype=np.float32)}, folder / "training.safetensors")
-    facts = {"config": {"eval_every": EVERY}, "step": step, MANIFEST: manifest(folder)}
+    facts = {"config": {"eval_every": EVERY, **CONFIG}, "step": step, MANIFEST: manifest(folder)}
     (folder / FACTS).write_text(json.dumps(facts, indent=1))
     files = {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
     shutil.rmtree(folder)
@@ -105,17 +108,23 @@ def test_an_adapter_of_before_the_best_step_is_not_taken_for_the_best(storage: P
         adapter_files(storage, 3, best_step=8)
 
 
-def test_a_report_that_was_not_heard_is_in_its_checkpoint_and_only_the_next_one_counts(storage: Path) -> None:
+def test_a_report_that_was_not_recorded_is_in_its_checkpoint_and_only_the_next_one_counts(storage: Path) -> None:
     first, second = (folder for _, folder in checkpoints(storage, 3))
-    assert to_go_on_from(storage, 3, recorded=4) == second and read_kept(second)[1] == report(8)
+    trial = TrialRecord("t", 3, {"prompt_lr": 0.3}, 42, reports=[report(4)])
+    assert to_go_on_from(storage, 3, recorded=4) == first
+    assert report_after(storage, trial) == report(8) == read_kept(second)[1]
+    assert report_after(storage, replace(trial, seed=43)) is None, "it is another training's"
     assert "report.json" not in read_kept(second)[0]
     third = keep(second.parent, checkpoint_files(storage / "made", 12), report(12))
     assert not first.exists() and second.exists(), "the last two are kept"
-    assert to_go_on_from(storage, 3, recorded=4) == second, "the report of step 8 would be missing"
+    assert report_after(storage, trial) == report(8)
+    assert report_after(storage, replace(trial, reports=[])) is None, "the report of step 4 would be missing"
+    trial.reports.append(report(8))
+    assert report_after(storage, trial) == report(12)
     whole = (third / "report.json").read_bytes()
     for length in range(len(whole)):
         (third / "report.json").write_bytes(whole[:length])
-        assert read_kept(third)[1] is None and to_go_on_from(storage, 3, recorded=8) == second
+        assert report_after(storage, trial) is None and to_go_on_from(storage, 3, recorded=8) == second
         assert latest_kept(third.parent) == second, "an actor that comes back would never hand the report on"
 
 

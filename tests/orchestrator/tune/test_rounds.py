@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Distributions
+from orchestrator.store.checkpoints import keep
 from orchestrator.tune.rounds import FurtherSeedsRound, OwnSeedRound
 
 SPACE = """
@@ -96,6 +98,39 @@ def test_a_trial_to_be_trained_anew_is_forgotten_by_record_and_journal(
     again = own(made, tmp_path, record)
     assert not two.reports, "the journal brought back what was to be forgotten"
     assert 2 in [trial.number for trial in again.trials()]
+
+
+def test_what_a_kill_left_in_checkpoints_alone_is_taken_up_in_record_and_journal(
+    plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    made = plan()
+    record = record_of(made, (1, "interrupted", 50.0), (2, "failed", 40.0), (3, "interrupted", 30.0))
+    for number, step, status in ((1, 20, "running"), (2, 20, "running"), (3, 30, "running"), (4, 10, "finished")):
+        config = next(t for t in made.trials if t.number == number).config.as_dict()
+        report = {"step": step, "score": 1.0, "best_score": 1.0, "best_step": step, "status": status}
+        facts = json.dumps({"step": step, "config": config}).encode()
+        keep(tmp_path / "attempt-1" / f"trial-{number}", {"training.json": facts}, report)
+    one = own(made, tmp_path, record)
+    taken = {t.number: (t.status.value, [report["step"] for report in t.reports]) for t in record.trials}
+    assert taken == {
+        1: ("interrupted", [10, 20]),
+        2: ("failed", [10, 20]),  # it is tried again
+        3: ("interrupted", [10]),  # the report of step 20 would be missing
+        4: ("finished", [10]),  # the record had not begun to know it
+    }
+    assert {(number, step) for number, step in one.journaled.reports} == {
+        (1, 10),
+        (1, 20),
+        (2, 10),
+        (2, 20),
+        (3, 10),
+        (4, 10),
+    }
+    assert "trial 1: the report of step 20 is taken from its checkpoint" in one.said
+    one.journal.close()
+    again = own(made, tmp_path, record)
+    assert not [sentence for sentence in again.said if "checkpoint" in sentence]
+    assert [trial.number for trial in again.trials()] == [1, 2, 3]
 
 
 def test_a_searcher_is_asked_only_when_it_is_its_turn(plan: Callable[..., Plan], tmp_path: Path) -> None:

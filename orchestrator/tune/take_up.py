@@ -1,0 +1,55 @@
+"""What a search knows when it goes on: its record, its journal and its checkpoints, brought to the same.
+
+A report is in its checkpoint first, then in the journal, then in the record, and a kill may come between any two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from orchestrator.plan.plan import PlannedTrial
+from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.status import TrialStatus
+from orchestrator.schedulers.journaled import JournaledScheduler
+from orchestrator.store.checkpoints import report_after
+from orchestrator.store.paths import Folder
+
+ANEW = "anew-"  # how the ids of trials begin whose checkpoints must not count any more
+
+
+def take_up(
+    record: SearchRecord,
+    journaled: JournaledScheduler,
+    checkpoints: Folder,
+    numbered: Iterable[PlannedTrial],
+    planned: Callable[[], Iterable[PlannedTrial]],
+    holds: Callable[[int], bool],
+) -> Iterator[str]:
+    """Bring record and journal to what either, or a checkpoint, knows; what was done, a sentence each.
+
+    Args:
+        numbered: the trials whose numbers the plan alone decides. planned: those that there may be beside the record's,
+            as far as the record decides; a checkpoint says whether it is of such a one.
+        holds: whether a trial's number is among the scheduler's.
+    """
+    yield from journaled.catch_up(record, {t.number: (t.config.hyperparameters, t.config.seed) for t in numbered})
+    recorded = {trial.number for trial in record.trials}
+    for trial in planned():
+        if trial.number not in recorded and report_after(checkpoints, TrialRecord("", *trial.identity)) is not None:
+            record.trials.append(TrialRecord(f"checkpoint-{trial.number}", *trial.identity, TrialStatus.INTERRUPTED))
+    for known in record.trials:
+        if not holds(known.number) or known.status.is_settled or known.trial_id.startswith(ANEW):
+            continue
+        while _is_open(journaled, known.number) and (report := report_after(checkpoints, known)) is not None:
+            known.reports.append(report)
+            journaled.start(known.number)  # where it had failed
+            journaled.report(known.number, report)
+            if report["status"] != TrialStatus.RUNNING:
+                journaled.end(known.number, TrialStatus(report["status"]))
+            yield f"trial {known.number}: the report of step {report['step']:,} is taken from its checkpoint"
+    yield from journaled.catch_up(record)
+
+
+def _is_open(journaled: JournaledScheduler, number: int) -> bool:
+    over = journaled.scheduler.over.get(number)
+    return over is None or (isinstance(over, TrialStatus) and over.is_retried)
