@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.engines.actor import build_engine, test_scores
-from orchestrator.plan.resolve import EngineSpec
+from orchestrator.plan.engine_spec import EngineSpec
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import choose_winner
 from orchestrator.store.checkpoints import adapter_files

@@ -26,7 +26,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.plan.resolve import EngineSpec, Plan, make_plan
+from orchestrator.plan.engine_spec import EngineSpec
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import read_settings
 from orchestrator.quiet import silence_libraries
 from orchestrator.record.record import SearchRecord

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.overhead import RESULTS, NullEngine, plan_of, search_of
-from orchestrator.plan.resolve import EngineSpec
+from orchestrator.plan.engine_spec import EngineSpec
 from orchestrator.quiet import silence_libraries
 from orchestrator.tracking.tracker import End, Tracker
 from orchestrator.tune.progress import Progress

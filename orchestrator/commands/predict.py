@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FORMS_IN = {"csv": ".csv", "tsv": ".tsv", "jsonl": ".jsonl", "parquet": ".parquet"}
 _PARQUET = b"PAR1"
-_HEADER = 1 << 16  # bytes at the start of standard input that tell its format
+_HEADER = 1 << 16  # bytes at the start of standard input that show its format
 
 
 def predict(

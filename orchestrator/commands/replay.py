@@ -30,7 +30,8 @@ def replay(
         int, typer.Option(metavar="N", help="one in N goes on at each rung")
     ] = REDUCTION_FACTOR,
     ties: Annotated[
-        str, typer.Option(metavar="NAME", help="keep: equal scores go on together; loss: told apart by validation loss")
+        str,
+        typer.Option(metavar="NAME", help="keep: equal scores go on together; loss: told apart by validation loss"),
     ] = "keep",
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="decide independently of the order of arrival")

@@ -21,17 +21,17 @@ ADDED = ("prediction", "probability")
 """Columns that are added: the label as the user's data spell it, and its probability; null where there is none."""
 
 
-def form_of(asked: str | None, output: Path | None, problems: list[str]) -> str | None:
-    """The format to write: as asked for, else by the name of the file; None where neither says.
+def form_of(chosen: str | None, output: Path | None, problems: list[str]) -> str | None:
+    """The format to write: as chosen, else by the name of the file; None where neither names one.
 
     Args:
-        problems: gets a sentence where the name says none that is written.
+        problems: gets a sentence where the name has no known ending.
     """
-    if asked is not None or output is None:
-        return asked
+    if chosen is not None or output is None:
+        return chosen
     if output.suffix.lower() not in ENDINGS:
         known = ", ".join(ENDINGS)
-        problems.append(f"--output {output}: its ending says no format that is written ({known}); add --format")
+        problems.append(f"--output {output}: its ending names no format that is written ({known}); add --format")
     if not output.absolute().parent.is_dir():
         problems.append(f"--output {output}: there is no folder {output.absolute().parent}")
     return ENDINGS.get(output.suffix.lower())

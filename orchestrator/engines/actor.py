@@ -23,7 +23,7 @@ from orchestrator.engines.training_loop import Delivery, Room, Trainer, Training
 from orchestrator.store.checkpoints import Files, write_files
 
 if TYPE_CHECKING:
-    from orchestrator.plan.resolve import EngineSpec
+    from orchestrator.plan.engine_spec import EngineSpec
 
 T = TypeVar("T")
 GRACE = 10.0  # seconds in which trials fetch what an engine hands back before its process ends

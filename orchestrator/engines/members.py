@@ -16,7 +16,7 @@ from orchestrator.engines.actor import GRACE, Build, EngineActor, EngineFacts
 from orchestrator.engines.count import Place
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.nodes import Node
-from orchestrator.plan.plan import EngineSpec
+from orchestrator.plan.engine_spec import EngineSpec
 
 RESTARTS = 8  # of an engine whose process dies, before it counts as gone
 

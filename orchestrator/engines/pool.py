@@ -25,8 +25,9 @@ from orchestrator.engines.members import Members
 from orchestrator.engines.nodes import Node, nodes_up, own_node
 from orchestrator.engines.ray_internals import has_own_ray
 from orchestrator.engines.shipping import ship
+from orchestrator.plan.engine_spec import GB
 from orchestrator.plan.estimate import engines_needed
-from orchestrator.plan.resolve import GB, Plan
+from orchestrator.plan.plan import Plan
 from trials.errors import UserError
 
 TURN = 2.0  # seconds between two looks at the cluster

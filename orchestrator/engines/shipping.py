@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.plan.plan import Shipment
+from orchestrator.plan.engine_spec import Shipment
 from orchestrator.store.paths import StoragePath, safe_name
 from trials.errors import UserError
 
 if TYPE_CHECKING:
-    from orchestrator.plan.plan import EngineSpec, Plan
+    from orchestrator.plan.engine_spec import EngineSpec
+    from orchestrator.plan.plan import Plan
 
 PLACE = "inputs"  # in the storage, beside the searches: they share what is equal
 LIST = "list.json"  # written last: where it is, the rest is

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.plan.resolve import Plan
+from orchestrator.plan.plan import Plan
 from trials.backbones.facts import DEFAULT
 
 FLOAT32_TFLOPS = {
@@ -98,7 +98,7 @@ def warnings(plan: Plan, device: Device | None = None) -> list[str]:
         f"--backbone {DEFAULT} trains in minutes" if plan.facts.name != DEFAULT else "--samples and --steps shorten it"
     )
     return [
-        f"THIS TAKES ABOUT {hours(seconds).upper()} on this machine alone ({guess.devices} x {guess.device.name}): "
+        f"THIS TAKES ABOUT {roughly(seconds).upper()} on this machine alone ({guess.devices} x {guess.device.name}): "
         f"{plan.expected_steps:,} steps of {plan.facts.name} want a GPU, or a cluster. {remedy}. Ctrl-C ends the "
         "search, and what it has done is kept"
     ]
@@ -119,7 +119,7 @@ def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = ()) -> 
         plan.lane,
         f"batch size {training.batch_size}, a report every {training.eval_every:,} steps, recipe {settings.recipe}, "
         f"seed {settings.seed}",
-        f"estimated training time: {hours(guess.expected_seconds / engines)} on {engines} x "
+        f"estimated training time: {roughly(guess.expected_seconds / engines)} on {engines} x "
         f"{guess.device.name}, {guess.expected_seconds / 3600:,.2f} device-hours "
         f"(without early stopping {guess.full_seconds / 3600:,.2f})",
         f"  with all rows at {plan.max_source_length} tokens and no evaluation; rate: "
@@ -187,8 +187,8 @@ def stopping(plan: Plan) -> str:
     return text + more
 
 
-def hours(seconds: float) -> str:
-    """A duration for people: 42 s, 3 min, 5.2 h, 12 days."""
+def roughly(seconds: float) -> str:
+    """A guessed duration in one unit: 42 s, 3 min, 5.2 h, 12 days."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {unit}"

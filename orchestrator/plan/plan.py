@@ -1,62 +1,30 @@
-"""A search before it starts: what each engine and each trial is made from, how much there is, what it is called."""
+"""A search before it starts: its trials, how much there is to train, what is written down of it, what it is called."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.plan.engine_spec import GB, EngineSpec
 from orchestrator.plan.options import written
-from orchestrator.plan.settings import LEARNING, Precision, SearchSettings
+from orchestrator.plan.settings import LEARNING, SearchSettings
 from orchestrator.schedulers.asha import expected_end
 from orchestrator.schedulers.median import expected_median_share
 from orchestrator.searchers.optuna_search import drawn_by_chance
-from orchestrator.store.paths import StoragePath, shown
+from orchestrator.store.paths import shown
 from search_spaces import Configuration, Space, parameter_count
 from search_spaces import Settings as SpaceSettings
 from trials.backbones.facts import DEFAULT, UNKNOWN_REVISION, Facts, lane_in_words
 from trials.config import INNER_METHODS, TRAINER_REVISION, TrialConfig
 from trials.tasks import Task
 
-GB = 10**9
 NAME_OF_BACKBONE = 20
 """Letters of a backbone's name in a search's, which has 100 at most; a task's name has up to 64 of them."""
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """What an engine needs to exist: the backbone and one task's data. Plain values, so that it can travel.
-
-    Attributes:
-        task: a registered task's name or an own task's file.
-        backbone: as for `trials.backbones.loading.load_backbone`.
-        max_source_length: tokens.
-        precision: of the backbone's arithmetic, ``float32`` or ``bfloat16``.
-        memory_limit: bytes that an engine may use; None: what its device has.
-        slots: trials that an engine holds at once; None: as many as pay, found by measuring.
-        typical: a trial to measure the device with.
-        deterministic: compute each trial as if it were alone (`trials.engine.EngineSettings`).
-        shipments: paths above that a host without them finds in the storage (`orchestrator.engines.shipping`).
-        data: fingerprint that the rows must have; empty: any.
-        revision: fingerprint that the backbone's folder must have; empty: any.
-    """
-
-    task: str
-    backbone: str
-    data_dir: str | None
-    max_source_length: int
-    cache_dir: str | None = None
-    precision: Precision = "float32"
-    memory_limit: int | None = None
-    slots: int | None = None
-    typical: TrialConfig | None = None
-    deterministic: bool = False
-    shipments: tuple[Shipment, ...] = ()
-    data: str = ""
-    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +52,7 @@ class Plan:
 
     Attributes:
         training: steps, batch size and the like, command line over space.
-        trials: what is known beforehand, in the order in which they start: none where a searcher proposes them.
+        trials: what is known beforehand, in the order in which they start: none where a searcher suggests them.
         samples: configurations to train.
         grace_period: first rung of early stopping in steps; the budget itself where there is none.
         notes: choices that were made for the user, a sentence each.
@@ -109,12 +77,12 @@ class Plan:
 
     @property
     def learns(self) -> bool:
-        """Whether configurations are proposed while the search runs."""
+        """Whether configurations are suggested while the search runs."""
         return self.settings.searcher in LEARNING
 
     @property
     def numbers(self) -> list[int]:
-        """Of the trials on the search's own seed, those not yet proposed included."""
+        """Of the trials on the search's own seed, those not yet suggested included."""
         return list(range(1, self.samples + 1)) if self.learns else [trial.number for trial in self.trials]
 
     @property
@@ -150,24 +118,21 @@ class Plan:
     @property
     def expected_steps(self) -> int:
         """Updates expected with early stopping."""
-        settings, steps = self.settings, self.training.steps
-        if settings.scheduler == "none":
-            share = 1.0
-        elif settings.scheduler == "median":
-            share = expected_median_share(steps, self.grace_period)
-        else:
-            share = expected_end(0, steps, self.grace_period, settings.reduction_factor, self.samples) / steps
-        return round(steps * (self.samples * share + self.repeats))
+        return round(self.samples * self.expected_end(0, self.samples) + self.repeats * self.training.steps)
 
-    def expected_end(self, step: int) -> float:
-        """The step at which a trial is expected to end that stands at one."""
+    def expected_end(self, step: int, trials: float = math.inf) -> float:
+        """The step at which a trial is expected to end that stands at one.
+
+        Args:
+            trials: how many there are: at least one of them is trained whole.
+        """
         settings, steps = self.settings, self.training.steps
         if settings.scheduler == "none":
             return float(steps)
         if settings.scheduler == "median":
             share = expected_median_share(steps, self.grace_period)
             return share * steps if step <= self.grace_period else float(steps)
-        return expected_end(step, steps, self.grace_period, settings.reduction_factor)
+        return expected_end(step, steps, self.grace_period, settings.reduction_factor, trials)
 
     def trial(self, number: int, configuration: Configuration, seed: int | None = None) -> PlannedTrial:
         """The trial of that number, with a configuration of the space, on the search's own seed or another."""
@@ -248,7 +213,7 @@ class Plan:
         Its form is that of the first version, and so is the name that a search has by it: the same request finds the
         same search. Further seeds are no part of it: a search may be asked for more of them later. Nor are the rows: a
         search whose data have changed is refused (`orchestrator.plan.same_data`) rather than taken for another one,
-        since somebody who put the wrong file in place would else train everything again.
+        since with the wrong file in place everything would be trained again.
         """
         return {
             "task": self.task.name,
@@ -294,19 +259,3 @@ class Plan:
     def folder(self) -> Path:
         """Where the search writes."""
         return self.settings.output.expanduser().resolve() / self.name
-
-
-@dataclass(frozen=True)
-class Shipment:
-    """A file or folder of the driver's host in the storage.
-
-    Attributes:
-        source: its path on the driver's host, which the engines' spec names.
-        opened: the name of that file or folder among the files. digest: SHA-256 over all their names and contents.
-        place: the folder in the storage that holds them.
-    """
-
-    source: str
-    opened: str
-    digest: str
-    place: StoragePath

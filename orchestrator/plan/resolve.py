@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from orchestrator.plan.plan import GB, EngineSpec, Plan, PlannedTrial
+from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import LEARNING, SearchSettings
 from orchestrator.plan.tracking_uri import resolve_tracking_uri
 from orchestrator.schedulers.asha import default_grace_period
@@ -19,8 +19,6 @@ from trials.backbones.facts import DEFAULT, Facts
 from trials.config import INNER_METHODS
 from trials.errors import UserError
 from trials.tasks import get_task
-
-__all__ = ["GB", "EngineSpec", "Plan", "PlannedTrial", "make_plan"]
 
 PAPERS_BACKBONE = "t5-base"
 T = TypeVar("T")

@@ -61,7 +61,7 @@ class SearchFolder:
         data, self.uid = before.pop(DATA, None), before.pop(UID, "")
         self.data = None if data is None else DataIdentity(**data)
         now = json.loads(json.dumps(plan.definition))
-        # An earlier version did not name what a task file decides: the data's fingerprint tells of it (`same_data`).
+        # An earlier version did not name what a task file decides: the data's fingerprint differs then (`same_data`).
         unnamed = plan.task_file.keys() if "labels" not in before else ()
         if same_revision(str(before.get("revision", "")), plan.facts.revision, plan.facts.location):
             before["revision"] = now["revision"]
@@ -81,7 +81,7 @@ class SearchFolder:
 
     def _unknown(self) -> str:
         return (
-            f"{self.folder / TUNE} holds checkpoints, but {DEFINITION} beside it, which says of which search, is gone "
+            f"{self.folder / TUNE} holds checkpoints, but {DEFINITION} beside it, which names their search, is gone "
             "with its copy. Nothing was touched; bring it back from a backup, or search under another --name"
         )
 

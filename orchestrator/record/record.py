@@ -25,7 +25,7 @@ STARTED = "started"  # the record's key of its date, in ISO 8601
 SCHEMA = 1  # raised when a reader of the old form could misread the new one
 
 RENAMED_SETTINGS = {"grace": "grace_period", "eta": "reduction_factor"}
-"""Settings by the names that earlier versions gave them."""
+"""Settings of records and journals by the names that earlier versions gave them."""
 
 Report = dict[str, Any]
 

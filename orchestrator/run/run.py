@@ -17,7 +17,7 @@ from orchestrator.command_lines import PROGRAM
 from orchestrator.plan.data import prepare_data
 from orchestrator.plan.estimate import warnings
 from orchestrator.plan.places import to_keep
-from orchestrator.plan.resolve import Plan
+from orchestrator.plan.plan import Plan
 from orchestrator.plan.same_data import check_finished, check_prepared
 from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
 from orchestrator.plan.settings import as_arguments

@@ -26,7 +26,7 @@ from orchestrator.tracking.store import StoreAwayError
 from orchestrator.tracking.tracker import End, Tracker, TrackingError
 
 if TYPE_CHECKING:
-    from orchestrator.plan.resolve import Plan
+    from orchestrator.plan.plan import Plan
 
 WRITTEN = "tracking.json"  # in a search's folder: which record MLflow has whole
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.plan.engine_spec import EngineSpec
 from orchestrator.plan.options import current
 from orchestrator.plan.places import missing_places, with_absolute_paths
-from orchestrator.plan.plan import EngineSpec
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import differ
 from orchestrator.plan.settings import SearchSettings, read_settings

@@ -7,13 +7,12 @@ from typing import Any
 
 from orchestrator.record.errors import JournalError
 from orchestrator.record.journal import Entry, Journal
-from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.record import RENAMED_SETTINGS, SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import Scheduler
 from orchestrator.schedulers.decision import Action, Decision
 
 LATER = {"ties": "keep"}  # settings that older journals lack, and what they went by
-RENAMED = {"grace": "grace_period", "eta": "reduction_factor"}  # settings that older journals have under another name
 
 
 class JournaledScheduler:
@@ -158,7 +157,7 @@ class JournaledScheduler:
         if not journal.found:
             journal.append([settings])
             return
-        written = {RENAMED.get(key, key): value for key, value in journal.found[0].items()}
+        written = {RENAMED_SETTINGS.get(key, key): value for key, value in journal.found[0].items()}
         before = {**{key: value for key, value in LATER.items() if key in settings}, **written}
         changed = [key for key in settings | before if settings.get(key) != before.get(key)]
         if changed:

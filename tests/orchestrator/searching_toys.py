@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.plan.resolve import Plan, make_plan
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import read_settings
 from orchestrator.record.record import SearchRecord
 from orchestrator.tune import runner

@@ -17,7 +17,7 @@ import ray
 from ray import cloudpickle
 
 from orchestrator.engines.pool import EnginePool
-from orchestrator.plan.resolve import Plan
+from orchestrator.plan.plan import Plan
 from orchestrator.tune import trainable
 from orchestrator.tune.progress import Progress
 from orchestrator.tune.trainable import TrialActor

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from orchestrator.plan.estimate import Device, estimate, expectation, stopping
-from orchestrator.plan.resolve import Plan, make_plan
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import read_settings
 from trials.errors import UserError
 

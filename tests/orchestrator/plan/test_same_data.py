@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.plan.resolve import Plan, make_plan
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import check_finished, check_prepared
 from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.plan.settings import read_settings

@@ -28,7 +28,7 @@ from tests.orchestrator.searching_toys import empty_record, toy_plan
 from tests.orchestrator.toy_engine import build_toy
 
 if TYPE_CHECKING:
-    from orchestrator.plan.resolve import Plan
+    from orchestrator.plan.plan import Plan
     from tests.orchestrator.s3_server import S3
 
 ROOT = Path(__file__).parents[3]

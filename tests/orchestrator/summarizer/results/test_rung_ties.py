@@ -11,7 +11,13 @@ from orchestrator.summarizer.results.rung_ties import rung_ties
 from orchestrator.summarizer.results.search_lines import compute_lines
 from tests.orchestrator.made_records import EVERY, make_record, make_trial
 
-SETTINGS = {"steps": 5 * EVERY, "eval_every": EVERY, "scheduler": "promotion", "grace": EVERY, "eta": 4}
+SETTINGS = {
+    "steps": 5 * EVERY,
+    "eval_every": EVERY,
+    "scheduler": "promotion",
+    "grace_period": EVERY,
+    "reduction_factor": 4,
+}
 
 
 def searched(*curves: list[float], **settings: Any) -> SearchRecord:
@@ -61,7 +67,7 @@ def test_those_above_the_tie_go_on_with_it() -> None:
         searched([60.0] * 5, [50.0] * 4, [40.0], [40.0], [40.0], [40.0], [40.0], [40.0]),  # equal, but below the cut
         searched([60.0] * 5, [60.0] * 4, [40.0], [40.0], [40.0], [40.0], [40.0], [40.0]),  # as many as places
         searched(*[[12.5] * 5] * 8, ties="loss"),
-        searched(*[[12.5] * 5] * 8, scheduler="none", grace=5 * EVERY),
+        searched(*[[12.5] * 5] * 8, scheduler="none", grace_period=5 * EVERY),
         make_record(*[make_trial(n, [12.5] * 5) for n in range(1, 5)]),  # says nothing of a scheduler
         searched(),
     ],

@@ -194,8 +194,8 @@ def test_without_the_earlier_command_the_record_says_how_it_was_run() -> None:
         "steps": 400,
         "precision": "bfloat16",
         "scheduler": "none",
-        "grace": 400,
-        "eta": 4,
+        "grace_period": 400,
+        "reduction_factor": 4,
         "deterministic": True,
     }
     ran: dict[str, Any] = {"recipe": "paper", "settings": settings, "provenance": {"search": "random"}}

@@ -1,0 +1,60 @@
+"""What an engine is made from, in plain values that travel to its host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.plan.settings import Precision
+from orchestrator.store.paths import StoragePath
+from trials.config import TrialConfig
+
+GB = 10**9
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What an engine needs to exist: the backbone and one task's data. Plain values, so that it can travel.
+
+    Attributes:
+        task: a registered task's name or an own task's file.
+        backbone: as for `trials.backbones.loading.load_backbone`.
+        max_source_length: tokens.
+        precision: of the backbone's arithmetic, ``float32`` or ``bfloat16``.
+        memory_limit: bytes that an engine may use; None: what its device has.
+        slots: trials that an engine holds at once; None: as many as pay, found by measuring.
+        typical: a trial to measure the device with.
+        deterministic: compute each trial as if it were alone (`trials.engine.EngineSettings`).
+        shipments: paths above that a host without them finds in the storage (`orchestrator.engines.shipping`).
+        data: fingerprint that the rows must have; empty: any.
+        revision: fingerprint that the backbone's folder must have; empty: any.
+    """
+
+    task: str
+    backbone: str
+    data_dir: str | None
+    max_source_length: int
+    cache_dir: str | None = None
+    precision: Precision = "float32"
+    memory_limit: int | None = None
+    slots: int | None = None
+    typical: TrialConfig | None = None
+    deterministic: bool = False
+    shipments: tuple[Shipment, ...] = ()
+    data: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A file or folder of the driver's host in the storage.
+
+    Attributes:
+        source: its path on the driver's host, which the engines' spec names.
+        opened: the name of that file or folder among the files. digest: SHA-256 over all their names and contents.
+        place: the folder in the storage that holds them.
+    """
+
+    source: str
+    opened: str
+    digest: str
+    place: StoragePath
