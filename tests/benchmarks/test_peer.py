@@ -40,7 +40,7 @@ def test_the_peers_rows_are_ours(task: str, padding: str, tmp_path: Path) -> Non
     theirs = tokenised(args, tokenizer)
     ours = prepare(get_task(task), tokenizer, architecture="encoder-decoder", cache_dir=tmp_path / "cache")
     for split in ("train", "validation"):
-        sources, targets, _ = ours.split(split).batch(range(ours.sizes[split]))  # type: ignore[arg-type]
+        sources, targets, _ = ours.split(split).batch(range(ours.sizes[split]))
         rows = theirs[split]
         real = [[t for t, m in zip(r["input_ids"], r["attention_mask"], strict=True) if m] for r in rows]
         assert real == [list(ids) for ids in sources]

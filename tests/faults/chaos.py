@@ -150,7 +150,7 @@ def summary(seed: int, outcomes: dict[int, Outcome], seconds: float) -> dict[str
 
 def show(document: dict[str, object], outcomes: dict[int, Outcome]) -> None:
     """The table for people."""
-    rows = Table(
+    table = Table(
         "round", *KINDS, "files cut", "starts", "refused", "seconds", "losses", title=f"seed {document['seed']}"
     )
     for number, outcome in outcomes.items():
@@ -162,16 +162,16 @@ def show(document: dict[str, object], outcomes: dict[int, Outcome]) -> None:
             f"{outcome.seconds:.0f}",
             str(len(outcome.problems)),
         ]
-        rows.add_row(str(number), *kills, *rest)
-    kills, cuts = document["kills"], document["files cut"]
-    assert isinstance(kills, dict) and isinstance(cuts, dict)
+        table.add_row(str(number), *kills, *rest)
+    all_kills, cuts = document["kills"], document["files cut"]
+    assert isinstance(all_kills, dict) and isinstance(cuts, dict)
     totals = [
         str(sum(cuts.values())),
         *(str(document[key]) for key in ("starts", "refused without the server", "seconds", "losses")),
     ]
-    rows.add_section()
-    rows.add_row("all", *(str(count) for count in kills.values()), *totals)
-    Console(width=120).print(rows)
+    table.add_section()
+    table.add_row("all", *(str(count) for count in all_kills.values()), *totals)
+    Console(width=120).print(table)
     for number, outcome in outcomes.items():
         for problem in outcome.problems:
             print(f"round {number}: {problem}")

@@ -56,7 +56,7 @@ def points(tracking_uri: str, run: Run, metric: str = "score") -> list[tuple[int
     return [(m.step, m.value) for m in MlflowClient(tracking_uri).get_metric_history(run.info.run_id, metric)]
 
 
-def artifacts(tracking_uri: str, run: Run, folder: str | None = None) -> dict[str, int]:
+def artifacts(tracking_uri: str, run: Run, folder: str | None = None) -> dict[str, int | None]:
     """The sizes of a run's files by their paths."""
     return {f.path: f.file_size for f in MlflowClient(tracking_uri).list_artifacts(run.info.run_id, folder)}
 

@@ -25,7 +25,7 @@ PT = {"prompt_lr": 0.1, "prompt_length": 7}
 LORA = {"lr": 0.01, "rank": 3, "alpha": 6}
 STRONG = {"lr": 0.3, "rank": 3, "alpha": 6}  # the made-up models are random: less changes none of their answers
 
-MIXED = [
+MIXED: list[tuple[str, dict[str, Any]]] = [
     ("adept", ADEPT),
     ("adept", {**ADEPT, "prompt_length": 11, "bottleneck": 9, "mlp_lr": 0.001}),
     ("pt", PT),
@@ -36,8 +36,8 @@ MIXED = [
 
 
 def config(method: str = "adept", hyperparameters: dict[str, Any] | None = None, **changes: Any) -> TrialConfig:
-    values = {"steps": 40, "eval_every": 10, "batch_size": 8, "warmup_steps": 4, **changes}
-    default = {"adept": ADEPT, "dept": DEPT, "pt": PT, "lora": LORA}[method]
+    values: dict[str, Any] = {"steps": 40, "eval_every": 10, "batch_size": 8, "warmup_steps": 4, **changes}
+    default: dict[str, Any] = {"adept": ADEPT, "dept": DEPT, "pt": PT, "lora": LORA}[method]
     return TrialConfig(method, hyperparameters or default, **values)
 
 

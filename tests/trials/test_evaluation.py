@@ -10,6 +10,7 @@ from trials.backbones.answers import AnswerTree
 from trials.backbones.loading import Backbone, Inputs, T5Backbone
 from trials.batching.passes import PassCost
 from trials.evaluation import answers, score
+from trials.methods import Method
 from trials.trial import Trial
 
 LABELS = [[30, 1], [31, 1], [40, 41, 1], [40, 42, 43, 1], [40, 42, 1]]
@@ -39,7 +40,7 @@ def test_answers_with_labels_are_those_of_greedy_decoding(
         assert answers(backbone, methods, rows.sources[:30], 5, labels, PassCost(16, 300)) == greedy
 
 
-def make_labels(backbone: Backbone, methods: list[object], rows: Rows) -> list[list[int]]:
+def make_labels(backbone: Backbone, methods: list[Method], rows: Rows) -> list[list[int]]:
     """The first tokens that greedy decoding chooses, as labels of one and two tokens without an end."""
     found: list[list[int]] = []
 
@@ -48,9 +49,9 @@ def make_labels(backbone: Backbone, methods: list[object], rows: Rows) -> list[l
         return [""] * len(texts)  # type: ignore[arg-type]
 
     original = backbone.text
-    backbone.text = note  # type: ignore[method-assign]
+    backbone.text = note  # type: ignore[method-assign, assignment]
     try:
-        answers(backbone, methods, rows.sources[:30], 5)  # type: ignore[arg-type]
+        answers(backbone, methods, rows.sources[:30], 5)
     finally:
         backbone.text = original  # type: ignore[method-assign]
     return [tokens[:5] for tokens in found[::3]]
@@ -83,7 +84,7 @@ def test_an_encoder_reads_rows_outside_the_tree_only_once(
 
     def counting(x: torch.Tensor, *rest: object) -> object:
         read.append(len(x))
-        return encode(x, *rest)  # type: ignore[arg-type]
+        return encode(x, *rest)
 
     monkeypatch.setattr(reader, name, counting)
     assert answers(backbone, methods, rows.sources[:30], 5, [[30, 1]]) == expected

@@ -36,9 +36,11 @@ def host(cluster: Cluster, **more: Any) -> Any:
 
 def drain(node: Any) -> None:
     """What an autoscaler does when the cloud takes a spot machine back."""
-    reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    made: Any = autoscaler_pb2
+    worker: Any = ray._private.worker.global_worker
+    reason = made.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
     deadline = int(time.time() * 1000) + 60_000
-    assert ray._private.worker.global_worker.gcs_client.drain_node(node.node_id, reason, "spot", deadline)[0]
+    assert worker.gcs_client.drain_node(node.node_id, reason, "spot", deadline)[0]
 
 
 @pytest.fixture

@@ -65,6 +65,10 @@ def build_noted(spec: Any, device: str) -> Any:
     return engine
 
 
+def asked(engine: str, method: str) -> Any:
+    return ray.get(getattr(ray.get_actor(engine), method).remote())
+
+
 def actor(plan: Plan, pool: EnginePool, number: int, steps: int = 1000) -> Any:
     """A trial's actor as Tune makes it, reporting each step of a long budget."""
     trial = {**next(t for t in plan.trials if t.number == number).config.as_dict(), "steps": steps}
@@ -161,7 +165,7 @@ def test_an_engine_that_is_told_to_end_hands_its_trials_back_between_two_reports
     holding: list[str] = []
     while not holding:
         time.sleep(0.2)
-        holding = [name for name in engines.names if ray.get(ray.get_actor(name).room.remote()).held]
+        holding = [name for name in engines.names if asked(name, "room").held]
     home = holding[0]
     os.kill(engines.facts[home].pid, signal.SIGTERM)
     first = ray.get(waiting, timeout=60)
@@ -193,7 +197,7 @@ def test_a_search_outlives_the_kill_of_an_engine_without_losing_a_report(
         tick(progress)
         if not killed and progress._done() > 40:
             name = next(name for name in ray.util.list_named_actors() if name.startswith("engine-0"))
-            killed.append(ray.get(ray.get_actor(name).facts.remote()).pid)
+            killed.append(asked(name, "facts").pid)
             os.kill(killed[0], signal.SIGKILL)
 
     monkeypatch.setattr(Progress, "tick", kill_once)

@@ -68,7 +68,7 @@ def test_lora_on_llama_has_its_published_size_as_well() -> None:
 def test_lora_is_drawn_from_its_ranges() -> None:
     made = plan(method="lora", searcher="random", samples=5)
     assert len({t.parameters for t in made.trials}) > 1
-    assert all(4 <= t.config.hyperparameters["rank"] <= 16 for t in made.trials)
+    assert all(4 <= float(t.config.hyperparameters["rank"]) <= 16 for t in made.trials)
 
 
 def test_what_a_method_inside_the_backbone_cannot_be_asked_for_is_said_with_everything_else(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_random_search_draws_from_the_grids_ranges_the_same_for_the_same_seed(sp
 def test_a_searcher_that_learns_has_samples_but_no_trials_yet(space: Path) -> None:
     made = plan(space=space, searcher="tpe", samples=5)
     assert (made.trials, made.samples, made.numbers, made.steps) == ((), 5, [1, 2, 3, 4, 5], 5 * 40)
-    others = [{"samples": 6}, {"seed": 1}, {"searcher": "gp"}, {"warm_start": "yes"}]
+    others: list[dict[str, Any]] = [{"samples": 6}, {"seed": 1}, {"searcher": "gp"}, {"warm_start": "yes"}]
     names = {plan(**{"space": space, "searcher": "tpe", "samples": 5, **more}).name for more in ({}, *others)}
     assert made.name in names and len(names) == 5
 

@@ -46,7 +46,7 @@ def test_without_a_finished_trial_the_best_of_the_rest_is_named_and_the_note_say
 
 @pytest.mark.parametrize("status", ["diverged", "failed"])
 def test_broken_trials_never_win(status: str) -> None:
-    broken = make_trial(1, [90.0, math.nan], status)  # type: ignore[arg-type]
+    broken = make_trial(1, [90.0, math.nan], status)
     choice = choose_winner(make_record(broken, make_trial(2, [40.0], "interrupted")))
     assert order(choice) == [2, 1]
     assert f"trial 1: 90.0 at step 1,000, {status}" in choice.note

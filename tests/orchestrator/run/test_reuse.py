@@ -100,8 +100,8 @@ def test_whatever_decides_the_numbers_must_be_equal(tracked: Tracker) -> None:
     assert find(store, SEARCH, {**DATA, "backbone_revision": ""}, WANTED) == {}
     for gone in ("precision", "trainer_revision"):
         assert find(store, {k: v for k, v in SEARCH.items() if k != gone}, DATA, WANTED) == {}
-    for change in ({"seed": 1}, {"prompt_lr": 0.30001}, {"prompt_init": "text"}):
-        assert find(store, SEARCH, DATA, {5: {**CONFIGURATION, **change}}) == {}, change
+    for other in ({"seed": 1}, {"prompt_lr": 0.30001}, {"prompt_init": "text"}):
+        assert find(store, SEARCH, DATA, {5: {**CONFIGURATION, **other}}) == {}, other
 
 
 def test_stopped_and_incomplete_trials_are_trained_again(tracked: Tracker) -> None:

@@ -81,7 +81,7 @@ def runs(folder: Path) -> tuple[MlflowClient, Run, dict[str, Run]]:
     return client, parents[0], trials
 
 
-def record(folder: Path) -> dict:  # type: ignore[type-arg]
+def record(folder: Path) -> dict:
     return json.loads((folder / "runs" / "toy" / "search.json").read_text())
 
 

@@ -76,9 +76,9 @@ def test_promotion_then_further_seeds_then_a_trial_again(folder: Path) -> None:
     assert sorted(tracked) == ["1", "2", "3", "4", "5", "6"]
     assert {run.info.status for run in [parent, *tracked.values()]} == {"FINISHED"}
     assert parent.data.metrics["seeds"] == 2
-    for number, run in tracked.items():
+    for tracked_number, run in tracked.items():
         points = client.get_metric_history(run.info.run_id, "score")
-        assert sorted(point.step for point in points) == [r["step"] for r in again[int(number)]["reports"]]
+        assert sorted(point.step for point in points) == [r["step"] for r in again[int(tracked_number)]["reports"]]
     assert "no trial of search toy has failed" in command(folder, "resume", "toy", "--rerun", "failed", code=2)
 
 

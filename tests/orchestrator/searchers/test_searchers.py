@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,11 +61,11 @@ def test_draws_stay_within_the_grids_values_and_its_parameters(method: str, name
         assert configuration.keys() == space.configurations[0].keys()
         assert parameter_count(method, configuration, WIDTH, 256) <= max(most, 100 * WIDTH)
         for name_, value in configuration.items():
-            values = [c[name_] for c in space.configurations]
+            values: list[Any] = [c[name_] for c in space.configurations]
             if isinstance(value, str):
                 assert value in values
             else:
-                assert min(values) <= value <= max(values)  # type: ignore[type-var]
+                assert min(values) <= value <= max(values)
         back = distributions.parameters(configuration)
         assert back is not None
         assert distributions.configuration(back) == configuration

@@ -7,6 +7,7 @@ import io
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -96,7 +97,11 @@ def test_a_number_on_another_backbone_is_no_comparison(tmp_path: Path) -> None:
 def test_a_number_in_another_metric_is_compared_with_the_same_metric_of_ours(tmp_path: Path) -> None:
     # CB selects on macro-F1 while the paper prints accuracy.
     test = TestResult(1, 89.5, {"f1_multiclass": 89.5, "accuracy": 92.857}, 28, 100 / 28, 5_000)
-    fields = {"task": "superglue-cb", "metric": "f1_multiclass", "published": [asdict(r) for r in comparison("cb")]}
+    fields: dict[str, Any] = {
+        "task": "superglue-cb",
+        "metric": "f1_multiclass",
+        "published": [asdict(r) for r in comparison("cb")],
+    }
     record = searched(**fields, test=test)
     text = summary(record, tmp_path)
     assert "accuracy 96.4 on t5-base, quoted from Table 3; ours is -3.5 points from it, within one example" in text

@@ -104,7 +104,11 @@ class Attempt:
             ),
         ).fit()
         self.journaled.journal.close()  # type: ignore[union-attr]
-        self.trained = {r.config["number"]: r.metrics["step"] for r in results if r.config and r.metrics}
+        self.trained = {
+            r.config["number"]: r.metrics["step"]
+            for r in map(results.__getitem__, range(len(results)))
+            if r.config and r.metrics
+        }
         return results
 
 

@@ -27,11 +27,12 @@ from trials.tasks.base import Task
 
 
 def prepared_in(folder: Path, tokenizer: Any = None, task: Task | None = None, **options: Any) -> PreparedTask:
-    return prepare(
-        task or made_task(),
-        tokenizer or nano_tokenizer(),
-        **{"architecture": "encoder-decoder", "data_dir": folder, "cache_dir": folder / "cache"} | options,
-    )
+    given: dict[str, Any] = {
+        "architecture": "encoder-decoder",
+        "data_dir": folder,
+        "cache_dir": folder / "cache",
+    } | options
+    return prepare(task or made_task(), tokenizer or nano_tokenizer(), **given | options)
 
 
 def test_the_second_time_nothing_is_tokenised(tmp_path: Path) -> None:

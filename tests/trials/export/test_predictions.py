@@ -37,9 +37,10 @@ def likelihood(backbone: Backbone, prompt: Any, source: list[int], target: list[
         embedded = torch.cat([prompt[None], tokens], dim=1)
         if backbone.embeds_answers:
             answer = backbone.embedding[torch.tensor([target])].float()
-            logits = backbone.model(inputs_embeds=torch.cat([embedded, answer], dim=1)).logits[
+            decoder: Any = backbone
+            logits = decoder.model(inputs_embeds=torch.cat([embedded, answer], dim=1)).logits[
                 0, embedded.shape[1] - 1 :
-            ]  # type: ignore[attr-defined]
+            ]
         else:
             from transformers import AutoModelForSeq2SeqLM
 

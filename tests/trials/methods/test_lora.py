@@ -41,8 +41,8 @@ def peft_model(model: Any, made: Trial, backbone: Backbone) -> Any:
         r=int(chosen["rank"]), lora_alpha=int(chosen["alpha"]), target_modules=list(backbone.facts.projections)
     )
     theirs = get_peft_model(model, wanted)
-    told = set_peft_model_state_dict(theirs, made.method.to_file(made.method.state_dict()))
-    assert not told.unexpected_keys
+    loaded: Any = set_peft_model_state_dict(theirs, made.method.to_file(made.method.state_dict()))
+    assert not loaded.unexpected_keys
     return theirs.eval()
 
 

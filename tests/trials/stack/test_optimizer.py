@@ -51,11 +51,11 @@ def test_updates_are_those_of_the_recipes_optimizer(
     for update in range(60):
         gradients = [shaken(t, scale, 10 * k + update) for k, t in enumerate(made)]
         group.update({name: torch.stack([g[name] for g in gradients]) for name in gradients[0]})
-        for t, (alone, optimizer), of_trial in zip(made, reference, gradients, strict=True):
+        for t, (alone, optimizer), gradient in zip(made, reference, gradients, strict=True):
             for of_group, rate in zip(optimizer.param_groups, t.learning_rates().values(), strict=True):
                 of_group["lr"] = rate
             for name, parameter in alone.named_parameters():
-                parameter.grad = of_trial[name].clone()
+                parameter.grad = gradient[name].clone()
             torch.nn.utils.clip_grad_norm_(alone.parameters(), 1.0)
             optimizer.step()
             t.advance(torch.tensor(1.0), 0.0)

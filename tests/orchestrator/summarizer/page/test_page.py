@@ -198,7 +198,7 @@ ODD: dict[str, Callable[[], SearchRecord]] = {
     ),
     "steps reported twice": lambda: twice(),
     "names of three hundred letters": lambda: with_test(
-        search_of(grid(**{"x" * 300: [1, 2], "y_lr" * 60: [0.1, 0.2]}))
+        search_of(grid(**{"x" * 300: [1, 2], "y_lr" * 60: [0.1, 0.2]}))  # type: ignore[arg-type]
     ),
     "thirty levels": lambda: search_of(
         grid(prompt_lr=[i / 50 for i in range(1, 31)], kind=[f"kind {i}" for i in range(6)])
