@@ -1,9 +1,11 @@
 """How a bad space is reported: all problems at once, a line each, with the value, the rule and the likely fix."""
 
-import difflib
 from collections.abc import Iterable
 
 from yaml_reader.errors import UserError
+from yaml_reader.hints import closest
+
+__all__ = ["SpaceError", "closest", "did_you_mean", "listing", "show"]
 
 _LONGEST_VALUE = 60
 _KINDS = {bool: "a yes/no value", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
@@ -11,13 +13,6 @@ _KINDS = {bool: "a yes/no value", int: "a number", float: "a number", str: "text
 
 class SpaceError(UserError):
     """A space, or a request for one, that cannot be used."""
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that `word` was probably meant to be, if any is near."""
-    by_lower = {name.lower(): name for name in known}
-    matches = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[matches[0]] if matches else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
