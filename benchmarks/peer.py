@@ -101,7 +101,7 @@ def metrics_of(task: str, tokenizer: PreTrainedTokenizerBase, answers: EvalPredi
     )
     known = get_task(task)
     metric = known.selection_metric
-    return {"score": compute([metric], predictions, targets, known.targets)[metric]}
+    return {"score": compute([metric], predictions, targets, known.answers)[metric]}
 
 
 class ReportToTune(TrainerCallback):

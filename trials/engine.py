@@ -186,8 +186,9 @@ class Engine:
 
     def _scored(self, methods: Sequence[Method], split: SplitName) -> list[Scored]:
         data, labels = self.data, list(self.data.label_token_ids.values())
-        rows, metrics, longest = data.split(split), data.task.metrics, data.max_target_length
-        return score(self.backbone, methods, rows, metrics, longest, labels, self.stack.cost, self.data.task.targets)
+        rows, task, longest = data.split(split), data.task, data.max_target_length
+        cost = self.stack.cost
+        return score(self.backbone, methods, rows, task.metrics, longest, labels, cost, task.answers, rows.groups)
 
     def _apart(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """The trials to compute together: all of them, or each for itself."""

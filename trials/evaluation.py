@@ -1,4 +1,8 @@
-"""Answers and scores of many trials at once: every trial that is due on every row, in passes of similar lengths."""
+"""Answers and scores of many trials at once: every trial that is due on every row, in passes of similar lengths.
+
+Where the answers are a small closed set (labels, few numbers), one decoder step over their tree gives most of them;
+rows that leave the tree, and all rows of tasks that ask for a text, are answered greedily, token by token.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trials.backbones.answers import AnswerTree
+from trials.backbones.answers import MOST_NODES, AnswerTree
 from trials.backbones.loading import Backbone, Inputs
 from trials.batching.passes import PassCost, passes
 from trials.methods import Method
@@ -92,7 +96,7 @@ def answers_and_likelihoods(
 
 def _tree(labels: Sequence[Sequence[int]], max_new_tokens: int) -> AnswerTree:
     """The tree of the labels; one without any where it would be more work than decoding token by token."""
-    tree = AnswerTree(labels)
+    tree = AnswerTree(labels if len(labels) <= MOST_NODES else [])  # to look at a thousand numbers takes its time
     return tree if tree.worthwhile and max(map(len, tree.labels)) <= max_new_tokens else AnswerTree([])
 
 
@@ -133,16 +137,18 @@ def score(
     labels: Sequence[Sequence[int]] = (),
     cost: PassCost | None = None,
     classes: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> list[Scored]:
     """Greedy answers of each method on a split, their metrics in percent, and the loss of its targets.
 
     Args:
         classes: the task's target texts, over which some metrics average (`trials.tasks.metrics`).
+        groups: what each row belongs to, for metrics that look at groups.
     """
     sources, targets, texts = split.batch(range(len(split)))
     told, losses = _answered(backbone, methods, sources, max_new_tokens, labels, cost, targets)
     return [
-        Scored(compute(metrics, predictions, texts, classes), predictions, texts, loss)
+        Scored(compute(metrics, predictions, texts, classes, groups), predictions, texts, loss)
         for predictions, loss in zip(told, losses, strict=True)
     ]
 
@@ -197,25 +203,26 @@ class _Answering:
         tokens: dict[tuple[int, int], Sequence[int]] = {}
         unread = pairs  # to be read, or read again, and answered token by token
         if self.tree.labels:
-            unread = [pair for part in self._parts() for pair in self._follow(part, tokens)]
-        for k in sorted({k for k, _ in unread}):
-            self._decode(k, [i for other, i in unread if other == k], tokens)
+            unread = [pair for part in self._parts(pairs) for pair in self._follow(part, tokens)]
+        for part in self._parts(unread):
+            inputs = self._inputs(part, 0)
+            found = self.backbone.greedy(inputs, self.max_new_tokens, partial(self._embed, part, inputs))
+            tokens |= zip(part, found.tolist(), strict=True)
         texts = self.backbone.text([tokens[pair] for pair in pairs])
         return [texts[k * len(self.rows) : (k + 1) * len(self.rows)] for k in range(len(self.methods))]
 
     @torch.no_grad()
     def look(self) -> None:
         """Compute `likelihoods` alone, where the tree does not hold all labels."""
-        for part in self._parts():
+        for part in self._parts(self._pairs):
             self._note_likelihoods(part, self.backbone.tree_logits(self._inputs(part, self.nodes), self.tree)[0])
 
     @property
     def _pairs(self) -> list[tuple[int, int]]:
         return [(k, i) for k in range(len(self.methods)) for i in range(len(self.rows))]
 
-    def _parts(self) -> Iterator[list[tuple[int, int]]]:
-        """The pairs of each pass over the tree."""
-        pairs = self._pairs
+    def _parts(self, pairs: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+        """The pairs of each pass."""
         lengths = [self.methods[k].prompt_length + len(self.rows[i]) for k, i in pairs]
         return ([pairs[place] for place in places] for places in passes(lengths, self.cost))
 
@@ -261,14 +268,14 @@ class _Answering:
         numbers = self.backbone.numbers
         return Inputs(self.table.values[index], numbers(lengths), numbers([n - nodes for n in lengths]))
 
-    def _decode(self, k: int, rows: Sequence[int], tokens: dict[tuple[int, int], Any]) -> None:
-        """Answer some rows of a method token by token."""
-        for places in passes([len(self.rows[i]) for i in rows], self.cost):
-            these = [(k, rows[place]) for place in places]
-            inputs = self._inputs(these, 0)
-            told = self.backbone.greedy(inputs, self.max_new_tokens, partial(self._embed, self.methods[k], inputs))
-            tokens.update(zip(these, told.tolist(), strict=True))
-
-    def _embed(self, method: Method, inputs: Inputs, ids: Tensor, number: int) -> Tensor:
+    def _embed(self, pairs: Sequence[tuple[int, int]], inputs: Inputs, ids: Tensor, number: int) -> Tensor:
+        """Answer tokens of a pass, each shifted by its row's method as the token after its source and `number` more."""
         embedded = torch.nn.functional.embedding(ids[:, None], self.backbone.embedding).float()
-        return method.offset(embedded, (inputs.starts + number - method.prompt_length)[:, None])
+        shifted = torch.empty_like(embedded)
+        owners = self.backbone.numbers([k for k, _ in pairs])
+        for k in sorted({k for k, _ in pairs}):
+            rows, method = owners == k, self.methods[k]
+            shifted[rows] = method.offset(
+                embedded[rows], (inputs.starts[rows] + number - method.prompt_length)[:, None]
+            )
+        return shifted

@@ -1,6 +1,6 @@
 """The one reader of YAML that people write (spaces, own tasks): YAML 1.2's values, equal keys reported, lines known.
 
-It needs nothing of the other packages, so that both `search_spaces` and `trials` may use it. `yaml_reader.models` checks a
+It needs nothing of the other packages, so that both `search_spaces` and `trials` may use it. Module `models` checks a
 document with a pydantic model.
 """
 

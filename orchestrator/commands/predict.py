@@ -1,4 +1,4 @@
-"""``adept-search predict``: the user's own labels for texts, files of rows or standard input, by a search's adapter."""
+"""``adept-search predict``: a search's adapter answers texts, files of rows or standard input, in one's own labels."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def predict(
         bool, typer.Option("--skip-bad-rows", help="leave wrong rows without a prediction [refuse all]")
     ] = False,
 ) -> None:
-    """Predict: label the rows of a file (CSV, TSV, JSON Lines, Parquet) or texts with a search's adapter.
+    """Predict: answer the rows of a file (CSV, TSV, JSON Lines, Parquet) or texts with a search's adapter.
 
-    A file must have the columns of the task's template. Out come its columns, with prediction (the label) and
-    probability (of that label among all of the task's); for texts, a line each with both.
+    A file must have the columns of the task's template. Out come its columns, with prediction (the label, the text or
+    the number) and probability (of a label among all of the task's); for texts, a line each with both.
     """
     with_messages(lambda: run(adapter, inputs or [], output, form, form_in, backbone, precision, skip_bad_rows))
 
@@ -92,7 +92,8 @@ def run(
     if wrong and not skip_bad_rows:
         ways_out = "--skip-bad-rows leaves them without a prediction"
         raise UserError([f"{where}: {sentence} ({ways_out})" for sentence in sentences(wrong)])
-    with_predictions(table, [None] * table.num_rows, where)  # the columns that it adds are free
+    kind = description.get("target", "labels")
+    with_predictions(table, [None] * table.num_rows, where, kind)  # the columns that it adds are free
 
     import torch
     from transformers.utils import logging as transformers_logging
@@ -110,14 +111,15 @@ def run(
         lines = "".join(line(prediction) + "\n" for prediction in predictions)
         written(lines.encode(), None)
     else:
-        written(with_predictions(table, predictions, where), output, out or "csv")
+        written(with_predictions(table, predictions, where, kind), output, out or "csv")
     for sentence in sentences(wrong):
         print(f"note: no prediction for {sentence}", file=sys.stderr)
     if lost := [number for number, prediction in found.items() if prediction.label is None]:
+        none_of = "no number" if kind == "number" else "none of the task's target texts"
         answers = ", ".join(sorted({repr(found[number].answer) for number in lost})[:5])
         print(
-            f"note: no prediction for {numbered(lost)}: what the backbone answers there ({answers}) is none of the "
-            "task's target texts; evaluation counts that as wrong",
+            f"note: no prediction for {numbered(lost)}: what the backbone answers there ({answers}) is {none_of}; "
+            "evaluation counts that as wrong",
             file=sys.stderr,
         )
     return 0
@@ -212,7 +214,9 @@ def form_of_bytes(content: bytes, columns: Sequence[str]) -> str:
 
 
 def line(prediction: Prediction | None) -> str:
-    """A text's label and its probability, with a tab between."""
+    """A text's label and its probability, with a tab between; of what has no probability, the answer alone."""
     if prediction is None or prediction.label is None:
         return "\t"
-    return f"{prediction.label}\t{prediction.probability:.4f}"
+    return " ".join(prediction.label.splitlines()) + (
+        "" if prediction.probability is None else f"\t{prediction.probability:.4f}"
+    )

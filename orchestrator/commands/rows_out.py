@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trials.errors import UserError
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trials.export.predictions import Prediction
+    from trials.tasks.targets import Kind
 
 FORMS = ("csv", "jsonl", "parquet")
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 ADDED = ("prediction", "probability")
-"""Columns that are added: the label as the user's data spell it, and its probability; null where there is none."""
+"""Columns that are added: the label as the user's data spell it (the text, the number), and the label's probability;
+null where there is none."""
 
 
 def form_of(chosen: str | None, output: Path | None, problems: list[str]) -> str | None:
@@ -37,19 +39,23 @@ def form_of(chosen: str | None, output: Path | None, problems: list[str]) -> str
     return ENDINGS.get(output.suffix.lower())
 
 
-def with_predictions(table: pa.Table, predictions: Sequence[Prediction | None], where: str) -> pa.Table:
-    """The rows' own columns, and `ADDED`.
+def with_predictions(table: pa.Table, predictions: Sequence[Prediction | None], where: str, kind: Kind) -> pa.Table:
+    """The rows' own columns, and `ADDED`; a text or a number has no probability.
 
     Raises:
         UserError: the rows have such a column already.
     """
     import pyarrow as pa
 
-    if taken := [name for name in ADDED if name in table.column_names]:
+    added = ADDED if kind == "labels" else ADDED[:1]
+    if taken := [name for name in added if name in table.column_names]:
         raise UserError([f"{where}: has a column '{name}', which is to be added; rename it" for name in taken])
-    labels = [None if one is None else one.label for one in predictions]
-    probabilities = [None if one is None else one.probability for one in predictions]
-    for name, values in zip(ADDED, (pa.array(labels, pa.string()), pa.array(probabilities, pa.float64())), strict=True):
+    labels: list[Any] = [None if one is None else one.label for one in predictions]
+    if kind == "number":
+        labels = [None if label is None else float(label) for label in labels]
+    probabilities = pa.array([None if one is None else one.probability for one in predictions], pa.float64())
+    answers = pa.array(labels, pa.float64() if kind == "number" else pa.string())
+    for name, values in zip(added, (answers, probabilities), strict=False):
         table = table.append_column(name, values)
     return table
 

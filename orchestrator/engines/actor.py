@@ -114,12 +114,12 @@ def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
     """Score an adapter on the test split.
 
     Returns:
-        ``metrics`` (percent), ``n``, ``one_example`` (points that one example is worth), and ``rows``: what was
-        answered on each (`orchestrator.store.predictions`).
+        ``metrics`` (percent), ``n`` (examples, or groups where the metric that selects counts those), ``one_example``
+        (points that one of them is worth), and ``rows``: what was answered on each (`orchestrator.store.predictions`).
     """
     from orchestrator.store.predictions import row_ids
     from trials.export.adapters import load_adapter
-    from trials.tasks.metrics import value_of_one_example
+    from trials.tasks.metrics import METRICS, value_of_one_example
 
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder), adapter_files)
@@ -127,11 +127,17 @@ def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
     scored, task = engine.score(adapter.method, "test"), engine.data.task
     rows = engine.data.split("test")
     sources, _, _ = rows.batch(range(len(rows)))
+    answered, groups = (scored.predictions, scored.targets), rows.groups
     return {
-        "rows": {"ids": row_ids(sources), "gold": scored.targets, "given": scored.predictions},
+        "rows": {
+            "ids": row_ids(sources),
+            "gold": scored.targets,
+            "given": scored.predictions,
+            **({"group": groups} if groups else {}),
+        },
         "metrics": scored.metrics,
-        "n": len(scored.targets),
-        "one_example": value_of_one_example(task.metrics[0], scored.predictions, scored.targets, task.targets),
+        "n": METRICS[task.selection_metric].units(groups, len(scored.targets)),
+        "one_example": value_of_one_example(task.selection_metric, *answered, task.answers, groups),
     }
 
 

@@ -140,7 +140,7 @@ def compared(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 def paths_read(plan: Plan) -> list[str]:
     """Files and folders of the user's own that engines read, wherever they are."""
     spec = plan.spec
-    own_task = [spec.task] if plan.task.files is not None else []
+    own_task = [spec.task] if plan.task.in_a_file else []
     folder = [spec.backbone] if spec.backbone != DEFAULT and Path(spec.backbone).is_absolute() else []
     return [*own_task, *([spec.data_dir] if spec.data_dir else []), *folder]
 

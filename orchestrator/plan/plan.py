@@ -155,11 +155,11 @@ class Plan:
     @property
     def spec(self) -> EngineSpec:
         """What the engines of this search are made from."""
-        own = self.settings.task if self.task.files is not None else self.task.name
+        own = self.settings.task if self.task.in_a_file else self.task.name
         data_dir = self.settings.data_dir
         longest = max(self.space.configurations, key=lambda found: float(found.get("prompt_length", 0)))
         return EngineSpec(
-            task=str(Path(own).expanduser().resolve()) if self.task.files is not None else own,
+            task=str(Path(own).expanduser().resolve()) if self.task.in_a_file else own,
             backbone=DEFAULT if self.facts.name == DEFAULT else self.facts.location,
             data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
             max_source_length=self.max_source_length,
@@ -230,8 +230,8 @@ class Plan:
 
     @property
     def task_file(self) -> dict[str, Any]:
-        """What a task file decides; of a registered task its name says it."""
-        return self.task.rules if self.task.files is not None else {}
+        """What a task file or another package decides; of a task of this project its name says it."""
+        return self.task.rules if self.task.files is not None or self.task.package else {}
 
     @property
     def _proposed(self) -> dict[str, Any]:

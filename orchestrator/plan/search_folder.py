@@ -62,7 +62,7 @@ class SearchFolder:
         self.data = None if data is None else DataIdentity(**data)
         now = json.loads(json.dumps(plan.definition))
         # An earlier version did not name what a task file decides: the data's fingerprint differs then (`same_data`).
-        unnamed = plan.task_file.keys() if "labels" not in before else ()
+        unnamed = plan.task_file.keys() if not {"labels", "target"} & before.keys() else ()
         if same_revision(str(before.get("revision", "")), plan.facts.revision, plan.facts.location):
             before["revision"] = now["revision"]
         changed = sorted(key for key in now | before if now.get(key) != before.get(key))

@@ -6,7 +6,7 @@ import math
 
 # Metrics that are the share of examples answered right: these alone have a binomial error. An F1 or a correlation on
 # the same n has an error of another size, and none is better than a wrong one.
-PROPORTIONS = frozenset({"accuracy", "em", "exact_match", "pass@1"})
+PROPORTIONS = frozenset({"accuracy", "em", "exact_match", "best_exact_match", "group_accuracy", "pass@1"})
 
 
 def one_example(n: int | None) -> float | None:

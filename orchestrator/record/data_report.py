@@ -17,7 +17,11 @@ COUNTS = {
     "repeated_rows": "rows that repeat an earlier one",
     "in_train_rows": "rows that are in train, too",
     "in_validation_rows": "rows that are in validation, too",
+    "cut_targets": "targets longer than an answer may be",
+    "lost_targets": "targets that the tokenizer cannot write",
 }
+OF_OPEN_TARGETS = frozenset({"cut_targets", "lost_targets"})
+"""Counts that say nothing of labels: all of their texts are checked before anything starts."""
 _CLASSES_SHOWN = 6
 
 
@@ -32,7 +36,8 @@ def data_lines(report: DataReport) -> Iterator[str]:
     for name, split in report.splits.items():
         classes = [f"{report.label(text)}: {formats.whole(n)}" for text, n in split.classes.items()]
         more = f", and {len(classes) - _CLASSES_SHOWN} more" if len(classes) > _CLASSES_SHOWN else ""
-        parts = [f"{formats.whole(split.rows)} rows", f"classes {', '.join(classes[:_CLASSES_SHOWN])}{more}"]
+        parts = [f"{formats.whole(split.rows)} rows"]
+        parts += [f"classes {', '.join(classes[:_CLASSES_SHOWN])}{more}"] if classes else []
         parts += [
             f"{formats.whole(n)} {label}"
             for key, label in COUNTS.items()

@@ -218,7 +218,7 @@ def new_record(plan: Plan, data: PreparedTask, options: Mapping[str, str | None]
         metric=plan.task.selection_metric,
         settings=plan.recorded,
         parameters={trial.number: trial.parameters for trial in plan.trials},
-        sizes={str(split): n for split, n in data.sizes.items()},
+        sizes={str(split): n for split, n in data.examples.items()},
         majority=data.majority(),
         data_report=data.report.as_dict(),
         provenance=facts,

@@ -13,7 +13,9 @@ from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.store.parquet import write_parquet
 
 PREDICTIONS = "predictions.parquet"
-"""Its columns: ``trial`` and ``seed``, ``row`` (place in the test split, from 0), ``id``, ``gold``, ``prediction``."""
+"""Its columns: ``trial`` and ``seed``, ``row`` (place in the test split, from 0), ``id``, ``gold``, ``prediction``; and
+``group`` where rows belong to groups."""
+_READ = ("id", "gold", "prediction", "group")
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Answers:
     Attributes:
         ids: of each row, from the tokens of its source.
         gold: the right answers. given: the ones that the model gave.
+        groups: what each row belongs to; empty where there are no groups.
     """
 
     ids: tuple[str, ...]
     gold: tuple[str, ...]
     given: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
     def same_questions(self, other: Answers) -> bool:
         """Whether the right answers are the same, row by row."""
@@ -54,19 +58,25 @@ def write_predictions(
     """Write the answers of each training that was tested into ``folder``, and name the file in the record.
 
     Args:
-        tests: each trial with ``ids``, ``gold`` and ``given``; one without rows is left out.
+        tests: each trial with ``ids``, ``gold``, ``given`` and, if there are groups, ``group``; one without rows is
+            left out.
 
     Returns:
         The file; None where there are no rows to write.
     """
     rows = [
-        {"trial": trial.number, "seed": trial.seed, "row": place, "id": name, "gold": gold, "prediction": given}
+        {"trial": trial.number, "seed": trial.seed, "row": place, **dict(zip(_columns(found), row, strict=True))}
         for trial, found in tests
         if found
-        for place, (name, gold, given) in enumerate(zip(found["ids"], found["gold"], found["given"], strict=True))
+        for place, row in enumerate(zip(*_columns(found).values(), strict=True))
     ]
     record.predictions = PREDICTIONS if rows else ""
     return write_parquet(rows, Path(folder) / PREDICTIONS) if rows else None
+
+
+def _columns(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    columns = {"id": found["ids"], "gold": found["gold"], "prediction": found["given"]}
+    return {**columns, "group": found["group"]} if "group" in found else columns
 
 
 def kept_predictions(record: SearchRecord, folder: str | os.PathLike[str]) -> list[Path]:
@@ -85,7 +95,7 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[int, Answers]:
         numbers = dict.fromkeys(row["trial"] for row in table)
         of = {number: [row for row in table if row["trial"] == number] for number in numbers}
         return {
-            number: Answers(*(tuple(str(row[name]) for row in rows) for name in ("id", "gold", "prediction")))
+            number: Answers(*(tuple(str(row[name]) for row in rows) for name in _READ if name in rows[0]))
             for number, rows in of.items()
         }
     except (OSError, KeyError, ArrowException):

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trials.tasks.base import Task
+from trials.tasks.targets import Labels
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -75,7 +76,7 @@ def made_task(**changes: Any) -> Task:
         "name": "toy",
         "title": "Toy",
         "template": "text: {text}",
-        "labels": {0: "0", 1: "1"},
+        "target": Labels({0: "0", 1: "1"}),
         "max_source_length": 16,
         "folder": "made/toy",
     }

@@ -78,6 +78,8 @@ def save(folder: Path, model: torch.nn.Module) -> str:
 class Rows:
     """A split of made-up rows of many lengths; each answer is a digit that the first token decides."""
 
+    groups = None
+
     def __init__(self, size: int = 70, longest: int = 12, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
         lengths = torch.randint(2, longest + 1, (size,), generator=generator).tolist()

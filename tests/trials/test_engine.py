@@ -19,11 +19,14 @@ from trials.engine import Engine, EngineSettings
 from trials.errors import UserError
 from trials.export.adapters import load_adapter
 from trials.tasks.base import Task
+from trials.tasks.targets import Labels
 
 
 def data(rows: Rows) -> Any:
     labels = {i: str(i) for i in range(5)}  # the last of them never occurs
-    task = Task(name="made-up", title="made up", template="{text}", labels=labels, metrics=("accuracy", "f1_macro"))
+    task = Task(
+        name="made-up", title="made up", template="{text}", target=Labels(labels), metrics=("accuracy", "f1_macro")
+    )
     return SimpleNamespace(
         task=task,
         split=lambda name: rows,

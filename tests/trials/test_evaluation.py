@@ -40,6 +40,14 @@ def test_answers_with_labels_are_those_of_greedy_decoding(
         assert answers(backbone, methods, rows.sources[:30], 5, labels, PassCost(16, 300)) == greedy
 
 
+def test_texts_of_a_stack_are_those_of_each_method_alone(backbone: Backbone, rows: Rows) -> None:
+    """Prompts of unlike lengths and methods that look at positions share passes of token-by-token decoding."""
+    methods = [t.method for t in shaken(backbone)]
+    together = answers(backbone, methods, rows.sources[:20], 7, cost=PassCost(16, 300))
+    assert together == [answers(backbone, [method], rows.sources[:20], 7)[0] for method in methods]
+    assert len({text for texts in together for text in texts}) > 5  # not everywhere the same
+
+
 def make_labels(backbone: Backbone, methods: list[Method], rows: Rows) -> list[list[int]]:
     """The first tokens that greedy decoding chooses, as labels of one and two tokens without an end."""
     found: list[list[int]] = []

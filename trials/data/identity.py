@@ -13,7 +13,7 @@ from trials.data.rows import SPLIT_SEED
 from trials.data.sources import Part, Source, find_source
 from trials.data_facts import DIGITS, DataIdentity
 from trials.errors import DataError
-from trials.tasks.base import Task, label_key
+from trials.tasks.base import Task
 
 
 def data_identity(task: Task, data_dir: Path | None) -> DataIdentity:
@@ -51,8 +51,9 @@ def rules(task: Task) -> dict[str, Any]:
     """What, beside the files' bytes, decides which examples there are and what their right answers are."""
     return {
         **({"tsv_quoting": task.tsv_quoting} if task.tsv_quoting else {}),
-        "label_column": task.label_column,
-        "labels": {label_key(value): text for value, text in task.labels.items()},
+        **task.target.rules,
+        **({"examples": task.examples.rules} if task.examples else {}),
+        **({"group": task.group} if task.group else {}),
         "split": [task.split, SPLIT_SEED, task.sizes],
     }
 

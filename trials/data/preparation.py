@@ -19,10 +19,12 @@ from trials.data.tokens import (
     SourceEncoder,
     check_architecture,
     encode_labels,
+    encode_texts,
     tokenizer_fingerprint,
 )
 from trials.errors import DataError, UserError
 from trials.tasks.base import Task
+from trials.tasks.targets import Target, Text
 
 # Raise it when the same inputs would give other files.
 FORMAT = 2
@@ -72,9 +74,10 @@ def prepare(
         folder=folder,
         origin=source.origin,
         sizes=facts["sizes"],
-        max_target_length=max(len(ids) for ids in facts["label_token_ids"].values()),
+        max_target_length=max(
+            map(len, facts["label_token_ids"].values()), default=getattr(task.target, "max_length", 0)
+        ),
         label_token_ids=facts["label_token_ids"],
-        label_counts=facts["label_counts"],
         report=DataReport.from_dict(facts["report"]),
         identity=identity_of(task, source, digests, fingerprint),
     )
@@ -119,13 +122,13 @@ def _build(
     folder: Path, task: Task, source: Source, tokenizer: Any, architecture: Architecture, length: int
 ) -> dict[str, Any]:
     """Tokenises into `folder`, one `datasets` folder a split; returns what `prepare` needs beside the rows."""
-    labels: dict[str, list[int]] = {}
+    labels: dict[str, list[int]] = {}  # stays empty where answers are no closed set
     encoder: SourceEncoder | None = None
     rows: dict[str, Rows] = {}
     errors: list[UserError] = []
     try:
         encoder = SourceEncoder(tokenizer, architecture, length, task.template)
-        labels = encode_labels(task.targets, tokenizer, architecture)
+        labels = encode_labels(task.answers, tokenizer, architecture)
     except UserError as error:
         errors.append(error)
     try:
@@ -139,16 +142,17 @@ def _build(
     found = {}
     for split, chosen in rows.items():
         try:
-            found[split] = _save(folder / split, chosen, labels, encoder)
+            found[split] = _save(folder / split, chosen, labels, encoder, task.target)
         except UserError as error:
             raise DataError([f"task '{task.name}', {split}: {problem}" for problem in error.problems]) from error
-    report = make_report(task, found, {split: chosen.targets for split, chosen in rows.items()}, length)
-    counts = {split: {text: chosen.targets.count(text) for text in labels} for split, chosen in rows.items()}
+    report = make_report(task, found, rows, length)
     sizes = {split: len(chosen) for split, chosen in rows.items()}
-    return {"sizes": sizes, "label_token_ids": labels, "label_counts": counts, "report": report.as_dict()}
+    return {"sizes": sizes, "label_token_ids": labels, "report": report.as_dict()}
 
 
-def _save(folder: Path, rows: Rows, labels: dict[str, list[int]], encoder: SourceEncoder) -> SplitCounts:
+def _save(
+    folder: Path, rows: Rows, labels: dict[str, list[int]], encoder: SourceEncoder, target: Target
+) -> SplitCounts:
     import datasets
     import pyarrow as pa
 
@@ -156,19 +160,27 @@ def _save(folder: Path, rows: Rows, labels: dict[str, list[int]], encoder: Sourc
     counts = SplitCounts(getattr(encoder.tokenizer, "unk_token_id", None))
     chunks = []
     for start in range(0, len(rows), _TOKENISED_AT_ONCE):
-        texts = rows.sources[start : start + _TOKENISED_AT_ONCE]
-        encoded = encoder.encode(texts)
-        counts.add(texts, encoded)
+        some = rows.sources[start : start + _TOKENISED_AT_ONCE]
+        encoded = encoder.encode(some)
+        counts.add(some, encoded)
         chunks.append(pa.array(encoded.ids, type=ids))
     sources = pa.chunked_array(chunks)
-    numbers = datasets.List(datasets.Value("int32"))
+    if isinstance(target, Text):
+        texts = encode_texts(rows.targets, encoder.tokenizer, encoder.architecture, target.max_length)
+        counts.cut_targets, counts.lost_targets = sum(texts.cut), sum(texts.lost)
+        targets = texts.ids
+    else:
+        targets = [labels[text] for text in rows.targets]
+    numbers, text = datasets.List(datasets.Value("int32")), datasets.Value("string")
+    columns = {
+        "input_ids": (sources, numbers),
+        "target_ids": (pa.array(targets, type=ids), numbers),
+        "target": (pa.array(rows.targets), text),
+        **({"group": (pa.array(rows.groups), text)} if rows.groups else {}),
+    }
     saved = datasets.Dataset.from_dict(
-        {
-            "input_ids": sources,
-            "target_ids": pa.array([labels[text] for text in rows.targets], type=ids),
-            "target": pa.array(rows.targets),
-        },
-        features=datasets.Features({"input_ids": numbers, "target_ids": numbers, "target": datasets.Value("string")}),
+        {name: values for name, (values, _) in columns.items()},
+        features=datasets.Features({name: kind for name, (_, kind) in columns.items()}),
     )
     quiet = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()

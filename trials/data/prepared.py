@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,11 @@ import pyarrow as pa
 from trials.data.report import DataReport
 from trials.data.tokens import Architecture
 from trials.data_facts import DataIdentity
-from trials.tasks.base import SplitName, Task
+from trials.tasks.base import SPLITS, SplitName, Task
 from trials.tasks.metrics import METRICS
+
+CONSTANTS = 20
+"""Frequent texts that are tried as constant answers."""
 
 
 class Split:
@@ -23,6 +27,7 @@ class Split:
 
     Attributes:
         lengths: int32 array (rows,), source tokens of each row.
+        groups: what each row belongs to; None where there are no groups.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -30,9 +35,16 @@ class Split:
         self._targets = _Lists(table.column("target_ids"))
         self._texts = table.column("target")
         self.lengths: np.ndarray = self._sources.lengths
+        grouped = "group" in table.column_names
+        self.groups: list[str] | None = table.column("group").to_pylist() if grouped else None
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def targets(self) -> list[str]:
+        """The target text of each row."""
+        return self._texts.to_pylist()
 
     def batch(self, rows: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:
         """(source ids, target ids, target text) of each row; ids are read-only int32 arrays (length of the row,).
@@ -81,9 +93,8 @@ class PreparedTask:
         folder: where the Arrow files lie, one `datasets` folder.
         origin: where the rows came from, for run records.
         sizes: split -> rows.
-        max_target_length: tokens of the longest label's text, its end-of-sequence token included.
-        label_token_ids: label's text -> target ids.
-        label_counts: split -> label's text -> rows.
+        max_target_length: tokens of the longest answer, its end-of-sequence token included.
+        label_token_ids: target text -> target ids, of all answers where they are a closed set; else empty.
         report: what is in the rows, and what is bad about it.
         identity: of the data that the rows come from.
     """
@@ -97,7 +108,6 @@ class PreparedTask:
     sizes: dict[str, int]
     max_target_length: int
     label_token_ids: dict[str, list[int]]
-    label_counts: dict[str, dict[str, int]]
     report: DataReport
     identity: DataIdentity = field(default_factory=DataIdentity)
     _splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -116,16 +126,27 @@ class PreparedTask:
     def majority(self) -> dict[str, float]:
         """The selection metric of the best constant answer, on validation and on test: what no reading can score.
 
-        The constant is the best one of each split, so a score at or below it shows nothing.
+        The constant is the best one of each split, so a score at or below it shows nothing. Of answers that are no
+        closed set, the most frequent targets of the split are tried.
         """
         metric = METRICS[self.task.selection_metric]
-        scores = {}
-        for split in ("validation", "test"):
-            targets = [text for text, n in self.label_counts[split].items() for _ in range(n)]
-            scores[split] = max(
-                metric([text] * len(targets), targets, self.task.targets) for text in self.label_counts[split]
+        scores: dict[str, float] = {}
+        for name in SPLITS[1:]:
+            split = self.split(name)
+            targets = split.targets
+            tried = self.task.answers or [text for text, _ in Counter(targets).most_common(CONSTANTS)]
+            scores[name] = max(
+                metric([text] * len(targets), targets, self.task.answers, split.groups) for text in tried
             )
         return scores
+
+    @property
+    def examples(self) -> dict[str, int]:
+        """Split -> how many things its score is taken over: `sizes`, or groups where the metric counts those."""
+        metric = METRICS[self.task.selection_metric]
+        if metric.over is None:
+            return self.sizes
+        return {name: metric.units(self.split(name).groups, self.sizes[name]) for name in SPLITS}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_splits": {}}  # a process that receives it opens its own memory map

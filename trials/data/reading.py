@@ -25,7 +25,7 @@ _LARGEST_BLOCK = (1 << 31) - 1
 
 
 def read_table(
-    path: Path, text_columns: Sequence[str], label_column: str, tsv_quoting: TsvQuoting | None = None
+    path: Path, columns: Sequence[str], text_columns: Sequence[str], tsv_quoting: TsvQuoting | None = None
 ) -> pa.Table:
     """The named columns of a file, in that order.
 
@@ -34,15 +34,14 @@ def read_table(
 
     Args:
         path: plain or compressed (`trials.data.files`).
-        text_columns: those that the template names.
-        label_column: the label's.
+        columns: those to read.
+        text_columns: those of them that hold texts.
         tsv_quoting: as the task says; None: see `is_quoted`.
 
     Raises:
         DataError: no such file, unknown format, malformed, truncated, not UTF-8, or a column is missing.
     """
-    columns = list(dict.fromkeys([*text_columns, label_column]))
-    return _read(path, columns, text_columns, tsv_quoting, whole=False)
+    return _read(path, list(columns), text_columns, tsv_quoting, whole=False)
 
 
 def read_whole(path: Path, text_columns: Sequence[str], tsv_quoting: TsvQuoting | None = None) -> pa.Table:

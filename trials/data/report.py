@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trials.data.tokens import Encoded
-from trials.tasks.base import Task, label_key
+from trials.tasks.base import Task
+from trials.tasks.targets import label_key
+
+if TYPE_CHECKING:
+    from trials.data.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -19,16 +24,19 @@ class SplitReport:
     """Counts of one split.
 
     Attributes:
-        classes: target text -> rows.
+        classes: target text -> rows; empty where targets are no labels.
         tokens: of all sources, as they are trained on.
         unknown_tokens: of these, those that the tokenizer has no token for.
         cut_rows: longer than the longest source.
         control_rows: texts that spell control tokens, such as `</s>`; they are read as the text that they are.
         merged_rows: rows with the tokens of a row of another text: what told them apart was lost.
-        conflicting_rows: rows with the tokens of a row of another class: no model can be right on all of them.
-        repeated_rows: rows whose tokens and class an earlier row has.
+        conflicting_rows: rows with the tokens of a row of another class or target: no model can be right on all of
+            them. One row of each group is looked at, since its rows may be several right answers to one source.
+        repeated_rows: rows whose tokens and target an earlier row has.
         in_train_rows: rows of validation or test whose tokens train has.
         in_validation_rows: rows of test whose tokens validation has.
+        cut_targets: rows whose target is longer than an answer may be.
+        lost_targets: rows whose target cannot be written with the tokenizer as it stands.
     """
 
     rows: int
@@ -42,6 +50,8 @@ class SplitReport:
     repeated_rows: int = 0
     in_train_rows: int = 0
     in_validation_rows: int = 0
+    cut_targets: int = 0
+    lost_targets: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,8 @@ RULES = (
     Rule("control_rows", "rows", 0.0, "rows that spell control tokens ({control}), which are read as plain text"),
     Rule("merged_rows", "rows", 0.01, "rows with the tokens of a row of another text: what told them apart is lost"),
     Rule("conflicting_rows", "rows", 0.01, "rows with the tokens of a row of another class: look at their labels"),
+    Rule("cut_targets", "rows", 0.0, "targets longer than {answer} tokens, which no answer can equal (see max_length)"),
+    Rule("lost_targets", "rows", 0.01, "targets that the tokenizer cannot write as they stand: no answer equals them"),
     Rule("in_train_rows", "rows", 0.01, "rows with the tokens of a row of train: scores say less about new rows"),
     Rule("in_validation_rows", "rows", 0.01, "rows with the tokens of a row of validation, which chooses the winner"),
 )
@@ -74,12 +86,14 @@ class DataReport:
         labels: target text -> the labels that stand for it in the files.
         control: control tokens that texts spell.
         max_source_length: tokens of the longest source.
+        max_answer_length: tokens of the longest answer, where that is not known from the labels; else 0.
     """
 
     splits: dict[str, SplitReport]
     labels: dict[str, list[str]] = field(default_factory=dict)
     control: list[str] = field(default_factory=list)
     max_source_length: int = 0
+    max_answer_length: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -93,7 +107,8 @@ class DataReport:
             name: SplitReport(**{key: n for key, n in counts.items() if key in known})
             for name, counts in facts["splits"].items()
         }
-        return cls(splits, facts["labels"], facts["control"], facts["max_source_length"])
+        answer = facts.get("max_answer_length", 0)
+        return cls(splits, facts["labels"], facts["control"], facts["max_source_length"], answer)
 
     def label(self, target: str) -> str:
         """A target with the label that it stands for, where that is another text."""
@@ -117,7 +132,9 @@ class DataReport:
         """One sentence for each count that is worth it, with the splits in which it is."""
         found = []
         for rule, splits in self.bad.items():
-            what = rule.warning.format(length=self.max_source_length, control=", ".join(self.control))
+            what = rule.warning.format(
+                length=self.max_source_length, answer=self.max_answer_length, control=", ".join(self.control)
+            )
             found.append(f"{what}: {', '.join(splits)}")
         for name, split in self.splits.items():
             if none := [self.label(text) for text, n in split.classes.items() if not n]:
@@ -130,7 +147,7 @@ class SplitCounts:
 
     def __init__(self, unknown: int | None) -> None:
         self.unknown = unknown
-        self.tokens = self.unknown_tokens = self.cut = self.control = 0
+        self.tokens = self.unknown_tokens = self.cut = self.control = self.cut_targets = self.lost_targets = 0
         self.names: set[str] = set()
         self._ids, self._texts = array("Q"), array("Q")
 
@@ -159,41 +176,51 @@ class SplitCounts:
 def make_report(
     task: Task,
     counts: Mapping[str, SplitCounts],
-    targets: Mapping[str, Sequence[str]],
+    rows: Mapping[str, Rows],
     max_source_length: int,
 ) -> DataReport:
     """The report of all splits.
 
     Args:
-        counts: split -> its rows.
-        targets: split -> the target text of each row.
+        counts: split -> what was counted as its rows were tokenised.
+        rows: split -> its rows.
         max_source_length: tokens.
     """
-    numbers = {text: place for place, text in enumerate(task.targets)}
-    codes = {split: np.fromiter((numbers[text] for text in texts), dtype=np.int64) for split, texts in targets.items()}
+    classes = dict.fromkeys(task.labels.values())
     splits = {}
     for split, found in counts.items():
-        ids, labels = found.ids, codes[split]
+        ids, targets = found.ids, np.unique(rows[split].targets, return_inverse=True)[1]
+        occurring = Counter(rows[split].targets)
         earlier = {before: _shared(ids, counts[before].ids) for before in ("train", "validation") if before in counts}
-        by_class = np.bincount(labels, minlength=len(numbers))
         splits[split] = SplitReport(
             rows=len(ids),
-            classes={text: int(by_class[place]) for text, place in numbers.items()},
+            classes={text: occurring[text] for text in classes},
             tokens=found.tokens,
             unknown_tokens=found.unknown_tokens,
             cut_rows=found.cut,
             control_rows=found.control,
             merged_rows=_mixed(ids, found.texts),
-            conflicting_rows=_mixed(ids, labels),
-            repeated_rows=len(ids) - _distinct(ids, labels),
+            conflicting_rows=_mixed(*_one_of_each(ids, targets, rows[split].groups)),
+            repeated_rows=len(ids) - _distinct(ids, targets),
             in_train_rows=0 if split == "train" else earlier.get("train", 0),
             in_validation_rows=earlier.get("validation", 0) if split == "test" else 0,
+            cut_targets=found.cut_targets,
+            lost_targets=found.lost_targets,
         )
     labels_of: dict[str, list[str]] = {}
     for label, text in task.labels.items():
         labels_of.setdefault(text, []).append(label_key(label))
     control = sorted(set().union(*(found.names for found in counts.values())))
-    return DataReport(splits, labels_of, control, max_source_length)
+    return DataReport(splits, labels_of, control, max_source_length, getattr(task.target, "max_length", 0))
+
+
+def _one_of_each(ids: np.ndarray, targets: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of tokens and targets, without further rows of the same tokens and group."""
+    if not groups:
+        return ids, targets
+    group = np.unique(groups, return_inverse=True)[1].astype(np.uint64)
+    _, first = np.unique(np.stack([ids, group], axis=1), axis=0, return_index=True)
+    return ids[first], targets[first]
 
 
 def _digest(content: bytes) -> int:

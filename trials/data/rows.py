@@ -1,9 +1,9 @@
-"""From published splits to the rows of a task: checks, labels, and the split rules of ADePT's released code."""
+"""From published splits to the examples of a task: checks, targets, and the split rules of ADePT's released code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from trials.data.sources import Source
 from trials.errors import DataError
-from trials.tasks.base import SPLITS, Task, label_key
+from trials.tasks.base import SPLITS, Task
 
 # The published splits come from this constant; the seed of a training run never moves them.
 SPLIT_SEED = 42
@@ -24,21 +24,50 @@ Lines = Callable[[Sequence[int]], "list[int] | None"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Source texts and target texts of one split, row by row."""
+    """The examples of one split.
+
+    Attributes:
+        sources, targets: texts.
+        starts: the first example of each published row, and their number at the end; None: each row is one example.
+        groups: what each example belongs to; empty where there are no groups.
+    """
 
     sources: list[str]
     targets: list[str]
+    starts: list[int] | None = None
+    groups: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    def take(self, places: list[int]) -> Rows:
-        """The rows at `places`, in that order."""
-        return Rows([self.sources[i] for i in places], [self.targets[i] for i in places])
+    @property
+    def count(self) -> int:
+        """Published rows."""
+        return len(self) if self.starts is None else len(self.starts) - 1
+
+    def take(self, rows: list[int]) -> Rows:
+        """The examples of some published rows, in that order."""
+        starts = self.starts
+        places = rows if starts is None else [i for row in rows for i in range(starts[row], starts[row + 1])]
+        groups = [self.groups[i] for i in places] if self.groups else []
+        return Rows([self.sources[i] for i in places], [self.targets[i] for i in places], groups=groups)
+
+
+def joined(parts: Sequence[Rows], task: Task) -> Rows:
+    """The examples of a split's files, one after the other. Groups without a name of their own become numbers."""
+    sources = [text for part in parts for text in part.sources]
+    targets = [text for part in parts for text in part.targets]
+    groups = [group for part in parts for group in part.groups]
+    if task.examples is None:
+        return Rows(sources, targets, None, groups)
+    counts = [n for part in parts for n in np.diff(part.starts or [0]).tolist()]
+    if task.group is None:
+        groups = [str(row) for row, count in enumerate(counts) for _ in range(count)]
+    return Rows(sources, targets, [0, *np.cumsum(counts).tolist()], groups)
 
 
 def load_rows(task: Task, source: Source) -> dict[str, Rows]:
-    """The checked rows of train, validation and test, after the split rule.
+    """The checked examples of train, validation and test, after the split rule.
 
     Raises:
         DataError: all problems of all files at once.
@@ -46,27 +75,31 @@ def load_rows(task: Task, source: Source) -> dict[str, Rows]:
     problems: list[str] = []
     published: dict[str, Rows] = {}
     for split, parts in source.parts.items():
-        rows, sound = Rows([], []), True
+        found: list[Rows] = []
         for part in parts:
             try:
-                read = check_rows(part.read(task), task, part.where, partial(part.lines, task))
+                found.append(check_rows(part.read(task), task, part.where, partial(part.lines, task)))
             except DataError as error:
                 problems += error.problems
-                sound = False
-            else:
-                rows.sources.extend(read.sources)
-                rows.targets.extend(read.targets)
-        if sound:
-            published[split] = rows
+        published[split] = joined(found, task)
     if problems:
-        # With a split unread the sizes below would only repeat what is said already.
+        # With a split unread the sizes below would only repeat what is reported already.
         raise DataError(problems)
-    places = split_places(task, {split: len(rows) for split, rows in published.items()})
-    return {split: published[origin].take(chosen) for split, (origin, chosen) in places.items()}
+    counts = {split: rows.count for split, rows in published.items()}
+    places = split_places(task, counts)
+    rows = {split: published[origin].take(chosen) for split, (origin, chosen) in places.items()}
+    sizes = tuple(len(rows[split]) for split in SPLITS)
+    if task.sizes is not None and sizes != task.sizes:
+        raise DataError(
+            f"task '{task.name}': found {_sizes(sizes)} rows, expected are {_sizes(task.sizes)} "
+            f"(published rows read: {', '.join(f'{split} {n:,}' for split, n in counts.items())}); "
+            "the files are not the whole published data set"
+        )
+    return rows
 
 
 def check_rows(table: pa.Table, task: Task, where: str, lines: Lines = lambda _: None) -> Rows:
-    """The rows of one table as texts. Raises DataError: text or labels that are null, of a wrong type or value.
+    """The examples of one table as texts. Raises DataError: texts or targets that are null, of a wrong type or value.
 
     Args:
         where: how a message names the table.
@@ -74,21 +107,87 @@ def check_rows(table: pa.Table, task: Task, where: str, lines: Lines = lambda _:
     """
     if table.num_rows == 0:
         raise DataError(f"{where}: no rows; a split needs at least one")
+    starts, place = None, _Place(lines)
+    if task.examples is not None:
+        table, row_of = examples_of(table, task, where, place)
+        starts, place = [0, *np.cumsum(np.bincount(row_of)).tolist()], _Place(lines, row_of)
     problems: list[str] = []
     texts: dict[str, list[str]] = {}
     for name in task.columns:
-        found, values = _text_column(table.column(name), f"{where}: column '{name}'", lines)
+        found, values = _text_column(table.column(name), f"{where}: column '{name}'", place)
         problems += found
         texts[name] = values
-    found, targets = _label_column(table.column(task.label_column), task, where, lines)
+    found, targets = _target_column(table.column(task.target.column), task, where, place)
     problems += found
+    groups: list[str] = []
+    if task.group is not None:
+        column = table.column(task.group)
+        if nulls := np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False)).tolist():
+            problems.append(f"{where}: group column '{task.group}' is null in {place(nulls)}; name the group of each")
+        groups = [str(value) for value in column.to_pylist()]
     if problems:
         raise DataError(problems)
     sources = [task.render(dict(zip(texts, row, strict=True))) for row in zip(*texts.values(), strict=True)]
-    return Rows(sources, targets)
+    return Rows(sources, targets, starts, groups)
 
 
-def _text_column(column: pa.ChunkedArray, where: str, lines: Lines) -> tuple[list[str], list[str]]:
+class _Place:
+    """Such as "3 rows (4, 9, 11; the first row is 0)", with the lines where rows are lines.
+
+    Args:
+        row_of: the row of each example, where messages count examples.
+    """
+
+    def __init__(self, lines: Lines, row_of: np.ndarray | None = None) -> None:
+        self._lines, self._row_of = lines, row_of
+
+    def __call__(self, places: Sequence[int] | np.ndarray) -> str:
+        rows = np.asarray(places)
+        if self._row_of is not None:
+            rows = np.unique(self._row_of[rows])
+        first = rows[:_SHOWN].tolist()
+        shown = ", ".join(map(str, first)) + (", ..." if len(rows) > _SHOWN else "")
+        known = self._lines(first)
+        on = f"; on line{'s' if len(known) > 1 else ''} {', '.join(map(str, known))}" if known else ""
+        return f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'} ({shown}; the first row is 0{on})"
+
+
+def examples_of(table: pa.Table, task: Task, where: str, place: _Place | None = None) -> tuple[pa.Table, np.ndarray]:
+    """The examples of a table's rows with the task's `example_columns`, and the row of each, ascending.
+
+    Raises:
+        DataError: rows from which no examples can be made, or columns that the examples lack.
+    """
+    assert task.examples is not None
+    place = place or _Place(lambda _: None)
+    found: list[Mapping[str, Any]] = []
+    row_of: list[int] = []
+    wrong: dict[str, list[int]] = {}
+    for number, row in enumerate(table.to_pylist()):
+        try:
+            made = list(task.examples.make(row))
+        except (ValueError, KeyError, TypeError) as error:
+            wrong.setdefault(str(error) if isinstance(error, ValueError) else repr(error), []).append(number)
+            continue
+        if not made:
+            wrong.setdefault("gives no example", []).append(number)
+        if gone := {name for example in made for name in task.example_columns if name not in example}:
+            has = ", ".join(map(repr, made[0]))
+            wrong.setdefault(f"its examples lack {', '.join(sorted(gone))} (the first has {has})", []).append(number)
+        found += made
+        row_of += [number] * len(made)
+    if wrong:
+        kinds = list(wrong.items())
+        more = [f"{where}: {len(kinds) - _SHOWN} further kinds of problems"] if len(kinds) > _SHOWN else []
+        raise DataError([f"{where}: {why} in {place(rows)}" for why, rows in kinds[:_SHOWN]] + more)
+    try:
+        columns = {name: pa.array([example[name] for example in found]) for name in task.example_columns}
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"{where}: the examples of its rows have values of several types ({error})") from error
+    return pa.table({name: pa.chunked_array([column]) for name, column in columns.items()}), np.asarray(row_of)
+
+
+def _text_column(column: pa.ChunkedArray, where: str, place: _Place) -> tuple[list[str], list[str]]:
     """(problems, texts) of a column that the template names."""
     column = _decoded(column)
     kind = column.type
@@ -99,10 +198,10 @@ def _text_column(column: pa.ChunkedArray, where: str, lines: Lines) -> tuple[lis
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        return [f"{where} is not valid UTF-8 text ({_bad_utf8(column, lines)}); write it again as UTF-8"], []
+        return [f"{where} is not valid UTF-8 text ({_bad_utf8(column, place)}); write it again as UTF-8"], []
     nulls = np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False))
     if len(nulls):
-        return [f"{where} is null in {_places(nulls, lines)}; drop these rows or fill in the text"], []
+        return [f"{where} is null in {place(nulls)}; drop these rows or fill in the text"], []
     return [], column.to_pylist()
 
 
@@ -111,7 +210,7 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _bad_utf8(column: pa.ChunkedArray, lines: Lines) -> str:
+def _bad_utf8(column: pa.ChunkedArray, place: _Place) -> str:
     """Which rows hold bytes that are no UTF-8."""
     bad = []
     for row, value in enumerate(column.cast(pa.large_binary()).to_pylist()):
@@ -119,47 +218,35 @@ def _bad_utf8(column: pa.ChunkedArray, lines: Lines) -> str:
             (value or b"").decode("utf-8")
         except UnicodeDecodeError:
             bad.append(row)
-    return _places(np.asarray(bad), lines)
+    return place(bad)
 
 
-def _label_column(column: pa.ChunkedArray, task: Task, where: str, lines: Lines) -> tuple[list[str], list[str]]:
-    """(problems, target texts) of the label column."""
-    where = f"{where}: label column '{task.label_column}'"
+def _target_column(column: pa.ChunkedArray, task: Task, where: str, place: _Place) -> tuple[list[str], list[str]]:
+    """(problems, target texts) of the target's column."""
+    kind = "label" if task.target.kind == "labels" else "target"
+    where = f"{where}: {kind} column '{task.target.column}'"
     column = _decoded(column)
     try:
         column.validate(full=True)
         values: list[Any] = column.unique().to_pylist()
         codes = pc.index_in(column, value_set=pa.array(values, column.type)).to_numpy(zero_copy_only=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        return [f"{where} holds {column.type} that cannot be read as labels ({error}); write numbers or text"], []
-    targets = {label_key(value): target for value, target in task.labels.items()}
-    allowed = ", ".join(targets)
-    problems = []
+        return [f"{where} holds {column.type} that cannot be read as {kind}s ({error}); write numbers or text"], []
+    problems: list[str] = []
+    by_code: list[str] = []
     for code, value in enumerate(values):
-        rows = (
-            "" if value is not None and label_key(value) in targets else _places(np.flatnonzero(codes == code), lines)
-        )
-        if value is None:
-            problems.append(f"{where} is null in {rows}; drop these rows or label them")
-        elif label_key(value) not in targets:
-            why = "; -1 is how the hub marks rows without a label, such as GLUE's test split" if value == -1 else ""
-            problems.append(f"{where} is {value!r} in {rows}; task '{task.name}' allows {allowed}{why}")
+        try:
+            by_code.append("" if value is None else task.target.text_of(value))
+            rule = "" if value is not None else f"drop these rows or {'label' if kind == 'label' else 'fill'} them"
+        except ValueError as error:
+            rule = f"task '{task.name}' {error}"
+        if rule:
+            shown = "null" if value is None else repr(value)
+            problems.append(f"{where} is {shown} in {place(np.flatnonzero(codes == code))}; {rule}")
         if len(problems) == _SHOWN and code + 1 < len(values):
             problems.append(f"{where}: {len(values) - code - 1} further values not checked")
             break
-    if problems:
-        return problems, []
-    by_code = [targets[label_key(value)] for value in values]
-    return [], [by_code[code] for code in codes]
-
-
-def _places(rows: np.ndarray, lines: Lines) -> str:
-    """Such as "3 rows (4, 9, 11; the first row is 0)", with the lines where rows are lines."""
-    first = rows[:_SHOWN].tolist()
-    shown = ", ".join(map(str, first)) + (", ..." if len(rows) > _SHOWN else "")
-    known = lines(first)
-    on = f"; on line{'s' if len(known) > 1 else ''} {', '.join(map(str, known))}" if known else ""
-    return f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'} ({shown}; the first row is 0{on})"
+    return (problems, []) if problems else ([], [by_code[code] for code in codes])
 
 
 def split_places(task: Task, counts: Mapping[str, int]) -> dict[str, tuple[str, list[int]]]:
@@ -169,11 +256,11 @@ def split_places(task: Task, counts: Mapping[str, int]) -> dict[str, tuple[str, 
     `get_split_indices`); see `Task.split` for the rules.
 
     Args:
-        task: gives the rule and the sizes that must come out.
+        task: gives the rule.
         counts: rows of each published split.
 
     Raises:
-        DataError: too few rows for the rule, or sizes other than the published ones.
+        DataError: too few rows for the rule.
     """
     places: dict[str, tuple[str, list[int]]]
     train = ("train", list(range(counts["train"])))
@@ -207,13 +294,6 @@ def split_places(task: Task, counts: Mapping[str, int]) -> dict[str, tuple[str, 
         }
     else:
         places = {"train": train} | {split: (split, list(range(counts[split]))) for split in SPLITS if split != "train"}
-    found = tuple(len(places[split][1]) for split in SPLITS)
-    if task.sizes is not None and found != task.sizes:
-        raise DataError(
-            f"task '{task.name}': found {_sizes(found)} rows, expected are {_sizes(task.sizes)} "
-            f"(published rows read: {', '.join(f'{split} {n:,}' for split, n in counts.items())}); "
-            "the files are not the whole published data set"
-        )
     return places
 
 

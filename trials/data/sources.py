@@ -38,7 +38,7 @@ class Part:
         if self.table is not None:
             return self.table
         assert self.path is not None
-        return read_table(self.path, task.columns, task.label_column, task.tsv_quoting)
+        return read_table(self.path, task.read_columns, task.text_columns, task.tsv_quoting)
 
     def lines(self, task: Task, rows: Sequence[int]) -> list[int] | None:
         """The lines on which some rows begin, from 1; None where rows are no lines."""
@@ -163,7 +163,7 @@ def _on_hub(task: Task, repository: str, subset: str | None) -> Source:
             f"task '{task.name}' needs {name} from the hub, which did not load ({type(error).__name__}: {reason}): "
             f"go online, or give {layout(task)}"
         ) from error
-    columns = list(dict.fromkeys([*task.columns, task.label_column]))
+    columns = list(task.read_columns)
     problems: list[str] = []
     parts: dict[str, tuple[Part, ...]] = {}
     for split in task.raw_splits:

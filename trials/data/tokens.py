@@ -71,7 +71,7 @@ class SourceEncoder:
     """
 
     def __init__(self, tokenizer: Any, architecture: Architecture, max_source_length: int, template: str = "") -> None:
-        self.tokenizer = tokenizer
+        self.tokenizer, self.architecture = tokenizer, architecture
         self._end = _end_token(tokenizer)
         both = architecture == "encoder-decoder"
         self._tail = [self._end] if both else _ids(tokenizer, [SEPARATOR], special=False)[0]
@@ -174,6 +174,34 @@ def encode_labels(targets: Sequence[str], tokenizer: Any, architecture: Architec
     if problems:
         raise DataError(problems)
     return ids
+
+
+@dataclass(frozen=True)
+class EncodedTargets:
+    """Texts as target ids.
+
+    Attributes:
+        ids: of each text, at most as long as an answer may be, with the end-of-sequence token last.
+        cut: whether the text was longer.
+        lost: whether the text does not come back from its ids, cut or not: no answer could equal it.
+    """
+
+    ids: list[list[int]]
+    cut: list[bool]
+    lost: list[bool]
+
+
+def encode_texts(texts: Sequence[str], tokenizer: Any, architecture: Architecture, max_length: int) -> EncodedTargets:
+    """Target ids of texts of any kind, the end-of-sequence token last, which cutting keeps."""
+    end = _end_token(tokenizer)
+    encoded = _ids(tokenizer, list(texts), special=architecture == "encoder-decoder")
+    bodies = [ids[:-1] if ids and ids[-1] == end else ids for ids in encoded]
+    back = tokenizer.batch_decode(bodies, skip_special_tokens=True)
+    return EncodedTargets(
+        [[*body[: max_length - 1], end] for body in bodies],
+        [len(body) >= max_length for body in bodies],
+        [read.strip() != text.strip() for read, text in zip(back, texts, strict=True)],
+    )
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:

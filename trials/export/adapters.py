@@ -24,11 +24,12 @@ from trials.backbones.revisions import same_revision, why_not_same
 from trials.config import TrialConfig
 from trials.data.tokens import encode_labels, encode_sources
 from trials.errors import BackboneError, UserError
-from trials.evaluation import answers_and_likelihoods
-from trials.export.predictions import Prediction, Row, by_columns, predictions
+from trials.evaluation import answers, answers_and_likelihoods
+from trials.export.predictions import Prediction, Row, as_answered, by_columns, predictions
 from trials.methods import Method, make_method
 from trials.methods.lora import ALPHA
-from trials.tasks.base import Task, label_key, render, template_columns
+from trials.tasks.base import Task, render, template_columns
+from trials.tasks.targets import Kind, label_key
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ROWS = 1_000
@@ -63,7 +64,7 @@ def describe_adapter(
         "trial": config.as_dict(),
         "task": task.name,
         "template": task.template,
-        "label_column": task.label_column,
+        "target": task.target.kind,
         "tsv_quoting": task.tsv_quoting,
         "labels": {str(value): text for value, text in task.labels.items()},
         "label_of": {text: label_key(value) for value, text in reversed(list(task.labels.items()))},
@@ -108,12 +109,14 @@ class Adapter:
 
     Attributes:
         columns: those that a row must have, as the template names them.
-        labels: target text -> the user's label.
+        kind: what is answered: labels, a text or a number.
+        labels: target text -> the user's label; empty for a text or a number.
     """
 
     def __init__(self, backbone: Backbone, method: Method, description: dict[str, Any]) -> None:
         self.backbone, self.method, self.description = backbone, method, description
         self.columns = template_columns(description["template"])
+        self.kind: Kind = description.get("target", "labels")
         labels = reversed(list(description["labels"].items()))  # adapters of before have no more than these
         self.labels: dict[str, str] = description.get("label_of") or {text: label for label, text in labels}
 
@@ -124,7 +127,7 @@ class Adapter:
             inputs: rows of the task as mappings from column to text; or texts, where the template has one column.
 
         Returns:
-            The target texts as the task defines them, e.g. the digits of its labels.
+            What the backbone writes: a target text as the task defines it, e.g. the digit of a label.
 
         Raises:
             UserError: inputs that lack a column of the template, or hold something else than text.
@@ -132,7 +135,7 @@ class Adapter:
         return [prediction.answer for prediction in self.predict_rows(inputs)]
 
     def predict_rows(self, inputs: Sequence[Row]) -> list[Prediction]:
-        """The user's label of each input and its probability; the answers are those of `predict`.
+        """The user's label of each input and its probability, or a text or number; the answers are those of `predict`.
 
         Raises:
             UserError: as `predict`, with the numbers of all wrong rows.
@@ -146,8 +149,11 @@ class Adapter:
             texts = [render(template, row) for row in rows[first : first + ROWS]]
             sources = encode_sources(texts, tokenizer, architecture, longest, template)
             most = self.description["max_target_length"]
-            told, likelihoods = answers_and_likelihoods(self.backbone, self.method, sources, most, targets)
-            found += predictions(told, likelihoods, self.labels)
+            if self.kind == "labels":
+                given, likelihoods = answers_and_likelihoods(self.backbone, self.method, sources, most, targets)
+                found += predictions(given, likelihoods, self.labels)
+            else:
+                found += as_answered(answers(self.backbone, [self.method], sources, most)[0], self.kind)
         return found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from trials.errors import UserError
+from trials.tasks.targets import Kind, as_number
 
 SHOWN = 20
 """Numbers of rows that a message names at most."""
@@ -22,11 +24,13 @@ class Prediction:
 
     Attributes:
         answer: what the backbone writes, by greedy decoding, as in evaluation.
-        label: the user's label of that text; None where the answer is none of the task's target texts.
+        label: the user's label of that text; of tasks without labels, the text or the number itself. None where the
+            answer is none of the task's target texts, or no number.
         probability: of the label; None where there is none.
         probabilities: of the label of each target text: the backbone's probability of the text (the product over its
             tokens, the end included) divided by the sum over all of the task's. They add up to 1; how well they are
             calibrated is not known. Labels that share a target text share its probability, under the first of them.
+            Empty where a text or a number is answered.
     """
 
     answer: str
@@ -50,6 +54,12 @@ def predictions(answers: Sequence[str], likelihoods: np.ndarray, labels: Mapping
         label = labels.get(answer)
         found.append(Prediction(answer, label, None if label is None else probabilities[label], probabilities))
     return found
+
+
+def as_answered(answers: Sequence[str], kind: Kind) -> list[Prediction]:
+    """Answers of a task that asks for a text or a number."""
+    wrong = [kind == "number" and math.isnan(as_number(answer)) for answer in answers]
+    return [Prediction(a, None if no else a, None, {}) for a, no in zip(answers, wrong, strict=True)]
 
 
 def faults(rows: Iterable[Row], columns: Sequence[str]) -> dict[int, str]:

@@ -1,16 +1,15 @@
-"""What a task is: a data set with its split rule, text template, labels and metrics. Facts only."""
+"""What a task is: a data set with its split rule, text template, target and metrics. Facts only."""
 
 from __future__ import annotations
 
 import functools
-import re
 import string
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
+
+from trials.tasks.targets import Labels, Target
 
 SplitName = Literal["train", "validation", "test"]
 SplitRule = Literal["small", "large", "as_given"]
@@ -19,29 +18,73 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 SPLIT_RULES: tuple[SplitRule, ...] = ("as_given", "small", "large")
 
 
-NAMES = ("name", "title", "published_as", "aliases", "hub", "folder", "embedded", "files")
+NAMES = ("name", "title", "published_as", "aliases", "hub", "folder", "embedded", "files", "package")
 """Fields of a task that say what it is called and where its rows are."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """How a published row becomes examples: none, one or several, which form a group unless the task names its groups.
+
+    Attributes:
+        make: a row -> the columns of each example: those of the template, the target's and, if any, the group's. A
+            function at the top of a module, or an instance of a frozen dataclass: it is pickled, and compared.
+        reads: the columns that it needs of a row.
+        texts: those of them that are texts, whatever they look like (JSON Lines do not say).
+        revision: goes up when `make` comes to give other examples.
+    """
+
+    make: Callable[[Row], Iterable[Row]] = field(hash=False)
+    reads: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    revision: int = 1
+
+    @property
+    def rules(self) -> list[Any]:
+        """What decides the examples, as JSON."""
+        return [getattr(self.make, "__qualname__", None) or repr(self.make), *self.reads, self.revision]
+
+
+@dataclass(frozen=True)
+class EachElement:
+    """An example for each element of a list; the fields of an element `{a: .., b: ..}` are `column.a`, `column.b`."""
+
+    column: str
+
+    def __call__(self, row: Row) -> Iterator[Row]:
+        """The examples of a row. Raises ValueError where the column holds no list, or an empty one."""
+        elements = row[self.column]
+        if not isinstance(elements, list) or not elements:
+            raise ValueError(f"column '{self.column}' holds {elements!r}, not a list with an element for each example")
+        for element in elements:
+            inner = (
+                {f"{self.column}.{key}": value for key, value in element.items()} if isinstance(element, dict) else {}
+            )
+            yield {**row, self.column: element, **inner}
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task. Frozen and picklable; the labels and files are not part of the hash, but of equality.
+    """One task. Frozen and picklable; labels and files are not part of the hash, but of equality.
 
     Attributes:
         name: what `--task` takes.
         title: what a table prints.
         template: the source text, with the names of columns in braces, e.g. "sentence: {sentence}".
-        labels: value of the label column -> target text that the backbone learns to write (a digit, in the paper).
-            Values are compared as `label_key` writes them, so 1, 1.0 and "1" are one label.
-        label_column: the column that holds the label.
+        target: what is asked for (`trials.tasks.targets`).
         split: where validation and test come from. ADePT's released code knows three rules (its `src/tasks.py`):
             "small": train as published, the published validation permuted and halved into validation and test;
             "large": the first 1,000 of the permuted train are validation, the published validation is the test;
-            "as_given": the three splits as they are.
-        sizes: (train, validation, test) after the split rule, as the paper's Table 16 counts them; asserted when the
-            data is loaded. None: nothing is known, nothing is asserted.
-        metrics: names in `metrics.METRICS`; the FIRST selects the checkpoint and the winner.
+            "as_given": the three splits as they are. Rows are split before they become examples.
+        sizes: (train, validation, test) after the split rule, in examples, as the paper's Table 16 counts them;
+            asserted when the data is loaded. None: nothing is known, nothing is asserted.
+        metrics: names in `metrics.METRICS`; the FIRST selects the checkpoint and the winner. Empty: the target's own.
         max_source_length: tokens of the source, truncated on the right.
+        examples: how a row becomes examples; None: each row is one.
+        group: column of what belongs together, such as the question of several answers; None: the examples of one row
+            where `examples` makes several, else there are no groups.
         hub: (data set, subset) on the hub, or None.
         folder: the task's folder under `--data-dir`, e.g. "glue/rte".
         embedded: the rows ship with the project, as Parquet under `trials/embedded/<name>/`.
@@ -50,17 +93,19 @@ class Task:
             text, unless a file's header is in quotes, and text that looks quoted all the same is refused.
         published_as: the task's key in the paper's tables, or None.
         aliases: other names that `--task` takes.
+        package: the package that brings the task; None: this project, or a task file.
     """
 
     name: str
     title: str
     template: str
-    labels: Mapping[Any, str] = field(hash=False)
-    label_column: str = "label"
+    target: Target
     split: SplitRule = "as_given"
     sizes: tuple[int, int, int] | None = None
-    metrics: tuple[str, ...] = ("accuracy",)
+    metrics: tuple[str, ...] = ()
     max_source_length: int = 256
+    examples: Examples | None = None
+    group: str | None = None
     hub: tuple[str, str | None] | None = None
     folder: str | None = None
     embedded: bool = False
@@ -68,6 +113,10 @@ class Task:
     tsv_quoting: TsvQuoting | None = None
     published_as: str | None = None
     aliases: tuple[str, ...] = ()
+    package: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", self.metrics or self.target.metrics)
 
     @property
     def rules(self) -> dict[str, Any]:
@@ -75,10 +124,10 @@ class Task:
 
         A field that says nothing (None) is left out.
         """
-        said = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in NAMES}
-        found = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
-        labels = {label_key(value): text for value, text in self.labels.items()}
-        return {name: value for name, value in {**found, "labels": labels}.items() if value is not None}
+        known = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in NAMES}
+        found = {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
+        found |= {"target": None, "examples": self.examples and self.examples.rules, **self.target.rules}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def selection_metric(self) -> str:
@@ -86,14 +135,46 @@ class Task:
         return self.metrics[0]
 
     @property
+    def in_a_file(self) -> bool:
+        """Whether a task file describes it; the tasks of a package may have files of rows as well."""
+        return self.files is not None and self.package is None
+
+    @property
+    def labels(self) -> Mapping[Any, str]:
+        """Value -> target text, where the target is one of a few labels; else none."""
+        return self.target.texts if isinstance(self.target, Labels) else {}
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All target texts, where they are a closed set; else none."""
+        return self.target.answers
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the template names, in its order, each once."""
         return template_columns(self.template)
 
     @property
-    def targets(self) -> tuple[str, ...]:
-        """The distinct target texts, in the order of the labels."""
-        return tuple(dict.fromkeys(self.labels.values()))
+    def example_columns(self) -> tuple[str, ...]:
+        """The columns of an example: the template's, the target's, the group's."""
+        return tuple(dict.fromkeys([*self.columns, self.target.column, *([self.group] if self.group else [])]))
+
+    @property
+    def read_columns(self) -> tuple[str, ...]:
+        """The columns that are read from a file."""
+        return self.examples.reads if self.examples else self.example_columns
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Those of `read_columns` that hold texts."""
+        if self.examples:
+            return self.examples.texts
+        return (*self.columns, self.target.column) if self.target.kind == "text" else self.columns
+
+    @property
+    def grouped(self) -> bool:
+        """Whether examples belong to groups."""
+        return self.group is not None or self.examples is not None
 
     @property
     def raw_splits(self) -> tuple[str, ...]:
@@ -101,7 +182,7 @@ class Task:
         return raw_splits(self.split, own=self.files is not None)
 
     def render(self, row: Mapping[str, str]) -> str:
-        """The source text of one row."""
+        """The source text of one example."""
         return render(self.template, row)
 
 
@@ -139,34 +220,3 @@ def raw_splits(rule: SplitRule, *, own: bool) -> tuple[str, ...]:
     if rule == "large" and own:
         return ("train", "test")
     return ("train", "validation")
-
-
-_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")  # how a column of floats spells whole numbers
-_TRUTH = {"true": "1", "false": "0"}
-
-
-def label_key(value: Any) -> str:
-    """One spelling for a label of any file format: 1, 1.0, "1" and "1.0" are "1"; true and "True" are "true"."""
-    text = str(value)
-    if whole := _WHOLE.fullmatch(text):
-        text = whole.group(1)
-        return "0" if text == "-0" else text
-    if isinstance(value, float) and value.is_integer():  # 1e+16
-        return str(int(value))
-    return text.lower() if text.lower() in ("true", "false") else text
-
-
-def near_key(key: str) -> str:
-    """Equal for labels that a reader would take for one: but for case, what is not seen, or a number's spelling."""
-    seen = "".join(c for c in unicodedata.normalize("NFKC", key) if unicodedata.category(c) != "Cf")
-    folded = " ".join(seen.casefold().split())
-    folded = _TRUTH.get(folded, folded)
-    try:
-        return str(Decimal(folded).normalize() + 0)
-    except ArithmeticError:  # no number
-        return folded
-
-
-def is_no_label(key: str) -> bool:
-    """Whether a label is none that anybody could have meant: empty, or "not a number"."""
-    return near_key(key).casefold() in ("", "nan")

@@ -8,6 +8,7 @@ Every source package lies in one split only, the same one in both tasks.
 from __future__ import annotations
 
 from trials.tasks.base import Task
+from trials.tasks.targets import Labels
 
 DEBSEC_CLASSES: tuple[str, ...] = (
     "games",
@@ -25,7 +26,7 @@ TASKS: tuple[Task, ...] = (
         name="debsec",
         title="Debian sections",
         template="{text}",
-        labels={label: str(label) for label in range(len(DEBSEC_CLASSES))},
+        target=Labels({label: str(label) for label in range(len(DEBSEC_CLASSES))}),
         sizes=(5_873, 600, 600),
         max_source_length=64,
         embedded=True,
@@ -34,7 +35,7 @@ TASKS: tuple[Task, ...] = (
         name="debmatch",
         title="Debian descriptions",
         template="sentence1: {sentence1} sentence2: {sentence2}",
-        labels={0: "0", 1: "1"},
+        target=Labels({0: "0", 1: "1"}),
         sizes=(6_000, 600, 600),
         max_source_length=80,
         embedded=True,

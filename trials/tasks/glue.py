@@ -7,6 +7,7 @@ have no labels: the test rows come from train or validation by the split rule.
 from __future__ import annotations
 
 from trials.tasks.base import Task
+from trials.tasks.targets import Labels, Number
 
 _HUB = "nyu-mll/glue"
 
@@ -15,7 +16,7 @@ TASKS: tuple[Task, ...] = (
         name="rte",
         title="RTE",
         template="sentence1: {sentence1} sentence2: {sentence2}",
-        labels={0: "0", 1: "1"},
+        target=Labels({0: "0", 1: "1"}),
         split="small",
         sizes=(2_490, 138, 139),
         hub=(_HUB, "rte"),
@@ -26,7 +27,7 @@ TASKS: tuple[Task, ...] = (
         name="cola",
         title="CoLA",
         template="sentence: {sentence}",
-        labels={0: "0", 1: "1"},
+        target=Labels({0: "0", 1: "1"}),
         split="small",
         sizes=(8_551, 521, 522),
         # The caption of the paper's Table 3 says accuracy; its values and the released code say Matthews correlation.
@@ -39,11 +40,23 @@ TASKS: tuple[Task, ...] = (
         name="sst2",
         title="SST-2",
         template="sentence: {sentence}",
-        labels={0: "0", 1: "1"},
+        target=Labels({0: "0", 1: "1"}),
         split="large",
         sizes=(66_349, 1_000, 872),
         hub=(_HUB, "sst2"),
         folder="glue/sst2",
         published_as="sst2",
+    ),
+    Task(
+        name="stsb",
+        title="STS-B",
+        template="sentence1: {sentence1} sentence2: {sentence2}",
+        # The released code means to round to 0.2, as T5 does, and rounds to 0.1; the published scores are against that.
+        target=Number(0.0, 5.0, step=0.1, column="label"),
+        split="small",
+        sizes=(5_749, 750, 750),
+        hub=(_HUB, "stsb"),
+        folder="glue/stsb",
+        published_as="stsb",
     ),
 )

@@ -2,66 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from trials.errors import TaskError, did_you_mean
-from trials.tasks.base import (
-    SPLIT_RULES,
-    SPLITS,
-    Task,
-    TsvQuoting,
-    label_key,
-    raw_splits,
-    template_columns,
-)
-from trials.tasks.metrics import BINARY_METRICS, METRICS
-from trials.tasks.own_files import Problem, labels_of, located, read_files
-from yaml_reader import Document, DocumentError, read_document
+from trials.errors import TaskError
+from trials.tasks import is_registered
+from trials.tasks.base import SPLITS, EachElement, Examples, Task, TsvQuoting, raw_splits, template_columns
+from trials.tasks.metrics import unfit
+from trials.tasks.own_files import labels_of, located, read_files
+from trials.tasks.targets import Labels, Number, Target, Text, label_key
+from yaml_reader import Document, DocumentError, did_you_mean, read_document
+from yaml_reader.models import Keys, validated
+
+
+def _matching(pattern: str, rule: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(rule)
+        return text
+
+    return AfterValidator(check)
 
 
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-_Text = Annotated[str, StringConstraints(min_length=1)]
-_Target = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]
-_Paths = Annotated[list[_Text], BeforeValidator(_one_or_many), Field(min_length=1)]
+_Name = Annotated[
+    str,
+    _matching(
+        "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+        "a name has up to 64 letters, digits, '_', '.' and '-' only, and starts with a letter or digit",
+    ),
+]
+_Written = Annotated[str, StringConstraints(min_length=1)]
+_TargetText = Annotated[
+    _Written, _matching(r"\S(.*\S)?", "a target text has one line, without white space at its ends")
+]
+_Paths = Annotated[list[_Written], BeforeValidator(_one_or_many), Field(min_length=1)]
+_LabelTexts = Annotated[dict[str, _TargetText], Field(min_length=1)]
 
-_REQUIRED = ("name", "files", "template")
-_DEFAULTS: dict[str, Any] = {
-    "label_column": "label",
-    "metrics": ["accuracy"],
-    "max_source_length": 256,
-    "split": "as_given",
-    "tsv_quoting": None,
-}
-_CHOICES = {"split": SPLIT_RULES, "tsv_quoting": ("none", "csv")}
-_KEYS: dict[str, TypeAdapter[Any]] = {
-    "name": TypeAdapter(_Name),
-    "title": TypeAdapter(_Text),
-    "files": TypeAdapter(dict[str, _Paths]),
-    "template": TypeAdapter(_Text),
-    "label_column": TypeAdapter(_Text),
-    "labels": TypeAdapter(Annotated[dict[str, _Target], Field(min_length=1)]),
-    "metrics": TypeAdapter(Annotated[list[str], BeforeValidator(_one_or_many), Field(min_length=1)]),
-    "max_source_length": TypeAdapter(Annotated[int, Field(strict=True, ge=2)]),
-    "split": TypeAdapter(Literal["as_given", "small", "large"]),
-    "tsv_quoting": TypeAdapter(TsvQuoting),
-}
+
+class LabelsKeys(Keys):
+    """`target: {type: labels, ..}`."""
+
+    type: Literal["labels"] = "labels"
+    column: _Written = "label"
+    labels: _LabelTexts | None = None
+
+
+class TextKeys(Keys):
+    """`target: {type: text, ..}`."""
+
+    type: Literal["text"] = "text"
+    column: _Written = Text.column
+    max_length: Annotated[int, Field(strict=True, ge=2, le=1_024)] = Text.max_length
+
+
+class NumberKeys(Keys):
+    """`target: {type: number, ..}`."""
+
+    type: Literal["number"] = "number"
+    column: _Written = Number.column
+    range: tuple[float, float]
+    step: float
+
+
+class TaskKeys(Keys):
+    """What a task file may hold."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("name", "files", "template")
+    name: _Name = ""
+    title: _Written | None = None
+    files: dict[str, _Paths] = Field(default_factory=dict)
+    template: _Written = ""
+    target: Annotated[LabelsKeys | TextKeys | NumberKeys, Field(discriminator="type")] | None = None
+    label_column: _Written = "label"
+    labels: _LabelTexts | None = None
+    each: _Written | None = None
+    group: _Written | None = None
+    metrics: Annotated[list[str], BeforeValidator(_one_or_many), Field(min_length=1)] | None = None
+    max_source_length: Annotated[int, Field(strict=True, ge=2)] = 256
+    split: Literal["as_given", "small", "large"] = "as_given"
+    tsv_quoting: TsvQuoting | None = None
 
 
 def load_task_file(path: str | Path) -> Task:
-    """The task that a YAML file describes.
+    """The task that a YAML file describes; its keys are those of `TaskKeys`.
 
-    Its keys are name, files, template (all three required), title, label_column ("label"), labels, metrics
-    (["accuracy"]), max_source_length (256), split ("as_given") and tsv_quoting (none). Paths are relative to the
-    file; one may be a pattern or a folder. Without `labels`, the distinct values of the label column in train, sorted,
-    become "0", "1", ...
+    Paths are relative to the file; one may be a pattern or a folder. Without `labels`, the distinct values of the label
+    column in train, sorted, become "0", "1", ...
 
     Raises:
         TaskError: the file is missing, is no YAML, or something in it or in its data's columns is wrong; all problems
@@ -69,33 +103,41 @@ def load_task_file(path: str | Path) -> Task:
     """
     path = Path(path).expanduser()
     document = _read(path)
-    values, problems = _checked_keys(document)
-    values = _DEFAULTS | values
-    problems += _checked_facts(values)
-    files, found = located(values.get("files", {}), path.resolve().parent)
-    problems += found
-    columns = _columns_of(values.get("template", ""))
-    if columns and files:
-        tables, found = read_files(files, columns, values["label_column"], values["tsv_quoting"])
-        problems += found
-        if not found and "labels" not in document.data and "train" in files:
-            values["labels"], found = labels_of(tables, values["label_column"])
-            problems += found
-    problems += _checked_metrics(values)
-    if problems or document.found:
-        raise TaskError([*document.problems, *(_placed(document, *problem) for problem in problems)])
-    return Task(
-        name=values["name"],
-        title=values.get("title", values["name"]),
-        template=values["template"],
-        labels=values["labels"],
-        label_column=values["label_column"],
-        split=values["split"],
-        metrics=tuple(dict.fromkeys(values["metrics"])),
-        max_source_length=values["max_source_length"],
+    keys = validated(document, TaskKeys)
+    columns = _checked_template(document, keys)
+    target = _target(document, keys)
+    files, problems = located(keys.files, path.resolve().parent)
+    task = Task(
+        name=keys.name,
+        title=keys.title or keys.name,
+        template=keys.template if columns else "",
+        target=target,
+        split=keys.split,
+        metrics=tuple(dict.fromkeys(keys.metrics or [])),
+        max_source_length=keys.max_source_length,
+        examples=_examples(keys, target, columns),
+        group=keys.group,
         files=files,
-        tsv_quoting=values["tsv_quoting"],
+        tsv_quoting=keys.tsv_quoting,
     )
+    if keys.name and is_registered(keys.name):
+        document.report(("name",), f"'{keys.name}' is a registered task; choose another name")
+    for problem in [*_checked_splits(keys) * ("files" in document.data), *problems]:
+        document.report(("files",), problem)
+    if columns and files:
+        found, problems = read_files(task)
+        for problem in problems:
+            document.report(("files",), problem)
+        if not problems and isinstance(target, Labels) and not _says_labels(document) and "train" in files:
+            texts, problems = labels_of(found, target.column)
+            for problem in problems:
+                document.report(("labels",), problem)
+            task = replace(task, target=Labels(texts, target.column))
+    for problem in unfit(task.metrics, target.kind, task.answers, task.grouped):
+        document.report(("metrics",), problem)
+    if document.found:
+        raise TaskError(document.problems)
+    return task
 
 
 def _read(path: Path) -> Document:
@@ -107,89 +149,75 @@ def _read(path: Path) -> Document:
     except DocumentError as error:
         raise TaskError(error.problems) from error
     if not isinstance(document.data, dict):
-        keys = ", ".join(_REQUIRED)
+        keys = ", ".join(TaskKeys.REQUIRED)
         raise TaskError(f"{path}: a task file is a mapping with the keys {keys}, ...; found {document.data!r}")
+    _as_written(document, document.data, "labels")
+    if isinstance(document.data.get("target"), dict):
+        _as_written(document, document.data["target"], "target", "labels")
     return document
 
 
-def _placed(document: Document, key: str, problem: str) -> str:
-    """A problem with the line of the key that it is about."""
-    line = document.lines.get((key,))
-    return f"{document.name}:{line}: {problem}" if line else f"{document.name}: {problem}"
+def _as_written(document: Document, holder: dict[str, Any], *path: str) -> None:
+    """A label's target is the text as it stands in the file: `010` is no number."""
+    labels = holder.get("labels")
+    if isinstance(labels, dict):
+        texts = {label: document.written.get((*path, label), text) for label, text in labels.items()}
+        holder["labels"] = {label: text if labels[label] is not None else None for label, text in texts.items()}
 
 
-def _checked_keys(document: Document) -> tuple[dict[str, Any], list[Problem]]:
-    """(the sound values, problems) of each key by itself."""
-    raw = dict(document.data)
-    problems = [
-        (key, f"unknown key '{key}'{did_you_mean(key, _KEYS)}; keys are {', '.join(_KEYS)}")
-        for key in raw
-        if key not in _KEYS
-    ]
-    problems += [("", f"the key '{key}' is missing") for key in _REQUIRED if key not in raw]
-    if isinstance(raw.get("labels"), dict):  # a target is the text as it is written: `010` is no number
-        written = document.written
-        raw["labels"] = {
-            label: written.get(("labels", label), target) if target is not None else None
-            for label, target in raw["labels"].items()
-        }
-    values: dict[str, Any] = {}
-    for key, adapter in _KEYS.items():
-        if key not in raw:
-            continue
-        try:
-            values[key] = adapter.validate_python(raw[key])
-        except ValidationError as error:
-            for found in error.errors():
-                inner = "".join(f"[{part!r}]" for part in found["loc"] if part != "[key]")
-                hint = ""
-                if found["type"] == "literal_error":
-                    hint = did_you_mean(str(found["input"]), _CHOICES[key])
-                problems.append((key, f"{key}{inner}: {_plain(found)}{hint}, found {found['input']!r}"))
-    return values, problems
+def _says_labels(document: Document) -> bool:
+    target = document.data.get("target")
+    return "labels" in document.data or (isinstance(target, dict) and "labels" in target)
 
 
-_PLAIN = {
-    "too_short": "should not be empty",
-    "string_too_short": "should not be empty",
-    "list_type": "should be a text or a list of texts",
-    "string_type": "should be text",
-    "dict_type": "should be a mapping",
-}
+def _target(document: Document, keys: TaskKeys) -> Target:
+    """The target; labels without texts where those are still to be found in the data."""
+    given = keys.target
+    if given is not None:
+        for key in {"labels", "label_column"} & document.data.keys():
+            document.report((key,), "stands beside `target`, which says it: write it into `target`, or take one out")
+    if isinstance(given, TextKeys):
+        return Text(given.column, given.max_length)
+    if isinstance(given, NumberKeys):
+        number = Number(*given.range, given.step, given.column)
+        if number.problem:
+            document.report(("target",), number.problem)
+        return number if not number.problem else Number(0.0, 1.0, 1.0, given.column)
+    labels, column = (keys.labels, keys.label_column) if given is None else (given.labels, given.column)
+    for problem in _checked_labels(labels or {}):
+        document.report(("labels",) if given is None else ("target", "labels"), problem)
+    return Labels(labels or {}, column)
 
 
-def _plain(found: Any) -> str:
-    """What is asked for, in the words of a user."""
-    if found["type"] == "string_pattern_mismatch":
-        if found["loc"]:
-            return "a target text has one line, without white space at its ends"
-        return "a name has letters, digits, '_', '.' and '-' only, and starts with a letter or digit"
-    said: str = _PLAIN.get(found["type"], found["msg"])
-    return said.replace("Input should be", "should be").removeprefix("Value error, ")
+def _examples(keys: TaskKeys, target: Target, columns: tuple[str, ...]) -> Examples | None:
+    """How rows become examples; what is named `each` or `each.field` is in the list, everything else in the row."""
+    if keys.each is None:
+        return None
+
+    def in_row(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(n for n in dict.fromkeys(names) if n != keys.each and not n.startswith(f"{keys.each}."))
+
+    group = (keys.group,) if keys.group else ()
+    texts = (*columns, target.column) if target.kind == "text" else columns
+    return Examples(EachElement(keys.each), (*in_row((*columns, target.column, *group)), keys.each), in_row(texts))
 
 
-def _checked_facts(values: dict[str, Any]) -> list[Problem]:
-    """What is wrong between keys, without a look at the data."""
-    from trials.tasks import TASKS
-
-    problems = []
-    if values.get("name") in TASKS:
-        problems.append(("name", f"name: '{values['name']}' is a registered task; choose another name"))
-    if "template" in values:
-        found = ""
-        try:
-            if not template_columns(values["template"]):
-                found = 'it names no column; write columns in braces, e.g. "text: {text}"'
-            elif values["label_column"] in template_columns(values["template"]):
-                found = "it names the label column, so the answer would stand in the question"
-        except ValueError as error:
-            found = str(error)
-        problems += [("template", f"template: {found}")] if found else []
-    if "labels" in values:
-        problems += [("labels", f"labels: {problem}") for problem in _checked_labels(values["labels"])]
-    if "files" in values:
-        problems += [("files", f"files: {problem}") for problem in _checked_splits(values["files"], values["split"])]
-    return problems
+def _checked_template(document: Document, keys: TaskKeys) -> tuple[str, ...]:
+    """The columns of the template; none where it is wrong, which is reported."""
+    column = keys.target.column if keys.target else keys.label_column
+    if not keys.template:
+        return ()
+    try:
+        columns = template_columns(keys.template)
+    except ValueError as error:
+        document.report(("template",), str(error))
+        return ()
+    if not columns:
+        document.report(("template",), 'it names no column; write columns in braces, e.g. "text: {text}"')
+    elif column in columns:
+        what = "label" if keys.target is None else "target's"
+        document.report(("template",), f"it names the {what} column, so the answer would stand in the question")
+    return columns
 
 
 def _checked_labels(labels: dict[str, str]) -> list[str]:
@@ -201,10 +229,10 @@ def _checked_labels(labels: dict[str, str]) -> list[str]:
     return problems
 
 
-def _checked_splits(files: Iterable[str], rule: Any) -> list[str]:
-    wanted = raw_splits(rule, own=True)
+def _checked_splits(keys: TaskKeys) -> list[str]:
+    files, wanted = keys.files, raw_splits(keys.split, own=True)
     problems = [
-        f"no '{split}', which split: {rule} needs (it reads {', '.join(wanted)})"
+        f"no '{split}', which split: {keys.split} needs (it reads {', '.join(wanted)})"
         for split in wanted
         if split not in files
     ]
@@ -212,28 +240,6 @@ def _checked_splits(files: Iterable[str], rule: Any) -> list[str]:
         if split not in SPLITS:
             problems.append(f"unknown split '{split}'{did_you_mean(split, SPLITS)}; {', '.join(SPLITS)}")
         elif split not in wanted:
-            problems.append(f"'{split}' is given, but split: {rule} reads only {', '.join(wanted)}; take it out")
+            reads = f"split: {keys.split} reads only {', '.join(wanted)}"
+            problems.append(f"'{split}' is given, but {reads}; take it out")
     return problems
-
-
-def _columns_of(template: str) -> tuple[str, ...]:
-    try:
-        return template_columns(template)
-    except ValueError:  # `_checked_facts` says so
-        return ()
-
-
-def _checked_metrics(values: dict[str, Any]) -> list[Problem]:
-    problems = [
-        f"no metric '{metric}'{did_you_mean(metric, METRICS)}; it is one of {', '.join(METRICS)}"
-        for metric in values["metrics"]
-        if metric not in METRICS
-    ]
-    targets = list(dict.fromkeys(values.get("labels", {}).values()))
-    if targets and set(targets) != {"0", "1"}:
-        problems += [
-            f"{metric} is binary: it needs the target texts '0' and '1', found {', '.join(targets)}"
-            for metric in values["metrics"]
-            if metric in BINARY_METRICS
-        ]
-    return [("metrics", f"metrics: {problem}") for problem in problems]

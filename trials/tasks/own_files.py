@@ -13,20 +13,19 @@ import numpy as np
 import pyarrow as pa
 
 from trials.data.files import format_of, unknown_format
-from trials.data.lines import places
+from trials.data.lines import places as in_file
 from trials.data.reading import is_quoted, read_table
+from trials.data.rows import examples_of
 from trials.errors import DataError
-from trials.tasks.base import TsvQuoting, is_no_label, label_key, near_key
-
-Problem = tuple[str, str]
-"""(the key of the task file that it is about, the message)"""
+from trials.tasks.base import Task
+from trials.tasks.targets import is_no_label, label_key, near_key
 
 DIGIT_LABELS = 10
 _PATTERN = re.compile(r"[*?\[]")
 _SHARD = re.compile(r"^(.*)-(\d+)-of-(\d+)\.")
 
 
-def located(files: Mapping[str, Sequence[str]], folder: Path) -> tuple[dict[str, tuple[Path, ...]], list[Problem]]:
+def located(files: Mapping[str, Sequence[str]], folder: Path) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
     """(split -> its files in order, problems): patterns and folders become the files in them, sorted by name."""
     found: dict[str, tuple[Path, ...]] = {}
     problems: list[str] = []
@@ -46,7 +45,7 @@ def located(files: Mapping[str, Sequence[str]], folder: Path) -> tuple[dict[str,
                 paths.append(path)
         problems += _missing_shards(paths)
         found[split] = tuple(paths)
-    return found, [("files", f"files: {problem}") for problem in problems]
+    return found, problems
 
 
 def _in_folder(folder: Path, problems: list[str]) -> list[Path]:
@@ -75,36 +74,46 @@ def _missing_shards(files: Sequence[Path]) -> list[str]:
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """The labels in one file."""
+    """The labels in one file.
+
+    Attributes:
+        row_of: the row of each label, where a row has several; None where each row has one.
+    """
 
     split: str
     file: Path
     column: pa.ChunkedArray
     quoted: bool
+    row_of: np.ndarray | None = None
+
+    def where(self, places: np.ndarray) -> str:
+        """The rows of some labels, as a message names them."""
+        rows = places if self.row_of is None else np.unique(self.row_of[places])
+        return in_file(self.file, rows.tolist(), self.quoted)
 
 
-def read_files(
-    files: Mapping[str, Sequence[Path]], columns: Sequence[str], label_column: str, tsv_quoting: TsvQuoting | None
-) -> tuple[list[LabelColumn], list[Problem]]:
+def read_files(task: Task) -> tuple[list[LabelColumn], list[str]]:
     """(labels, problems): files that cannot be read, columns that are missing, and a file that serves twice."""
     labels: list[LabelColumn] = []
     problems: list[str] = []
     used: dict[Path, str] = {}
-    for split, named in files.items():
+    for split, named in (task.files or {}).items():
         for file in named:
             if file.resolve() in used:
                 problems.append(f"{split} names {file}, which {used[file.resolve()]} names already")
                 continue
             used[file.resolve()] = split
             try:
-                column = read_table(file, columns, label_column, tsv_quoting).column(label_column)
-                labels.append(LabelColumn(split, file, column, is_quoted(file, tsv_quoting)))
+                table = read_table(file, task.read_columns, task.text_columns, task.tsv_quoting)
+                table, row_of = examples_of(table, task, str(file)) if task.examples else (table, None)
+                column = table.column(task.target.column)
+                labels.append(LabelColumn(split, file, column, is_quoted(file, task.tsv_quoting), row_of))
             except DataError as error:
                 problems += [f"{split}: {problem}" for problem in error.problems]
-    return labels, [("files", f"files: {problem}") for problem in problems]
+    return labels, problems
 
 
-def labels_of(columns: Sequence[LabelColumn], name: str) -> tuple[dict[str, str], list[Problem]]:
+def labels_of(columns: Sequence[LabelColumn], name: str) -> tuple[dict[str, str], list[str]]:
     """(value -> digit, problems): the sorted distinct values of train's label column become "0", "1", ..."""
     found: dict[str, list[str]] = defaultdict(list)  # label -> where it stands
     train: set[str] = set()
@@ -116,7 +125,7 @@ def labels_of(columns: Sequence[LabelColumn], name: str) -> tuple[dict[str, str]
             problems.append(f"{labels.file}: '{name}' holds {labels.column.type}, which are no labels ({error})")
             continue
         for key, rows in rows_of.items():
-            where = places(labels.file, rows.tolist(), labels.quoted)
+            where = labels.where(rows)
             if key is None or is_no_label(key):
                 what = {None: "null", "": "empty"}.get(key and key.strip(), f"{key!r}")
                 problems.append(
@@ -133,7 +142,7 @@ def labels_of(columns: Sequence[LabelColumn], name: str) -> tuple[dict[str, str]
             f"the label column '{name}' of train has {len(train)} distinct values ({shown}); 2 to {DIGIT_LABELS} can "
             "do without `labels`: name another label_column, or write `labels`"
         )
-    return {key: str(digit) for digit, key in enumerate(ordered)}, [("labels", f"labels: {p}") for p in problems]
+    return {key: str(digit) for digit, key in enumerate(ordered)}, problems
 
 
 def _near_equal(found: Mapping[str, Sequence[str]], name: str) -> list[str]:

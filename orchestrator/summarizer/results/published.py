@@ -22,7 +22,7 @@ MAIN_SETTINGS = ("single_task", "instruction_tuning")
 _METHODS = {"prompttuning": "pt", "finetuning": "fullfinetuning", "fullft": "fullfinetuning"}
 _BACKBONES = {"codegen350mmono": "codegen350m", "metallama38b": "llama38b"}
 _DECIMALS = {"pass@1": 2, "hours": 2, "abs_mean": 2, "abs_variance": 2}  # where the paper prints more than one
-_METRICS = {"em": "exact_match", "matthews": "matthews_correlation", "mcc": "matthews_correlation"}
+_METRICS = {"em": "exact_match", "matthews": "matthews_correlation", "mcc": "matthews_correlation", "token_f1": "f1"}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ They hold for these trainings: other seeds may differ by more than rows do.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ class RowTest:
     """A two-sided test that both answer the rows equally well.
 
     Attributes:
-        n: test rows.
+        n: test rows, or their groups where the metric is a mean over groups.
         low, high: 95 % interval of the difference in points (Student's t over rows); None for metrics that are no mean
             over rows.
         name: which test it is, on how many rows.
@@ -42,7 +42,7 @@ def paired(first: Sequence[Answers], second: Sequence[Answers], metric: str) -> 
 
     Proportions of one seed: McNemar's exact test (McNemar 1947): of the rows that one alone has right, each is as
     likely to be the first's. Everything else: the permutation test in which each row's answers, of all seeds together,
-    change sides.
+    change sides. Where rows belong to groups, those of one change sides together.
 
     Raises:
         ValueError: the rows differ, or there is none.
@@ -50,19 +50,21 @@ def paired(first: Sequence[Answers], second: Sequence[Answers], metric: str) -> 
     rows = first[0]
     if not rows.gold or len(first) != len(second) or not all(rows.same_questions(one) for one in (*first, *second)):
         raise ValueError("a paired test needs answers to the same rows")
-    n = len(rows.gold)
-    if metric not in PROPORTIONS:
+    n, of_row = len(rows.gold), _scores_of(metric)
+    if of_row is None:
         return RowTest(_permuted(first, second, metric), n, f"paired permutation test over {n:,} test rows")
-    differences = np.mean([_right(one) - _right(other) for one, other in zip(first, second, strict=True)], axis=0)
+    differences = np.mean([of_row(one) - of_row(other) for one, other in zip(first, second, strict=True)], axis=0)
+    what = f"{n:,} test rows" if len(differences) == n else f"{len(differences):,} groups of test rows"
+    n = len(differences)
     interval = estimate((100.0 * differences).tolist())
-    if len(first) > 1:
-        name = f"paired permutation test over {n:,} test rows, {len(first)} seeds together"
+    if len(first) > 1 or metric not in PROPORTIONS:
+        name = f"paired permutation test over {what}" + (f", {len(first)} seeds together" if len(first) > 1 else "")
         return RowTest(_sign_flipped(differences), n, name, interval.low, interval.high)
     from scipy.stats import binomtest
 
     gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
     p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
-    name = f"McNemar's exact test over {n:,} test rows, {gained + lost:,} of them answered right by one side alone"
+    name = f"McNemar's exact test over {what}, {gained + lost:,} of them answered right by one side alone"
     return RowTest(p, n, name, interval.low, interval.high)
 
 
@@ -78,9 +80,19 @@ def unpaired(first: float, second: float, n: int) -> RowTest:
     return RowTest(p, n, f"Fisher's exact test over {n:,} test rows a side, unpaired")
 
 
-def _right(answers: Answers) -> np.ndarray:
-    pairs = zip(answers.given, answers.gold, strict=True)
-    return np.array([given.strip() == gold.strip() for given, gold in pairs], dtype=float)
+def _scores_of(metric: str) -> Callable[[Answers], np.ndarray] | None:
+    """Answers -> what the metric is the mean of, 0 to 1; None where it is no mean over rows or groups."""
+    from trials.tasks.metrics import METRICS
+
+    known = METRICS.get(metric, METRICS["accuracy"] if metric in PROPORTIONS else None)
+    if known is None or known.by_row is None:
+        return None
+
+    def scores(answers: Answers) -> np.ndarray:
+        given, gold = ([text.strip() for text in texts] for texts in (answers.given, answers.gold))
+        return np.array(known.scores(given, gold, answers.groups or None))
+
+    return scores
 
 
 def _sign_flipped(differences: np.ndarray) -> float:
@@ -104,13 +116,17 @@ def _permuted(first: Sequence[Answers], second: Sequence[Answers], metric: str) 
     if not moved.size:
         return 1.0
 
+    units, unit_of = moved, np.arange(moved.size)
+    if first[0].groups:
+        units, unit_of = np.unique(np.array(first[0].groups)[moved], return_inverse=True)
+
     def difference(one: np.ndarray, other: np.ndarray) -> float:
         scores = [[compute([metric], list(given), list(gold))[metric] for given in side] for side in (one, other)]
         return math.fsum(scores[0]) - math.fsum(scores[1])
 
     dice, seen, beyond = np.random.default_rng(_SEED), abs(difference(*sides)) - 1e-9, 0
     for _ in range(PERMUTATIONS):
-        swapped = moved[dice.random(moved.size) < 0.5]
+        swapped = moved[(dice.random(len(units)) < 0.5)[unit_of]]
         one, other = sides[0].copy(), sides[1].copy()
         one[:, swapped], other[:, swapped] = sides[1][:, swapped], sides[0][:, swapped]
         beyond += abs(difference(one, other)) >= seen

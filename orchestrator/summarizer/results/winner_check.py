@@ -18,7 +18,14 @@ ALPHA = 0.05
 
 Verdict = Literal["learnt", "not confirmed", "tie", "nothing learnt", "not known", "no winner"]
 
-_CORRELATIONS = frozenset({"mcc", "matthews_correlation"})
+_INDEPENDENCE = "one-sided chi-square test of independence"
+_CORRELATIONS = {
+    "mcc": _INDEPENDENCE,
+    "matthews_correlation": _INDEPENDENCE,
+    "pearson": "one-sided normal test of no correlation",
+    "spearman": "one-sided normal test of no correlation",
+}
+"""Metrics of which n times the square is chi-square where answers and targets are independent -> that test."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +100,16 @@ def check_winner(record: SearchRecord, choice: Choice | None = None) -> WinnerCh
 def above(score: float, constant: float, n: int, metric: str) -> tuple[float, str]:
     """The one-sided p of a score on n examples if no more than the constant best answer were known, and the test.
 
-    Proportions: exact binomial. Matthews' correlation: n times its square is chi-square with one degree of freedom
-    where answers and labels are independent. Other metrics (F1) have no such law: they are taken for proportions.
+    Proportions: exact binomial. Correlations: n times the square is chi-square with one degree of freedom where answers
+    and targets are independent (Pearson's and Spearman's: for large n). Other metrics (F1) have no such law: they are
+    taken for proportions.
     """
     from scipy.stats import binomtest, norm
 
     if not math.isfinite(score):
         return 1.0, "a score that is no number is above nothing"
     if metric in _CORRELATIONS:
-        return float(norm.sf((score - constant) / 100.0 * math.sqrt(n))), "one-sided chi-square test of independence"
+        return float(norm.sf((score - constant) / 100.0 * math.sqrt(n))), _CORRELATIONS[metric]
     share, least = min(max(score / 100.0, 0.0), 1.0), min(max(constant / 100.0, 0.0), 1.0)
     p = float(binomtest(round(share * n), n, least, alternative="greater").pvalue) if least < 1.0 else 1.0
     kind = "one-sided exact binomial test"

@@ -198,9 +198,9 @@ def _deciding(search: FoundSearch) -> list[list[str]]:
 
 @cache
 def _registered() -> dict[str, str]:
-    from trials.tasks import TASKS
+    from trials.tasks import registered
 
-    return {task_key(key): name for name, task in TASKS.items() for key in (name, task.published_as) if key}
+    return {task_key(key): name for name, task in registered().items() for key in (name, task.published_as) if key}
 
 
 def _task_option(gap: Gap) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.record import formats
-from orchestrator.record.data_report import COUNTS
+from orchestrator.record.data_report import COUNTS, OF_OPEN_TARGETS
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.results.compute import spent
 from orchestrator.summarizer.results.expected_best import expected_best_of
@@ -89,7 +89,9 @@ def data_table(report: DataReport) -> ReportTable:
     for text in splits[0].classes if splits else []:
         counts[f"class {report.label(text)}"] = [split.classes.get(text, 0) for split in splits]
     counts["tokens"] = [split.tokens for split in splits]
-    counts |= {label: [getattr(split, key) for split in splits] for key, label in COUNTS.items()}
+    labelled = bool(splits and splits[0].classes)
+    shown = {key: label for key, label in COUNTS.items() if not (labelled and key in OF_OPEN_TARGETS)}
+    counts |= {label: [getattr(split, key) for split in splits] for key, label in shown.items()}
     rows = tuple(text_row(label, *map(formats.whole, numbers)) for label, numbers in counts.items())
     title = "Rows as they were trained on and scored, counted before the first trial"
     return ReportTable("data", title, columns(["", *report.splits], ("",)), rows)

@@ -191,7 +191,7 @@ def test_an_adapter_of_before_still_loads_and_a_broken_one_says_so(home: Path, a
     old = tmp_path / "old"
     shutil.copytree(adapter, old)
     description = json.loads((old / CONFIG).read_text())
-    for key in ("precision", "label_of", "label_column"):
+    for key in ("precision", "label_of", "target"):
         del description[key]
     (old / CONFIG).write_text(json.dumps(description))
     assert load_adapter(old).predict_rows([row]) == expected

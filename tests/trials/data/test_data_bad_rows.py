@@ -12,6 +12,7 @@ from tests.trials.made_data import made_task, nano_tokenizer, numbered, write_ro
 from trials.data import prepare
 from trials.errors import DataError
 from trials.tasks.base import Task
+from trials.tasks.targets import Labels
 
 
 def problems_of(data_dir: Path, task: Task | None = None) -> list[str]:
@@ -77,7 +78,7 @@ def test_many_wrong_values_are_not_all_listed(tmp_path: Path) -> None:
 def test_all_problems_of_all_splits_come_at_once(tmp_path: Path) -> None:
     write_splits(tmp_path, train=changed(0, text=None, label=5), validation=changed(1, label=None))
     (tmp_path / "made" / "toy" / "test.parquet").write_bytes(b"PAR1 cut off")
-    problems = problems_of(tmp_path, made_task(labels={0: "0", 1: "\u2603"}))
+    problems = problems_of(tmp_path, made_task(target=Labels({0: "0", 1: "\u2603"})))
     assert len(problems) == 5
     assert sum("train.parquet" in problem for problem in problems) == 2
     assert sum("validation.parquet" in problem for problem in problems) == 1
@@ -167,7 +168,7 @@ def test_labels_of_any_type_meet_the_mapping(tmp_path: Path, labels: list[Any], 
     for split in ("train", "validation", "test"):
         write_rows(folder / f"{split}.parquet", rows)
     prepared = prepare(
-        made_task(labels=mapping),
+        made_task(target=Labels(mapping)),
         nano_tokenizer(),
         architecture="encoder-decoder",
         data_dir=tmp_path,

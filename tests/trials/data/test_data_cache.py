@@ -24,6 +24,7 @@ from tests.trials.made_data import (
 from trials.data import PreparedTask, default_cache_dir, prepare
 from trials.errors import UserError
 from trials.tasks.base import Task
+from trials.tasks.targets import Labels
 
 
 def prepared_in(folder: Path, tokenizer: Any = None, task: Task | None = None, **options: Any) -> PreparedTask:
@@ -50,7 +51,7 @@ def test_the_second_time_nothing_is_tokenised(tmp_path: Path) -> None:
     "change",
     [
         {"task": made_task(template="sentence: {text}")},
-        {"task": made_task(labels={0: "1", 1: "0"})},
+        {"task": made_task(target=Labels({0: "1", 1: "0"}))},
         {"task": made_task(split="small")},
         {"task": made_task(max_source_length=17)},
         {"max_source_length": 17},
@@ -117,7 +118,7 @@ def test_a_prepared_task_travels_between_processes(tmp_path: Path) -> None:
 def test_counts_and_the_majority_score(tmp_path: Path) -> None:
     validation = [{"text": "a", "label": int(i < 3)} for i in range(10)]
     prepared = prepared_in(write_splits(tmp_path, validation=validation))
-    assert prepared.label_counts["validation"] == {"0": 7, "1": 3}
+    assert prepared.report.splits["validation"].classes == {"0": 7, "1": 3}
     assert prepared.majority() == {"validation": 70.0, "test": 50.0}
     by_f1 = prepared_in(tmp_path, task=made_task(metrics=("f1", "accuracy")))
     assert by_f1.majority()["validation"] == pytest.approx(100 * 2 * 3 / 13)  # always "1": TP 3, FP 7

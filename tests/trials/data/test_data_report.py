@@ -11,6 +11,7 @@ from tests.trials.made_data import made_task, nano_tokenizer, numbered, write_sp
 from trials.data import prepare
 from trials.data.report import DataReport, SplitReport
 from trials.data.tokens import encode_sources
+from trials.tasks.targets import Labels
 
 
 def report_of(folder: Path, task: Any = None, **rows: Any) -> DataReport:
@@ -82,7 +83,7 @@ def test_sound_rows_give_no_warning(tmp_path: Path) -> None:
 
 
 def test_a_class_without_rows_is_named_with_its_own_label(tmp_path: Path) -> None:
-    task = made_task(labels={0: "no", 1: "yes", 2: "maybe"})
+    task = made_task(target=Labels({0: "no", 1: "yes", 2: "maybe"}))
     report = report_of(tmp_path, task, test=rows(("x", 0), ("y", 2)))
     assert "test has no row of class 1 (yes)" in report.warnings
     assert "train has no row of class 2 (maybe)" in report.warnings

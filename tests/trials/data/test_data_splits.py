@@ -139,4 +139,4 @@ def test_embedded_rows_are_whole_and_no_text_is_in_two_splits(name: str) -> None
     assert not texts["train"] & texts["test"]
     assert not texts["train"] & texts["validation"]
     assert not texts["validation"] & texts["test"]
-    assert set(rows["test"].targets) == set(task.targets)
+    assert set(rows["test"].targets) == set(task.answers)

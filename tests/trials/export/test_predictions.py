@@ -17,12 +17,13 @@ from trials.errors import UserError
 from trials.evaluation import answers, answers_and_likelihoods
 from trials.export.adapters import CONFIG, describe_adapter, load_adapter, save_adapter
 from trials.tasks.base import Task
+from trials.tasks.targets import Labels
 
 LABELS = {"bad": "2", "good": "13", "fine": "13"}  # of unlike lengths in tokens; two share a target
 
 
 def saved(backbone: Backbone, folder: Path, method: str = "pt", **labels: str) -> Path:
-    task = Task(name="made-up", title="made up", template="{text}", labels=labels or LABELS)
+    task = Task(name="made-up", title="made up", template="{text}", target=Labels(labels or LABELS))
     made = trial(backbone, config(method))
     save_adapter(
         folder, made.method.to_file(made.method.state_dict()), describe_adapter(made.config, task, backbone, 16, 4)

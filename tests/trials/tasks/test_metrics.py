@@ -7,6 +7,8 @@ from sklearn import metrics as sk
 
 from trials.tasks.metrics import METRICS, compute, value_of_one_example
 
+OF_LABELS = [name for name, metric in METRICS.items() if "labels" in metric.kinds]
+
 
 def drawn(classes: str, n: int = 200) -> tuple[list[str], list[str]]:
     source = random.Random(0)
@@ -16,7 +18,7 @@ def drawn(classes: str, n: int = 200) -> tuple[list[str], list[str]]:
 
 def test_each_metric_agrees_with_scikit_learn() -> None:
     predictions, targets = drawn("01")
-    found = compute(list(METRICS), predictions, targets)
+    found = compute(OF_LABELS, predictions, targets)
     numbers, wanted = [int(p) for p in predictions], [int(t) for t in targets]
     assert found["accuracy"] == pytest.approx(100 * sk.accuracy_score(wanted, numbers))
     assert found["matthews_correlation"] == pytest.approx(100 * sk.matthews_corrcoef(wanted, numbers))
@@ -26,7 +28,7 @@ def test_each_metric_agrees_with_scikit_learn() -> None:
 
 def test_by_hand() -> None:
     predictions, targets = ["1", "1", "0", "0", "1"], ["1", "0", "0", "1", "1"]
-    found = compute(list(METRICS), predictions, targets)
+    found = compute(OF_LABELS, predictions, targets)
     # TP 2, FP 1, FN 1, TN 1
     assert found["accuracy"] == pytest.approx(60.0)
     assert found["f1"] == pytest.approx(100 * 4 / 6)
@@ -110,3 +112,31 @@ def test_the_value_of_one_example_where_nothing_is_right() -> None:
 
 def test_the_value_of_one_example_where_all_targets_are_equal() -> None:
     assert value_of_one_example("f1_macro", ["2", "2"], ["2", "2"]) == pytest.approx(100 * (1 - 2 / 3))
+
+
+def test_texts_are_compared_as_squads_script_compares_them() -> None:
+    given, gold = ["The  Cat!", "big dog", "", "a"], ["cat", "the dog, a dog", "x", "the"]
+    # 1; one word of two common: P 1/2, R 1/2; nothing; both are empty once normalised
+    assert METRICS["exact_match"](given, gold) == pytest.approx(100 * 2 / 4)
+    assert METRICS["token_f1"](given, gold) == pytest.approx(100 * (1 + 1 / 2) / 4)
+
+
+def test_a_group_counts_once() -> None:
+    given, gold, groups = ["x", "x", "z", "1"], ["x", "y", "w", "1"], ["a", "a", "b", "c"]
+    found = compute(["best_exact_match", "group_accuracy", "accuracy"], given, gold, None, groups)
+    assert found["best_exact_match"] == pytest.approx(100 * 2 / 3)  # a is met by one of its answers
+    assert found["group_accuracy"] == pytest.approx(100 * 1 / 3)  # but not in all of them
+    assert found["accuracy"] == pytest.approx(50.0)
+    assert value_of_one_example("group_accuracy", given, gold, None, groups) == pytest.approx(100 / 3)
+    assert value_of_one_example("accuracy", given, gold, None, groups) == pytest.approx(25.0)
+
+
+def test_correlations_read_numbers_and_take_garbage_for_less_than_the_least() -> None:
+    from scipy.stats import pearsonr, spearmanr
+
+    gold, given = ["0.0", "1.5", "3.0", "5.0"], ["0.5", "1.0", "some", "4.8"]
+    numbers = [0.5, 1.0, -1.0, 4.8]  # -1, as the released code has it
+    assert METRICS["pearson"](given, gold) == pytest.approx(100 * pearsonr(numbers, [0.0, 1.5, 3.0, 5.0])[0])
+    assert METRICS["spearman"](given, gold) == pytest.approx(100 * spearmanr(numbers, [0.0, 1.5, 3.0, 5.0])[0])
+    assert METRICS["pearson"](["nan", "inf", "1_0", ""], gold) == 0.0  # all garbage: a constant
+    assert value_of_one_example("pearson", gold, gold) > 0

@@ -15,6 +15,7 @@ from trials.errors import TaskError
 from trials.tasks import get_task
 from trials.tasks.base import Task
 from trials.tasks.own import load_task_file
+from trials.tasks.targets import Labels
 
 ROWS: list[dict[str, Any]] = [
     {"text": "plain words", "label": 2},
@@ -70,7 +71,7 @@ def test_the_formats_give_equal_rows(tmp_path: Path) -> None:
         task = get_task(write_task(tmp_path / ending, ending))
         prepared = prepare(task, nano_tokenizer(), architecture="encoder-decoder", cache_dir=tmp_path / "cache")
         batch = prepared.split("train").batch(range(len(ROWS)))
-        read[ending] = (task.labels, [ids.tolist() for ids in batch[0]], batch[2], prepared.label_counts)
+        read[ending] = (task.labels, [ids.tolist() for ids in batch[0]], batch[2], prepared.report)
     assert read["csv"] == read["tsv"] == read["jsonl"] == read["parquet"]
     assert read["csv"][0] == {"2": "0", "10": "1"}  # in the order of numbers, not of text
     assert read["csv"][2] == ["0", "1", "0", "1", "0", "1"]
@@ -108,7 +109,9 @@ def test_labels_yes_and_no_are_words(tmp_path: Path) -> None:
 
 def test_the_defaults(tmp_path: Path) -> None:
     task = load_task_file(write_task(tmp_path))
-    expected = Task(name="mine", title="mine", template="text: {text}", labels={"2": "0", "10": "1"}, files=task.files)
+    expected = Task(
+        name="mine", title="mine", template="text: {text}", target=Labels({"2": "0", "10": "1"}), files=task.files
+    )
     assert task == expected
 
 
@@ -118,7 +121,7 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     (tmp_path / "test.csv").rename(tmp_path / "tets.csv")
     said = "\n".join(problems_of(path))
     for piece in (
-        "unknown key 'tempalte' (did you mean 'template'?)",
+        "tempalte: unknown key (did you mean 'template'?)",
         "no column 'txt' (did you mean 'text'?)",
         "no metric 'acuracy' (did you mean 'accuracy'?)",
         "max_source_length",
@@ -150,7 +153,10 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
         ({"files": {"train": "train.csv", "validation": "validation.csv"}}, "no 'test'"),
         ({"files": {"train": "train.csv", "validation": "train.csv", "test": "test.csv"}}, "names already"),
         ({"files": {"train": "train.csv", "validation": "validation.csv", "tset": "test.csv"}}, "mean 'test'?"),
-        ({"files": {"train": 5, "validation": "validation.csv", "test": "test.csv"}}, "files['train']"),
+        (
+            {"files": {"train": 5, "validation": "validation.csv", "test": "test.csv"}},
+            "files.train: should be a text or a list of texts",
+        ),
     ],
 )
 def test_a_wrong_key_is_named(tmp_path: Path, changes: dict[str, Any], piece: str) -> None:
