@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import sys
 import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +28,42 @@ class PlainConsole(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
+
+
+class _Shown(logging.Handler):
+    """Hands each message of a log to a display."""
+
+    def __init__(self, show: Callable[[logging.LogRecord], object]) -> None:
+        super().__init__(logging.INFO)
+        self._show = show
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show it; a display that fails is no reason to end what was going on."""
+        try:
+            self._show(record)
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def messages_shown(show: Callable[[logging.LogRecord], object]) -> Iterator[None]:
+    """Until the context ends, what the modules of this program log goes to a display, and nowhere else."""
+    logger = logging.getLogger(__package__)
+    before = logger.handlers[:], logger.propagate, logger.level
+    logger.handlers, logger.propagate = [_Shown(show)], False
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before[:2]
+        logger.setLevel(before[2])
+
+
+def messages_on(console: Console) -> Callable[[logging.LogRecord], None]:
+    """A display of messages: a line each, such as ``note: ...``."""
+    return lambda record: console.print(
+        f"{'warning' if record.levelno >= logging.WARNING else 'note'}: {record.getMessage()}"
+    )
 
 
 def prepare_output() -> None:

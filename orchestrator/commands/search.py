@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import as_text, parameters, takes
-from orchestrator.console import PlainConsole
+from orchestrator.console import PlainConsole, messages_on, messages_shown
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
 from orchestrator.plan.resolve import make_plan
@@ -50,4 +50,5 @@ def start(options: Given, how: StartOptions) -> int:
         )
     from orchestrator.run.run import run_search
 
-    return run_search(plan, options, console, resume=how.resume, rerun=how.rerun, quiet=how.quiet, debug=how.debug)
+    with messages_shown(messages_on(console)):
+        return run_search(plan, options, console, resume=how.resume, rerun=how.rerun, quiet=how.quiet, debug=how.debug)

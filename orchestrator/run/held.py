@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,18 +14,16 @@ from orchestrator.store.paths import StoragePath
 from orchestrator.store.uris import storage_problems
 from trials.errors import UserError
 
-Say = Callable[[str], object]
 
-
-def take_up(plan: Plan, say: Say) -> None:
+def take_up(plan: Plan) -> None:
     """Bring a search's files from its storage where that has newer ones; without a storage, nothing.
 
     Raises:
         StorageError: the storage cannot be read.
     """
     place = stored(plan)
-    if place is not None and running_owner(plan.folder) is None and (said := fetch(plan.folder, place)):
-        say(said)
+    if place is not None and running_owner(plan.folder) is None:
+        fetch(plan.folder, place)
 
 
 def take_up_by_name(storage: str, name: str, output: Path) -> None:
@@ -41,7 +39,7 @@ def take_up_by_name(storage: str, name: str, output: Path) -> None:
 
 
 @contextmanager
-def held(plan: Plan, say: Say) -> Iterator[SearchLock]:
+def held(plan: Plan) -> Iterator[SearchLock]:
     """A search is this process's alone, and what it writes is copied to its storage, if it has one, up to the end.
 
     Raises:
@@ -49,23 +47,21 @@ def held(plan: Plan, say: Say) -> Iterator[SearchLock]:
         StorageError: on entry: the storage cannot be used.
     """
     place = stored(plan)
-    with SearchLock(plan.folder, plan.name, say, place) as lock:
+    with SearchLock(plan.folder, plan.name, place) as lock:
         if place is None:
             yield lock
             return
-        if said := fetch(plan.folder, place):  # another head may have gone on with it since
-            say(said)
-        with Mirror(plan.folder, place, lock.check, say) as mirror:
-            lock.notes = mirror.notes
+        fetch(plan.folder, place)  # another head may have gone on with it since
+        with Mirror(plan.folder, place, lock.check):
             yield lock
 
 
-def complete(plan: Plan, say: Say) -> None:
+def complete(plan: Plan) -> None:
     """Copy what the storage lacks of a search that is over: it was away when that ended.
 
     Raises:
         LockError: another process is about it. StorageError: the storage cannot be used.
     """
     if stored(plan) is not None and lacks(plan.folder):
-        with held(plan, say):
+        with held(plan):
             pass

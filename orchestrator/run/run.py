@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from orchestrator.command_lines import PROGRAM
+from orchestrator.console import messages_shown
 from orchestrator.plan.data import prepare_data
 from orchestrator.plan.estimate import warnings
 from orchestrator.plan.places import to_keep
@@ -48,6 +50,8 @@ from trials.errors import UserError
 if TYPE_CHECKING:
     from trials.data import PreparedTask
 
+log = logging.getLogger(__name__)
+
 
 def run_search(
     plan: Plan,
@@ -74,18 +78,15 @@ def run_search(
         UserError, TrackingError, JournalError: before anything has started.
     """
 
-    def say(text: str) -> None:
-        console.print(f"note: {text}")
-
-    take_up(plan, say)
+    take_up(plan)
     files = SearchFolder(plan.folder)
     record = files.previous(plan)
     again = trials_to_rerun(rerun, record)
     if record is not None and is_finished(plan, record) and not again:
         if note := check_finished(plan, record, files.data):
-            say(note)
+            log.info(note)
         console.print(f"search {plan.name} is finished; another --name runs it again")
-        with suppress(LockError), SearchLock(plan.folder, plan.name, say):  # a kill may have come as this was written
+        with suppress(LockError), SearchLock(plan.folder, plan.name):  # a kill may have come as this was written
             remove_unfinished(files.folder)
         if record.adapter:
             record.adapter = str(files.folder / ADAPTER)  # the folder may have moved
@@ -93,7 +94,7 @@ def run_search(
         terminal(record, console)
         artifacts = [*written, *kept_predictions(record, files.folder), files.record]
         complete_tracking(plan, record, console, plan.parameters, run_tags(plan, record), artifacts)
-        complete(plan, say)
+        complete(plan)
         return 0
     if resume and not files.begun:
         raise UserError([f"--resume: {plan.folder} holds no search yet; leave --resume out to start it"])
@@ -109,7 +110,7 @@ def run_search(
     if not quiet:
         for line in data_lines(data.report):
             console.print(line)
-    with held(plan, say) as lock:
+    with held(plan) as lock:
         record = files.previous(plan)  # another process may have ended since
         check_prepared(plan, record, files.data, data)
         return run_alone(plan, options, files, record, data, console, lock, rerun=again, quiet=quiet, debug=debug)
@@ -132,11 +133,9 @@ def run_alone(
     tracker, away = open_tracker(plan, files.begun, record)
     remove_unfinished(files.folder)
 
-    def tell(notes: Iterable[str]) -> None:
-        for note in notes:
-            console.print(f"note: {note}")
-
-    tell(note for note in (*files.damage, away) if note)
+    for note in (*files.damage, away):
+        if note:
+            log.info(note)
     with tracker:
         if record is None:
             record = new_record(plan, data, options)
@@ -175,7 +174,7 @@ def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
     )
     console.print(plan.lane, highlight=False)
     for note in [*plan.notes, *warnings(plan)]:
-        console.print(f"note: {note}")
+        log.info(note)
 
 
 def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
@@ -254,28 +253,27 @@ def train_and_test(
 
     def keep() -> None:
         lock.check()
-        while lock.notes:
-            progress.note(lock.notes.pop(0))
         record.wall_seconds = before + time.monotonic() - started
         keep_record(record, files.record)
         tracker.put(record)
 
     try:
-        cluster.connect(debug, progress.note)
-        lock.note_cluster(ray.get_runtime_context().gcs_address)
-        place = checkpoints_of(plan)
-        more: dict[str, Any] = {"rerun": rerun, "checkpoints": place}
-        if plan.settings.reuse and not tracker.store.connected:
-            progress.note("--reuse: MLflow does not answer, so that no trials are taken over")
-        elif plan.settings.reuse:
-            more["reuse"] = partial(take_over_equal, tracker.store, plan.parameters, run_tags(plan, record), place)
-        search = runner.Search(plan, files.folder / TUNE, progress, record, keep, **more)
-        search.fit()
-        progress.close()
-        keep()
-        if search.open:
-            return interrupted(plan, record, tracker, console)
-        return conclude(plan, files, record, tracker, console, keep, search.test)
+        with messages_shown(progress.show):
+            cluster.connect(debug, log.info)
+            lock.note_cluster(ray.get_runtime_context().gcs_address)
+            place = checkpoints_of(plan)
+            more: dict[str, Any] = {"rerun": rerun, "checkpoints": place}
+            if plan.settings.reuse and not tracker.store.connected:
+                log.info("--reuse: MLflow does not answer, so that no trials are taken over")
+            elif plan.settings.reuse:
+                more["reuse"] = partial(take_over_equal, tracker.store, plan.parameters, run_tags(plan, record), place)
+            search = runner.Search(plan, files.folder / TUNE, progress, record, keep, **more)
+            search.fit()
+            progress.close()
+            keep()
+            if search.open:
+                return interrupted(plan, record, tracker, console)
+            return conclude(plan, files, record, tracker, console, keep, search.test)
     finally:
         progress.close()
         ray.shutdown()

@@ -9,10 +9,10 @@ the disk or storage, and compared with one that is made there for comparison: no
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,8 @@ from pathlib import Path
 from orchestrator.record.errors import JournalError, LockError, StorageError
 from orchestrator.store.owner import Owner, read_owner, silent_for, written_at
 from orchestrator.store.paths import Folder, StoragePath
+
+log = logging.getLogger(__name__)
 
 LOCK = "search.lock"
 BEAT = 5.0  # seconds between two signs of life
@@ -50,11 +52,7 @@ class SearchLock:
     more, writes itself down, and reads once more: of two that did so at the same time the last one has it.
 
     Args:
-        name: the search's, for people. say: told that another host's sign of life is waited for.
-        place: the search's, in the storage; None where it has none.
-
-    Attributes:
-        notes: what a person should hear of how the search is kept; whoever tells it empties the list.
+        name: the search's, for people. place: its own in the storage; None where it has none.
 
     Raises:
         LockError: on entry: another process runs the search.
@@ -62,18 +60,10 @@ class SearchLock:
         StorageError: on entry: the storage cannot be used.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        say: Callable[[str], object] = lambda text: None,
-        place: StoragePath | None = None,
-    ) -> None:
-        self.notes: list[str] = []
+    def __init__(self, folder: Path, name: str, place: StoragePath | None = None) -> None:
         self.path = folder / LOCK
         self.owner = Owner.this_process()
         self._name = name
-        self._say = say
         self._object = None if place is None else place.hasty() / LOCK
         self._has_object = False
         self._file = -1
@@ -173,9 +163,8 @@ class SearchLock:
         seen = written_at(lock)
         left = STALE - silent_for(lock)
         if left > 0:
-            self._say(
-                f"search {self._name} was run by {before} moments ago: waiting {left:.0f} s for a sign of life from it"
-            )
+            moments = "search %s was run by %s moments ago: waiting %.0f s for a sign of life from it"
+            log.info(moments, self._name, before, left)
         until = time.monotonic() + left
         while time.monotonic() < until:
             time.sleep(min(GLANCE, STALE))

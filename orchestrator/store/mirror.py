@@ -1,19 +1,20 @@
 """A search's small files in its storage as well, so that it can be taken up on another machine when this one is lost.
 
-Everything but the checkpoints, which trials write to the storage themselves: the record, the journals, the log, what
-MLflow is yet to be told, the results. They are written here, and copied soon after each change.
+Everything but the checkpoints, which trials write to the storage themselves: the record, the journals, the log, the
+results. They are written here, and copied soon after each change.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from orchestrator.store.layout import DEFINITION, TUNE
 from orchestrator.store.lock import LOCK
 from orchestrator.store.log import LOG
 from orchestrator.store.paths import PATIENCE, StoragePath, one_line, safe_name
+
+log = logging.getLogger(__name__)
 
 STATE = "mirror.json"  # in the storage: how often was copied, and the names of the files
 OWN_STATE = ".mirror.json"  # here: as of which copy, and whether that lacks nothing
@@ -40,15 +43,11 @@ class Mirror:
 
     Attributes:
         mine: raises where another process runs the search by now; then nothing is copied any more.
-        say: told at the end what a person should hear. notes: what one should hear before; whoever tells it empties
-            the list.
     """
 
     folder: Path
     place: StoragePath
     mine: Callable[[], None]
-    say: Callable[[str], object] = lambda text: None
-    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._there: dict[str, tuple[int, int]] = {}
@@ -70,17 +69,23 @@ class Mirror:
             try:
                 self._push(self.place.hasty(), complete=True)
             except StorageError as error:
-                self.say(
-                    f"{self.place} cannot be written ({reason(error)}): it is tried for "
-                    f"{self.place.patience / 60:.0f} minutes more; Ctrl-C ends that, and all is kept in {self.folder}"
+                log.warning(
+                    "%s cannot be written (%s): it is tried for %.0f minutes more; Ctrl-C ends that, and all is kept "
+                    "in %s",
+                    self.place,
+                    reason(error),
+                    self.place.patience / 60,
+                    self.folder,
                 )
                 self._push(self.place, complete=True)
         except LockError:  # it is another process's to copy now
             return
         except (StorageError, OSError) as error:
-            self.say(
-                f"{self.place} lacks the last changes ({reason(error)}); they are kept in {self.folder}, and the same "
-                "command copies them"
+            log.warning(
+                "%s lacks the last changes (%s); they are kept in %s, and the same command copies them",
+                self.place,
+                reason(error),
+                self.folder,
             )
 
     def _run(self) -> None:
@@ -94,14 +99,17 @@ class Mirror:
             except (StorageError, OSError) as error:
                 if not away:
                     away = started
-                    self.notes.append(
-                        f"{self.place} cannot be written ({reason(error)}): it is tried again, and "
-                        f"training goes on meanwhile; a checkpoint waits for {PATIENCE / 60:.0f} minutes at most"
+                    log.warning(
+                        "%s cannot be written (%s): it is tried again, and training goes on meanwhile; a checkpoint "
+                        "waits for %.0f minutes at most",
+                        self.place,
+                        reason(error),
+                        PATIENCE / 60,
                     )
                 pause = min(LONGEST_PAUSE, 2 * pause)
                 continue
             if away:
-                self.notes.append(f"{self.place} can be written again, after {started - away:.0f} s")
+                log.warning("%s can be written again, after %.0f s", self.place, started - away)
                 away = 0.0
             pause = max(EVERY, SHARE * (time.monotonic() - started))
 
@@ -134,18 +142,18 @@ class Mirror:
         write_atomically(self.folder / OWN_STATE, text)
 
 
-def fetch(folder: Path, place: StoragePath) -> str:
+def fetch(folder: Path, place: StoragePath) -> int:
     """Bring a search's files from its storage where it has newer ones than the folder, or the folder is not there.
 
     Returns:
-        What to say of it; empty where nothing was to be done.
+        How many were fetched.
 
     Raises:
         StorageError: the storage cannot be read.
     """
     state, own = read_state(place), own_state(folder)
     if state is None or state["by"] == own.get("by") or state["copies"] <= int(own.get("copies", 0)):
-        return ""
+        return 0
     files = {}
     for name in sorted(state["files"], key=reading_order, reverse=True):
         with suppress(FileNotFoundError):  # a kill came between the two notes of its removal
@@ -158,7 +166,8 @@ def fetch(folder: Path, place: StoragePath) -> str:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     write_atomically(folder / OWN_STATE, json.dumps({"copies": state["copies"], "by": state["by"]}))
-    return f"{len(files)} files of this search were fetched from {place}"
+    log.info("%d files of this search were fetched from %s", len(files), place)
+    return len(files)
 
 
 def lacks(folder: Path) -> bool:
@@ -199,7 +208,7 @@ def whole_lines(name: str, content: bytes) -> bytes:
 
 
 def reason(error: Exception) -> str:
-    """What the storage itself said."""
+    """What the storage itself answered."""
     if error.__cause__ is None and isinstance(error, StorageError):
         return error.found
     return one_line(error.__cause__ or error)

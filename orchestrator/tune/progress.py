@@ -5,6 +5,7 @@ Fed by plain method calls from one thread, so that it knows nothing of Ray.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from bisect import bisect_right
@@ -139,6 +140,15 @@ class Progress:
             whole: however long it is, since a person has to do something about it.
         """
         self._say(text, whole=whole)
+
+    def show(self, message: logging.LogRecord) -> None:
+        """Show what some module has logged: an engine that was lost, a search that is resumed.
+
+        Warnings are shown also where the display is quiet, and ``extra={"whole": True}`` keeps a message from being
+        shortened: somebody has to do something about it.
+        """
+        urgent = message.levelno >= logging.WARNING
+        self._say(message.getMessage(), always=urgent, whole=urgent or getattr(message, "whole", False))
 
     def tick(self) -> None:
         """Bring the live status up to date, or give the log its sign of life if one is due.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.console import messages_shown
 from orchestrator.record.errors import JournalError, LockError
 from orchestrator.store import lock as search_lock
 from orchestrator.store.lock import SearchLock
@@ -50,28 +51,28 @@ def test_a_killed_process_of_the_same_host_is_followed_at_once(tmp_path: Path) -
         assert time.monotonic() - started < 0.3
 
 
-def test_a_dead_head_holds_its_search_no_longer_than_its_signs_of_life_are_fresh(tmp_path: Path) -> None:
+def test_a_dead_head_holds_its_search_no_longer_than_its_signs_of_life_are_fresh(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     left_by(tmp_path, seconds_ago=0.2)
-    said: list[str] = []
+    caplog.set_level("INFO")
     started = time.monotonic()
-    with SearchLock(tmp_path, "rte", said.append) as lock:
+    with SearchLock(tmp_path, "rte") as lock:
         assert 0.2 < time.monotonic() - started < 2
         assert read_owner(lock.path) == lock.owner
-    assert "process 4711 on host gpu-7" in said[0]
+    assert "process 4711 on host gpu-7" in caplog.messages[0]
     left_by(tmp_path, seconds_ago=100)
     started = time.monotonic()
-    with SearchLock(tmp_path, "rte", said.append):
+    with SearchLock(tmp_path, "rte"):
         assert time.monotonic() - started < 0.3
-    assert len(said) == 1
+    assert len(caplog.messages) == 1
 
 
 def test_a_living_process_of_another_host_is_not_robbed_though_no_lock_reaches_it(tmp_path: Path) -> None:
     path = left_by(tmp_path)
 
-    def lives(text: str) -> None:
-        os.utime(path)
-
-    with pytest.raises(LockError, match="process 4711 on host gpu-7"), SearchLock(tmp_path, "rte", lives):
+    alive = messages_shown(lambda message: os.utime(path))  # while this process waits for a sign of life
+    with alive, pytest.raises(LockError, match="process 4711 on host gpu-7"), SearchLock(tmp_path, "rte"):
         pass
     owner = read_owner(path)
     assert owner is not None and owner.host == "gpu-7"

@@ -46,33 +46,34 @@ def wait_until(condition: object, seconds: float = 60.0) -> None:
 
 def test_the_second_head_is_told_who_runs_the_search(s3: S3, tmp_path: Path) -> None:
     place = StoragePath(s3.uri) / "rte"
-    with SearchLock(tmp_path / "one", "rte", place=place) as lock:
+    with SearchLock(tmp_path / "one", "rte", place) as lock:
         lock.note_cluster("10.0.0.1:6379")
         with (
             pytest.raises(LockError, match=r"search rte is running already .*10\.0\.0\.1:6379"),
-            SearchLock(tmp_path / "two", "rte", place=place),
+            SearchLock(tmp_path / "two", "rte", place),
         ):
             pass
         lock.check()
     assert read_owner(place / LOCK) is None
-    with SearchLock(tmp_path / "two", "rte", place=place):
+    with SearchLock(tmp_path / "two", "rte", place):
         pass
 
 
-def test_a_dead_head_of_another_host_is_waited_for_and_followed(s3: S3, tmp_path: Path) -> None:
+def test_a_dead_head_of_another_host_is_waited_for_and_followed(
+    s3: S3, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     place = StoragePath(s3.uri) / "rte"
     dead = replace(Owner.this_process(), host="gpu-7", pid=4711, kernel="another")
     (place / LOCK).write_text(json.dumps(asdict(dead)))
-    said: list[str] = []
     started = time.monotonic()
-    with SearchLock(tmp_path, "rte", said.append, place):
+    with caplog.at_level("INFO"), SearchLock(tmp_path, "rte", place):
         assert 0.5 < time.monotonic() - started < 8
-    assert "process 4711 on host gpu-7" in said[0]
+    assert "process 4711 on host gpu-7" in caplog.messages[0]
 
 
 def test_who_was_taken_for_dead_notices_and_copies_nothing_any_more(s3: S3, tmp_path: Path) -> None:
     place = StoragePath(s3.uri) / "rte"
-    with SearchLock(tmp_path, "rte", place=place) as lock, Mirror(tmp_path, place, lock.check):
+    with SearchLock(tmp_path, "rte", place) as lock, Mirror(tmp_path, place, lock.check):
         other = replace(Owner.this_process(), host="gpu-7", token="another")
         (place / LOCK).write_text(json.dumps(asdict(other)))
 
@@ -89,7 +90,9 @@ def test_who_was_taken_for_dead_notices_and_copies_nothing_any_more(s3: S3, tmp_
     assert read_owner(place / LOCK) == other
 
 
-def test_changes_are_copied_soon_and_come_back_on_another_machine(s3: S3, tmp_path: Path) -> None:
+def test_changes_are_copied_soon_and_come_back_on_another_machine(
+    s3: S3, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     place, here, there = StoragePath(s3.uri) / "rte", tmp_path / "here", tmp_path / "there"
     (here / "tune" / "attempt-1" / "trial-1").mkdir(parents=True)
     (here / "tune" / "attempt-1" / "trial-1" / "error.txt").write_text("Tune's own")
@@ -103,8 +106,10 @@ def test_changes_are_copied_soon_and_come_back_on_another_machine(s3: S3, tmp_pa
         wait_until(lambda: not (place / "passing.txt").exists())
     assert not lacks(here)
     assert not any("attempt" in name or ".mirror" in name for name in s3.names())
-    assert fetch(here, place) == ""  # it is as new
-    assert "fetched from s3://searches/here/rte" in fetch(there, place)
+    assert fetch(here, place) == 0  # it is as new
+    with caplog.at_level("INFO"):
+        assert fetch(there, place) > 0
+    assert "fetched from s3://searches/here/rte" in caplog.messages[0]
     with Journal(there / "tune" / "decisions.jsonl") as journal:
         assert (len(journal.found), journal.damage) == (4, "")
 
@@ -117,7 +122,7 @@ def test_the_newer_side_counts(s3: S3, tmp_path: Path) -> None:
         with Mirror(folder, place, lambda: None):
             (folder / "search.json").write_text(text)
             (folder / f"of-{text}").touch()
-    assert fetch(second, place) == ""
+    assert fetch(second, place) == 0
     assert fetch(first, place)
     assert (first / "search.json").read_text() == "2" and (first / "of-2").exists()
 
@@ -138,32 +143,39 @@ def test_a_kill_between_both_notes_of_a_copy_makes_no_folder_old(s3: S3, tmp_pat
     own = json.loads((tmp_path / mirror.OWN_STATE).read_text())
     (tmp_path / mirror.OWN_STATE).write_text(json.dumps({**own, "copies": own["copies"] - 1}))
     (tmp_path / "search.json").write_text("newer than the copy")
-    assert fetch(tmp_path, place) == ""
+    assert fetch(tmp_path, place) == 0
 
 
-def test_while_the_store_is_away_it_is_said_and_later_made_good(s3: S3, tmp_path: Path) -> None:
+def test_while_the_store_is_away_it_is_said_and_later_made_good(
+    s3: S3, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     place = StoragePath(s3.uri) / "rte"
-    with Mirror(tmp_path, place, lambda: None) as copy:
+    with Mirror(tmp_path, place, lambda: None):
         (tmp_path / "search.json").write_text("1")
         wait_until(lambda: (place / "search.json").exists())
         s3.stop()
         (tmp_path / "search.json").write_text("2")
-        wait_until(lambda: copy.notes, seconds=20)
+        wait_until(lambda: caplog.messages, seconds=20)
         threading.Timer(0.5, s3.start).start()
-    assert "cannot be written" in copy.notes[0] and "training goes on" in copy.notes[0]
+    assert "cannot be written" in caplog.messages[0] and "training goes on" in caplog.messages[0]
     assert (place / "search.json").read_bytes() == b"2"
 
 
-def test_a_store_that_stays_away_at_the_end_is_said_and_the_folder_keeps_all(s3: S3, tmp_path: Path) -> None:
+def test_a_store_that_stays_away_at_the_end_is_said_and_the_folder_keeps_all(
+    s3: S3, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     place = StoragePath(s3.uri, patience=0.1) / "rte"
-    said: list[str] = []
-    with Mirror(tmp_path, place, lambda: None, said.append):
+    with Mirror(tmp_path, place, lambda: None):
         (tmp_path / "search.json").write_text("1")
         wait_until(lambda: (place / "search.json").exists())
         s3.stop()
         (tmp_path / "search.json").write_text("2")
     s3.start()
-    assert "Ctrl-C ends that" in said[0] and "lacks the last changes" in said[1] and lacks(tmp_path)
+    assert (
+        "Ctrl-C ends that" in caplog.messages[-2]
+        and "lacks the last changes" in caplog.messages[-1]
+        and lacks(tmp_path)
+    )
     with Mirror(tmp_path, place, lambda: None):
         pass
     assert (place / "search.json").read_bytes() == b"2" and not lacks(tmp_path)
