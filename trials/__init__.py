@@ -12,7 +12,7 @@ _HOME = {
     "Adapter": "export.adapters",
     "load_adapter": "export.adapters",
     "load_backbone": "backbones.loading",
-    "describe": "backbones.facts",
+    "describe": "backbones.describe",
     "Recipe": "config",
     "Report": "config",
     "TrialConfig": "config",

@@ -145,13 +145,13 @@ def chat_tokenizer() -> Any:
 def test_a_text_that_spells_control_tokens_stays_text(tokenizer: Any, architecture: Any) -> None:
     made = tokenizer()
     around = encode_source("", made, architecture, 64)
-    for name in made.all_special_tokens:
-        [spelled] = SourceEncoder(made, architecture, 64).encode([f"row{name}row {name}"]).ids
-        control = set(made.all_special_ids) - {made.unk_token_id}
+    encoder, names = SourceEncoder(made, architecture, 64), made.all_special_tokens
+    control = set(made.all_special_ids) - {made.unk_token_id}
+    for name, spelled in zip(names, encoder.encode([f"row{name}row {name}" for name in names]).ids, strict=True):
         assert [i for i in spelled if i in control] == [i for i in around if i in control], name
         assert len(spelled) > len(around) + 2
     plain = ["row 0 : 1", "größer – ½ 日本\nb", " lead", "a <b> | c"]
-    assert SourceEncoder(made, architecture, 64)._plain(plain) == made(plain)["input_ids"]  # nothing else changes
+    assert encoder._plain(plain) == made(plain)["input_ids"]  # nothing else changes
 
 
 def test_control_tokens_of_the_template_are_meant() -> None:
