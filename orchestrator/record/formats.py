@@ -42,6 +42,16 @@ def score(value: float | None, signed: bool = False) -> str:
     return f"{value:+.1f}" if signed else f"{value:.1f}"
 
 
+def points(value: float | None) -> str:
+    """What one example is worth, in points with two decimals: ``0.72``."""
+    return f"{value:.2f}" if value else MISSING
+
+
+def between(low: float | None, high: float | None, signed: bool = False) -> str:
+    """An interval of scores: ``74.0 to 86.9``."""
+    return MISSING if low is None or high is None else f"{score(low, signed)} to {score(high, signed)}"
+
+
 def whole(value: float | None) -> str:
     """A count with thousands separators: ``30,000``."""
     return MISSING if value is None or not math.isfinite(value) else f"{value:,.0f}"

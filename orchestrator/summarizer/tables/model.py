@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -85,6 +85,25 @@ def columns(names: Iterable[str], texts: Container[str]) -> tuple[Column, ...]:
     return tuple(Column(name, numeric=name not in texts) for name in names)
 
 
-def text_row(*texts: str, section: str = "") -> Row:
-    """A row of labels."""
-    return Row(tuple(map(Cell, texts)), section)
+def table_of(
+    name: str,
+    title: str,
+    rows: Sequence[Mapping[str, Cell | str]],
+    *,
+    texts: Container[str],
+    names: Iterable[str] = (),
+    sections: Sequence[str] = (),
+    notes: Iterable[str] = (),
+) -> ReportTable:
+    """A table from what each row has in each column.
+
+    Args:
+        texts: columns of text; the others hold numbers.
+        names: the columns, where there may be no row.
+        sections: each row's; left out, there are none.
+    """
+    made = (
+        Row(tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row.values()), section)
+        for row, section in zip(rows, sections or [""] * len(rows), strict=True)
+    )
+    return ReportTable(name, title, columns(rows[0] if rows else names, texts), tuple(made), tuple(notes))

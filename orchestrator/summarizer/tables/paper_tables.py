@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.record import formats
 from orchestrator.summarizer.results.found_search import FoundSearch
-from orchestrator.summarizer.results.groups import SearchGroup, described, method_title, pick
+from orchestrator.summarizer.results.groups import SearchGroup, method_title, pick
 from orchestrator.summarizer.results.published import (
     MAIN_SETTINGS,
     MAIN_TABLES,
@@ -19,6 +19,7 @@ from orchestrator.summarizer.results.published import (
 )
 from orchestrator.summarizer.results.seed_statistics import SeedEstimate, estimate
 from orchestrator.summarizer.tables import missing_cells
+from orchestrator.summarizer.tables.cells import EMPTY, measured_cell, other_settings, worth_row
 from orchestrator.summarizer.tables.highlights import LEGEND, LEGEND_ACROSS, highlighted
 from orchestrator.summarizer.tables.missing_cells import Gap
 from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
@@ -32,7 +33,6 @@ MEASURED = (
     "Measured: mean ± standard deviation over seeds, with their number in parentheses where there are several; "
     "trainable parameters are the winners'."
 )
-_EMPTY = Cell(formats.MISSING, "missing")
 
 
 def paper_table(
@@ -52,7 +52,8 @@ def paper_table(
     measured = [line for line in lines if line.measured]
     if measured:
         notes += [MEASURED, _other_backbones(layout, measured), *builder.notes]
-        rows.append(_worth(layout, measured, len(corner)))
+        examples = [[line.cells[place].one_example for line in measured] for place in range(len(layout.columns))]
+        rows.append(worth_row(examples, blanks=len(corner) - 1))
     elif layout.unmeasured:
         notes.append(f"Nothing is measured here: {layout.unmeasured}.")
     gaps = builder.gaps if measured else list(_first_gaps(layout))
@@ -88,7 +89,7 @@ def _quoted_lines(layout: PaperLayout) -> Iterator[_Line]:
     for row in layout.rows:
         published = [layout.quoted(row, column) for column in layout.columns]
         cells = [
-            _EMPTY
+            EMPTY
             if p is None
             else Cell(
                 printed(p.value, p.metric),
@@ -167,15 +168,13 @@ class _Measured:
     def _pick(self, task: str, method: str, backbone: str, metric: str, where: Mapping[str, Any]) -> SearchGroup | None:
         group, others = pick(self.groups, task, method, backbone, None if metric == "hours" else metric, where)
         if group is not None and others:
-            left = "; ".join(described(other, [group]) for other in others)
-            shown = described(group, others)
-            note = f"{task}, {method_title(method)} on {backbone}: shown with {shown}; also there: {left}."
+            note = other_settings(task, group, others)
             self.notes += [note] if note not in self.notes else []
         return group
 
     def _cell(self, column: PaperAxis, groups: list[SearchGroup]) -> Cell:
         if not groups:
-            return _EMPTY
+            return EMPTY
         if column.mean_of:
             metrics = [column.mean_of.get(group.task) or _metric_of(column.mean_of, group.task) for group in groups]
             by_seed = [group.scores(metric) for group, metric in zip(groups, metrics, strict=True)]
@@ -203,18 +202,6 @@ class _Measured:
             where = {**row.where, **column.where}
             alike = groups[0] if groups else like
             self.gaps.append(Gap(label, name, task, like.method, like.backbone, missing, alike, where=where))
-
-
-def measured_cell(result: SeedEstimate, metric: str, one_example: float | None) -> Cell:
-    """A score over seeds as a cell."""
-    return Cell(
-        printed(result.mean, metric),
-        "measured",
-        result.mean,
-        printed(result.sd, metric) if result.sd is not None else "",
-        n=result.n,
-        one_example=None if metric == "hours" else one_example,
-    )
 
 
 def hours(group: SearchGroup) -> dict[int, float]:
@@ -254,16 +241,6 @@ def _other_backbones(layout: PaperLayout, lines: Sequence[_Line]) -> str:
     if own and any(line.backbone != own for line in lines):
         return "A number on another backbone than the quoted ones is no comparison with them."
     return ""
-
-
-def _worth(layout: PaperLayout, lines: Sequence[_Line], before: int) -> Row:
-    """The last row: what one test example is worth in each column, of the smallest test split in it."""
-    worth = []
-    for place in range(len(layout.columns)):
-        examples = [line.cells[place].one_example for line in lines]
-        known = [example for example in examples if example]
-        worth.append(Cell(f"{max(known):.2f}" if known else formats.MISSING))
-    return Row((Cell("One test example"), *[Cell("") for _ in range(before - 1)], *worth), "in points")
 
 
 def _first_gaps(layout: PaperLayout) -> Iterable[Gap]:

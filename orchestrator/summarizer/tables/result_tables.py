@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.record import formats
 from orchestrator.record.binomial import interval
@@ -13,10 +14,10 @@ from orchestrator.summarizer.results.method_comparisons import Comparison, notes
 from orchestrator.summarizer.results.published import metric_key
 from orchestrator.summarizer.results.seed_statistics import estimate
 from orchestrator.summarizer.tables import missing_cells
+from orchestrator.summarizer.tables.cells import EMPTY, measured_cell, other_settings, worth_row
 from orchestrator.summarizer.tables.highlights import LEGEND, highlighted
 from orchestrator.summarizer.tables.missing_cells import Gap
-from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
-from orchestrator.summarizer.tables.paper_tables import measured_cell
+from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row, table_of
 
 _INTERVALS = {
     "bootstrap": "expanded percentile intervals of a bootstrap that resamples seeds within each task",
@@ -50,8 +51,7 @@ def methods_by_tasks(groups: Sequence[SearchGroup], unfinished: Sequence[FoundSe
         for place, method in enumerate(methods):
             cells = [Cell(method_title(method)), *(column[place] for column in columns)]
             rows.append(Row(tuple(cells), f"measured on {backbone}"))
-    worth = [_worth([group for group in groups if group.task == task]) for task in tasks]
-    rows.append(Row((Cell("One test example"), *worth), "in points"))
+    rows.append(worth_row([group.one_example for group in groups if group.task == task] for task in tasks))
     titles = {group.task: group.title for group in groups}
     metrics = {task: ", ".join(dict.fromkeys(metric_key(g.metric) for g in groups if g.task == task)) for task in tasks}
     return ReportTable(
@@ -70,42 +70,36 @@ def methods_by_tasks(groups: Sequence[SearchGroup], unfinished: Sequence[FoundSe
 
 def score_table(groups: Sequence[SearchGroup]) -> ReportTable:
     """One row for each group: its seeds, mean, deviation, interval, and what a score on its test split is worth."""
-    names = ["task", "method", "backbone", "metric", "seeds", "mean", "sd", "95 % interval", "n", "one example"]
-    names += ["interval of one seed", "constant answer", "parameters", "trained with"]
-    texts = {"task", "method", "backbone", "metric", "trained with", "seeds"}
-    rows = []
+    rows: list[dict[str, Cell | str]] = []
     for group in groups:
         by_seed = group.scores()
         result = estimate(list(by_seed.values()))
         record = group.newest.record
         n = record.test.n if record.test is not None else None
-        wilson = interval(result.mean, n, group.metric)
         beside = [other for other in groups if (other.task, other.method, other.backbone) == _key(group)]
-        cells = [
-            Cell(group.title),
-            Cell(method_title(group.method)),
-            Cell(group.backbone),
-            Cell(metric_key(group.metric)),
-            Cell(", ".join(map(str, by_seed))),
-            measured_cell(result, group.metric, group.one_example),
-            Cell(formats.score(result.sd)),
-            Cell(_between(result.low, result.high)),
-            Cell(formats.whole(n)),
-            Cell(f"{group.one_example:.2f}" if group.one_example else formats.MISSING),
-            Cell(_between(*wilson) if wilson else formats.MISSING),
-            Cell(formats.score(record.majority.get("test"))),
-            Cell(", ".join(formats.whole(count) for count in group.parameters) or formats.MISSING),
-            Cell(described(group, beside) if len(beside) > 1 else formats.pairs(_budget(group))),
-        ]
-        cells[5] = Cell(cells[5].text, "measured", result.mean, n=result.n, one_example=group.one_example)
-        rows.append(Row(tuple(cells)))
-    notes = (
+        rows.append({
+            "task": group.title,
+            "method": method_title(group.method),
+            "backbone": group.backbone,
+            "metric": metric_key(group.metric),
+            "seeds": ", ".join(map(str, by_seed)),
+            "mean": replace(measured_cell(result, group.metric, group.one_example), spread=""),
+            "sd": formats.score(result.sd),
+            "95 % interval": formats.between(result.low, result.high),
+            "n": formats.whole(n),
+            "one example": formats.points(group.one_example),
+            "interval of one seed": formats.between(*(interval(result.mean, n, group.metric) or (None, None))),
+            "constant answer": formats.score(record.majority.get("test")),
+            "parameters": ", ".join(formats.whole(count) for count in group.parameters) or formats.MISSING,
+            "trained with": described(group, beside) if len(beside) > 1 else formats.pairs(_budget(group)),
+        })  # fmt: skip
+    note = (
         "mean, sd and 95 % interval: over seeds (Student's t; none for one seed). Interval of one seed: Wilson's 95 % "
         "interval for the mean as if one model had scored it on n examples. Constant answer: the best score without "
-        "looking at the input. One example: points that one of n test examples is worth.",
+        "looking at the input. One example: points that one of n test examples is worth."
     )
-    columns = tuple(Column(name, numeric=name not in texts) for name in names)
-    return ReportTable("scores", "Test scores with their intervals", columns, tuple(rows), notes)
+    texts = ("task", "method", "backbone", "metric", "trained with", "seeds")
+    return table_of("scores", "Test scores with their intervals", rows, texts=texts, notes=[note])
 
 
 def comparison_table(
@@ -113,83 +107,72 @@ def comparison_table(
 ) -> ReportTable:
     """One row for each pair of methods and task, by its title; over tasks last."""
     titles = titles or {}
-    names = ["task", "methods", "backbone", "pairs", "difference", "95 % interval", "p", "p (Holm)", "one example"]
-    names += ["verdict", "because"]
-    texts = {"task", "methods", "backbone", "verdict", "because"}
-    rows = [
-        Row(
-            (
-                Cell(titles.get(one.task, one.task) or "all tasks of both"),
-                Cell(f"{method_title(one.first)} less {method_title(one.second)}"),
-                Cell(one.backbone),
-                Cell(str(one.pairs)),
-                Cell(formats.score(one.difference, signed=True), value=one.difference),
-                Cell(_between(one.low, one.high, signed=True)),
-                Cell(formats.probability(one.p)),
-                Cell(formats.probability(one.p_holm)),
-                Cell(f"{one.one_example:.2f}" if one.one_example else formats.MISSING),
-                Cell(one.verdict),
-                Cell(one.why),
-            ),
-            "Over tasks" if not one.task else "Task by task",
-        )
+    names = ("task", "methods", "backbone", "pairs", "difference", "95 % interval", "p", "p (Holm)", "one example",
+             "verdict", "because")  # fmt: skip
+    rows: list[dict[str, Cell | str]] = [
+        {
+            "task": titles.get(one.task, one.task) or "all tasks of both",
+            "methods": f"{method_title(one.first)} less {method_title(one.second)}",
+            "backbone": one.backbone,
+            "pairs": str(one.pairs),
+            "difference": Cell(formats.score(one.difference, signed=True), value=one.difference),
+            "95 % interval": formats.between(one.low, one.high, signed=True),
+            "p": formats.probability(one.p),
+            "p (Holm)": formats.probability(one.p_holm),
+            "one example": formats.points(one.one_example),
+            "verdict": one.verdict,
+            "because": one.why,
+        }
         for one in found
     ]
     kinds = [text for kind, text in _INTERVALS.items() if any(one.interval == kind for one in found)]
-    texts_below = [
+    below = [
         "p: two-sided sign-flip permutation test on paired seeds. A difference below one example is never a verdict."
     ]
-    texts_below += [f"Intervals: {'; '.join(kinds)}."] if kinds else []
-    columns = tuple(Column(name, numeric=name not in texts) for name in names)
-    return ReportTable(
-        "comparisons", "Methods against each other", columns, tuple(rows), (*texts_below, *notes_on(found), *notes)
+    below += [f"Intervals: {'; '.join(kinds)}."] if kinds else []
+    return table_of(
+        "comparisons",
+        "Methods against each other",
+        rows,
+        texts=("task", "methods", "backbone", "verdict", "because"),
+        names=names,
+        sections=["Task by task" if one.task else "Over tasks" for one in found],
+        notes=(*below, *notes_on(found), *notes),
     )
 
 
 def interquartile_table(found: Sequence[InterquartileMean], titles: Mapping[str, str] | None = None) -> ReportTable:
     """The interquartile mean of each method, over tasks by their titles."""
-    titles = titles or {}
-    rows = []
+    titles, cells = titles or {}, list[Cell]()
+    found = sorted(found, key=lambda one: [other.backbone for other in found].index(one.backbone))
     for backbone in dict.fromkeys(one.backbone for one in found):
         of = [one for one in found if one.backbone == backbone]
-        cells = highlighted([Cell(formats.score(one.iqm), "measured", one.iqm) for one in of])
-        rows += [
-            Row(
-                (
-                    Cell(method_title(one.method)),
-                    cell,
-                    Cell(_between(one.low, one.high)),
-                    Cell(str(one.scores)),
-                    Cell(", ".join(titles.get(task, task) for task in one.tasks)),
-                    Cell(one.note),
-                ),
-                backbone,
-            )
-            for one, cell in zip(of, cells, strict=True)
-        ]
-    names = {
-        "method": False,
-        "interquartile mean": True,
-        "95 % interval": True,
-        "scores": True,
-        "tasks": False,
-        "": False,
-    }
+        cells += highlighted([Cell(formats.score(one.iqm), "measured", one.iqm) for one in of])
+    rows: list[dict[str, Cell | str]] = [
+        {
+            "method": method_title(one.method),
+            "interquartile mean": cell,
+            "95 % interval": formats.between(one.low, one.high),
+            "scores": str(one.scores),
+            "tasks": ", ".join(titles.get(task, task) for task in one.tasks),
+            "note": one.note,
+        }
+        for one, cell in zip(found, cells, strict=True)
+    ]
     note = (
         "The mean of the middle half of all (task, seed) scores, over the tasks that every method of the backbone has."
     )
-    columns = tuple(Column(name or "note", numeric=numeric) for name, numeric in names.items())
-    return ReportTable("interquartile-means", "Interquartile means over tasks and seeds", columns, tuple(rows), (note,))
+    title = "Interquartile means over tasks and seeds"
+    texts, sections = ("method", "tasks", "note"), [one.backbone for one in found]
+    return table_of("interquartile-means", title, rows, texts=texts, sections=sections, notes=[note])
 
 
 def _cell(groups: Sequence[SearchGroup], task: str, method: str, backbone: str, notes: list[str]) -> Cell:
     group, others = pick(groups, task, method, backbone)
     if group is None:
-        return Cell(formats.MISSING, "missing")
+        return EMPTY
     if others:
-        left = "; ".join(described(other, [group]) for other in others)
-        shown = described(group, others)
-        notes.append(f"{task}, {method_title(method)} on {backbone}: shown with {shown}; also there: {left}.")
+        notes.append(other_settings(task, group, others))
     return measured_cell(estimate(list(group.scores().values())), group.metric, group.one_example)
 
 
@@ -209,11 +192,6 @@ def _gaps(
     return gaps
 
 
-def _worth(groups: Sequence[SearchGroup]) -> Cell:
-    known = [group.one_example for group in groups if group.one_example]
-    return Cell(f"{max(known):.2f}" if known else formats.MISSING)
-
-
 def _key(group: SearchGroup) -> tuple[str, str, str]:
     return group.task, group.method, group.backbone
 
@@ -221,9 +199,3 @@ def _key(group: SearchGroup) -> tuple[str, str, str]:
 def _budget(group: SearchGroup) -> dict[str, object]:
     budget = {"recipe": group.recipe, "steps": group.settings.get("steps")}
     return {name: value for name, value in budget.items() if value}
-
-
-def _between(low: float | None, high: float | None, signed: bool = False) -> str:
-    if low is None or high is None:
-        return formats.MISSING
-    return f"{formats.score(low, signed)} to {formats.score(high, signed)}"

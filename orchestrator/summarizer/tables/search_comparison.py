@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from orchestrator.record import formats
@@ -15,8 +16,8 @@ from orchestrator.summarizer.results.groups import SearchGroup, make_groups, met
 from orchestrator.summarizer.results.method_comparisons import Comparison
 from orchestrator.summarizer.results.paired_groups import GroupPair, common, compared_pairs
 from orchestrator.summarizer.results.seed_statistics import difference_interval, estimate, sign_flip
-from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
-from orchestrator.summarizer.tables.paper_tables import measured_cell
+from orchestrator.summarizer.tables.cells import measured_cell
+from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row, table_of
 from orchestrator.summarizer.tables.search_tables import spent
 
 _NOT_SETTINGS = ("command", "started", "memory")  # of the provenance: they differ between any two searches
@@ -49,56 +50,57 @@ def compare_searches(
 def _differences(
     pairs: Sequence[GroupPair], compared: Sequence[Comparison], reasons: Mapping[tuple[str, str, str], str], title: str
 ) -> ReportTable:
-    names = ["task", "method", "backbone", "A", "B", "B - A", "95 % interval", "seeds", "p (Holm)", "one example"]
-    names += ["verdict", "because"]
-    texts = {"task", "method", "backbone", "verdict", "because"}
-    rows = []
+    rows: list[dict[str, Cell | str]] = []
     for pair in pairs:
-        label = f"B: {pair.first.method} on {pair.first.backbone}"
-        test = next((one for one in compared if (one.task, one.first) == (pair.first.task, label)), None)
-        means = [estimate(list(group.scores(pair.first.metric).values())) for group in (pair.first, pair.second)]
-        cells = [Cell(pair.first.title), Cell(method_title(pair.first.method)), Cell(pair.first.backbone)]
-        cells += [
-            measured_cell(mean, pair.first.metric, group.one_example)
-            for mean, group in zip(means, (pair.first, pair.second), strict=True)
-        ]
-        place = pair.first.task, pair.first.method, pair.first.backbone
-        reason = reasons.get(place, "").rpartition("not compared, ")[2].rstrip(".")
+        group, metric = pair.first, pair.first.metric
+        label = f"B: {group.method} on {group.backbone}"
+        test = next((one for one in compared if (one.task, one.first) == (group.task, label)), None)
+        means = [estimate(list(side.scores(metric).values())) for side in (pair.first, pair.second)]
+        reason = reasons.get((group.task, group.method, group.backbone), "")
         difference = None if test is None and other_rows([pair.first, pair.second]) else means[1].mean - means[0].mean
-        rows.append(Row((*cells, *_verdict(test, difference, reason))))
-    for one in (one for one in compared if not one.task):
-        label = one.first.removeprefix("B: ")
-        cells = [
-            Cell("all tasks of both"),
-            Cell(label),
-            Cell(one.backbone),
-            Cell(formats.MISSING),
-            Cell(formats.MISSING),
-        ]
-        rows.append(Row((*cells, *_verdict(one, one.difference)), "Over tasks"))
+        rows.append({
+            "task": group.title,
+            "method": method_title(group.method),
+            "backbone": group.backbone,
+            "A": measured_cell(means[0], metric, pair.first.one_example),
+            "B": measured_cell(means[1], metric, pair.second.one_example),
+            **_verdict(test, difference, reason.rpartition("not compared, ")[2].rstrip(".")),
+        })  # fmt: skip
+    means_over_tasks = [one for one in compared if not one.task]
+    for one in means_over_tasks:
+        identity = {"task": "all tasks of both", "method": one.first.removeprefix("B: "), "backbone": one.backbone}
+        rows.append({**identity, "A": formats.MISSING, "B": formats.MISSING, **_verdict(one, one.difference)})
     notes = (
         title,
         "Test scores, mean ± standard deviation over seeds. p: two-sided sign-flip permutation test on the seeds that "
         "A and B share, or where these are too few the test over test rows that is named, which holds for these "
         "trainings alone; after Holm's correction over all rows. A difference below one example is never a verdict.",
     )
-    columns = tuple(Column(name, numeric=name not in texts) for name in names)
-    return ReportTable("differences", "B against A", columns, tuple(rows), notes)
+    names = ("task", "method", "backbone", "A", "B", "B - A", "95 % interval", "seeds", "p (Holm)", "one example",
+             "verdict", "because")  # fmt: skip
+    return table_of(
+        "differences",
+        "B against A",
+        rows,
+        texts=("task", "method", "backbone", "verdict", "because"),
+        names=names,
+        sections=[*[""] * len(pairs), *["Over tasks"] * len(means_over_tasks)],
+        notes=notes,
+    )
 
 
-def _verdict(test: Comparison | None, difference: float | None, reason: str = "") -> list[Cell]:
-    signed = Cell(formats.score(difference, signed=True), value=difference)
-    if test is None:
-        blank = [Cell(formats.MISSING)] * 2
-        return [signed, blank[0], Cell("0"), *blank, Cell("not compared"), Cell(reason)]
-    low, high = test.low, test.high
-    interval = formats.MISSING
-    if low is not None and high is not None:
-        interval = f"{formats.score(low, signed=True)} to {formats.score(high, signed=True)}"
-    word = {"higher": "B is higher", "lower": "B is lower"}.get(test.verdict, test.verdict)
-    example = f"{test.one_example:.2f}" if test.one_example else formats.MISSING
-    cells = [Cell(interval), Cell(str(test.pairs)), Cell(formats.probability(test.p_holm)), Cell(example)]
-    return [signed, *cells, Cell(word), Cell(test.why)]
+def _verdict(test: Comparison | None, difference: float | None, reason: str = "") -> dict[str, Cell | str]:
+    """The columns from the difference on."""
+    verdicts = {"higher": "B is higher", "lower": "B is lower"}
+    return {
+        "B - A": Cell(formats.score(difference, signed=True), value=difference),
+        "95 % interval": formats.between(test.low, test.high, signed=True) if test else formats.MISSING,
+        "seeds": str(test.pairs) if test else "0",
+        "p (Holm)": formats.probability(test.p_holm) if test else formats.MISSING,
+        "one example": formats.points(test.one_example) if test else formats.MISSING,
+        "verdict": verdicts.get(test.verdict, test.verdict) if test else "not compared",
+        "because": test.why if test else reason,
+    }
 
 
 def _matched(first: Sequence[FoundSearch], second: Sequence[FoundSearch]) -> list[tuple[SearchRecord, SearchRecord]]:
@@ -111,48 +113,45 @@ def _matched(first: Sequence[FoundSearch], second: Sequence[FoundSearch]) -> lis
 
 
 def _trials(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> ReportTable:
-    names = ["searches", "in both", "only in A", "only in B", "B better", "B worse", "level", "mean B - A"]
-    names += ["95 % interval", "p"]
     rows = []
     for one, other in records:
         of_a, of_b = _by_configuration(one), _by_configuration(other)
-        both = [key for key in of_a if key in of_b]
-        scores = [(of_a[key], of_b[key]) for key in both]
+        scores = [(of_a[key], of_b[key]) for key in of_a if key in of_b]
         differences = [b - a for a, b in scores if a is not None and b is not None]
-        example = one_example(one.sizes.get("validation")) or 0.0
-        better = sum(value >= max(example, 1e-9) - 1e-9 for value in differences)
-        worse = sum(-value >= max(example, 1e-9) - 1e-9 for value in differences)
-        bounds = difference_interval([differences]) if differences else None
-        interval = formats.MISSING
-        if bounds is not None:
-            interval = f"{formats.score(bounds[0], signed=True)} to {formats.score(bounds[1], signed=True)}"
-        mean = sum(differences) / len(differences) if differences else None
-        counts = [len(both), len(of_a) - len(both), len(of_b) - len(both), better, worse]
-        counts.append(len(differences) - better - worse)
-        cells = [Cell(_both_names(one, other)), *(Cell(formats.whole(count)) for count in counts)]
-        cells += [Cell(formats.score(mean, signed=True)), Cell(interval)]
-        cells.append(Cell(formats.probability(sign_flip([differences])) if differences else formats.MISSING))
-        rows.append(Row(tuple(cells)))
-    columns = tuple(Column(name, numeric=name != "searches") for name in names)
-    notes = (
+        least = max(one_example(one.sizes.get("validation")) or 0.0, 1e-9) - 1e-9
+        better, worse = (sum(sign * value >= least for value in differences) for sign in (1, -1))
+        low, high, _ = (difference_interval([differences]) if differences else None) or (None, None, "")
+        rows.append({
+            "searches": _both_names(one, other),
+            "in both": formats.whole(len(scores)),
+            "only in A": formats.whole(len(of_a) - len(scores)),
+            "only in B": formats.whole(len(of_b) - len(scores)),
+            "B better": formats.whole(better),
+            "B worse": formats.whole(worse),
+            "level": formats.whole(len(differences) - better - worse),
+            "mean B - A": formats.score(fmean(differences) if differences else None, signed=True),
+            "95 % interval": formats.between(low, high, signed=True),
+            "p": formats.probability(sign_flip([differences])) if differences else formats.MISSING,
+        })  # fmt: skip
+    note = (
         "Best validation scores of trials with the same configuration and seed. Level: less than one validation "
-        "example apart. p: two-sided sign-flip permutation test over configurations, uncorrected.",
+        "example apart. p: two-sided sign-flip permutation test over configurations, uncorrected."
     )
-    return ReportTable("trials", "The same configurations in A and B", columns, tuple(rows), notes)
+    return table_of("trials", "The same configurations in A and B", rows, texts=("searches",), notes=[note])
 
 
 def _settings(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> ReportTable:
     changed: dict[tuple[str, str, str], list[str]] = {}
     for one, other in records:
-        for name, a, b in _changes(one, other):
-            changed.setdefault((name, a, b), []).append(_both_names(one, other))
-    rows = []
-    for (name, a, b), where in changed.items():
-        shared_by = "all" if len(where) == len(records) else ", ".join(where)
-        rows.append(Row((Cell(name), Cell(a), Cell(b), Cell(shared_by))))
-    columns = tuple(Column(name, numeric=False) for name in ("setting", "A", "B", "in"))
+        for change in _changes(one, other):
+            changed.setdefault(change, []).append(_both_names(one, other))
+    rows = [
+        {"setting": name, "A": a, "B": b, "in": "all" if len(where) == len(records) else ", ".join(where)}
+        for (name, a, b), where in changed.items()
+    ]
+    names = ("setting", "A", "B", "in")
     notes = () if rows else ("A and B were run alike.",)
-    return ReportTable("settings", "What changed in the settings", columns, tuple(rows), notes)
+    return table_of("settings", "What changed in the settings", rows, texts=names, names=names, notes=notes)
 
 
 def _changes(one: SearchRecord, other: SearchRecord) -> Iterator[tuple[str, str, str]]:

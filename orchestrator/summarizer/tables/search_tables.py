@@ -10,7 +10,7 @@ from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.results.compute import spent
 from orchestrator.summarizer.results.expected_best import expected_best_of
 from orchestrator.summarizer.results.published import printed, published_of
-from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row, columns, text_row
+from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row, table_of
 from trials.data.report import DataReport
 
 _TRIALS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024)  # numbers of trials that have a column
@@ -27,7 +27,7 @@ def compute_table(records: Sequence[SearchRecord]) -> ReportTable:
         cells += [formats.share(part, took.grid) for part in (took.steps, took.early, took.reused, took.other)]
         hours = took.device_seconds / 3600
         cells += [f"{hours:,.2f}", formats.duration(took.stacking), formats.duration(record.wall_seconds)]
-        rows.append(text_row(*cells))
+        rows.append(Row(tuple(map(Cell, cells))))
     notes = (
         "All whole: steps of these trials if each trained its full budget. Early stopping, reuse, not trained: shares "
         "of them that were saved by stopping poor trials, copied from earlier searches, or lost "
@@ -64,22 +64,21 @@ def expected_best_table(records: Sequence[SearchRecord]) -> ReportTable:
 
 def published_table(record: SearchRecord) -> ReportTable:
     """What the paper prints for this task, all methods."""
-    names = ("method", "setting", "backbone", "parameters", "metric", "score", "± (3 runs)", "paper's table")
-    rows = tuple(
-        text_row(
-            row.method,
-            row.setting.replace("_", " "),
-            row.backbone,
-            row.parameters or formats.MISSING,
-            row.metric,
-            printed(row.value, row.metric),
-            formats.score(row.std),
-            str(row.table),
-        )
+    rows = [
+        {
+            "method": row.method,
+            "setting": row.setting.replace("_", " "),
+            "backbone": row.backbone,
+            "parameters": row.parameters or formats.MISSING,
+            "metric": row.metric,
+            "score": printed(row.value, row.metric),
+            "± (3 runs)": formats.score(row.std),
+            "paper's table": str(row.table),
+        }
         for row in published_of(record)
-    )
+    ]
     title = "Quoted from the ADePT paper (arXiv 2501.03291), not run here"
-    return ReportTable("published", title, columns(names, ("method", "setting", "backbone", "metric")), rows)
+    return table_of("published", title, rows, texts=("method", "setting", "backbone", "metric"))
 
 
 def data_table(report: DataReport) -> ReportTable:
@@ -92,9 +91,9 @@ def data_table(report: DataReport) -> ReportTable:
     labelled = bool(splits and splits[0].classes)
     shown = {key: label for key, label in COUNTS.items() if not (labelled and key in OF_OPEN_TARGETS)}
     counts |= {label: [getattr(split, key) for split in splits] for key, label in shown.items()}
-    rows = tuple(text_row(label, *map(formats.whole, numbers)) for label, numbers in counts.items())
+    rows = [{"": label, **dict(zip(report.splits, map(formats.whole, n), strict=True))} for label, n in counts.items()]
     title = "Rows as they were trained on and scored, counted before the first trial"
-    return ReportTable("data", title, columns(["", *report.splits], ("",)), rows)
+    return table_of("data", title, rows, texts=("",))
 
 
 def _score(value: float | None) -> Cell:
