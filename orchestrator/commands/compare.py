@@ -40,8 +40,7 @@ def compare(
 
     def run() -> int:
         from orchestrator.summarizer.report import chosen_formats, write_report
-        from orchestrator.summarizer.results.paired_groups import verdict_of
-        from orchestrator.summarizer.tables.search_comparison import compare_searches
+        from orchestrator.summarizer.tables.search_comparison import compare_searches, verdict_of
         from orchestrator.summarizer.writers import terminal
 
         forms = chosen_formats(formats or _FORMS)

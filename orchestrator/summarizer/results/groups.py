@@ -28,7 +28,6 @@ class SearchGroup:
     Attributes:
         fixed: values that all their configurations share.
         by_seed: the newest search of each seed.
-        replaced: older searches of a seed that has a newer one.
     """
 
     task: str
@@ -39,7 +38,6 @@ class SearchGroup:
     settings: dict[str, Any]
     fixed: dict[str, Any]
     by_seed: dict[int, FoundSearch]
-    replaced: tuple[FoundSearch, ...] = ()
 
     @property
     def title(self) -> str:
@@ -100,7 +98,7 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[SearchGroup, ...
     for (task, method, backbone, recipe, metric, *_), found in members.items():
         found = sorted(found, key=lambda search: age(search.started))
         newest = {search.seed: search for search in found if search.seed is not None}
-        replaced = tuple(search for search in found if all(search is not kept for kept in newest.values()))
+        replaced = [search for search in found if all(search is not kept for kept in newest.values())]
         left_out += [f"{search.record.name}: a newer search has the same settings and seed" for search in replaced]
         groups.append(
             SearchGroup(
@@ -112,7 +110,6 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[SearchGroup, ...
                 settings=_settings(found[-1]),
                 fixed=_shared(newest.values()),
                 by_seed=dict(sorted(newest.items())),
-                replaced=replaced,
             )
         )
     groups.sort(key=lambda group: (group.task, group.backbone, method_key(group.method) != "adept", group.method))
@@ -183,11 +180,6 @@ def method_title(name: str) -> str:
     """The name as the paper prints it where it has it: ``adept`` gives ``ADePT``."""
     titles = {method_key(row.method): row.method for row in rows() if row.table in (3, 4)}
     return titles.get(method_key(name), name)
-
-
-def shared_metric(groups: Sequence[SearchGroup]) -> str:
-    """The selection metric of groups of one task."""
-    return metric_key(groups[0].metric)
 
 
 def _settings(search: FoundSearch) -> dict[str, Any]:

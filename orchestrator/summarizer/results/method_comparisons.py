@@ -8,7 +8,8 @@ from itertools import combinations
 from typing import Literal
 
 from orchestrator.record import formats
-from orchestrator.summarizer.results.groups import SearchGroup, by_method, method_title, other_rows, shared_metric
+from orchestrator.summarizer.results.groups import SearchGroup, by_method, method_title, other_rows
+from orchestrator.summarizer.results.published import metric_key
 from orchestrator.summarizer.results.seed_statistics import (
     ALPHA,
     difference_interval,
@@ -132,7 +133,7 @@ def _differences(groups: Sequence[SearchGroup]) -> tuple[list[Differences], list
                 notes.append(f"{task}: {pair} have no seed in common, so they are not compared.")
                 continue
             by_task[task] = [scores[0][seed] - scores[1][seed] for seed in seeds]
-            metrics.add(shared_metric([one]))
+            metrics.add(metric_key(one.metric))
             worth = max(one.one_example or 0.0, other.one_example or 0.0)
             example |= {task: worth} if worth else {}
         if by_task:

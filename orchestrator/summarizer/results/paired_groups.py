@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.record import formats
 from orchestrator.record.binomial import PROPORTIONS
 from orchestrator.record.kept_data import rows_differ, same_files
 from orchestrator.store.predictions import Answers
-from orchestrator.summarizer.report_results import ReportResults
 from orchestrator.summarizer.results.groups import SearchGroup, method_title, other_rows, pick
 from orchestrator.summarizer.results.method_comparisons import Comparison, Differences, by_task, corrected, over_tasks
 from orchestrator.summarizer.results.row_tests import RowTest, paired, unpaired
@@ -32,32 +30,6 @@ def common(first: Sequence[SearchGroup], second: Sequence[SearchGroup]) -> Itera
         if one is not None and other is not None:
             pairs = [GroupPair(a, b) for a in (one, *more) for b in (other, *others)]
             yield next((pair for pair in pairs if not other_rows([pair.first, pair.second])), pairs[0])
-
-
-def verdict_of(results: ReportResults) -> tuple[int, list[str]]:
-    """What a comparison comes to, as an exit code, and why, a sentence each.
-
-    0: nothing that was compared is worse in B beyond noise. 1: something is. 3: nothing could be compared.
-    """
-    worse = [one for one in results.comparisons if one.verdict == "lower"]
-    if worse:
-        return 1, [
-            f"Worse beyond noise: {one.task or 'over all tasks'}, {one.first.removeprefix('B: ')}: "
-            f"{formats.score(one.difference, signed=True)} points ({one.why})."
-            for one in worse
-        ]
-    if any(_is_decided(one) for one in results.comparisons):
-        return 0, []
-    why = [f"{one.task or 'over all tasks'}, {one.first.removeprefix('B: ')}: {one.why}" for one in results.comparisons]
-    return 3, [
-        f"nothing could be compared: {'; '.join(why) or 'A and B have no test score in common.'}",
-        *results.notes[1:],
-    ]
-
-
-def _is_decided(one: Comparison) -> bool:
-    """Whether there was a test that could have found a difference, or none was needed for one this small."""
-    return one.smallest_p <= ALPHA or (one.one_example is not None and abs(one.difference) < one.one_example)
 
 
 def _unlike(pair: GroupPair, seeds: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,12 @@ from orchestrator.summarizer.results.found_search import FoundSearch, age
 from orchestrator.summarizer.results.published import backbone_key, method_key, task_key
 from trials.errors import UserError, did_you_mean
 
+_KEYS: dict[str, Callable[[str], str]] = {
+    "task": task_key,
+    "method": method_key,
+    "backbone": backbone_key,
+    "name": str,
+}
 _DEEP = 6  # folders below the one named: a sweep's searches, not a whole disk
 
 
@@ -41,16 +47,10 @@ class SearchFilter:
     names: tuple[str, ...] = ()
     since: date | None = None
     until: date | None = None
-    _keys: dict[str, Callable[[str], str]] = field(
-        default_factory=lambda: {
-            "task": task_key,
-            "method": method_key,
-            "backbone": backbone_key,
-            "name": str,
-        },
-        repr=False,
-        compare=False,
-    )
+
+    @property
+    def _wanted(self) -> dict[str, tuple[str, ...]]:
+        return {"task": self.tasks, "method": self.methods, "backbone": self.backbones, "name": self.names}
 
     def of(self, searches: Sequence[FoundSearch]) -> tuple[FoundSearch, ...]:
         """The searches that are wanted.
@@ -58,10 +58,9 @@ class SearchFilter:
         Raises:
             UserError: a task, method, backbone or name that no search has and this version does not know; all of them.
         """
-        wanted = {"task": self.tasks, "method": self.methods, "backbone": self.backbones, "name": self.names}
         problems = []
-        for attribute, values in wanted.items():
-            key = self._keys[attribute]
+        for attribute, values in self._wanted.items():
+            key = _KEYS[attribute]
             there = {key(getattr(search.record, attribute)): getattr(search.record, attribute) for search in searches}
             known, names = ", ".join(sorted(set(there.values()))[:20]), [*there, *there.values()]
             problems += [
@@ -71,22 +70,25 @@ class SearchFilter:
             ]
         if problems:
             raise UserError(problems)
-        return tuple(search for search in searches if self._wants(search, wanted))
+        return tuple(search for search in searches if self._wants(search))
 
     def without(self, searches: Sequence[FoundSearch]) -> list[str]:
         """Tasks, methods and backbones that are selected and known, but that no search has, a sentence each."""
-        wanted = {"task": self.tasks, "method": self.methods, "backbone": self.backbones}
         return [
             f"--{attribute} {value}: no search has it yet"
-            for attribute, values in wanted.items()
+            for attribute, values in self._wanted.items()
             for value in values
-            if self._keys[attribute](value)
-            not in {self._keys[attribute](getattr(search.record, attribute)) for search in searches}
+            if attribute != "name" and not self._there(attribute, value, searches)
         ]
 
-    def _wants(self, search: FoundSearch, wanted: dict[str, tuple[str, ...]]) -> bool:
-        for attribute, values in wanted.items():
-            key = self._keys[attribute]
+    @staticmethod
+    def _there(attribute: str, value: str, searches: Sequence[FoundSearch]) -> bool:
+        key = _KEYS[attribute]
+        return any(key(getattr(search.record, attribute)) == key(value) for search in searches)
+
+    def _wants(self, search: FoundSearch) -> bool:
+        for attribute, values in self._wanted.items():
+            key = _KEYS[attribute]
             if values and key(getattr(search.record, attribute)) not in {key(value) for value in values}:
                 return False
         if self.since is None and self.until is None:

@@ -56,6 +56,25 @@ class Gap:
     where: Mapping[str, Any] = field(default_factory=dict)
 
 
+def gaps_of(
+    column: str,
+    row: str,
+    task: str,
+    shown: SearchGroup | None,
+    like: SearchGroup,
+    seeds: Sequence[int],
+    example: FoundSearch | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> list[Gap]:
+    """The gap in a cell that shows a group, or none, where the row has these seeds; nothing where it has them all."""
+    missing = tuple(seed for seed in seeds if shown is None or seed not in shown.by_seed)
+    if not missing:
+        return []
+    label = column + (f" (seed {', '.join(map(str, missing))})" if shown is not None else "")
+    name = f"{row} on {like.backbone}"
+    return [Gap(label, name, task, like.method, like.backbone, missing, shown or like, example, where or {})]
+
+
 def commands(gaps: Iterable[Gap], unfinished: Sequence[FoundSearch] = ()) -> tuple[MissingCells, ...]:
     """What fills which cells.
 

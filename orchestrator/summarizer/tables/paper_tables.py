@@ -18,10 +18,9 @@ from orchestrator.summarizer.results.published import (
     task_key,
 )
 from orchestrator.summarizer.results.seed_statistics import SeedEstimate, estimate
-from orchestrator.summarizer.tables import missing_cells
 from orchestrator.summarizer.tables.cells import EMPTY, measured_cell, other_settings, worth_row
 from orchestrator.summarizer.tables.highlights import LEGEND, LEGEND_ACROSS, highlighted
-from orchestrator.summarizer.tables.missing_cells import Gap
+from orchestrator.summarizer.tables.missing_cells import Gap, commands, gaps_of
 from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
 from orchestrator.summarizer.tables.paper_layouts import PaperAxis, PaperLayout
 
@@ -63,7 +62,7 @@ def paper_table(
         tuple(columns),
         tuple(rows),
         tuple(note for note in notes if note),
-        missing_cells.commands(gaps, unfinished),
+        commands(gaps, unfinished),
     )
 
 
@@ -148,7 +147,9 @@ class _Measured:
         for column, groups in zip(self.layout.columns, found, strict=True):
             cells.append(self._cell(column, groups))
             if not column.mean_of and not column.unmeasured and not self.layout.unmeasured:
-                self._note_gap(row, column, groups, used[0], seeds)
+                task, where = self.layout.field_of("task", row, column), {**row.where, **column.where}
+                group = groups[0] if groups else None
+                self.gaps += gaps_of(column.label, row.label, task, group, used[0], seeds, where=where)
         counts = sorted({count for group in used for count in group.parameters})
         shown = "–".join(dict.fromkeys(formats.parameters(count) for count in (counts[:1] + counts[-1:])))
         section = f"measured on {used[0].backbone}"
@@ -190,18 +191,6 @@ class _Measured:
         metric = self.layout.field_of("metric", column)
         scores = hours(groups[0]) if metric == "hours" else groups[0].scores(metric)
         return measured_cell(estimate(list(scores.values())), metric, groups[0].one_example)
-
-    def _note_gap(
-        self, row: PaperAxis, column: PaperAxis, groups: list[SearchGroup], like: SearchGroup, seeds: list[int]
-    ) -> None:
-        missing = tuple(seed for seed in seeds if not groups or seed not in groups[0].by_seed)
-        if missing:
-            label = column.label + (f" (seed {', '.join(map(str, missing))})" if groups else "")
-            name = f"{row.label} on {like.backbone}"
-            task = self.layout.field_of("task", row, column)
-            where = {**row.where, **column.where}
-            alike = groups[0] if groups else like
-            self.gaps.append(Gap(label, name, task, like.method, like.backbone, missing, alike, where=where))
 
 
 def hours(group: SearchGroup) -> dict[int, float]:

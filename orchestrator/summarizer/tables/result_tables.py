@@ -13,10 +13,9 @@ from orchestrator.summarizer.results.interquartile_means import InterquartileMea
 from orchestrator.summarizer.results.method_comparisons import Comparison, notes_on
 from orchestrator.summarizer.results.published import metric_key
 from orchestrator.summarizer.results.seed_statistics import estimate
-from orchestrator.summarizer.tables import missing_cells
 from orchestrator.summarizer.tables.cells import EMPTY, measured_cell, other_settings, worth_row
 from orchestrator.summarizer.tables.highlights import LEGEND, highlighted
-from orchestrator.summarizer.tables.missing_cells import Gap
+from orchestrator.summarizer.tables.missing_cells import Gap, commands, gaps_of
 from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row, table_of
 
 _INTERVALS = {
@@ -64,7 +63,7 @@ def methods_by_tasks(groups: Sequence[SearchGroup], unfinished: Sequence[FoundSe
             LEGEND,
             *notes,
         ),
-        missing_cells.commands(gaps, unfinished),
+        commands(gaps, unfinished),
     )
 
 
@@ -182,13 +181,9 @@ def _gaps(
     gaps = []
     for task in tasks:
         group, _ = pick(row, task, row[0].method, row[0].backbone)
-        missing = tuple(seed for seed in seeds if group is None or seed not in group.by_seed)
-        if missing:
-            label = task + (f" (seed {', '.join(map(str, missing))})" if group is not None else "")
-            name = f"{method_title(row[0].method)} on {row[0].backbone}"
-            # The task file of the cell's own rows where it has some: another file of the task may name others.
-            example = (group or next(other for other in groups if other.task == task)).newest
-            gaps.append(Gap(label, name, task, row[0].method, row[0].backbone, missing, group or row[0], example))
+        # The task file of the cell's own rows where it has some: another file of the task may name others.
+        example = (group or next(other for other in groups if other.task == task)).newest
+        gaps += gaps_of(task, method_title(row[0].method), task, group, row[0], seeds, example)
     return gaps
 
 

@@ -15,7 +15,7 @@ from orchestrator.summarizer.results.found_search import FoundSearch, canonical
 from orchestrator.summarizer.results.groups import SearchGroup, make_groups, method_title, other_rows
 from orchestrator.summarizer.results.method_comparisons import Comparison
 from orchestrator.summarizer.results.paired_groups import GroupPair, common, compared_pairs
-from orchestrator.summarizer.results.seed_statistics import difference_interval, estimate, sign_flip
+from orchestrator.summarizer.results.seed_statistics import ALPHA, difference_interval, estimate, sign_flip
 from orchestrator.summarizer.tables.cells import measured_cell
 from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row, table_of
 from orchestrator.summarizer.tables.search_tables import spent
@@ -45,6 +45,32 @@ def compare_searches(
     return ReportResults(
         searches, (*of_a, *of_b), tuple(compared), (), tuple(tables), (), notes, (*left_of_a, *left_of_b)
     )
+
+
+def verdict_of(results: ReportResults) -> tuple[int, list[str]]:
+    """The outcome of a comparison as an exit code, and the reasons, a sentence each.
+
+    0: nothing that was compared is worse in B beyond noise. 1: something is. 3: nothing could be compared.
+    """
+    worse = [one for one in results.comparisons if one.verdict == "lower"]
+    if worse:
+        return 1, [
+            f"Worse beyond noise: {one.task or 'over all tasks'}, {one.first.removeprefix('B: ')}: "
+            f"{formats.score(one.difference, signed=True)} points ({one.why})."
+            for one in worse
+        ]
+    if any(_is_decided(one) for one in results.comparisons):
+        return 0, []
+    why = [f"{one.task or 'over all tasks'}, {one.first.removeprefix('B: ')}: {one.why}" for one in results.comparisons]
+    return 3, [
+        f"nothing could be compared: {'; '.join(why) or 'A and B have no test score in common.'}",
+        *results.notes[1:],
+    ]
+
+
+def _is_decided(one: Comparison) -> bool:
+    """Whether there was a test that could have found a difference, or none was needed for one this small."""
+    return one.smallest_p <= ALPHA or (one.one_example is not None and abs(one.difference) < one.one_example)
 
 
 def _differences(
