@@ -1,4 +1,4 @@
-"""What an earlier version left in a search's folder: an outbox of what MLflow was to be told. The record has it all.
+"""What an earlier version left in a search's folder: an outbox of what MLflow lacked. The record has it all.
 
 Searches of that version have no `uid`; the outbox alone says which of several runs of the same name is theirs.
 """

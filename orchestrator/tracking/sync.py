@@ -282,9 +282,16 @@ class Sync:
         """End it, without runs that stand for the same trial as another one.
 
         A server that is cut off may carry out what it was asked for after it was asked again.
+
+        Raises:
+            LookupError: a run that was made is not there any more: `bring` sees to it, and comes back.
         """
         assert self.parent is not None
-        for run in self._known.doubles(self._runs.of_search(record.uid)):
+        found = self._runs.of_search(record.uid)
+        ours = {run.run_id for run in self._known.trials.values() if run.tags.get(UID) == record.uid}
+        if not ours <= {run.run_id for run in found}:
+            raise LookupError("a run was deleted meanwhile")
+        for run in self._known.doubles(found):
             self._runs.delete(run)
         self._runs.end(self.parent, status, tags, ended)
 

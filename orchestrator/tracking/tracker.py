@@ -65,7 +65,7 @@ class Tracker:
             TrackingError: the store answered, and does not take the search.
         """
         if not record.uid:
-            raise ValueError(f"search {record.name} has no uid: its runs could not be told from those of others")
+            raise ValueError(f"search {record.name} has no uid: nothing tells its runs from those of others")
         self._record = record
         self._sync = Sync(self.store, params, tags, find_adapter, earlier)
         self._writer = Writer(self._sync.bring, self.store.shown)

@@ -27,9 +27,9 @@ from orchestrator.store.paths import Folder, tells_of_storage
 from orchestrator.tune.callback import SearchCallback, Silent
 from orchestrator.tune.private_ray import hand_no_keys_on
 from orchestrator.tune.progress import Progress
-from orchestrator.tune.rounds import FurtherSeedsRound, OwnSeedRound, Round
 from orchestrator.tune.scheduler import TuneScheduler
 from orchestrator.tune.search_alg import TuneSearch
+from orchestrator.tune.stages import SearchStage, SeedStage, Stage
 from orchestrator.tune.take_up import ANEW
 from orchestrator.tune.trainable import TrialActor
 from orchestrator.tune.warm_start import make_searcher
@@ -78,7 +78,7 @@ class Search:
         self.reuse = reuse
         known = {trial.number for trial in record.trials}
         record.trials += reuse([trial for trial in plan.trials if trial.number not in known])
-        self.rounds = self._rounds(rerun)
+        self.stages = self._stages(rerun)
         self.callback = SearchCallback(
             plan.name,
             plan.training.steps,
@@ -90,13 +90,13 @@ class Search:
         self.callback.add(record.trials)
         self._next_save = 0.0
         self._journaled: JournaledScheduler | None = None
-        self._round: Round | None = None
+        self._stage: Stage | None = None
         self._scheduler: TuneScheduler | None = None
 
     @property
     def open(self) -> int:
-        """Trials of the round in progress that have neither ended nor failed."""
-        return next((left for one in self.rounds if (left := one.open)), 0)
+        """Trials of the stage in progress that have neither ended nor failed."""
+        return next((left for one in self.stages if (left := one.open)), 0)
 
     def fit(self) -> None:
         """Run what has not ended yet; returns after Ctrl-C as well.
@@ -106,10 +106,10 @@ class Search:
             JournalError: a decision could not be written down.
         """
         try:
-            for one in self.rounds:
-                if isinstance(one, FurtherSeedsRound):
-                    if one.said_before:
-                        self.progress.note(one.said_before)
+            for one in self.stages:
+                if isinstance(one, SeedStage):
+                    if one.warning:
+                        self.progress.note(one.warning)
                     self.callback.add(self.reuse(one.unknown))
                     self._publish(now=True)
                 if one.left:
@@ -117,12 +117,12 @@ class Search:
                 if one.open:
                     return
         finally:
-            for one in self.rounds:
+            for one in self.stages:
                 one.journal.close()
 
-    def _rounds(self, rerun: Collection[int]) -> list[Round]:
+    def _stages(self, rerun: Collection[int]) -> list[Stage]:
         plan = self.plan
-        searcher, said = make_searcher(plan, self.record, self.storage.parent) if plan.learns else (None, [])
+        searcher, messages = make_searcher(plan, self.record, self.storage.parent) if plan.learns else (None, [])
         scheduler = make_scheduler(
             plan.settings.scheduler,
             plan.numbers,
@@ -132,24 +132,24 @@ class Search:
             deterministic=plan.settings.deterministic,
             ties=plan.settings.ties,
         )
-        rounds: list[Round] = [OwnSeedRound(plan, scheduler, self.storage, self.record, searcher, self.checkpoints)]
+        stages: list[Stage] = [SearchStage(plan, scheduler, self.storage, self.record, searcher, self.checkpoints)]
         if plan.repeats:
-            rounds.append(FurtherSeedsRound(plan, self.storage, self.record, self.checkpoints))
-        for sentence in [*said, *(sentence for one in rounds for sentence in one.said)]:
+            stages.append(SeedStage(plan, self.storage, self.record, self.checkpoints))
+        for sentence in [*messages, *(sentence for one in stages for sentence in one.messages)]:
             self.progress.note(sentence)
         if rerun:
-            for one in rounds:
+            for one in stages:
                 one.train_anew(rerun)
             self.keep()
-        return rounds
+        return stages
 
-    def _train(self, one: Round) -> None:
-        left, told = one.left, bool(self.pool.names)
+    def _train(self, one: Stage) -> None:
+        left, described = one.left, bool(self.pool.names)
         try:
             self.pool.start(left)
         except KeyboardInterrupt:  # as Tune does from here on
             return
-        if not told:
+        if not described:
             self.progress.note(self.pool.describe())
         attempt = next_attempt(self.storage, self.checkpoints)
         at_once = self.pool.at_once(left)
@@ -162,13 +162,13 @@ class Search:
         self._journaled = journaled = one.journaled
         self.callback.waits = lambda number: journaled.action(number) is Action.PAUSE
         scheduler = TuneScheduler(journaled, self.callback.explain, at_once)
-        self._round, self._scheduler = one, scheduler
+        self._stage, self._scheduler = one, scheduler
         configs = self._configs(one, attempt)
         try:
             Tuner(
                 tune.with_resources(TrialActor, beside_driver()),
                 tune_config=TuneConfig(
-                    search_alg=TuneSearch(partial(self._next, configs), scheduler, one.heard),
+                    search_alg=TuneSearch(partial(self._next, configs), scheduler, one.observe),
                     scheduler=scheduler,
                     num_samples=-1,  # as long as there are configurations
                     reuse_actors=True,
@@ -199,7 +199,7 @@ class Search:
             self._end_with(error)  # Tune wraps what is raised here
             raise
 
-    def _configs(self, one: Round, attempt: str) -> Iterator[dict[str, Any]]:
+    def _configs(self, one: Stage, attempt: str) -> Iterator[dict[str, Any]]:
         """The Tune configs of the trials that are left, each made when it is its turn."""
         left, waiting = one.left, sum(one.journaled.action(trial.number) is Action.PAUSE for trial in one.recorded)
         at_once = max(1, min(self.pool.at_once(left), left - waiting))
@@ -231,9 +231,9 @@ class Search:
     def _at_turn(self) -> None:
         """Tune's loop has gone round once: write the record down, and follow the hosts that come and go."""
         self._publish()
-        if self._round is None or self._scheduler is None or not self.pool.due:
+        if self._stage is None or self._scheduler is None or not self.pool.due:
             return
-        left = self._round.left
+        left = self._stage.left
         try:
             self.pool.follow(left)
         except UserError as error:
@@ -266,7 +266,7 @@ class Search:
             self._end_with(StorageError(why.partition(": ")[2].partition(". All reports")[0]))
 
     def _end_with(self, error: UserError | None) -> None:
-        """End the round in progress: its scheduler raises this at its next turn."""
+        """End the stage in progress: its scheduler raises this at its next turn."""
         if error is not None and self._journaled is not None and self._journaled.failure is None:
             self._journaled.failure = error
 

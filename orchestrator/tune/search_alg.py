@@ -22,7 +22,7 @@ class TuneSearch(Searcher):
     Args:
         next_config: the Tune config of the next trial; None where there is none left.
         scheduler: of the same Tune run.
-        heard: told each report and end of a trial: its number, the result (empty where there is none), its status as
+        observe: given each report and end of a trial: its number, the result (empty where there is none), its status as
             `TuneScheduler.status` has it. For searchers that learn.
     """
 
@@ -30,12 +30,12 @@ class TuneSearch(Searcher):
         self,
         next_config: Callable[[], dict[str, Any] | None],
         scheduler: TuneScheduler,
-        heard: Callable[[int, Mapping[str, Any], TrialStatus], None] = lambda number, result, status: None,
+        observe: Callable[[int, Mapping[str, Any], TrialStatus], None] = lambda number, result, status: None,
     ) -> None:
         super().__init__()
         self._next_config = next_config
         self._scheduler = scheduler
-        self._heard = heard
+        self._observe = observe
         self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -54,12 +54,12 @@ class TuneSearch(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """A trial reported and was not stopped."""
         number = self._numbers[trial_id]
-        self._heard(number, result, self._scheduler.status(number))
+        self._observe(number, result, self._scheduler.status(number))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial is over; it has no result where it failed or was ended while it waited."""
         number = self._numbers[trial_id]
-        self._heard(number, result or {}, TrialStatus.FAILED if error else self._scheduler.status(number))
+        self._observe(number, result or {}, TrialStatus.FAILED if error else self._scheduler.status(number))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a resumed search makes its own from the search's record."""

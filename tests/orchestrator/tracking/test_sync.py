@@ -195,8 +195,6 @@ def test_a_run_that_was_deleted_in_mlflow_is_made_again_with_all_its_points(
     (tmp_path / "summary.md").write_text("# Summary")
     tracker.end(whole, End(figures={"test/n": 32}, artifacts=[tmp_path / "summary.md"]))
     assert tracker.close() == []
-    if victim == "trial 02" and not by_another:
-        return  # nothing was written to it any more, so nobody saw it: the next command does
     found = runs(tracking_uri)
     assert sorted(found) == ["s", "trial 01", "trial 02"]
     assert {run.info.status for run in found.values()} == {"FINISHED"}

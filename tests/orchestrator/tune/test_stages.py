@@ -17,7 +17,7 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Distributions
 from orchestrator.store.checkpoints import keep
-from orchestrator.tune.rounds import FurtherSeedsRound, OwnSeedRound
+from orchestrator.tune.stages import SearchStage, SeedStage
 
 SPACE = """
 about: four
@@ -51,8 +51,8 @@ def record_of(plan: Plan, *ends: tuple[int, str, float]) -> SearchRecord:
     return record
 
 
-def own(plan: Plan, folder: Path, record: SearchRecord, searcher: ConfigurationSearch | None = None) -> OwnSeedRound:
-    return OwnSeedRound(plan, NoStopping(plan.numbers, 40), folder, record, searcher)
+def own(plan: Plan, folder: Path, record: SearchRecord, searcher: ConfigurationSearch | None = None) -> SearchStage:
+    return SearchStage(plan, NoStopping(plan.numbers, 40), folder, record, searcher)
 
 
 def test_failed_trials_are_left_but_not_open(plan: Callable[..., Plan], tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_best_whole_trainings_are_repeated_on_the_next_seeds(plan: Callable[
     made = plan(seeds=3, top=2)
     ends: list[tuple[int, str, float]] = [(1, "finished", 50.0), (2, "stopped early", 90.0), (3, "finished", 60.0)]
     record = record_of(made, *ends, (4, "finished", 55.0))
-    further = FurtherSeedsRound(made, tmp_path, record)
+    further = SeedStage(made, tmp_path, record)
     planned = [(t.number, t.config.seed, t.config.hyperparameters) for t in further.trials()]
     best, second = (made.trials[[t.number for t in made.trials].index(n)].config.hyperparameters for n in (3, 4))
     assert planned == [(5, 43, best), (6, 44, best), (7, 43, second), (8, 44, second)]
@@ -79,7 +79,7 @@ def test_repeats_keep_their_numbers_when_the_ranking_changes(plan: Callable[...,
     third = next(t.config.hyperparameters for t in made.trials if t.number == 3)
     report = {"step": 40, "score": 58.0, "best_score": 58.0, "best_step": 40, "status": "finished"}
     record.trials.append(TrialRecord("t5", 5, dict(third), 43, TrialStatus.FINISHED, [report]))
-    further = FurtherSeedsRound(made, tmp_path, record)
+    further = SeedStage(made, tmp_path, record)
     assert (further.left, further.open) == (0, 0)
     next(t for t in record.trials if t.number == 1).reports[0] |= {"score": 70.0, "best_score": 70.0}
     assert [(t.number, t.config.seed) for t in further.trials()] == [(6, 43)]
@@ -126,10 +126,10 @@ def test_what_a_kill_left_in_checkpoints_alone_is_taken_up_in_record_and_journal
         (3, 10),
         (4, 10),
     }
-    assert "trial 1: the report of step 20 is taken from its checkpoint" in one.said
+    assert "trial 1: the report of step 20 is taken from its checkpoint" in one.messages
     one.journal.close()
     again = own(made, tmp_path, record)
-    assert not [sentence for sentence in again.said if "checkpoint" in sentence]
+    assert not [sentence for sentence in again.messages if "checkpoint" in sentence]
     assert [trial.number for trial in again.trials()] == [1, 2, 3]
 
 

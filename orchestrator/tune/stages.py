@@ -1,6 +1,6 @@
-"""The rounds of a search: all configurations on one seed; then, if asked for, the best of them on further seeds.
+"""The stages of a search: all configurations on one seed; then, if asked for, the best of them on further seeds.
 
-Each round has a scheduler, and a journal in which its decisions are kept. What a round holds follows from the plan, the
+Each stage has a scheduler, and a journal in which its decisions are kept. What a stage holds follows from the plan, the
 record and the journal, so that a search that was killed in either goes on where it was.
 """
 
@@ -28,14 +28,14 @@ JOURNAL = "decisions.jsonl"
 SEEDS_JOURNAL = "seeds.jsonl"
 
 
-class Round(ABC):
+class Stage(ABC):
     """Trials that are judged together.
 
     Args:
         journal: its file. record: the search's, brought to what the journal and the ``checkpoints`` know.
 
     Attributes:
-        said: what a user should hear of how things were found, a sentence each.
+        messages: how things were found, a sentence each.
 
     Raises:
         JournalError: the journal is in use, belongs to a search with other settings, or cannot be written.
@@ -50,14 +50,14 @@ class Round(ABC):
         try:
             self.journaled = JournaledScheduler(scheduler, self.journal, self.recorded)
             found = take_up(record, self.journaled, checkpoints, plan.trials, self._planned, self.holds)
-            self.said = [*self.journaled.said, *found]
+            self.messages = [*self.journaled.said, *found]
         except BaseException:
             self.journal.close()
             raise
 
     @property
     def recorded(self) -> list[TrialRecord]:
-        """The record's trials that belong to this round."""
+        """The record's trials that belong to this stage."""
         return [trial for trial in self.record.trials if self.holds(trial.number)]
 
     @abstractmethod
@@ -66,7 +66,7 @@ class Round(ABC):
 
     @abstractmethod
     def holds(self, number: int) -> bool:
-        """Whether the trial of that number belongs to this round."""
+        """Whether the trial of that number belongs to this stage."""
 
     @property
     @abstractmethod
@@ -82,7 +82,7 @@ class Round(ABC):
     def trials(self) -> Iterator[PlannedTrial]:
         """The trials that are left, each made when it is its turn."""
 
-    def heard(self, number: int, result: Mapping[str, Any], status: TrialStatus) -> None:
+    def observe(self, number: int, result: Mapping[str, Any], status: TrialStatus) -> None:
         """What a searcher may learn from (see `TuneSearch`), where there is one."""
         del number, result, status
 
@@ -96,7 +96,7 @@ class Round(ABC):
                 trial.started, trial.ended, trial.reruns = None, None, trial.reruns + 1
 
 
-class OwnSeedRound(Round):
+class SearchStage(Stage):
     """All configurations, stopped early as the scheduler wants it.
 
     Args:
@@ -122,7 +122,7 @@ class OwnSeedRound(Round):
         return list(self.plan.trials)
 
     def holds(self, number: int) -> bool:
-        """Whether the trial of that number belongs to this round."""
+        """Whether the trial of that number belongs to this stage."""
         return number in self._numbers
 
     @property
@@ -135,7 +135,7 @@ class OwnSeedRound(Round):
         """Trials that have neither ended nor failed."""
         return self.plan.samples - sum(trial.status.is_over for trial in self.recorded)
 
-    def heard(self, number: int, result: Mapping[str, Any], status: TrialStatus) -> None:
+    def observe(self, number: int, result: Mapping[str, Any], status: TrialStatus) -> None:
         """Tell the searcher."""
         if self.searcher is not None:
             self.searcher.hear(number, result, status)
@@ -153,7 +153,7 @@ class OwnSeedRound(Round):
             yield self.plan.trial(*found)
 
 
-class FurtherSeedsRound(Round):
+class SeedStage(Stage):
     """The best configurations on further seeds; none is stopped early, since only whole trainings are compared."""
 
     def __init__(self, plan: Plan, folder: Path, record: SearchRecord, checkpoints: Folder | None = None) -> None:
@@ -164,7 +164,7 @@ class FurtherSeedsRound(Round):
         )
 
     def holds(self, number: int) -> bool:
-        """Whether the trial of that number belongs to this round."""
+        """Whether the trial of that number belongs to this stage."""
         return number >= self._first
 
     @property
@@ -179,8 +179,8 @@ class FurtherSeedsRound(Round):
         return sum(trial.number not in ended for trial in self._planned())
 
     @property
-    def said_before(self) -> str:
-        """What a user should hear before the round starts: fewer candidates than asked for; else empty."""
+    def warning(self) -> str:
+        """What to say before the stage starts: fewer candidates than asked for; else empty."""
         wanted, found = self.plan.settings.top, len(self._best())
         if found >= wanted:
             return ""
