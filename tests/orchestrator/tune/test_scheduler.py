@@ -215,7 +215,7 @@ def test_a_searcher_is_asked_when_a_worker_is_free_and_hears_how_trials_end(tmp_
         known.append(sum(tried.score is not None for tried in search.tried.values()))
         return {"number": found[0], "scores": SCORES[found[0]], "configuration": found[1]}
 
-    attempt.fit(next_config=next_config, heard=search.hear)
+    attempt.fit(next_config=next_config, observe=search.hear)
     assert known == sorted(known) and known[:2] == [0, 0] and len(known) == TRIALS
     assert all(reported >= place - 1 for place, reported in enumerate(known))  # asked for when another has reported
     stops = attempt.journaled.stops
