@@ -157,3 +157,25 @@ def test_without_answers_other_metrics_cannot_be_compared(here: Path) -> None:
     code, _, errors = typed("compare", "a", "b")
     assert code == 3
     assert "a single seed: no test is possible" in errors
+
+
+def test_texts_are_paired_by_their_scores_and_groups_change_sides_together() -> None:
+    gold = ["red sky", "red", "blue sea", "sea"] * 10
+    groups = tuple(str(place // 2) for place in range(len(gold)))  # two right answers to each question
+    ids = tuple(map(str, range(len(gold))))
+    right = Answers(ids, tuple(gold), tuple(["The red sky", "red sky", "x", "x"] * 10), groups)
+    wrong = Answers(ids, tuple(gold), ("x",) * len(gold), groups)
+    by_word = paired([right], [wrong], "token_f1")
+    assert (by_word.n, by_word.name) == (40, "paired permutation test over 40 test rows")
+    assert by_word.low is not None and by_word.high is not None and by_word.low < 100 * (1 + 2 / 3) / 4 < by_word.high
+    by_group = paired([right], [wrong], "best_exact_match")
+    assert by_group.n == 20 and "over 20 groups of test rows, 10 of them" in by_group.name
+    assert by_group.p == pytest.approx(2 / 2**10)
+
+
+def test_groups_are_written_and_read(tmp_path: Path) -> None:
+    search = searched()
+    rows = {"ids": ["a", "b"], "gold": ["0", "1"], "given": ["0", "1"], "group": ["q", "q"]}
+    path = write_predictions(search.record, tmp_path, [(search.record.trials[0], rows)])
+    assert path is not None
+    assert read_predictions(path)[1].groups == ("q", "q")

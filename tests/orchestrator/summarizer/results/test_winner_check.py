@@ -98,3 +98,10 @@ def test_a_report_of_many_searches_says_it_as_well(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "none: ADePT is the highest, but not above the constant best answer" in page
     assert "poor: Nothing" in json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["notes"][0]
+
+
+@pytest.mark.parametrize("metric", ["pearson", "spearman"])
+def test_a_correlation_of_numbers_is_no_proportion(metric: str) -> None:
+    p, test = above(20.0, 0.0, 100, metric)
+    assert p == pytest.approx(0.02275, abs=1e-4)  # two standard errors of 0.1 above none
+    assert test == "one-sided normal test of no correlation"
