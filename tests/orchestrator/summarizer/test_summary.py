@@ -286,5 +286,5 @@ def test_settings_are_short(value: object, text: str) -> None:
     ("seconds", "text"),
     [(0.0, "0.0 s"), (59.97, "1 min 00 s"), (754.0, "12 min 34 s"), (270_240.0, "75 h 04 min"), (math.nan, "—")],
 )
-def test_time_is_told_in_two_units(seconds: float, text: str) -> None:
+def test_time_is_printed_in_two_units(seconds: float, text: str) -> None:
     assert formats.duration(seconds) == text

@@ -67,13 +67,13 @@ def test_scores_of_different_steps_are_not_mixed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "reason"),
     [(3, "It takes 4 trials"), (1, "No hyperparameter differs")],
 )
-def test_too_few_trials_have_no_importance(number: int, said: str) -> None:
+def test_too_few_trials_have_no_importance(number: int, reason: str) -> None:
     search = SearchView(search_of([{"prompt_lr": 0.1 * (place + 1)} for place in range(number)]))
     result = importance(search, axes(search))
-    assert isinstance(result, str) and said in result
+    assert isinstance(result, str) and reason in result
 
 
 @pytest.mark.parametrize(

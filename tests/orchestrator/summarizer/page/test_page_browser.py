@@ -145,8 +145,8 @@ def test_a_trial_is_found_in_table_and_charts(show: Any) -> None:
     assert button.get_attribute("aria-pressed") == "true"
     picked = page.locator("#curves svg.wide .mark.picked")
     assert {mark.get_attribute("data-trial") for mark in picked.all()} == {key}
-    told = page.get_by_role("status").last
-    assert "prompt_lr" in told.inner_text() and "best" in told.inner_text()
+    tip = page.get_by_role("status").last
+    assert "prompt_lr" in tip.inner_text() and "best" in tip.inner_text()
     page.keyboard.press("Escape")
     assert page.locator(".picked").count() == 0
     cell = page.locator("#hyperparameters svg.wide .mark").last
@@ -232,7 +232,7 @@ def test_accessibility_has_no_findings(show: Any, name: str, theme: str) -> None
 
 
 @pytest.mark.parametrize("theme", [*THEMES, "print"])
-def test_the_colours_of_charts_can_be_told_from_the_paper(show: Any, theme: str) -> None:
+def test_the_colours_of_charts_stand_out_from_the_paper(show: Any, theme: str) -> None:
     page = show("search", theme="dark" if theme == "dark" else "light")
     if theme == "print":
         page.emulate_media(media="print", color_scheme="dark")

@@ -59,7 +59,7 @@ def test_only_seeds_that_both_have_are_compared() -> None:
     assert (found.pairs, found.difference) == (2, pytest.approx(10.0))
 
 
-def test_no_common_seed_is_said() -> None:
+def test_no_common_seed_is_noted() -> None:
     groups, _ = make_groups([searched(seed=1), searched(method="pt", seed=2)])
     found, notes = compare_methods(groups)
     assert found == ()

@@ -72,5 +72,5 @@ def test_those_above_the_tie_go_on_with_it() -> None:
         searched(),
     ],
 )
-def test_nothing_is_said_where_ties_changed_nothing(record: SearchRecord) -> None:
+def test_no_line_appears_where_ties_changed_nothing(record: SearchRecord) -> None:
     assert rung_ties(record) == [] and tie_line(record) == ""

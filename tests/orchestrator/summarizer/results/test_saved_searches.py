@@ -25,7 +25,7 @@ def saved(search: FoundSearch, folder: Path) -> SearchRecord:
     return search.record
 
 
-def test_searches_are_found_below_a_folder_and_damaged_ones_are_told(tmp_path: Path) -> None:
+def test_searches_are_found_below_a_folder_and_damaged_ones_are_named(tmp_path: Path) -> None:
     saved(searched(seed=1), tmp_path / "night" / "one")
     saved(searched(seed=2), tmp_path)
     (tmp_path / "broken").mkdir()

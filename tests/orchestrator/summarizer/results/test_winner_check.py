@@ -1,4 +1,4 @@
-"""Whether a search has found anything, said by every writer in the same words."""
+"""Whether a search has found anything, in every writer in the same words."""
 
 from __future__ import annotations
 

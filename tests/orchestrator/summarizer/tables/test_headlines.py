@@ -23,29 +23,29 @@ from tests.orchestrator.made_records import make_record, make_trial, right
 from tests.orchestrator.made_results import found, searched
 
 
-def said(record: SearchRecord) -> str:
+def summary_of(record: SearchRecord) -> str:
     return markdown(record, choose_winner(record))
 
 
 def test_one_trial_is_not_above_others_that_are_not_there() -> None:
-    text = said(make_record(make_trial(1, [right(100)])))
+    text = summary_of(make_record(make_trial(1, [right(100)])))
     assert "Not distinguishable: no other trial has a score to compare with" in text
     assert "of one trial trained whole" in text
-    broken = said(make_record(make_trial(1, [right(100)]), make_trial(2, [99.0], "failed")))
+    broken = summary_of(make_record(make_trial(1, [right(100)]), make_trial(2, [99.0], "failed")))
     assert "no other trial has a score" in broken
-    two = said(make_record(make_trial(1, [right(100)]), make_trial(2, [right(60)])))
+    two = summary_of(make_record(make_trial(1, [right(100)]), make_trial(2, [right(60)])))
     assert "none: the other trial is more than one example and one standard error below" in two
-    higher = said(make_record(make_trial(1, [right(100)]), make_trial(2, [99.0], "stopped early")))
+    higher = summary_of(make_record(make_trial(1, [right(100)]), make_trial(2, [99.0], "stopped early")))
     assert "standard error away" in higher
 
 
 def test_a_part_of_a_grid_is_not_called_the_full_grid(tmp_path: Path) -> None:
     record = make_record(make_trial(1, [60.0] * 5), make_trial(2, [50.0], "stopped early"))
-    assert "6,000 of the 10,000 steps of 2 trials trained whole (60.0 %)" in said(record)
+    assert "6,000 of the 10,000 steps of 2 trials trained whole (60.0 %)" in summary_of(record)
     printed = io.StringIO()
     terminal(record, Console(file=printed, width=200))
     page = write_search_page(record, tmp_path / "report.html").read_text(encoding="utf-8")
-    for text in (said(record), printed.getvalue(), page):
+    for text in (summary_of(record), printed.getvalue(), page):
         assert "grid's" not in text and "full grid" not in text.lower()
 
 
@@ -53,7 +53,7 @@ def test_a_part_of_a_grid_is_not_called_the_full_grid(tmp_path: Path) -> None:
 def test_at_the_ends_an_interval_stands_in_the_place_of_a_standard_error_of_0(score: float, words: str) -> None:
     record = make_record(make_trial(1, [score]))
     record.test = TestResult(1, score, {"accuracy": score}, 139, 100 / 139, 1_000)
-    text = said(record)
+    text = summary_of(record)
     assert "standard error" not in text
     assert text.count(f"Wilson's 95 % interval {words}") == 2
 
@@ -86,7 +86,7 @@ def test_a_tasks_title_reaches_the_tables_and_pages(tmp_path: Path) -> None:
     for name in ("scores", "comparisons"):
         assert by_name[name].rows[0].cells[0].text == "Help desk", name
     assert "Help desk" in results.trial_tables[0].title
-    assert "Task: tickets (Help desk)" in said(searches[0].record)
+    assert "Task: tickets (Help desk)" in summary_of(searches[0].record)
     page = write_results_page(results.records, tmp_path / "report.html", results).read_text(encoding="utf-8")
     assert '<th scope="row">Help desk<small>' in page
 

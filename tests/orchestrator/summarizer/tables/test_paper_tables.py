@@ -233,7 +233,7 @@ def test_without_a_measurement_a_table_says_how_to_get_one() -> None:
     assert any("Nothing is measured here" in note for note in grid(1).notes)
 
 
-def test_an_unknown_table_is_told_with_all_others() -> None:
+def test_an_unknown_table_is_listed_with_all_others() -> None:
     with pytest.raises(UserError) as caught:
         chosen(["3", "16", "x"])
     assert len(caught.value.problems) == 2
