@@ -28,7 +28,7 @@ from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import choose_winner
 from orchestrator.store.checkpoints import adapter_files
 from trials.config import TrialConfig
-from trials.methods import make_method
+from trials.methods.base.module import make_method
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

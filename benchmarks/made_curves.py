@@ -60,7 +60,7 @@ def made_grid(
         steps = tuple(100 * (i + 1) for i in range(reports))
         pace = chance.uniform(0.8, 1.25)
         curves[number] = Curve({"number": number}, steps, scores, (pace,) * reports)
-    return RecordedGrid("made", "nothing", "adept", seed, curves, 100 * reports, examples)
+    return RecordedGrid("made", "nothing", "made", seed, curves, 100 * reports, examples)
 
 
 def resampled(shape: Shape, reports: int, pace: float = 1.0) -> Shape:

@@ -18,7 +18,7 @@ from benchmarks.t5_shapes import shape_of, write_shape
 from trials.backbones.loading import Backbone, load_backbone
 from trials.backbones.precision import Precision
 from trials.config import TrialConfig, Value
-from trials.methods import make_method
+from trials.methods.base.module import make_method
 from trials.trial import Trial
 
 LENGTHS = Path(__file__).with_name("rte_lengths.csv")

@@ -2,13 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from search_spaces.budget import SizeRule
+from search_spaces.budget import BudgetRule
 from search_spaces.documents import Document, Key
-from search_spaces.hyperparameters import Configuration, Hyperparameter, Value
+from search_spaces.hyperparameters import Configuration, Hyperparameter, Value, declared, read, rule
 from search_spaces.problems import closest, did_you_mean, listing, show
+from trials.methods import Method
 
 FROM_BUDGET = "from_budget"
 MOST_POINTS = 100_000
@@ -39,15 +40,9 @@ class Grid:
     """The size of the offsets says `from_budget`: it has no axis yet."""
 
 
-def read_grid(document: Document, method: str, rules: dict[str, Hyperparameter], sized: str | None) -> Grid:
-    """Reads `grids.METHOD`; whatever is wrong goes to the document's problems, and what is right is kept.
-
-    Args:
-        document: a space's file.
-        method: whose grid.
-        rules: what the method can be given.
-        sized: the hyperparameter that may say `from_budget`.
-    """
+def read_grid(document: Document, of: Method) -> Grid:
+    """Reads a method's grid; whatever is wrong goes to the document's problems, and what is right is kept."""
+    method, rules = of.name, of.hyperparameters
     path: tuple[Key, ...] = ("grids", method)
     grid = document.data["grids"][method]
     axes: list[Axis] = []
@@ -70,42 +65,46 @@ def read_grid(document: Document, method: str, rules: dict[str, Hyperparameter],
             places[name] = key
         if any(name not in rules for name in names):
             continue
-        if value == FROM_BUDGET and names == (sized,):
+        if value == FROM_BUDGET and names == (of.sized,):
             by_budget = True
         elif rows := _read_rows(document, (*path, key), names, value, rules):
             axes.append(Axis(names, tuple(rows)))
-    for name, rule in rules.items():
-        if name not in places and rule.default is not None:
-            axes.append(Axis((name,), ((rule.default,),), "default"))
-        elif name not in places and rule.required and name not in meant:
-            document.report(path, f"{name} is missing: {rule.meaning}; needed is {rule.rule}")
+    for name, its in rules.items():
+        if name not in places and its.default is not None:
+            axes.append(Axis((name,), ((its.default,),), "default"))
+        elif name not in places and its.required and name not in meant:
+            document.report(path, f"{name} is missing: {its.meaning}; needed is {rule(its)}")
     if (points := _points(axes)) > MOST_POINTS:
         sizes = " x ".join(f"{', '.join(axis.names)} {len(axis.rows):,}" for axis in axes if len(axis.rows) > 1)
         document.report(path, f"the grid has {points:,} points ({sizes}), more than {MOST_POINTS:,}: thin out an axis")
     return Grid(method, tuple(axes), by_budget)
 
 
-def apply_budget(document: Document, grid: Grid, rule: SizeRule | None, budget: int) -> tuple[Axis, ...]:
+def apply_budget(document: Document, grid: Grid, rule: BudgetRule) -> tuple[Axis, ...]:
     """The grid's axes with `from_budget` replaced by the sizes that the budget leaves beside each prompt length.
 
     The size joins the axis that holds the prompt length. Lengths that leave none go to the document's problems.
     """
-    if rule is None or not grid.by_budget:
-        return grid.axes
+    note = f"{rule.name} from {rule.circumstances}"
+    rest = {name: value for axis in grid.axes for name, value in zip(axis.names, axis.rows[0], strict=True)}
     axes = []
     for axis in grid.axes:
         if "prompt_length" not in axis.names:
             axes.append(axis)
             continue
         place = axis.names.index("prompt_length")
-        lengths = [int(row[place]) for row in axis.rows]
-        if none_left := sorted({length for length in lengths if rule.size(length) < 1}):
-            longest = rule.longest_prompt(budget)
+        sizes = {row[place]: rule.size({**rest, "prompt_length": row[place]}) for row in axis.rows}
+        if none_left := sorted(length for length, size in sizes.items() if size < 1):
+            longest = rule.longest_prompt(rest)
             fits = "no prompt_length fits: raise budget" if longest is None else f"the largest that fits is {longest}"
             problem = f"prompt_length {listing(none_left)} leaves no {rule.name} in {rule.circumstances}; {fits}"
             document.report(("grids", grid.method, ", ".join(axis.names)), problem)
-        rows = tuple((*row, rule.size(length)) for row, length in zip(axis.rows, lengths, strict=True))
-        axes.append(Axis((*axis.names, rule.name), rows, f"{rule.name} from {rule.circumstances}"))
+        axes.append(Axis((*axis.names, rule.name), tuple((*row, sizes[row[place]]) for row in axis.rows), note))
+    if "prompt_length" not in rest:
+        size = rule.size(rest)
+        if size < 1:
+            document.report(("grids", grid.method), f"there is no {rule.name} for {rule.circumstances}: raise budget")
+        axes.append(Axis((rule.name,), ((size,),), note))
     return tuple(axes)
 
 
@@ -131,11 +130,15 @@ def _points(axes: Iterable[Axis]) -> int:
 
 
 def _read_rows(
-    document: Document, path: tuple[Key, ...], names: tuple[str, ...], value: object, rules: dict[str, Hyperparameter]
+    document: Document,
+    path: tuple[Key, ...],
+    names: tuple[str, ...],
+    value: object,
+    rules: Mapping[str, Hyperparameter],
 ) -> list[tuple[Value, ...]]:
     """The rows of one axis that keep the rules; the others are reported."""
     if value is None or value in ([], {}):
-        document.report(path, f"the axis is empty; needed is {rules[names[0]].rule}, or a list of such")
+        document.report(path, f"the axis is empty; needed is {rule(rules[names[0]])}, or a list of such")
         return []
     if len(names) == 1:
         if not isinstance(value, list):
@@ -161,9 +164,13 @@ def _read_rows(
     return rows
 
 
-def _read_cell(document: Document, path: tuple[Key, ...], rule: Hyperparameter, value: object) -> Value | None:
+def _read_cell(document: Document, path: tuple[Key, ...], its: Hyperparameter, value: object) -> Value | None:
     try:
-        return rule.read(value)
+        return read(its, value)
     except ValueError as error:
-        document.report(path, str(error))
+        hint = ""
+        if value == FROM_BUDGET:
+            sized = declared(str(path[1])).sized
+            hint = f"; from_budget stands alone: `{sized}: from_budget`" if sized else f"; {path[1]} has no use for it"
+        document.report(path, f"{error}{hint}")
         return None

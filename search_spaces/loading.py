@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from search_spaces.budget import size_rules
+from search_spaces.budget import BudgetRule
 from search_spaces.documents import Document, Key, read_document
 from search_spaces.grids import Grid, apply_budget, multiply, read_grid
-from search_spaces.hyperparameters import budget_rule, hyperparameters, methods, setting_rules, unknown_method
+from search_spaces.hyperparameters import BUDGET, SETTINGS, declared, hyperparameters, methods, read, unknown_method
 from search_spaces.problems import SpaceError, closest, did_you_mean, listing, show
 from search_spaces.shipped import locate
 from search_spaces.spaces import Settings, Space
+from trials.methods import Sizes
 
 _KEYS = ["about", "source", "settings", "budget", "grids"]
 _REQUIRED_KEYS = ["settings", "grids"]
@@ -22,9 +23,10 @@ def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_sourc
 
     Args:
         name_or_file: a shipped space's name (`space_names`) or a YAML file.
-        method: adept, dept, pt or lora.
+        method: a method's name (`methods`).
         d_model: width of the backbone's embeddings.
-        max_source_length: tokens to which inputs are padded, for DePT's rank; a file that sets it goes first.
+        max_source_length: tokens to which inputs are padded, for sizes that depend on it; a file that sets it goes
+            first.
 
     Raises:
         SpaceError: with everything that is wrong, each with file, line, key, value, rule and the likely fix.
@@ -41,15 +43,16 @@ def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_sourc
     settings = _read_settings(document)
     budget = _read_budget(document)
     length = settings.max_source_length if settings and settings.max_source_length else max_source_length
-    rules = size_rules(d_model, length, budget)
-    grids = _read_grids(document, method, {name: rule.name for name, rule in rules.items()})
+    grids = _read_grids(document, method)
     about, source = _read_text(document, "about"), _read_source(document, method, list(grids))
     grid = grids.get(method, Grid(method))
-    axes = apply_budget(document, grid, rules.get(method), budget)
+    axes = grid.axes
+    if grid.by_budget:
+        axes = apply_budget(document, grid, BudgetRule(declared(method), Sizes(d_model, length), budget))
     if document.problems or settings is None:
         raise SpaceError(document.problems)
     configurations, duplicates = multiply(axes, hyperparameters(method))
-    sized = rules[method].name if grid.by_budget else None
+    sized = declared(method).sized if grid.by_budget else None
     return Space(file.stem, about, source, method, settings, axes, configurations, duplicates, budget, sized)
 
 
@@ -76,7 +79,7 @@ def _check_keys(
 def _read_settings(document: Document) -> Settings | None:
     if "settings" not in document.data:
         return None
-    rules = setting_rules()
+    rules = SETTINGS
     required = [name for name, rule in rules.items() if rule.required]
     given = _check_keys(document, ("settings",), list(rules), required, kind="setting")
     values: dict[str, Any] = {}
@@ -84,7 +87,7 @@ def _read_settings(document: Document) -> Settings | None:
         if name not in given or (given[name] is None and not rule.required):
             continue
         try:
-            values[name] = rule.read(given[name])
+            values[name] = read(rule, given[name])
         except ValueError as error:
             document.report(("settings", name), str(error))
     if any(name not in values for name in required):
@@ -97,24 +100,28 @@ def _read_settings(document: Document) -> Settings | None:
 
 def _read_budget(document: Document) -> int:
     """The file's budget in rows; the default where there is none, or none that can be used."""
-    rule = budget_rule()
     try:
-        return int(rule.read(document.data.get("budget", rule.default)))
+        return int(read(BUDGET, document.data.get("budget", BUDGET.default)))
     except ValueError as error:
         document.report(("budget",), str(error))
-        return int(rule.read(rule.default))
+        return int(BUDGET.default or 0)
 
 
-def _read_grids(document: Document, method: str, sized: dict[str, str]) -> dict[str, Grid]:
+def _read_grids(document: Document, method: str) -> dict[str, Grid]:
     """The file's grids by method; the method asked for is one of them, or that is reported."""
     if method not in methods():
         document.found.append((0, unknown_method(method)))
     if "grids" not in document.data:
         return {}
     given = _check_keys(document, ("grids",), methods(), [], kind="method")
-    grids = {
-        name: read_grid(document, name, hyperparameters(name), sized.get(name)) for name in methods() if name in given
-    }
+    grids = {}
+    for name in methods():
+        if name in given:
+            try:
+                grids[name] = read_grid(document, declared(name))
+            except SpaceError as error:
+                for problem in error.problems:
+                    document.report(("grids", name), problem)
     if not given and isinstance(document.data["grids"], dict):
         document.report(("grids",), f"no grid is given; a grid stands under its method ({listing(methods())})")
     elif given and method in methods() and method not in {closest(name, methods()) for name in given}:

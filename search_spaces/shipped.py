@@ -11,7 +11,7 @@ from search_spaces.problems import SpaceError, did_you_mean, listing
 Architecture = Literal["encoder-decoder", "decoder-only"]
 
 _FOLDER = Path(__file__).parent
-_TABLES = {"hyperparameters", "defaults"}  # YAML files of this folder that are no spaces
+_TABLES = {"defaults"}  # YAML files of this folder that are no spaces
 
 
 def space_names() -> list[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from search_spaces.grids import Axis
-from search_spaces.hyperparameters import Configuration, setting_rules
+from search_spaces.hyperparameters import SETTINGS, Configuration, read
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Settings:
         `dataclasses.replace` makes changed settings without a check: ask here afterwards.
         """
         found = {}
-        for name, rule in setting_rules().items():
+        for name, rule in SETTINGS.items():
             value = getattr(self, name)
             if value is None and not rule.required:
                 continue
             try:
-                rule.read(value)
+                read(rule, value)
             except ValueError as error:
                 found[name] = str(error)
         if found:

@@ -112,7 +112,7 @@ def write_adapter(folder: Path) -> None:
     """The adapter of a trial of debsec that has not been trained yet: it answers, if not well."""
     from trials import TrialConfig, get_task, load_backbone
     from trials.export.adapters import describe_adapter, save_adapter
-    from trials.methods import make_method
+    from trials.methods.base.module import make_method
 
     backbone = load_backbone("t5-nano")
     shape = {"prompt_lr": 0.1, "mlp_lr": 0.01, "prompt_length": 4, "bottleneck": 2}

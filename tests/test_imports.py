@@ -14,7 +14,7 @@ OURS = {"orchestrator", "trials", "search_spaces", "yaml_reader"}
 ALLOWED = {
     "orchestrator": OURS,
     "trials": {"trials", "yaml_reader"},
-    "search_spaces": {"search_spaces", "yaml_reader"},
+    "search_spaces": {"search_spaces", "trials", "yaml_reader"},
     "yaml_reader": {"yaml_reader"},
     "pretraining": {"pretraining", "trials"},
 }
@@ -64,6 +64,18 @@ def test_imports_run_one_way(package: str) -> None:
         assert not names & FOREIGN.get(package, set()), file
 
 
+def test_spaces_know_of_trials_what_a_method_declares() -> None:
+    """A grid holds values of hyperparameters, and a method is the one place that says what these may be.
+
+    So spaces read the declarations of `trials.methods` rather than being handed them by every caller; beside these and
+    the errors they know nothing of trials, and trials know nothing of spaces.
+    """
+    allowed = {"trials.methods", "trials.errors", "trials.config"}
+    for file in (ROOT / "search_spaces").rglob("*.py"):
+        nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+        assert {n.module for n in nodes if n.module and n.module.startswith("trials")} <= allowed, file
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_of_the_orchestrator_import_those_below(room: str) -> None:
     """A graph without circles: what a room needs can be read, and tested, without the rooms above it."""
@@ -104,7 +116,12 @@ def test_no_tensor_is_touched_by_the_orchestrator() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import trials.tasks, trials.config, trials.backbones.facts", "import search_spaces", "import orchestrator.cli"],
+    [
+        "import trials.tasks, trials.config, trials.backbones.facts",
+        "import trials.methods; [trials.methods.get_method(name) for name in trials.methods.method_names()]",
+        "import search_spaces",
+        "import orchestrator.cli",
+    ],
 )
 def test_facts_load_neither_torch_nor_ray(statement: str) -> None:
     heavy = ["torch", "transformers", "mlflow", "ray"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from trials.methods import Method
 
 Value = float | int | str
 Architecture = Literal["encoder-decoder", "decoder-only"]
@@ -58,19 +61,12 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-INNER_METHODS = frozenset({"lora"})
-"""Methods that change weights inside the backbone (`trials.methods.Method.INNER`): an engine holds one such trial."""
-
-PROMPT_LENGTHS = {"pt": 100, "lora": 0}
-"""Prompt rows of methods whose configurations need not say (`trials.methods.Method.PROMPT_LENGTH`)."""
-
-
 @dataclass(frozen=True)
 class TrialConfig:
     """One point of a search space with a seed, trained up to a budget.
 
     Attributes:
-        method: ``adept``, ``dept``, ``pt`` or ``lora``.
+        method: its name (`trials.methods.method_names`).
         hyperparameters: the configuration, e.g. ``{"prompt_lr": 0.3, "mlp_lr": 1e-4, "prompt_length": 60, ...}``.
         seed: moves data order, dropout and initialisation; never the data split.
         steps: the budget in optimizer updates; the learning rate decays to zero over all of it, wherever a scheduler
@@ -96,12 +92,18 @@ class TrialConfig:
     @property
     def inner(self) -> bool:
         """Whether it changes weights inside the backbone."""
-        return self.method in INNER_METHODS
+        return self._method.kind == "inner"
 
     @property
     def prompt_length(self) -> int:
         """Rows of its soft prompt."""
-        return int(self.hyperparameters.get("prompt_length", PROMPT_LENGTHS.get(self.method, 0)))
+        return self._method.prompt_length(self.hyperparameters)
+
+    @property
+    def _method(self) -> Method:
+        from trials.methods import get_method  # its declarations are made of what stands here
+
+        return get_method(self.method)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``TrialConfig(**d)`` is the way back."""

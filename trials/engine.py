@@ -14,7 +14,7 @@ from trials.data import PreparedTask
 from trials.errors import UserError
 from trials.evaluation import Scored, score
 from trials.export.adapters import describe_adapter
-from trials.methods import Method, make_method
+from trials.methods.base.module import MethodModule, make_method
 from trials.stack.devices import hint
 from trials.stack.measuring import FEWEST_SLOTS, Measured, measure
 from trials.stack.step import Stack
@@ -92,7 +92,7 @@ class Engine:
     @property
     def slots_to_fill(self) -> int:
         """How many trials to hold at once: as asked for, or as measured; one that changes the backbone's weights."""
-        if self.inner or any(trial.method.INNER for trial in self.slots.values()):
+        if self.inner or any(trial.method.inner for trial in self.slots.values()):
             return 1
         return self.settings.slots or (self.measured.slots if self.measured else FEWEST_SLOTS)
 
@@ -180,11 +180,11 @@ class Engine:
         )
         save_trial(folder, trial, {**description, "data_fingerprint": data.fingerprint})
 
-    def score(self, method: Method, split: SplitName) -> Scored:
+    def score(self, method: MethodModule, split: SplitName) -> Scored:
         """Greedy answers of a method on a split, and their metrics in percent."""
         return self._scored([method], split)[0]
 
-    def _scored(self, methods: Sequence[Method], split: SplitName) -> list[Scored]:
+    def _scored(self, methods: Sequence[MethodModule], split: SplitName) -> list[Scored]:
         data, labels = self.data, list(self.data.label_token_ids.values())
         rows, task, longest = data.split(split), data.task, data.max_target_length
         cost = self.stack.cost
@@ -192,7 +192,7 @@ class Engine:
 
     def _apart(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """The trials to compute together: all of them, or each for itself."""
-        apart = self.settings.deterministic or any(trial.method.INNER for trial in trials)
+        apart = self.settings.deterministic or any(trial.method.inner for trial in trials)
         return [[trial] for trial in trials] if apart else [list(trials)] if trials else []
 
     def _evaluated(self, trials: Sequence[Trial]) -> list[Report]:

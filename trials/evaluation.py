@@ -19,7 +19,7 @@ from torch import Tensor
 from trials.backbones.answers import MOST_NODES, AnswerTree
 from trials.backbones.loading import Backbone, Inputs
 from trials.batching.passes import PassCost, passes
-from trials.methods import Method
+from trials.methods.base.module import MethodModule
 from trials.stack.embedding_table import EmbeddingTable, Group, Part, grouped
 from trials.stack.weight_updates import weight_updates_of
 from trials.tasks.metrics import compute
@@ -45,7 +45,7 @@ class Scored:
 
 def answers(
     backbone: Backbone,
-    methods: Sequence[Method],
+    methods: Sequence[MethodModule],
     sources: Sequence[Any],
     max_new_tokens: int,
     labels: Sequence[Sequence[int]] = (),
@@ -63,7 +63,7 @@ def answers(
 
 def answers_and_likelihoods(
     backbone: Backbone,
-    method: Method,
+    method: MethodModule,
     sources: Sequence[Any],
     max_new_tokens: int,
     labels: Sequence[Sequence[int]],
@@ -80,7 +80,7 @@ def answers_and_likelihoods(
     whole = bool(tree.labels)
     found = [] if whole else answers(backbone, [method], sources, max_new_tokens, labels, cost)[0]
     parts = []
-    with weight_updates_of(backbone, method).applied() if method.INNER else nullcontext():
+    with weight_updates_of(backbone, method).applied() if method.inner else nullcontext():
         for part in [tree] if whole else AnswerTree.small(labels):
             nodes = part.tokens if backbone.embeds_answers else []
             rows = [np.asarray([*source, *nodes]) for source in sources]
@@ -102,7 +102,7 @@ def _tree(labels: Sequence[Sequence[int]], max_new_tokens: int) -> AnswerTree:
 
 def _answered(
     backbone: Backbone,
-    methods: Sequence[Method],
+    methods: Sequence[MethodModule],
     sources: Sequence[Any],
     max_new_tokens: int,
     labels: Sequence[Sequence[int]],
@@ -115,14 +115,14 @@ def _answered(
     nodes = tree.tokens if backbone.embeds_answers else []
     rows = [np.asarray([*source, *nodes]) for source in sources]
     tokens = len(np.unique(np.concatenate(rows))) if rows else 0
-    apart = any(method.INNER for method in methods)
+    apart = any(method.inner for method in methods)
     together = 1 if apart else max(1, TABLE_BYTES // max(1, tokens * 4 * backbone.facts.width))
     found: list[list[str]] = []
     losses: list[float | None] = []
     for first in range(0, len(methods), together):
         these = methods[first : first + together]
         answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens, cost, targets)
-        with weight_updates_of(backbone, these[0]).applied() if these[0].INNER else nullcontext():
+        with weight_updates_of(backbone, these[0]).applied() if these[0].inner else nullcontext():
             found += answering.run()
         losses += answering.losses
     return found, losses
@@ -130,7 +130,7 @@ def _answered(
 
 def score(
     backbone: Backbone,
-    methods: Sequence[Method],
+    methods: Sequence[MethodModule],
     split: Any,
     metrics: Sequence[str],
     max_new_tokens: int,
@@ -170,7 +170,7 @@ class _Answering:
     def __init__(
         self,
         backbone: Backbone,
-        methods: Sequence[Method],
+        methods: Sequence[MethodModule],
         rows: Sequence[np.ndarray],
         nodes: int,
         tree: AnswerTree,

@@ -13,7 +13,7 @@ from torch import Tensor
 from trials.batching.dropout import row_keys
 from trials.batching.randomness import batch_rows
 from trials.config import Report, TrialConfig
-from trials.methods import Method
+from trials.methods.base.module import MethodModule
 from trials.stack.optimizer import Moments
 
 
@@ -58,7 +58,7 @@ class Trial:
     in the data is the step.
     """
 
-    def __init__(self, config: TrialConfig, method: Method) -> None:
+    def __init__(self, config: TrialConfig, method: MethodModule) -> None:
         self.config = config
         self.method = method
         groups = method.parameter_groups()

@@ -17,10 +17,11 @@ from orchestrator.schedulers.asha import expected_end
 from orchestrator.schedulers.median import expected_median_share
 from orchestrator.searchers.optuna_search import drawn_by_chance
 from orchestrator.store.paths import shown
-from search_spaces import Configuration, Space, parameter_count
+from search_spaces import Configuration, Space
 from search_spaces import Settings as SpaceSettings
 from trials.backbones.facts import DEFAULT, UNKNOWN_REVISION, Facts, lane_in_words
-from trials.config import INNER_METHODS, TRAINER_REVISION, TrialConfig
+from trials.config import TRAINER_REVISION, TrialConfig
+from trials.methods import Sizes, get_method
 from trials.tasks import Task
 
 NAME_OF_BACKBONE = 20
@@ -98,7 +99,7 @@ class Plan:
     @property
     def slots(self) -> int | None:
         """Trials that an engine holds; None: as many as pay. One where trials change the backbone's weights."""
-        return 1 if self.settings.method in INNER_METHODS else self.settings.slots
+        return self.settings.slots if get_method(self.settings.method).kind == "embedding" else 1
 
     @property
     def repeats(self) -> int:
@@ -147,10 +148,8 @@ class Plan:
             batch_size=training.batch_size,
             warmup_steps=training.warmup_steps,
         )
-        parameters = parameter_count(
-            settings.method, configuration, self.facts.width, self.max_source_length, self.facts.projection_shapes()
-        )
-        return PlannedTrial(number, config, parameters)
+        sizes = Sizes.of(self.facts, self.max_source_length)
+        return PlannedTrial(number, config, get_method(settings.method).parameter_count(configuration, sizes))
 
     @property
     def spec(self) -> EngineSpec:

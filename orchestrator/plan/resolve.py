@@ -16,8 +16,8 @@ from search_spaces import Configuration, Space, default_space, load_space
 from search_spaces import Settings as SpaceSettings
 from trials.backbones.describe import describe
 from trials.backbones.facts import DEFAULT, Facts
-from trials.config import INNER_METHODS
 from trials.errors import UserError
+from trials.methods import Method, Sizes, get_method, stackable_methods
 from trials.tasks import get_task
 
 PAPERS_BACKBONE = "t5-base"
@@ -43,6 +43,11 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
             problems.extend(error.problems)
             return None
 
+    method = None
+    try:
+        method = get_method(settings.method)
+    except UserError as error:
+        problems += [f"--{problem}" for problem in error.problems]
     task = tried(lambda: get_task(settings.task))
     backbone = settings.backbone
     if backbone is None:
@@ -51,8 +56,8 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
             notes.append(f"backbone {backbone}, as in the paper (--backbone chooses another)")
     facts = tried(lambda: describe(backbone))
     problems += folder_problems(settings)
-    problems += inner_problems(settings, facts)
-    if task is None or facts is None:
+    problems += method_problems(settings, method, facts)
+    if task is None or facts is None or method is None:
         raise UserError(problems)
 
     space_name = settings.space or default_space(
@@ -79,21 +84,16 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     return replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
 
 
-def inner_problems(settings: SearchSettings, facts: Facts | None) -> list[str]:
-    """What a method that changes weights inside the backbone cannot be asked for."""
-    if settings.method not in INNER_METHODS:
-        return []
+def method_problems(settings: SearchSettings, method: Method | None, facts: Facts | None) -> list[str]:
+    """What a method cannot be asked for, on this backbone or together with other options."""
     problems = []
-    if settings.slots is not None and settings.slots > 1:
+    if method and method.kind != "embedding" and settings.slots is not None and settings.slots > 1:
         problems.append(
             f"--slots {settings.slots}: {settings.method} changes weights inside the backbone, which all trials of an "
             "engine share, so an engine holds one; leave --slots out (each device has an engine of its own)"
         )
-    if facts is not None and not facts.projections:
-        problems.append(
-            f"--method {settings.method}: the query, key and value projections of {facts.name} are not kept in a way "
-            "that is known here; choose a method at the input (adept, dept, pt) or another backbone"
-        )
+    if method and facts and (why := method.lacks(Sizes.of(facts))):
+        problems.append(f"--method {method.name}: on {facts.name} {why}; {stackable_methods()} or another backbone")
     return problems
 
 

@@ -19,9 +19,9 @@ from pydantic_core import PydanticCustomError
 from orchestrator.command_lines import flag
 from orchestrator.plan.options import Group, Option, OptionModel, When
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
-from search_spaces import methods
 from trials.config import RECIPES
 from trials.errors import did_you_mean
+from trials.methods import method_names, standard_method
 
 Scheduler = Literal["promotion", "asha", "median", "none"]
 Searcher = Literal["grid", "random", "tpe", "gp"]
@@ -74,7 +74,7 @@ class SearchSettings(OptionModel):
     task: Annotated[
         str, train("task name, or the YAML file of an own task", "TASK", identifies=True, moves="the task file")
     ] = "debsec"
-    method: Annotated[str, train("{choices}", "METHOD", choices=methods, identifies=True)] = "adept"
+    method: Annotated[str, train("{choices}", "METHOD", choices=method_names, identifies=True)] = standard_method()
     backbone: Annotated[
         str | None,
         train(

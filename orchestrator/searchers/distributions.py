@@ -2,6 +2,7 @@
 
 - a rate (any axis of numbers above 0 with a fraction): log-uniform between its least and greatest value;
 - a whole number: uniform between them, log-uniform where they are a decade or more apart;
+- either as its method says, where that says (`trials.methods.Hyperparameter.log`);
 - a prompt length whose partner follows from the budget: uniform, and the partner is what the budget leaves;
 - names, and rows of values that belong together: one of them.
 
@@ -24,10 +25,10 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search_spaces import Axis, Configuration, Space, bottleneck_for, hyperparameters, parameter_count, rank_for
+from search_spaces import Axis, BudgetRule, Configuration, Space
+from trials.methods import Method, Sizes, get_method
 
 DIGITS = 3  # of a drawn rate: more mean nothing, and make tables unreadable
-_SIZES = {"bottleneck": "adept", "rank": "dept"}  # what is cut where a configuration is too large
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Distributions:
     Args:
         space: with its grid.
         width: d of the backbone's embeddings.
-        max_source_length: tokens, for DePT's sizes.
+        max_source_length: tokens, for sizes that depend on it.
 
     Attributes:
         all: by the names of Optuna's parameters. Axes of a single value have none.
@@ -53,9 +54,9 @@ class Distributions:
     def __post_init__(self) -> None:
         found = {",".join(axis.names): self._of(axis) for axis in self.space.axes if len(set(axis.rows)) > 1}
         object.__setattr__(self, "all", found)
-        # Where nothing is ever cut nothing need be counted: no rank of LoRA's is drawn above the grid's greatest.
-        counted = self.space.configurations if self.space.method in _SIZES.values() else ()
-        grid = [self._parameters(configuration) for configuration in counted]
+        # Where nothing is ever cut nothing need be counted: no other size is drawn above the grid's greatest.
+        counted = self.space.configurations if self._method.sized else ()
+        grid = [self._method.parameter_count(configuration, self._sizes) for configuration in counted]
         object.__setattr__(self, "ceiling", max([self.space.budget * self.width, *grid]))
 
     def different(self) -> Iterator[Configuration]:
@@ -92,6 +93,7 @@ class Distributions:
     def configuration(self, drawn: Mapping[str, Any]) -> Configuration:
         """The configuration that a draw from `all` stands for."""
         values: dict[str, Any] = {}
+        left = None  # the size that is what the budget leaves beside the others
         for axis in self.space.axes:
             key = ",".join(axis.names)
             distribution = self.all.get(key)
@@ -104,9 +106,10 @@ class Distributions:
                 values[axis.names[0]] = min(max(rounded, distribution.low), distribution.high)
             else:
                 values[axis.names[0]] = int(drawn[key])
-                if self._by_budget(axis):
-                    values[axis.names[1]] = self._size(int(drawn[key]))
-        order = [name for name in hyperparameters(self.space.method) if name in values]
+                left = axis.names[1] if self._by_budget(axis) else left
+        if left is not None:
+            values[left] = BudgetRule(self._method, self._sizes, self.space.budget).size(values)
+        order = [name for name in self._method.hyperparameters if name in values]
         return self._cut({name: values[name] for name in order})
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -135,28 +138,27 @@ class Distributions:
         if (len(axis.names) > 1 and not self._by_budget(axis)) or len(numbers) < len(values):
             return CategoricalDistribution(range(len(axis.rows)))
         low, high = min(numbers), max(numbers)
+        log = self._method.hyperparameters[axis.names[0]].log
         if all(isinstance(value, int) for value in numbers):
-            return IntDistribution(int(low), int(high), log=low > 0 and high >= 10 * low)
-        return FloatDistribution(low, high, log=low > 0)
+            return IntDistribution(int(low), int(high), log=low > 0 and (high >= 10 * low if log is None else log))
+        return FloatDistribution(low, high, log=low > 0 and log is not False)
 
     def _by_budget(self, axis: Axis) -> bool:
         return axis.names == ("prompt_length", self.space.sized)
 
-    def _size(self, prompt_length: int) -> int:
-        budget = self.space.budget
-        if self.space.sized == "rank":
-            return rank_for(prompt_length, self.width, self.max_source_length, budget)
-        return bottleneck_for(prompt_length, self.width, budget)
+    @property
+    def _method(self) -> Method:
+        return get_method(self.space.method)
 
-    def _parameters(self, configuration: Mapping[str, Any]) -> int:
-        return parameter_count(self.space.method, configuration, self.width, self.max_source_length)
+    @property
+    def _sizes(self) -> Sizes:
+        return Sizes(self.width, self.max_source_length)
 
     def _cut(self, configuration: Configuration) -> Configuration:
-        size = next((name for name, method in _SIZES.items() if method == self.space.method), None)
-        if size is None or (over := self._parameters(configuration) - self.ceiling) <= 0:
+        method, sizes = self._method, self._sizes
+        if method.sized is None or method.parameter_count(configuration, sizes) <= self.ceiling:
             return configuration
-        step = self._parameters({**configuration, size: 1}) - self._parameters({**configuration, size: 0})
-        return {**configuration, size: max(1, int(configuration[size]) - math.ceil(over / step))}
+        return {**configuration, method.sized: max(1, method.largest_size(configuration, sizes, self.ceiling))}
 
 
 def _values(distribution: BaseDistribution) -> list[Any]:

@@ -2,9 +2,22 @@
 
 import pytest
 
-from search_spaces import SpaceError, bottleneck_for, parameter_count, rank_for
+from search_spaces import BudgetRule, SpaceError, parameter_count
+from trials.methods import Sizes, get_method
 
 T5_BASE, T5_3B, CODEGEN, LLAMA3 = 768, 1024, 1024, 4096
+
+
+def size(method: str, prompt_length: int, d_model: int, length: int = 256, budget: int = 100) -> int:
+    return BudgetRule(get_method(method), Sizes(d_model, length), budget).size({"prompt_length": prompt_length})
+
+
+def bottleneck_for(prompt_length: int, d_model: int, budget: int = 100) -> int:
+    return size("adept", prompt_length, d_model, budget=budget)
+
+
+def rank_for(prompt_length: int, d_model: int, length: int) -> int:
+    return size("dept", prompt_length, d_model, length)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +72,7 @@ def test_a_plain_prompt_is_its_rows(d_model: int, rows: int, count: int) -> None
 
 def test_lora_has_two_factors_for_each_weight() -> None:
     assert parameter_count("lora", {"lr": 1e-3, "rank": 4}, 8, projections=[(8, 8), (6, 8)]) == 4 * (8 + 8 + 6 + 8)
-    with pytest.raises(ValueError, match="the shapes of the weights that it changes"):
+    with pytest.raises(SpaceError, match="projections are not kept"):
         parameter_count("lora", {"lr": 1e-3, "rank": 4}, 8)
 
 

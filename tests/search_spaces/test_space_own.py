@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Hyperparameter, Settings, Space, hyperparameters, load_space, methods
-from search_spaces.hyperparameters import setting_rules
+from search_spaces.hyperparameters import SETTINGS, read
 
 HEAD = "settings: {steps: 100, eval_every: 10, batch_size: 4, warmup_steps: 5}\n"
 Load = Callable[..., Space]
@@ -148,17 +148,17 @@ def test_changed_settings_can_be_checked_again() -> None:
 
 
 def test_the_table_of_settings_is_that_of_the_class() -> None:
-    assert list(setting_rules()) == [field.name for field in dataclasses.fields(Settings)]
+    assert list(SETTINGS) == [field.name for field in dataclasses.fields(Settings)]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_no_rule_lets_through_what_is_not_finite(value: float) -> None:
     with pytest.raises(ValueError, match="out of range"):
-        Hyperparameter(name="rate", meaning="a rate without bounds", type="float").read(value)
+        read(Hyperparameter(meaning="a rate without bounds", type="float"), value)
 
 
 def test_the_hyperparameters_of_the_methods() -> None:
-    assert methods() == ["adept", "dept", "pt", "lora"]
+    assert methods() == ["adept", "dept", "lora", "pt"]
     assert {method: list(hyperparameters(method)) for method in methods()} == {
         "adept": ["prompt_lr", "mlp_lr", "prompt_length", "bottleneck", "prompt_init"],
         "dept": ["prompt_lr", "lowrank_lr", "prompt_length", "rank", "prompt_init"],

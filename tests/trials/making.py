@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from trials.backbones.facts import EMBEDDED
 from trials.backbones.loading import Backbone, Inputs, StockBackbone, T5Backbone
 from trials.config import TrialConfig
-from trials.methods import Method, make_method
+from trials.methods.base.module import MethodModule, make_method
 from trials.stack.embedding_table import EmbeddingTable, Group, Part
 from trials.stack.step import Stack
 from trials.trial import Trial
@@ -60,7 +60,7 @@ def mixed(backbone: Backbone, count: int, **changes: Any) -> list[Trial]:
     return [trial(backbone, config(m, dict(h), seed=i, **changes)) for i, (m, h) in enumerate(chosen)]
 
 
-def inputs_of(backbone: Backbone, method: Method, rows: list[list[int]], answers: list[list[int]]) -> Inputs:
+def inputs_of(backbone: Backbone, method: MethodModule, rows: list[list[int]], answers: list[list[int]]) -> Inputs:
     """Rows with a method's prompt and offsets; the answers behind them where the backbone embeds them."""
     tokens = [[*r, *a] for r, a in zip(rows, answers, strict=True)] if backbone.embeds_answers else rows
     table = EmbeddingTable([Group([0], [method])], [Part([np.array(t) for t in tokens])], backbone.embedding)

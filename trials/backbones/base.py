@@ -18,7 +18,7 @@ from trials.backbones.stock_model import embedding_table
 from trials.batching.dropout import Dropout
 from trials.batching.padding import padded
 from trials.batching.passes import ANY, COARSE, Grain
-from trials.methods.base import INIT_TEXT, Surroundings
+from trials.methods.base.module import INIT_TEXT, Surroundings
 
 IGNORED = -100
 """Fills target rows beyond their last token, as in transformers."""

@@ -2,8 +2,8 @@
 
 ``adapter_model.safetensors`` holds the method's tensors, ``adapter_config.json`` everything needed to use them again:
 method, configuration, recipe, backbone with its fingerprint and precision, the task's template and labels. The layout
-is PEFT's, with ``peft_type`` ADEPT, DEPT, PROMPT_TUNING or LORA; stock PEFT knows neither of the first two, and loads
-the last as its own (of the keys that it does not know it says that it ignores them).
+is PEFT's, with a ``peft_type`` by method (`Method.peft_type`). Stock PEFT loads those that are its own, such as LORA
+(of the keys that it does not know it says that it ignores them), and knows no others, such as ADEPT.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, get_args
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from trials.backbones.facts import DEFAULT, Facts
+from trials.backbones.facts import DEFAULT
 from trials.backbones.loading import Backbone, load_backbone
 from trials.backbones.precision import DTYPES, Precision
 from trials.backbones.revisions import same_revision, why_not_same
@@ -26,8 +26,8 @@ from trials.data.tokens import encode_labels, encode_sources
 from trials.errors import BackboneError, UserError
 from trials.evaluation import answers, answers_and_likelihoods
 from trials.export.predictions import Prediction, Row, as_answered, by_columns, predictions
-from trials.methods import Method, make_method
-from trials.methods.lora import ALPHA
+from trials.methods import get_method
+from trials.methods.base.module import MethodModule, make_method
 from trials.tasks.base import Task, render, template_columns
 from trials.tasks.targets import Kind, label_key
 
@@ -46,21 +46,19 @@ _NEEDED = {
 }
 """What an adapter's config must hold, with the JSON type of each."""
 
-PEFT_TYPES = {"adept": "ADEPT", "dept": "DEPT", "pt": "PROMPT_TUNING", "lora": "LORA"}
-
 
 def describe_adapter(
     config: TrialConfig, task: Task, backbone: Backbone, max_source_length: int, max_target_length: int
 ) -> dict[str, Any]:
     """The contents of an adapter's config, apart from what its training reached."""
-    facts = backbone.facts
+    facts, method = backbone.facts, get_method(config.method)
     return {
-        "peft_type": PEFT_TYPES[config.method],
+        "peft_type": method.peft_type or method.name.upper(),
         "task_type": "SEQ_2_SEQ_LM" if facts.architecture == "encoder-decoder" else "CAUSAL_LM",
         "base_model_name_or_path": DEFAULT if facts.name == DEFAULT else facts.location,
         "backbone_revision": facts.revision,
         "precision": backbone.precision,
-        **_of_peft(config, facts),
+        **method.peft_config(config.hyperparameters, facts),
         "trial": config.as_dict(),
         "task": task.name,
         "template": task.template,
@@ -71,20 +69,6 @@ def describe_adapter(
         "metrics": list(task.metrics),
         "max_source_length": max_source_length,
         "max_target_length": max_target_length,
-    }
-
-
-def _of_peft(config: TrialConfig, facts: Facts) -> dict[str, Any]:
-    """What PEFT wants to know of a method."""
-    if config.method != "lora":
-        return {"num_virtual_tokens": config.prompt_length}
-    return {
-        "r": config.hyperparameters["rank"],
-        "lora_alpha": config.hyperparameters.get("alpha", ALPHA),
-        "lora_dropout": 0.0,
-        "target_modules": list(facts.projections),
-        "bias": "none",
-        "inference_mode": True,
     }
 
 
@@ -113,7 +97,7 @@ class Adapter:
         labels: target text -> the user's label; empty for a text or a number.
     """
 
-    def __init__(self, backbone: Backbone, method: Method, description: dict[str, Any]) -> None:
+    def __init__(self, backbone: Backbone, method: MethodModule, description: dict[str, Any]) -> None:
         self.backbone, self.method, self.description = backbone, method, description
         self.columns = template_columns(description["template"])
         self.kind: Kind = description.get("target", "labels")

@@ -1,29 +1,62 @@
-"""The methods, one file each.
+"""The methods, one file each: hyperparameters, tensors, learning rates, what is computed, adapter format.
 
-To add one: a `Method` subclass, a line here, and its hyperparameters in `search_spaces/hyperparameters.yaml`; one that
-changes weights inside the backbone is named in `trials.config.INNER_METHODS` as well.
+To add one, put a `Method` subclass into a file here, or into a package of your own with an entry point of the group
+``adept_search.methods``, and a grid into a space: see ``docs/own-method.md``, which does both. Nothing else names it.
+
+A method is of one kind (`Method.kind`), which decides how its trials are computed:
+
+- ``embedding``: `Method.shift` changes the rows of the embedding table, and a soft prompt may stand in front. The stack
+  (`trials.stack`) computes trials of many such methods in the same passes.
+- ``inner``: `Method.additions` are added to weights inside the backbone (`trials.stack.weight_updates`), which all rows
+  of a pass share, so an engine holds one trial.
+- ``peft``: `Method.peft_config` names a tuner of PEFT, and its trials run on transformers' own model. Such a method
+  brings its module (`Method.module`) and its `Method.parameter_count`, where `Method.tensors` cannot say beforehand
+  what the tuner trains.
+
+All that a caller asks is in `Method`; where behaviour depends on the kind it asks for `Method.kind`, never for a name.
+Nothing here needs torch; `trials.methods.base.module` does, with `make_method` for one trial's parameters.
 """
 
 from __future__ import annotations
 
-from trials.batching.randomness import stream
-from trials.config import TrialConfig
-from trials.methods.adept import Adept
-from trials.methods.base import INIT_TEXT, Method, Surroundings
-from trials.methods.dept import Dept
-from trials.methods.lora import Lora
-from trials.methods.pt import Pt
+from trials.methods.base.declaration import Drop, Kind, Method, Sizes, Values, Weights, uniform
+from trials.methods.base.hyperparameters import (
+    PROMPT_INIT,
+    PROMPT_LENGTH,
+    PROMPT_LR,
+    Hyperparameter,
+    choice,
+    count,
+    rate,
+)
+from trials.methods.base.registry import (
+    GROUP,
+    get_method,
+    is_standard,
+    method_names,
+    stackable_methods,
+    standard_method,
+)
 
-METHODS: dict[str, type[Adept] | type[Dept] | type[Pt] | type[Lora]] = {
-    "adept": Adept, "dept": Dept, "pt": Pt, "lora": Lora,
-}  # fmt: skip
-
-
-def make_method(config: TrialConfig, around: Surroundings) -> Method:
-    """The untrained method of a trial; the same config and surroundings give the same numbers."""
-    return METHODS[config.method](
-        config.hyperparameters, config.constants, around, stream(config.seed, "initialisation")
-    )
-
-
-__all__ = ["INIT_TEXT", "METHODS", "Method", "Surroundings", "make_method"]
+__all__ = [
+    "GROUP",
+    "PROMPT_INIT",
+    "PROMPT_LENGTH",
+    "PROMPT_LR",
+    "Drop",
+    "Hyperparameter",
+    "Kind",
+    "Method",
+    "Sizes",
+    "Values",
+    "Weights",
+    "choice",
+    "count",
+    "get_method",
+    "is_standard",
+    "method_names",
+    "rate",
+    "stackable_methods",
+    "standard_method",
+    "uniform",
+]

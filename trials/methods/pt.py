@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import Tensor
-
-from trials.config import PROMPT_LENGTHS
-from trials.methods.base import Drop, Method
+from trials.methods import PROMPT_LR, Method, choice, count
 
 
 class Pt(Method):
@@ -17,18 +13,20 @@ class Pt(Method):
     The released ADePT code cannot run this baseline (its start is lost and it unfreezes the embeddings), so the recipe
     decides nothing but the optimizer here: ``prompt_init`` is ``vocabulary`` (ATTEMPT) or ``uniform`` (compacter).
 
-    Hyperparameters: prompt_lr, optionally prompt_length and prompt_init. Parameters: m d.
+    Parameters: m d.
     """
 
-    GROUPS: ClassVar = {"prompt": "prompt_lr"}
-    PROMPT_LENGTH = PROMPT_LENGTHS["pt"]
-    PROMPT_INIT = "vocabulary"
-
-    @staticmethod
-    def shift(parameters: Mapping[str, Tensor], embeddings: Tensor, positions: Tensor, drop: Drop) -> Tensor:
-        """No offset: the embeddings as they are."""
-        return embeddings
-
-    def group_of(self, parameter: str) -> str:
-        """There is nothing but the prompt."""
-        return "prompt"
+    name = "pt"
+    hyperparameters: ClassVar = {
+        "prompt_lr": PROMPT_LR,
+        "prompt_length": count("rows m of the soft prompt", maximum=5_000, default=100),
+        "prompt_init": choice(
+            "where the prompt starts: rows sampled from the vocabulary's first 5,000 (ATTEMPT), or uniform(-0.5, 0.5) "
+            "(compacter)",
+            "vocabulary",
+            "uniform",
+            default="vocabulary",
+        ),
+    }
+    groups: ClassVar = {"prompt": "prompt_lr"}
+    peft_type = "PROMPT_TUNING"

@@ -18,6 +18,7 @@ from trials.batching.padding import padded
 from trials.batching.passes import ANY, Grain
 from trials.config import Recipe
 from trials.methods import Method
+from trials.methods.base.module import MethodModule
 
 
 @dataclass
@@ -43,9 +44,9 @@ class Group:
         parameters: by name, stacked, shape (K, ...).
     """
 
-    def __init__(self, members: Sequence[int], methods: Sequence[Method]) -> None:
+    def __init__(self, members: Sequence[int], methods: Sequence[MethodModule]) -> None:
         self.members = list(members)
-        self.kind: type[Method] = type(methods[0])
+        self.method: Method = methods[0].method
         self.recipe: Recipe = methods[0].recipe
         names = [name for name, _ in methods[0].named_parameters()]
         self.parameters = {n: torch.stack([m.get_parameter(n).detach() for m in methods]) for n in names}
@@ -56,12 +57,12 @@ class Group:
         return self.parameters["prompt"]
 
 
-def grouped(methods: Sequence[Method]) -> list[list[int]]:
+def grouped(methods: Sequence[MethodModule]) -> list[list[int]]:
     """Places of the methods that can be stacked with each other."""
     groups: dict[object, list[int]] = {}
     for place, method in enumerate(methods):
         shapes = tuple((name, tuple(p.shape)) for name, p in method.named_parameters())
-        groups.setdefault((type(method), method.recipe, shapes), []).append(place)
+        groups.setdefault((method.method.name, method.recipe, shapes), []).append(place)
     return list(groups.values())
 
 
@@ -120,7 +121,7 @@ class EmbeddingTable:
             middle = start + count * m
             gradients = {"prompt": gradient[start:middle].view(count, m, d)}
             # What changes weights inside the backbone shifts no token: `trials.stack.weight_updates` has its gradients.
-            others = [] if group.kind.INNER else [name for name in group.parameters if name != "prompt"]
+            others = [] if group.method.kind == "inner" else [name for name in group.parameters if name != "prompt"]
             if others:
                 of_tokens = gradient[middle : middle + shifted.shape[1] * count].view_as(shifted)
                 inputs = [group.parameters[name] for name in others]
@@ -145,7 +146,7 @@ def _shifted(
         counted = np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
         position = counted if part.positions is None else np.concatenate(part.positions)
         place = np.arange(len(tokens))
-        if not drops and not group.kind.POSITIONAL:
+        if not drops and not group.method.positional:
             tokens, place = np.unique(tokens, return_inverse=True)
             position = np.zeros_like(tokens)
         ids.append(tokens)
@@ -159,7 +160,7 @@ def _shifted(
     embedded = torch.nn.functional.embedding(padded(ids, 0, device), embedding).float()
     with torch.set_grad_enabled(gradients):
         parameters = {n: p.requires_grad_(gradients) for n, p in group.parameters.items()}
-        return group.kind.shift(parameters, embedded, positions_of, drop), places
+        return group.method.shift(parameters, embedded, positions_of, drop), places
 
 
 def _dropout(keys: Tensor, positions: Tensor, p: float):  # type: ignore[no-untyped-def]

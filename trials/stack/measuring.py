@@ -17,7 +17,7 @@ from trials.batching.dropout import Dropout
 from trials.batching.passes import PassCost
 from trials.config import TrialConfig
 from trials.errors import UserError
-from trials.methods import make_method
+from trials.methods.base.module import make_method
 from trials.stack.devices import wait
 from trials.stack.weight_updates import WeightUpdates
 from trials.trial import Split

@@ -3,8 +3,8 @@
 Each trial brings its own rows with its own prompt and offsets in front of the backbone; the backbone sees rows of
 similar length, whoever they belong to. The loss is the sum of the trials' losses, so no gradient of one trial touches
 another's parameters, and a trial gets the numbers that it would get alone (to float32 rounding), whatever its
-neighbours do. One trial is a stack of one, and a trial that changes weights inside the backbone (`Method.INNER`) is
-always one.
+neighbours do. One trial is a stack of one, and a trial that changes weights inside the backbone
+(`MethodModule.inner`) is always one.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Stack:
         return self._groups
 
     def _changes(self, trials: Sequence[Trial], groups: Sequence[TrainingGroup]) -> WeightUpdates | None:
-        inner = [trial for trial in trials if trial.method.INNER]
+        inner = [trial for trial in trials if trial.method.inner]
         if inner and len(trials) > 1:
             methods = ", ".join(sorted({trial.config.method for trial in inner}))
             raise ValueError(f"{methods} changes weights that all rows of a pass share: step such a trial by itself")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trials.backbones.loading import Backbone
-from trials.methods import Method
+from trials.methods.base.module import MethodModule
 
 
 class WeightUpdates:
@@ -23,7 +23,7 @@ class WeightUpdates:
 
     Args:
         backbone: frozen; its own weights stay as they are.
-        method: one that is `INNER`.
+        method: one that changes weights (`MethodModule.inner`).
         parameters: the method's, by name, as a stack of one trial, each of shape (1, ...).
         gradients: whether `backward` will be called.
 
@@ -32,7 +32,7 @@ class WeightUpdates:
     """
 
     def __init__(
-        self, backbone: Backbone, method: Method, parameters: Mapping[str, Tensor], *, gradients: bool = False
+        self, backbone: Backbone, method: MethodModule, parameters: Mapping[str, Tensor], *, gradients: bool = False
     ) -> None:
         self._backbone = backbone
         self._parameters = {name: p.requires_grad_(gradients) for name, p in parameters.items() if p.numel()}
@@ -56,6 +56,6 @@ class WeightUpdates:
         return dict(zip(self._parameters, found, strict=True))
 
 
-def weight_updates_of(backbone: Backbone, method: Method) -> WeightUpdates:
+def weight_updates_of(backbone: Backbone, method: MethodModule) -> WeightUpdates:
     """The weights of a method as it is, for answering."""
     return WeightUpdates(backbone, method, {name: p.detach()[None] for name, p in method.named_parameters()})

@@ -83,7 +83,7 @@ def test_what_a_method_inside_the_backbone_cannot_be_asked_for_is_said_with_ever
     wrong, slots, method = caught.value.problems
     assert wrong.startswith("--steps -1: must be greater than 0")
     assert slots.startswith("--slots 2: lora changes weights inside the backbone") and "leave --slots out" in slots
-    assert method.startswith("--method lora: the query, key and value projections of model are not kept")
+    assert method.startswith("--method lora: on model the query, key and value projections are not kept")
     assert plan(method="lora", slots=1).spec.slots == 1
 
 
@@ -187,7 +187,7 @@ def test_what_an_engine_is_made_from(space: Path) -> None:
     ("options", "expected"),
     [
         ({"task": "rtr"}, "did you mean 'rte'?"),
-        ({"method": "adpt"}, "--method adpt: must be one of adept, dept, pt, lora (did you mean 'adept'?)"),
+        ({"method": "adpt"}, "--method adpt: must be one of adept, dept, lora, pt (did you mean 'adept'?)"),
         ({"backbone": "t5-bse"}, "did you mean 't5-base'?"),
         ({"space": "smal"}, "did you mean 'small'?"),
         ({"data_dir": "/no/such"}, "--data-dir /no/such: there is no such folder"),

@@ -23,7 +23,7 @@ from trials.backbones.loading import Backbone, load_backbone
 from trials.batching.passes import PassCost
 from trials.errors import UserError
 from trials.export.adapters import CONFIG, WEIGHTS, load_adapter, save_adapter
-from trials.methods import make_method
+from trials.methods.base.module import make_method
 from trials.stack.step import Stack
 from trials.trial import Trial
 
@@ -190,7 +190,7 @@ def test_a_backbone_with_other_projections_than_expected_is_refused(llama: Backb
     odd = copy.copy(llama)
     odd.facts = replace(llama.facts, projections=("q_proj", "keys", "v_proj"))
     assert llama.projections and not odd.projections
-    with pytest.raises(UserError, match="has not the query, key and value projections that its config lets expect"):
+    with pytest.raises(UserError, match="projections are not kept in a way that is known here"):
         trial(odd, config("lora"))
 
 

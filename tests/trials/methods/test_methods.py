@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trials.making import ADEPT, DEPT, LORA, PT, config
+from tests.trials.making import ADEPT, DEPT, PT, config
 from trials.backbones.loading import Inputs
 from trials.batching.dropout import row_keys
-from trials.config import INNER_METHODS, RECIPES
-from trials.methods import METHODS, Method, Surroundings, make_method
+from trials.config import RECIPES
+from trials.methods import Sizes, get_method, method_names
+from trials.methods.base.module import MethodModule, Surroundings, make_method
+from trials.methods.base.registry import problems
 from trials.stack.embedding_table import EmbeddingTable, Group, Part
 
 TEXT = [11, 12, 13, 1]
@@ -78,7 +80,7 @@ def test_adept_computes_equation_3() -> None:
     assert torch.allclose(made.offset(e), expected, atol=1e-5)
 
 
-def shifted(made: Method, e: torch.Tensor, keys: np.ndarray | None = None) -> torch.Tensor:
+def shifted(made: MethodModule, e: torch.Tensor, keys: np.ndarray | None = None) -> torch.Tensor:
     """Rows of one embedded token each, of ids 0, 1, ..., through the table in front of the backbone."""
     rows = [np.arange(e.shape[1]) + i * e.shape[1] for i in range(len(e))]
     table = EmbeddingTable([Group([0], [made])], [Part(rows, keys)], e.flatten(0, 1))
@@ -157,7 +159,7 @@ def test_dept_equals_the_original_padded_to_its_fixed_length(t5: Any) -> None:
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", method_names())
 def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
     made = [make_method(config(name, seed=seed), around()) for seed in range(3)]
     for i, method in enumerate(made):
@@ -172,7 +174,7 @@ def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
             assert torch.allclose(table.values[table.row(k, i)], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", method_names())
 def test_every_parameter_has_a_learning_rate(method: str) -> None:
     made = make_method(config(method), around())
     groups = made.parameter_groups()
@@ -180,18 +182,21 @@ def test_every_parameter_has_a_learning_rate(method: str) -> None:
     assert sum(p.numel() for group in groups.values() for p in group) == made.parameter_count()
 
 
-def test_the_search_spaces_know_the_same_methods() -> None:
-    from search_spaces import hyperparameters, methods, parameter_count
+@pytest.mark.parametrize("name", method_names())
+def test_what_is_planned_without_torch_is_what_is_trained(name: str) -> None:
+    made, method = make_method(config(name), around()), get_method(name)
+    shapes = Sizes(24, 16, {str(place): shape for place, shape in enumerate(PROJECTIONS.values())})
+    assert method.parameter_count(config(name).hyperparameters, shapes) == made.parameter_count()
+    assert config(name).prompt_length == made.prompt_length
+    assert config(name).inner == made.inner
 
-    assert set(methods()) == set(METHODS)
-    for method, values in [("adept", ADEPT), ("dept", DEPT), ("pt", PT), ("lora", LORA)]:
-        made = make_method(config(method), around(24, 16))
-        assert set(METHODS[method].GROUPS.values()) <= set(hyperparameters(method))
-        assert parameter_count(method, values, 24, 16, list(PROJECTIONS.values())) == made.parameter_count()
+
+@pytest.mark.parametrize("name", method_names())
+def test_the_declarations_are_whole(name: str) -> None:
+    assert problems(get_method(name)) == []
 
 
-def test_what_is_known_of_methods_without_torch_is_what_they_say() -> None:
-    assert {name for name, method in METHODS.items() if method.INNER} == INNER_METHODS
-    for name in METHODS:
-        assert config(name).prompt_length == make_method(config(name), around()).prompt_length
+def test_a_prompt_length_that_is_left_out_is_the_declared_one() -> None:
     assert config("pt", {"prompt_lr": 0.3}).prompt_length == 100
+    with pytest.raises(ValueError, match="adept needs a prompt_length"):
+        make_method(config("adept", {"prompt_lr": 0.1, "mlp_lr": 0.1, "bottleneck": 2}), around())

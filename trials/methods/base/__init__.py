@@ -1,0 +1,1 @@
+"""What the files of methods are made of: declaration, hyperparameters, registry; `module` alone needs torch."""

@@ -1,0 +1,206 @@
+"""What a method is, as one declaration: hyperparameters, tensors, learning rates, and what it computes.
+
+A method is a `Method` subclass in a file of its own. Everything that others need of it follows from there: the check of
+grids, parameter counts and `from_budget`, what searchers draw, the start of a trial, its learning rates, its adapter
+file. Importing a declaration needs no torch, so that plans and command lines stay light: annotations are texts (``from
+__future__ import annotations``), and a function that needs torch imports it.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from trials.config import RECIPES, Recipe, Value
+from trials.methods.base.hyperparameters import Hyperparameter
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trials.backbones.facts import Facts
+    from trials.methods.base.module import MethodModule
+
+Kind = Literal["embedding", "inner", "peft"]
+"""How a trial of a method is computed; see `Method.kind`."""
+
+Values = Mapping[str, Value]
+"""A configuration: hyperparameters by name."""
+
+RECIPE = RECIPES["released_code"]
+"""Where only shapes are asked for, which no recipe changes."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the shapes of a method's tensors depend on, beside its hyperparameters.
+
+    Attributes:
+        width: d of the backbone's embeddings.
+        max_source_length: the longest source in tokens.
+        projections: outputs and inputs of the projections of every attention that a method may change
+            (`trials.backbones.facts.Facts.projections`), by the names of their modules in transformers' model, or by
+            numbers where the backbone is not loaded; empty where they have no name that is known here.
+    """
+
+    width: int
+    max_source_length: int = 256
+    projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, facts: Facts, max_source_length: int = 256) -> Sizes:
+        """The sizes of a backbone that is not loaded."""
+        projections = {str(place): shape for place, shape in enumerate(facts.projection_shapes())}
+        return cls(facts.width, max_source_length, projections)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One tensor of a method, float32.
+
+    Attributes:
+        group: of `Method.groups`, whose learning rate it has.
+        start: makes it: (shape, generator) -> tensor. `zeros`, or e.g. ``uniform(0.1)``.
+    """
+
+    shape: tuple[int, ...]
+    group: str
+    start: Callable[[tuple[int, ...], torch.Generator], Tensor] | None = None
+
+
+def uniform(bound: float) -> Callable[[tuple[int, ...], torch.Generator], Tensor]:
+    """A start drawn from U(-bound, bound)."""
+
+    def start(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        import torch
+
+        return (torch.rand(shape, generator=generator) * 2 - 1) * bound
+
+    return start
+
+
+class Method:
+    """One way to adapt a frozen backbone. A subclass is made once and holds no trial: see `MethodModule` for those.
+
+    A soft prompt of ``prompt_length`` rows stands in front of the source wherever that is one of the hyperparameters
+    (``prompt_init`` says where it starts); `tensors` has everything else that is trained.
+    """
+
+    name: ClassVar[str]
+    """What ``--method`` and spaces call it; an entry point has the same name."""
+
+    hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
+    """By name, in the order in which configurations show them."""
+
+    groups: ClassVar[Mapping[str, str]]
+    """Parameter group -> the hyperparameter that holds its peak learning rate, e.g. ``{"prompt": "prompt_lr"}``. The
+    prompt is in the group of that name, else in the first."""
+
+    kind: ClassVar[Kind] = "embedding"
+    """How its trials are computed. ``embedding``: it sees only rows of the embedding table (`shift`), so many trials
+    share a pass of one frozen backbone. ``inner``: it changes weights inside the backbone (`additions`), so an engine
+    holds one trial. ``peft``: a tuner of PEFT (`peft_config`), on a lane that runs transformers' model as it is."""
+
+    sized: ClassVar[str | None] = None
+    """The hyperparameter that a space may leave to ``from_budget``: the largest whose configuration has no more
+    parameters than that many rows of soft prompt. More of it is more parameters. A searcher cuts it where a
+    configuration would be larger than the budget and all of the grid."""
+
+    positional: ClassVar[bool] = False
+    """Whether an offset depends on a token's place; else equal tokens have equal offsets."""
+
+    peft_type: ClassVar[str] = ""
+    """``peft_type`` of its adapter files; empty: its name in capitals."""
+
+    standard: ClassVar[bool] = False
+    """Whether it is the method that a search takes which names none, and that tables show first. One is."""
+
+    def tensors(self, values: Values, sizes: Sizes, recipe: Recipe) -> dict[str, Weights]:
+        """What is trained beside the prompt, by the names that the adapter file has.
+
+        The order stays: starts are drawn in it. A name may be one of a group of tensors, ``down.8x8``.
+        """
+        return {}
+
+    def shift(self, parameters: Mapping[str, Tensor], embeddings: Tensor, positions: Tensor, drop: Drop) -> Tensor:
+        """Token embeddings of K trials with each trial's offset added, in batched matrix products.
+
+        Args:
+            parameters: the trials' parameters by name, stacked, each of shape (K, ...).
+            embeddings: the backbone's rows for each trial's tokens, shape (K, tokens, d).
+            positions: each token's place in its source, shape (K, tokens).
+            drop: this step's dropout of a hidden layer of shape (K, tokens, features); the identity in evaluation and
+                where the recipe has none.
+
+        Returns:
+            Shape (K, tokens, d); the embeddings as they are unless a method says otherwise.
+        """
+        return embeddings
+
+    def additions(self, parameters: Mapping[str, Tensor], values: Values, sizes: Sizes) -> dict[str, Tensor]:
+        """What an ``inner`` trial adds to each of the backbone's `Sizes.projections`.
+
+        Args:
+            parameters: its parameters by name, as they are shaped here; gradients flow back to them.
+
+        Returns:
+            By the names of the modules, each of shape (outputs, inputs), float32.
+        """
+        return {}
+
+    def lacks(self, sizes: Sizes) -> str:
+        """Why it cannot be trained on a backbone of these sizes, as the end of a sentence; empty where it can."""
+        return ""
+
+    def to_file(self, state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
+        """The tensors of an adapter file, by their names there, from those of a trial."""
+        return dict(state)
+
+    def from_file(self, tensors: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
+        """A trial's tensors from those of an adapter file; a prompt that is not among them is left as it is."""
+        return dict(tensors)
+
+    def peft_config(self, values: Values, facts: Facts) -> dict[str, Any]:
+        """What ``adapter_config.json`` says to PEFT beside ``peft_type`` and ``task_type``."""
+        return {"num_virtual_tokens": self.prompt_length(values)}
+
+    def module(self) -> type[MethodModule]:
+        """The `torch.nn.Module` that holds one trial's parameters."""
+        from trials.methods.base.module import MethodModule
+
+        return MethodModule
+
+    def value(self, values: Values, name: str) -> Value | None:
+        """A hyperparameter as a configuration has it, else its default."""
+        return values.get(name, self.hyperparameters[name].default if name in self.hyperparameters else None)
+
+    def prompt_length(self, values: Values) -> int:
+        """Rows of the soft prompt; 0 for a method without one."""
+        return int(self.value(values, "prompt_length") or 0)
+
+    def parameter_count(self, values: Values, sizes: Sizes) -> int:
+        """How many numbers a configuration trains."""
+        count = self.prompt_length(values) * sizes.width
+        for weights in self.tensors(values, sizes, RECIPE).values():
+            size = 1
+            for length in weights.shape:
+                size *= length
+            count += size
+        return count
+
+    def largest_size(self, values: Values, sizes: Sizes, parameters: int) -> int:
+        """The greatest value of `sized` with which a configuration has at most so many parameters; 0 for none."""
+        assert self.sized is not None
+        most = int(self.hyperparameters[self.sized].maximum or 1 << 40)
+        name = self.sized
+        return max(
+            0,
+            bisect.bisect(range(most + 1), parameters, key=lambda n: self.parameter_count({**values, name: n}, sizes))
+            - 1,
+        )
+
+
+Drop = Callable[["Tensor"], "Tensor"]
+"""Dropout of a hidden layer."""

@@ -1,0 +1,178 @@
+"""One trial's trainable numbers: a soft prompt in front, and the tensors that its method declares.
+
+A module never sees the backbone itself, only the rows of its embedding table, so many of them can stand side by side in
+front of one frozen model. One of a method that changes weights inside the backbone (`inner`) is computed by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from trials.batching.randomness import stream
+from trials.config import Recipe, TrialConfig, Value
+from trials.errors import UserError
+from trials.methods.base.declaration import Method, Sizes
+from trials.methods.base.registry import get_method, stackable_methods
+
+INIT_TEXT = "Classify this text is postive or not:"
+"""The released code's prompt text for every task, with its typo."""
+
+TOP_VOCABULARY = 5000
+"""Prompt rows are sampled from this many first rows of the vocabulary (ATTEMPT, ``init_prefix_weights``)."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a method may look at when a trial of it is made.
+
+    Attributes:
+        embedding: the backbone's input embedding table, shape (vocabulary, d).
+        init_text_ids: token ids of `INIT_TEXT`, with the end-of-sequence token where the tokenizer adds one.
+        max_source_length, projections: see `Sizes`.
+    """
+
+    embedding: Tensor
+    init_text_ids: list[int]
+    max_source_length: int
+    projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> Sizes:
+        """What the shapes of tensors depend on."""
+        return Sizes(self.embedding.shape[1], self.max_source_length, self.projections)
+
+
+class MethodModule(nn.Module):
+    """One trial's trainable parameters, float32, shapes fixed by its configuration.
+
+    Attributes:
+        method: whose they are.
+        prompt: the soft prompt, shape (m, d).
+        sizes: what the shapes of the tensors depend on beside the configuration.
+
+    Raises:
+        UserError: the method cannot be trained on such a backbone.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        hyperparameters: Mapping[str, Value],
+        recipe: Recipe,
+        around: Surroundings,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.method, self.recipe, self.sizes = method, recipe, around.sizes
+        self.hyperparameters = dict(hyperparameters)
+        if why := method.lacks(self.sizes):
+            raise UserError([f"{method.name}: {why}; {stackable_methods()}"])
+        if "prompt_length" in method.hyperparameters and method.value(hyperparameters, "prompt_length") is None:
+            raise ValueError(f"{method.name} needs a prompt_length, and {dict(hyperparameters)} has none")
+        init = str(method.value(hyperparameters, "prompt_init") or recipe.prompt_init)
+        self.prompt = initial_prompt(method.prompt_length(hyperparameters), init, around, generator)  # P: (m, d)
+        self._groups = {"prompt": "prompt" if "prompt" in method.groups else next(iter(method.groups))}
+        for name, weights in method.tensors(hyperparameters, self.sizes, recipe).items():
+            start = torch.zeros(weights.shape) if weights.start is None else weights.start(weights.shape, generator)
+            self._groups[name] = weights.group
+            group, _, rest = name.partition(".")
+            if not rest and hasattr(self, name):
+                raise UserError(
+                    [f"{method.name}: a tensor of a method cannot be called {name!r}; give it another name"]
+                )
+            if rest and not hasattr(self, group):
+                self.add_module(group, nn.ParameterDict())
+            holder = self.get_submodule(group) if rest else self
+            holder.register_parameter(rest or name, nn.Parameter(start))
+
+    @property
+    def inner(self) -> bool:
+        """Whether it changes weights inside the backbone: such a trial can share no pass."""
+        return self.method.kind == "inner"
+
+    @property
+    def prompt_length(self) -> int:
+        """The number m of prompt rows."""
+        return self.prompt.shape[0]
+
+    def offset(self, embeddings: Tensor, positions: Tensor | None = None) -> Tensor:
+        """This trial's shift alone, without dropout.
+
+        Args:
+            embeddings: shape (rows, length, d).
+            positions: shape (rows, length); None where they count from 0 in each row.
+        """
+        rows, length, d = embeddings.shape
+        if positions is None:
+            positions = torch.arange(length, device=embeddings.device).expand(rows, length)
+        alone = {name: parameter[None] for name, parameter in self.named_parameters()}
+        shifted = self.method.shift(alone, embeddings.reshape(1, -1, d), positions.reshape(1, -1), lambda x: x)
+        return shifted.view(rows, length, d)
+
+    def additions(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Method.additions`."""
+        return self.method.additions(parameters, self.hyperparameters, self.sizes)
+
+    def to_file(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of an adapter file, by their names there, from those of `state_dict`."""
+        return self.method.to_file(state, self.sizes)
+
+    def from_file(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `load_state_dict` takes, from the tensors of an adapter file."""
+        return {"prompt": self.prompt.detach().clone()} | self.method.from_file(tensors, self.sizes)
+
+    def group_of(self, parameter: str) -> str:
+        """The group in `Method.groups` that a parameter's name belongs to."""
+        return self._groups[parameter]
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of each learning-rate group, in the order of `Method.groups`."""
+        groups: dict[str, list[nn.Parameter]] = {group: [] for group in self.method.groups}
+        for name, parameter in self.named_parameters():
+            groups[self.group_of(name)].append(parameter)
+        return groups
+
+    def peak_rates(self) -> dict[str, float]:
+        """The peak learning rate of each group."""
+        return {group: float(self.hyperparameters[key]) for group, key in self.method.groups.items()}
+
+    def parameter_count(self) -> int:
+        """How many numbers are trained."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def make_method(config: TrialConfig, around: Surroundings) -> MethodModule:
+    """The untrained parameters of a trial; the same config and surroundings give the same numbers.
+
+    Raises:
+        UserError: the method is not known here, or cannot be trained on such a backbone.
+    """
+    method = get_method(config.method)
+    start = stream(config.seed, "initialisation")
+    return method.module()(method, config.hyperparameters, config.constants, around, start)
+
+
+def initial_prompt(rows: int, init: str, around: Surroundings, generator: torch.Generator) -> nn.Parameter:
+    """A prompt of ``rows`` rows, shape (rows, d).
+
+    ``text``: the embeddings of `INIT_TEXT`, repeated and cut to length (the released code's default).
+    ``vocabulary``: different rows drawn from the most frequent `TOP_VOCABULARY` (ATTEMPT; the paper's PT baseline).
+    ``uniform``: U(-0.5, 0.5) (compacter's and ATTEMPT's random start).
+    """
+    if init == "text":
+        ids = torch.tensor(around.init_text_ids).repeat(-(-max(rows, 1) // len(around.init_text_ids)))[:rows]
+        start = around.embedding[ids.to(around.embedding.device)]
+    elif init == "vocabulary":
+        top = min(TOP_VOCABULARY, len(around.embedding))
+        if rows > top:
+            raise ValueError(f"prompt_length {rows} is larger than the {top} vocabulary rows to draw from")
+        start = around.embedding[torch.randperm(top, generator=generator)[:rows].to(around.embedding.device)]
+    elif init == "uniform":
+        start = torch.rand(rows, around.embedding.shape[1], generator=generator) - 0.5
+    else:
+        raise ValueError(f"prompt_init {init!r} is not one of: text, vocabulary, uniform")
+    return nn.Parameter(start.detach().clone().float())
