@@ -12,6 +12,7 @@ from orchestrator.record import formats
 from orchestrator.record.kept_data import measured_on, rows_differ, shown
 from orchestrator.summarizer.results.found_search import FoundSearch, age, canonical
 from orchestrator.summarizer.results.published import backbone_key, method_key, metric_key, rows, task_key
+from trials.methods import standard_method
 
 # Settings of a search on which no score depends.
 _NO_SCORE_DEPENDS_ON = {"slots", "devices", "max_concurrent"}
@@ -112,7 +113,8 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[SearchGroup, ...
                 by_seed=dict(sorted(newest.items())),
             )
         )
-    groups.sort(key=lambda group: (group.task, group.backbone, method_key(group.method) != "adept", group.method))
+    first = method_key(standard_method())
+    groups.sort(key=lambda group: (group.task, group.backbone, method_key(group.method) != first, group.method))
     return tuple(groups), tuple(left_out)
 
 
@@ -144,8 +146,9 @@ def pick(
 
 
 def by_method(groups: Sequence[SearchGroup]) -> dict[str, dict[str, SearchGroup]]:
-    """The group that stands for each method and task, ADePT first and then by name."""
-    methods = sorted({group.method for group in groups}, key=lambda name: (method_key(name) != "adept", name))
+    """The group that stands for each method and task, the standard method first and then by name."""
+    first = method_key(standard_method())
+    methods = sorted({group.method for group in groups}, key=lambda name: (method_key(name) != first, name))
     tasks = list(dict.fromkeys(group.task for group in groups))
     found: dict[str, dict[str, SearchGroup]] = {}
     for method in methods:

@@ -23,6 +23,7 @@ from orchestrator.summarizer.tables.highlights import LEGEND, LEGEND_ACROSS, hig
 from orchestrator.summarizer.tables.missing_cells import Gap, commands, gaps_of
 from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
 from orchestrator.summarizer.tables.paper_layouts import PaperAxis, PaperLayout
+from trials.methods import standard_method
 
 QUOTED = (
     "Rows marked 'quoted' are numbers printed in the ADePT paper (arXiv 2501.03291, Table {table}), not run here; its "
@@ -236,7 +237,8 @@ def _first_gaps(layout: PaperLayout) -> Iterable[Gap]:
     """What a table without any measured row lacks: ADePT on the paper's backbone."""
     if layout.unmeasured:
         return
-    rows = [row for row in layout.rows if method_key(row.measured_as or row.match.get("method", "")) == "adept"]
+    method = standard_method()
+    rows = [row for row in layout.rows if method_key(row.measured_as or row.match.get("method", "")) == method]
     for row in rows:
         for column in layout.columns:
             if column.mean_of or column.unmeasured:
@@ -245,9 +247,9 @@ def _first_gaps(layout: PaperLayout) -> Iterable[Gap]:
             where = {**row.where, **column.where}
             yield Gap(
                 column.label,
-                f"ADePT on {backbone}",
+                f"{method_title(method)} on {backbone}",
                 layout.field_of("task", row, column),
-                "adept",
+                method,
                 backbone,
                 (),
                 where=where,
