@@ -32,7 +32,6 @@ from trials.methods.base.hyperparameters import (
 from trials.methods.base.registry import (
     GROUP,
     get_method,
-    is_standard,
     method_names,
     stackable_methods,
     standard_method,
@@ -53,7 +52,6 @@ __all__ = [
     "choice",
     "count",
     "get_method",
-    "is_standard",
     "method_names",
     "rate",
     "stackable_methods",

@@ -67,11 +67,6 @@ def standard_method() -> str:
     return next(name for name, method in shipped().items() if method.standard)
 
 
-def is_standard(name: str) -> bool:
-    """Whether it is the method that tables show first."""
-    return name == standard_method()
-
-
 @cache
 def get_method(name: str) -> Method:
     """The method of a name.
