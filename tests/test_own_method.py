@@ -22,7 +22,7 @@ from orchestrator.plan.settings import read_settings
 from orchestrator.searchers.distributions import Distributions
 from search_spaces import SpaceError, load_space
 from trials.backbones.loading import load_backbone
-from trials.config import TrialConfig
+from trials.config import TrialConfig, Value
 from trials.errors import UserError
 from trials.export.adapters import describe_adapter, load_adapter, save_adapter
 from trials.methods import get_method, method_names
@@ -127,13 +127,13 @@ def test_its_grid_is_checked_against_what_it_declares(install: Install, tmp_path
 def test_its_adapter_comes_back_as_it_was(install: Install, tmp_path: Path) -> None:
     install()
     backbone, task = load_backbone("t5-nano"), get_task("debsec")
-    shape = {"prompt_lr": 0.3, "offset_lr": 0.01, "prompt_length": 3, "rank": 2}
+    shape: dict[str, Value] = {"prompt_lr": 0.3, "offset_lr": 0.01, "prompt_length": 3, "rank": 2}
     config = TrialConfig("linear", shape, steps=4, eval_every=2)
     made = make_method(config, backbone.surroundings(64))
     assert {name: tuple(p.shape) for name, p in made.named_parameters()} == {
         "prompt": (3, 256), "down": (256, 2), "up": (2, 256),
     }  # fmt: skip
-    torch.nn.init.normal_(made.up)
+    torch.nn.init.normal_(made.get_parameter("up"))
     description = describe_adapter(config, task, backbone, 64, 2)
     assert description["peft_type"] == "LINEAR"
     save_adapter(tmp_path / "adapter", made.to_file(made.state_dict()), description)

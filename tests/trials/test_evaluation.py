@@ -10,7 +10,7 @@ from trials.backbones.answers import AnswerTree
 from trials.backbones.loading import Backbone, Inputs, T5Backbone
 from trials.batching.passes import PassCost
 from trials.evaluation import answers, score
-from trials.methods import Method
+from trials.methods.base.module import MethodModule
 from trials.trial import Trial
 
 LABELS = [[30, 1], [31, 1], [40, 41, 1], [40, 42, 43, 1], [40, 42, 1]]
@@ -48,7 +48,7 @@ def test_texts_of_a_stack_are_those_of_each_method_alone(backbone: Backbone, row
     assert len({text for texts in together for text in texts}) > 5  # not everywhere the same
 
 
-def make_labels(backbone: Backbone, methods: list[Method], rows: Rows) -> list[list[int]]:
+def make_labels(backbone: Backbone, methods: list[MethodModule], rows: Rows) -> list[list[int]]:
     """The first tokens that greedy decoding chooses, as labels of one and two tokens without an end."""
     found: list[list[int]] = []
 

@@ -21,7 +21,7 @@ from trials.backbones.facts import EMBEDDED
 from trials.backbones.loading import IGNORED, Backbone
 from trials.backbones.stock import embed_scale, start_token
 from trials.evaluation import answers
-from trials.methods import Method
+from trials.methods.base.module import MethodModule
 
 DOCS = Path(__file__).parents[3] / "docs/backbones.md"
 BEGIN, END = "<!-- made by tests/trials/backbones/test_families.py -->\n\n", "\n<!-- end -->\n"
@@ -38,7 +38,7 @@ def theirs(model: Any, backbone: Backbone, source: Sequence[int], answer: Sequen
     return model(input_ids=torch.tensor([list(source)]), decoder_input_ids=decoder).logits[0]
 
 
-def losses_differ(model: Any, backbone: Backbone, method: Method, rows: Rows) -> list[str]:
+def losses_differ(model: Any, backbone: Backbone, method: MethodModule, rows: Rows) -> list[str]:
     """What is not equal of losses and gradients, the prompt being the embeddings of some tokens."""
     sources, targets, _ = rows.batch(range(3))
     inputs = inputs_of(backbone, method, sources, targets)
@@ -73,7 +73,7 @@ def losses_differ(model: Any, backbone: Backbone, method: Method, rows: Rows) ->
 
 
 @torch.no_grad()
-def answers_differ(model: Any, backbone: Backbone, method: Method, rows: Rows) -> list[str]:
+def answers_differ(model: Any, backbone: Backbone, method: MethodModule, rows: Rows) -> list[str]:
     """What is not equal of the answers by the tree of labels and by greedy decoding."""
     sources, _, _ = rows.batch(range(4))
     expected = []
