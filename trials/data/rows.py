@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trials.data.examples import SHOWN, Lines, Places, examples_of
 from trials.data.sources import Source
 from trials.errors import DataError
 from trials.tasks.base import SPLITS, Task
@@ -18,8 +19,6 @@ from trials.tasks.base import SPLITS, Task
 # The published splits come from this constant; the seed of a training run never moves them.
 SPLIT_SEED = 42
 VALIDATION_FROM_TRAIN = 1_000
-_SHOWN = 5
-Lines = Callable[[Sequence[int]], "list[int] | None"]
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,10 @@ def check_rows(table: pa.Table, task: Task, where: str, lines: Lines = lambda _:
     """
     if table.num_rows == 0:
         raise DataError(f"{where}: no rows; a split needs at least one")
-    starts, place = None, _Place(lines)
+    starts, place = None, Places(lines)
     if task.examples is not None:
         table, row_of = examples_of(table, task, where, place)
-        starts, place = [0, *np.cumsum(np.bincount(row_of)).tolist()], _Place(lines, row_of)
+        starts, place = [0, *np.cumsum(np.bincount(row_of)).tolist()], Places(lines, row_of)
     problems: list[str] = []
     texts: dict[str, list[str]] = {}
     for name in task.columns:
@@ -131,63 +130,7 @@ def check_rows(table: pa.Table, task: Task, where: str, lines: Lines = lambda _:
     return Rows(sources, targets, starts, groups)
 
 
-class _Place:
-    """Such as "3 rows (4, 9, 11; the first row is 0)", with the lines where rows are lines.
-
-    Args:
-        row_of: the row of each example, where messages count examples.
-    """
-
-    def __init__(self, lines: Lines, row_of: np.ndarray | None = None) -> None:
-        self._lines, self._row_of = lines, row_of
-
-    def __call__(self, places: Sequence[int] | np.ndarray) -> str:
-        rows = np.asarray(places)
-        if self._row_of is not None:
-            rows = np.unique(self._row_of[rows])
-        first = rows[:_SHOWN].tolist()
-        shown = ", ".join(map(str, first)) + (", ..." if len(rows) > _SHOWN else "")
-        known = self._lines(first)
-        on = f"; on line{'s' if len(known) > 1 else ''} {', '.join(map(str, known))}" if known else ""
-        return f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'} ({shown}; the first row is 0{on})"
-
-
-def examples_of(table: pa.Table, task: Task, where: str, place: _Place | None = None) -> tuple[pa.Table, np.ndarray]:
-    """The examples of a table's rows with the task's `example_columns`, and the row of each, ascending.
-
-    Raises:
-        DataError: rows from which no examples can be made, or columns that the examples lack.
-    """
-    assert task.examples is not None
-    place = place or _Place(lambda _: None)
-    found: list[Mapping[str, Any]] = []
-    row_of: list[int] = []
-    wrong: dict[str, list[int]] = {}
-    for number, row in enumerate(table.to_pylist()):
-        try:
-            made = list(task.examples.make(row))
-        except (ValueError, KeyError, TypeError) as error:
-            wrong.setdefault(str(error) if isinstance(error, ValueError) else repr(error), []).append(number)
-            continue
-        if not made:
-            wrong.setdefault("gives no example", []).append(number)
-        if gone := {name for example in made for name in task.example_columns if name not in example}:
-            has = ", ".join(map(repr, made[0]))
-            wrong.setdefault(f"its examples lack {', '.join(sorted(gone))} (the first has {has})", []).append(number)
-        found += made
-        row_of += [number] * len(made)
-    if wrong:
-        kinds = list(wrong.items())
-        more = [f"{where}: {len(kinds) - _SHOWN} further kinds of problems"] if len(kinds) > _SHOWN else []
-        raise DataError([f"{where}: {why} in {place(rows)}" for why, rows in kinds[:_SHOWN]] + more)
-    try:
-        columns = {name: pa.array([example[name] for example in found]) for name in task.example_columns}
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"{where}: the examples of its rows have values of several types ({error})") from error
-    return pa.table({name: pa.chunked_array([column]) for name, column in columns.items()}), np.asarray(row_of)
-
-
-def _text_column(column: pa.ChunkedArray, where: str, place: _Place) -> tuple[list[str], list[str]]:
+def _text_column(column: pa.ChunkedArray, where: str, place: Places) -> tuple[list[str], list[str]]:
     """(problems, texts) of a column that the template names."""
     column = _decoded(column)
     kind = column.type
@@ -210,7 +153,7 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _bad_utf8(column: pa.ChunkedArray, place: _Place) -> str:
+def _bad_utf8(column: pa.ChunkedArray, place: Places) -> str:
     """Which rows hold bytes that are no UTF-8."""
     bad = []
     for row, value in enumerate(column.cast(pa.large_binary()).to_pylist()):
@@ -221,7 +164,7 @@ def _bad_utf8(column: pa.ChunkedArray, place: _Place) -> str:
     return place(bad)
 
 
-def _target_column(column: pa.ChunkedArray, task: Task, where: str, place: _Place) -> tuple[list[str], list[str]]:
+def _target_column(column: pa.ChunkedArray, task: Task, where: str, place: Places) -> tuple[list[str], list[str]]:
     """(problems, target texts) of the target's column."""
     kind = "label" if task.target.kind == "labels" else "target"
     where = f"{where}: {kind} column '{task.target.column}'"
@@ -243,7 +186,7 @@ def _target_column(column: pa.ChunkedArray, task: Task, where: str, place: _Plac
         if rule:
             shown = "null" if value is None else repr(value)
             problems.append(f"{where} is {shown} in {place(np.flatnonzero(codes == code))}; {rule}")
-        if len(problems) == _SHOWN and code + 1 < len(values):
+        if len(problems) == SHOWN and code + 1 < len(values):
             problems.append(f"{where}: {len(values) - code - 1} further values not checked")
             break
     return (problems, []) if problems else ([], [by_code[code] for code in codes])

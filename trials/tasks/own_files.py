@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from trials.data.examples import examples_of
 from trials.data.files import format_of, unknown_format
 from trials.data.lines import places as in_file
 from trials.data.reading import is_quoted, read_table
-from trials.data.rows import examples_of
 from trials.errors import DataError
 from trials.tasks.base import Task
 from trials.tasks.targets import is_no_label, label_key, near_key
