@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from orchestrator.command_lines import PROGRAM
-from orchestrator.console import messages_shown
 from orchestrator.plan.data import prepare_data
 from orchestrator.plan.estimate import warnings
 from orchestrator.plan.places import to_keep
@@ -258,7 +257,7 @@ def train_and_test(
         tracker.put(record)
 
     try:
-        with messages_shown(progress.show):
+        with progress:
             cluster.connect(debug, log.info)
             lock.note_cluster(ray.get_runtime_context().gcs_address)
             place = checkpoints_of(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from orchestrator.record.record import RENAMED_SETTINGS, SearchRecord, TrialReco
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import Scheduler
 from orchestrator.schedulers.decision import Action, Decision
+
+log = logging.getLogger(__name__)
 
 LATER = {"ties": "keep"}  # settings that older journals lack, and what they went by
 
@@ -29,7 +32,6 @@ class JournaledScheduler:
         trials: the record's trials.
 
     Attributes:
-        said: what a user should hear of how the journal was found, a sentence each.
         failure: why the journal could not be written, or the search cannot go on; every later call raises it.
 
     Raises:
@@ -42,7 +44,6 @@ class JournaledScheduler:
         self.scheduler = scheduler
         self.journal = journal
         self.reports: dict[tuple[int, int], dict[str, Any]] = {}
-        self.said: list[str] = []
         self.failure: Exception | None = None
         if journal is not None:
             self._read(journal)
@@ -103,7 +104,7 @@ class JournaledScheduler:
     def catch_up(
         self, record: SearchRecord, planned: Mapping[int, tuple[Mapping[str, Any], int]] | None = None
     ) -> list[str]:
-        """Bring a record to what the journal knows: reports that it lacks, and ends that it was not told of.
+        """Bring a record to what the journal knows: reports that it lacks, and ends that it does not know.
 
         Args:
             planned: configuration and seed of each trial, by its number, for trials that the record does not know yet.
@@ -153,7 +154,7 @@ class JournaledScheduler:
     def _read(self, journal: Journal) -> None:
         settings = {"event": "settings", **self.scheduler.settings}
         if journal.damage:
-            self.said.append(journal.damage)
+            log.warning(journal.damage)
         if not journal.found:
             journal.append([settings])
             return
@@ -209,7 +210,7 @@ class JournaledScheduler:
             if number not in self.scheduler.over:
                 self.report(number, report)
         if lost and self.journal is not None and len(self.journal.found) > 1:
-            self.said.append(f"{len(lost)} reports of the record were not in the journal; they are taken in again")
+            log.info("%d reports of the record were not in the journal; they are taken in again", len(lost))
         for trial in trials:
             if trial.status.is_over:
                 self.end(trial.number, trial.status)

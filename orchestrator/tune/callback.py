@@ -124,8 +124,7 @@ class SearchCallback(Callback):
         What took the actor away, most likely its host, is no fault of the trial and uses up none of its retries.
         """
         error, record = error_of(trial), self._record(trial)
-        with self._guarded():
-            self._progress.note(f"trial {record.number} is tried again after {error}")
+        log.info("trial %d is tried again after %s", record.number, error)
         lost = actor_was_lost(trial) and self._losses[trial.trial_id] < LOSSES
         (self._losses if lost else self._faults)[trial.trial_id] += 1
         trial.run_metadata.num_failures = self._faults[trial.trial_id]  # Tune counts some losses twice
@@ -149,7 +148,7 @@ class SearchCallback(Callback):
                 self._progress.reported(record.number, report)
         if result.get("note"):
             with self._guarded():
-                self._progress.note(result["note"])
+                log.info(result["note"])
         if self.waits(record.number):  # perhaps for long, and its actor would keep the slot meanwhile
             self._release(record.number)
             with self._guarded():

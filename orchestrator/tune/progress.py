@@ -11,6 +11,7 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -20,6 +21,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from orchestrator.console import messages_shown
 from orchestrator.record import formats
 from orchestrator.record.record import is_finite
 from orchestrator.record.status import TrialStatus
@@ -49,7 +51,7 @@ class _Status:
 
 
 class Progress:
-    """The display of one search.
+    """The display of one search; within it as a context, of what this program logs as well.
 
     Args:
         total_trials: trials of the search, those that have not started included.
@@ -88,6 +90,7 @@ class Progress:
         self._best_score = -math.inf
         self._trials: dict[int, _Trial] = {}
         self._closed = False
+        self._messages = ExitStack()
         self._shown = self._status()
         self._live: Live | None = None
         if console.is_terminal and not console.is_dumb_terminal and not quiet:
@@ -133,14 +136,6 @@ class Progress:
         self._say(text, always=status is TrialStatus.FAILED, style="" if status.may_win else "red")
         self.tick()
 
-    def note(self, text: str, whole: bool = False) -> None:
-        """Say something else once: an engine lost, a search resumed.
-
-        Args:
-            whole: however long it is, since a person has to do something about it.
-        """
-        self._say(text, whole=whole)
-
     def show(self, message: logging.LogRecord) -> None:
         """Show what some module has logged: an engine that was lost, a search that is resumed.
 
@@ -171,9 +166,11 @@ class Progress:
         self._say(f"{self._counts()}; {self._done():,} steps trained")
 
     def __enter__(self) -> Progress:
+        self._messages.enter_context(messages_shown(self.show))
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._messages.close()
         self.close()
 
     def steps_per_second(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -34,6 +35,8 @@ from orchestrator.tune.take_up import ANEW
 from orchestrator.tune.trainable import TrialActor
 from orchestrator.tune.warm_start import make_searcher
 from trials.errors import UserError
+
+log = logging.getLogger(__name__)
 
 RETRIES = 2  # of a trial that raises
 WRITTEN = 1.0  # seconds between two writings of the record, at least: the journal has each report at once
@@ -69,7 +72,7 @@ class Search:
         checkpoints: Folder | None = None,
     ) -> None:
         self.plan = plan
-        self.pool = EnginePool(plan, build, partial(progress.note, whole=True))
+        self.pool = EnginePool(plan, build, partial(log.info, extra={"whole": True}))
         self.progress = progress
         self.storage = storage
         self.checkpoints: Folder = checkpoints or storage
@@ -109,7 +112,7 @@ class Search:
             for one in self.stages:
                 if isinstance(one, SeedStage):
                     if one.warning:
-                        self.progress.note(one.warning)
+                        log.info(one.warning)
                     self.callback.add(self.reuse(one.unknown))
                     self._publish(now=True)
                 if one.left:
@@ -135,8 +138,8 @@ class Search:
         stages: list[Stage] = [SearchStage(plan, scheduler, self.storage, self.record, searcher, self.checkpoints)]
         if plan.repeats:
             stages.append(SeedStage(plan, self.storage, self.record, self.checkpoints))
-        for sentence in [*messages, *(sentence for one in stages for sentence in one.messages)]:
-            self.progress.note(sentence)
+        for sentence in messages:
+            log.info(sentence)
         if rerun:
             for one in stages:
                 one.train_anew(rerun)
@@ -150,7 +153,7 @@ class Search:
         except KeyboardInterrupt:  # as Tune does from here on
             return
         if not described:
-            self.progress.note(self.pool.describe())
+            log.info(self.pool.describe())
         attempt = next_attempt(self.storage, self.checkpoints)
         at_once = self.pool.at_once(left)
         # Else Tune starts one trial after the other, each when the one before has its actor: searchers may learn. It
@@ -211,7 +214,7 @@ class Search:
             start = to_go_on_from(self.checkpoints, trial.number, recorded)
             for spoilt in damaged(self.checkpoints, trial.number):
                 goes_on = f"from {start}" if start else "from its start"
-                self.progress.note(f"{spoilt} is damaged: trial {trial.number} goes on {goes_on}")
+                log.info(f"{spoilt} is damaged: trial {trial.number} goes on {goes_on}")
             place = {"number": trial.number, "checkpoint": start, "recorded": recorded}
             folder = self.checkpoints / attempt / f"trial-{trial.number}"
             yield {**shared, **place, "folder": folder, "trial": trial.config.as_dict()}

@@ -7,6 +7,7 @@ record and the journal, so that a search that was killed in either goes on where
 from __future__ import annotations
 
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -24,6 +25,8 @@ from orchestrator.searchers.optuna_search import ConfigurationSearch
 from orchestrator.store.paths import Folder
 from orchestrator.tune.take_up import ANEW, take_up
 
+log = logging.getLogger(__name__)
+
 JOURNAL = "decisions.jsonl"
 SEEDS_JOURNAL = "seeds.jsonl"
 
@@ -33,9 +36,6 @@ class Stage(ABC):
 
     Args:
         journal: its file. record: the search's, brought to what the journal and the ``checkpoints`` know.
-
-    Attributes:
-        messages: how things were found, a sentence each.
 
     Raises:
         JournalError: the journal is in use, belongs to a search with other settings, or cannot be written.
@@ -49,8 +49,8 @@ class Stage(ABC):
         self.journal = Journal(journal)
         try:
             self.journaled = JournaledScheduler(scheduler, self.journal, self.recorded)
-            found = take_up(record, self.journaled, checkpoints, plan.trials, self._planned, self.holds)
-            self.messages = [*self.journaled.said, *found]
+            for sentence in take_up(record, self.journaled, checkpoints, plan.trials, self._planned, self.holds):
+                log.info(sentence)
         except BaseException:
             self.journal.close()
             raise

@@ -77,7 +77,6 @@ class Shown:
         self.started: list[int] = []
         self.steps: list[tuple[int, int]] = []
         self.ends: dict[int, tuple[str, str]] = {}
-        self.notes: list[str] = []
 
     def trial_started(self, number: int, configuration: dict[str, Any], step: int = 0) -> None:
         self.started.append(number)
@@ -89,9 +88,6 @@ class Shown:
 
     def ended(self, number: int, status: str, reason: str = "") -> None:
         self.ends[number] = (status, reason)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
     def tick(self) -> None:
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -95,16 +96,16 @@ def test_trials_of_a_host_that_is_taken_back_lose_no_update_and_wait_for_the_nex
 ) -> None:
     first = host(cluster)
     after(700, lambda: drain(first))
-    note = Progress.note
+    show = Progress.show
 
-    def join_when_asked(progress: Progress, text: str, whole: bool = False) -> None:
-        note(progress, text, whole)
-        if "Trials wait 5 minutes" in text:
+    def join_when_asked(progress: Progress, message: logging.LogRecord) -> None:
+        show(progress, message)
+        if "Trials wait 5 minutes" in message.getMessage():
             host(cluster)
 
     plan = toy_plan(tmp_path, RATES, STEPS, eval_every=EVERY, slots=3, host_wait=5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Progress, "note", join_when_asked)
+        patch.setattr(Progress, "show", join_when_asked)
         record, shown = searched(plan, tmp_path)
     assert_whole(record)
     assert "is about to be taken away: its trials go on elsewhere, 0 engine(s) are left" in shown

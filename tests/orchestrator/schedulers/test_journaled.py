@@ -57,7 +57,7 @@ def test_killed_at_any_event_a_search_decided_together_ends_as_if_it_had_not_bee
 
 
 def test_a_journal_cut_at_any_byte_gives_a_judge_of_the_last_whole_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(journal_module.os, "fsync", lambda file: None)  # of hundreds of small files
     path = tmp_path / "whole.jsonl"
@@ -71,7 +71,8 @@ def test_a_journal_cut_at_any_byte_gives_a_judge_of_the_last_whole_state(
         part.write_bytes(whole[:cut])
         part.with_name("part.jsonl.length").write_text(f"{len(whole)}\n")
         again = journaled(part, "promotion")
-        assert "entries are whole and are used" in " ".join(again.said), cut
+        assert "entries are whole and are used" in caplog.messages[-1], cut
+        caplog.clear()
         decided = {(n, rung.step, str(v)) for rung in again.scheduler.rungs.values() for n, v in rung.actions.items()}
         assert decided <= complete, cut
         again.journal.close()  # type: ignore[union-attr]
@@ -154,7 +155,7 @@ def test_trials_that_the_record_never_heard_of_are_made_from_the_journal(tmp_pat
     assert record.trials[0].configuration == {"prompt_lr": 0.4}
 
 
-def test_without_its_journal_a_search_goes_on_from_its_record(tmp_path: Path) -> None:
+def test_without_its_journal_a_search_goes_on_from_its_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     trials = [make_trial(1, [50.0], "running"), make_trial(2, [60.0], "running"), make_trial(3, [9.0], "running")]
     scheduler = Promotion((1, 2, 3, 4), 5_000, 1_000, 3, together=True)
     again = JournaledScheduler(scheduler, Journal(tmp_path / "j.jsonl"), [*trials, make_trial(4, [], "failed")])
@@ -164,7 +165,7 @@ def test_without_its_journal_a_search_goes_on_from_its_record(tmp_path: Path) ->
         Promotion((1, 2, 3, 4), 5_000, 1_000, 3, together=True), Journal(tmp_path / "j.jsonl"), trials
     )
     assert anew.stops == again.stops
-    assert anew.said == []
+    assert caplog.messages == []
 
 
 def test_a_failed_trial_is_judged_again_and_one_that_is_wanted_anew_is_forgotten(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def quiet_tune() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ray_local", "quiet_tune")
-def test_each_way_in_which_a_trial_ends(tmp_path: Path) -> None:
+def test_each_way_in_which_a_trial_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "orchestrator")
     released: list[int] = []
     failing: list[str] = []
     callback, shown = begin(release=released.append, failing=failing.append)
@@ -60,7 +61,7 @@ def test_each_way_in_which_a_trial_ends(tmp_path: Path) -> None:
     by_number = {record.number: record for record in records}
     assert by_number[3].reason == "at step 100 of 400"
     assert by_number[6].error == "ValueError: the toy broke at 200" in failing
-    assert "trial 7 is tried again after ValueError: the toy broke at 200" in shown.notes
+    assert "trial 7 is tried again after ValueError: the toy broke at 200" in caplog.messages
     assert [report["step"] for report in by_number[7].reports] == [100, 200, 300, 400]  # it came back at step 100
     assert by_number[5].step == 200
     assert by_number[1].reports[0].keys() == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import re
 
@@ -42,6 +43,10 @@ class Log:
     @property
     def lines(self) -> list[str]:
         return self.stream.getvalue().splitlines()
+
+
+def message(text: str, level: int = logging.INFO) -> logging.LogRecord:
+    return logging.LogRecord("orchestrator", level, "", 0, text, None, None)
 
 
 def test_a_log_has_a_line_for_each_new_best_and_each_end() -> None:
@@ -86,7 +91,7 @@ def test_a_log_has_no_control_characters_and_no_long_lines() -> None:
     log.clock.now += 40.0
     log.progress.reported(1, {"step": 1_000, "score": 50.0})
     log.progress.ended(1, TrialStatus.FAILED, "\x1b[1mTraceback\x1b[0m\n  File\x07 [/bold] " + "z" * 300)
-    log.progress.note("an engine\x00 was lost " * 20)
+    log.progress.show(message("an engine\x00 was lost " * 20))
     log.progress.close()
     text = log.stream.getvalue()
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
@@ -181,7 +186,7 @@ def test_quiet_says_what_failed_and_nothing_else() -> None:
     log = Log(quiet=True)
     log.train(1, 50.0)
     log.progress.ended(1, TrialStatus.FINISHED)
-    log.progress.note("an engine started")
+    log.progress.show(message("an engine started"))
     log.clock.now += 100.0
     log.progress.tick()
     log.progress.ended(2, TrialStatus.FAILED, "RuntimeError: out of memory")

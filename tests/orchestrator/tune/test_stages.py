@@ -101,8 +101,9 @@ def test_a_trial_to_be_trained_anew_is_forgotten_by_record_and_journal(
 
 
 def test_what_a_kill_left_in_checkpoints_alone_is_taken_up_in_record_and_journal(
-    plan: Callable[..., Plan], tmp_path: Path
+    plan: Callable[..., Plan], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     made = plan()
     record = record_of(made, (1, "interrupted", 50.0), (2, "failed", 40.0), (3, "interrupted", 30.0))
     for number, step, status in ((1, 20, "running"), (2, 20, "running"), (3, 30, "running"), (4, 10, "finished")):
@@ -126,10 +127,11 @@ def test_what_a_kill_left_in_checkpoints_alone_is_taken_up_in_record_and_journal
         (3, 10),
         (4, 10),
     }
-    assert "trial 1: the report of step 20 is taken from its checkpoint" in one.messages
+    assert "trial 1: the report of step 20 is taken from its checkpoint" in caplog.messages
     one.journal.close()
+    caplog.clear()
     again = own(made, tmp_path, record)
-    assert not [sentence for sentence in again.messages if "checkpoint" in sentence]
+    assert not [sentence for sentence in caplog.messages if "checkpoint" in sentence]
     assert [trial.number for trial in again.trials()] == [1, 2, 3]
 
 
