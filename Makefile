@@ -25,7 +25,7 @@ test: $(READY) lint       ## ruff, mypy, the fast tests
 	$(PYTEST) -m "not slow and not cluster"
 
 test-slow: $(READY)       ## real searches, servers and kills: minutes
-	$(PYTEST) -m "slow and not cluster"
+	$(PYTEST) --dist loadfile -m "slow and not cluster"
 
 test-cluster: $(READY)    ## hosts made by root on this machine (power cuts, lost networks), PostgreSQL, stores: half an hour
 	$(BIN)/python -m pytest -m cluster

@@ -140,19 +140,30 @@ def test_the_papers_tables_are_written_in_an_empty_folder(tmp_path: Path, monkey
     assert "ADePT" in (tmp_path / "report" / "report.tex").read_text(encoding="utf-8")
 
 
+FEW_STEPS = "--steps 4 --eval-every 2 --devices 1 --max-concurrent 2"  # the whole of the demo's grid takes minutes
+
+
 @pytest.mark.slow
-def test_the_first_own_task_and_what_follows_a_search(tmp_path: Path) -> None:
-    """Real shells and a real search of the own-task page's first command, in a folder with nothing but its files."""
+def test_the_first_own_task_and_what_follows_a_search(
+    ray_address: str, default_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real shell and a real search of the own-task page's first command, in a folder with nothing but its files."""
     write_own_task(tmp_path)
     (tmp_path / "orchestrator").symlink_to(ROOT / "orchestrator")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    own = {"PATH": path, "RAY_ADDRESS": "local", "RAY_AUTH_MODE": "disabled", "ADEPT_CACHE": str(tmp_path / "cache")}
-    name = "NAME"
-    for command in TABLE["slow"]:
-        found = subprocess.run(
-            command.replace("NAME", name), shell=True, cwd=tmp_path, env={**os.environ, **own}, text=True,
-            capture_output=True, timeout=500,
-        )  # fmt: skip
-        assert found.returncode == 0, f"{command}\n{found.stdout}\n{found.stderr}"
-        if name == "NAME":
-            (name,) = (folder.name for folder in (tmp_path / "runs").iterdir() if folder.is_dir())
+    own = {
+        "PATH": path,
+        "RAY_ADDRESS": ray_address,
+        "RAY_AUTH_MODE": "disabled",
+        "ADEPT_CACHE": str(tmp_path / "cache"),
+    }
+    first, *following = TABLE["slow"]
+    found = subprocess.run(
+        f"{first} {FEW_STEPS}", shell=True, cwd=tmp_path, env={**os.environ, **own}, text=True,
+        capture_output=True, timeout=500,
+    )  # fmt: skip
+    assert found.returncode == 0, f"{first}\n{found.stdout}\n{found.stderr}"
+    (name,) = (folder.name for folder in (tmp_path / "runs").iterdir() if folder.is_dir())
+    monkeypatch.chdir(tmp_path)
+    for command in following:
+        run_here(command.replace("NAME", name))

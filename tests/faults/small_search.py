@@ -72,12 +72,12 @@ class Search:
         self.command += ["--devices", "1", "--max-concurrent", "3", *more]
         self._working_folder = folder
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """The driver, in a process group of its own."""
+    def start(self, ray: str = "local") -> subprocess.Popen[bytes]:
+        """The driver, in a process group of its own, on a Ray of its own or at an address."""
         environment = {
             **os.environ,
             MARK: self.mark,
-            "RAY_ADDRESS": "local",
+            "RAY_ADDRESS": ray,
             "RAY_AUTH_MODE": "disabled",
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
