@@ -29,7 +29,7 @@ def reports(search: Search) -> int:
 
 
 @pytest.mark.slow
-def test_ctrl_c_twice_leaves_everything_to_go_on_from(tmp_path: Path) -> None:
+def test_ctrl_c_twice_leaves_everything_to_go_on_from(ray_address: str, default_database: Path, tmp_path: Path) -> None:
     make_task(tmp_path)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     search = Search(tmp_path, "twice", uri)
@@ -43,7 +43,7 @@ def test_ctrl_c_twice_leaves_everything_to_go_on_from(tmp_path: Path) -> None:
         time.sleep(0.3)
     assert process.wait(timeout=90) == 130, search.output
     assert "Traceback" not in search.output and "same command" in search.output, search.output
-    assert search.start().wait(timeout=300) == 0, search.output
+    assert search.start(ray_address).wait(timeout=300) == 0, search.output
     assert all_problems(search.folder, uri, undisturbed=None) == []
 
 
@@ -61,8 +61,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(
+    ray_address: str, default_database: Path, small_disk: Path, tmp_path: Path
+) -> None:
     make_task(small_disk)
+    shutil.copy(default_database, small_disk / "mlflow.db")
     uri = f"sqlite:///{small_disk / 'mlflow.db'}"
     search = Search(small_disk, "full", uri)
     search.log = tmp_path / "full.log"
@@ -82,7 +85,7 @@ def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(small_dis
     assert "no room left" in search.output and "make room, then give the same command again" in search.output
     assert "Traceback" not in search.output, search.output
     filler.unlink()
-    assert search.start().wait(timeout=300) == 0, search.output
+    assert search.start(ray_address).wait(timeout=300) == 0, search.output
     assert all_problems(search.folder, uri, undisturbed=None) == []
 
 

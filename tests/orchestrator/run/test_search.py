@@ -4,109 +4,61 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from orchestrator.store.predictions import read_predictions
 from orchestrator.summarizer.results.mlflow_searches import read_store
+from tests.commands import adept
+from tests.orchestrator.run.toy_task import arguments, finish, make_task, record, runs, start, wait_for, write_space
 from trials import Engine, TrialConfig, describe, get_task, load_adapter, load_backbone, prepare
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
-SPACE = """
-about: four configurations of a few steps
-settings: {steps: STEPS, eval_every: 2, batch_size: 4, warmup_steps: 1}
-grids:
-  adept: {prompt_lr: [0.1, 0.3], mlp_lr: [1e-2, 1e-3], prompt_length: 4, bottleneck: 2}
-  lora: {lr: [1e-2, 1e-3], rank: 2}
-"""
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> tuple[Path, str]:
+    """A search by its command with a Ray of its own: its folder, which each test leaves as it was, and its output."""
+    folder = make_task(tmp_path_factory.mktemp("finished"), fresh_database)
+    return folder, finish(start(folder, *ALONE))
+
+
+FEW = ("--devices", "1", "--max-concurrent", "2")  # each engine and each trial at a time is one more process
+ALONE = ("--scheduler", "none", "--deterministic")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    files = {split: f"{split}.csv" for split in ("train", "validation", "test")}
-    for first, file in enumerate(files.values()):
-        with (tmp_path / file).open("w") as stream:
-            rows = [[f"{word} number {first * 16 + i}", word] for i in range(16) for word in ("game", "mail")]
-            csv.writer(stream).writerows([["text", "kind"], *rows])
-    task = {"name": "toy", "template": "{text}", "label_column": "kind", "files": files}
-    (tmp_path / "toy.yaml").write_text(json.dumps(task))
-    return tmp_path
+def folder(tmp_path: Path, fresh_database: Path) -> Path:
+    return make_task(tmp_path, fresh_database)
 
 
-def start(folder: Path, *more: str, steps: int = 8) -> subprocess.Popen[str]:
-    (folder / "space.yaml").write_text(SPACE.replace("STEPS", str(steps)))
-    command = [sys.executable, str(ROOT / "orchestrator" / "search.py"), "--task", "toy.yaml"]
-    command += ["--backbone", "t5-nano", "--space", "space.yaml", "--name", "toy", *more]
-    environment = {**os.environ, "RAY_ADDRESS": "local", "RAY_AUTH_MODE": "disabled", "ADEPT_CACHE": str(folder / "c")}
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == code, output
-    assert "Traceback" not in output, output
-    return output
-
-
-def wait_for(process: subprocess.Popen[str], words: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if words in line:
-            return
-    raise AssertionError(f"the search ended without saying {words!r}")
-
-
-def runs(folder: Path) -> tuple[MlflowClient, Run, dict[str, Run]]:
-    """The search's parent run and its trials by number."""
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("toy")
-    assert experiment is not None
-    found = client.search_runs([experiment.experiment_id])
-    parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
-    assert len(parents) == 1
-    trials = {run.data.tags["trial"]: run for run in found if run is not parents[0]}
-    assert len(trials) == len(found) - 1, "a trial has two runs"
-    return client, parents[0], trials
-
-
-def record(folder: Path) -> dict:
-    return json.loads((folder / "runs" / "toy" / "search.json").read_text())
-
-
-def assert_whole(folder: Path) -> None:
+def assert_whole(folder: Path, trained: int = 4) -> None:
     """What every finished search leaves behind, however it got there."""
     saved = record(folder)
-    assert [t["status"] in ("finished", "stopped early") for t in saved["trials"]] == [True] * 4
+    assert [t["status"] in ("finished", "stopped early") for t in saved["trials"]] == [True] * trained
     assert saved["test"]["n"] == 32 and saved["test"]["one_example"] > 0
     client, parent, trials = runs(folder)
-    assert sorted(trials) == ["1", "2", "3", "4"]
+    assert sorted(trials) == [str(number) for number in range(1, trained + 1)]
     assert {run.info.status for run in [parent, *trials.values()]} == {"FINISHED"}
     for trial in saved["trials"]:
         run = trials[str(trial["number"])]
         assert run.data.tags["status"] == trial["status"]
         points = client.get_metric_history(run.info.run_id, "validation/accuracy")
         assert sorted(p.step for p in points) == sorted({r["step"] for r in trial["reports"]})
-        assert run.data.params["prompt_lr"] == str(trial["configuration"]["prompt_lr"])
-    adapter = folder / "runs" / "toy" / "best_adapter"
-    assert set(load_adapter(adapter).predict(["game number 3", "mail number 5"])) <= {"0", "1", ""} | {
-        str(i) for i in range(10)
-    }
+        assert all(run.data.params[name] == str(value) for name, value in trial["configuration"].items())
+    given = read_predictions(folder / "runs" / "toy" / "predictions.parquet")[saved["test"]["trial_number"]]
+    with (folder / "test.csv").open() as stream:
+        rows = [row["text"] for row in csv.DictReader(stream)]
+    assert load_adapter(folder / "runs" / "toy" / "best_adapter").predict(rows) == list(given.given)
 
 
-def test_one_command_gives_the_table_the_adapter_and_the_experiment(folder: Path) -> None:
-    output = finish(start(folder))
+def test_one_command_gives_the_table_the_adapter_and_the_experiment(finished: tuple[Path, str]) -> None:
+    folder, output = finished
     assert_whole(folder)
     assert "Winner" in output and "Test" in output and "load_adapter" in output
     assert "WARNING" not in output and "Warning" not in output
@@ -131,22 +83,25 @@ def test_one_command_gives_the_table_the_adapter_and_the_experiment(folder: Path
     (kept,) = read_store(f"sqlite:///{folder / 'mlflow.db'}").searches
     assert kept.answers == given
 
-    before = time.monotonic()
+
+def test_a_finished_search_is_shown_again_and_is_no_search_of_more_steps(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    here = folder / "runs" / "toy"
+    before = record(folder)["trials"]
     (here / ".summary.tex.0123.tmp").write_text("a kill came as the table was written")
-    again = finish(start(folder))
+    again = adept(folder, "search", *arguments(*ALONE))
     assert "is finished" in again and "Winner" in again
-    assert not list(here.glob(".*.tmp"))
-    assert time.monotonic() - before < 30
-    assert "another steps" not in again
-    refused = finish(start(folder, steps=10), code=2)
-    assert "another trials" in refused or "another" in refused
+    assert not list(here.glob(".*.tmp")) and record(folder)["trials"] == before
+    write_space(folder, steps=10)
+    refused = adept(folder, "search", *arguments(*ALONE), code=2)
+    write_space(folder, steps=8)
+    assert 'then ["none", 8, 4], now ["none", 10, 4]), trials; put it back' in " ".join(refused.split())
 
 
-def test_a_trial_reports_what_it_would_report_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADEPT_CACHE", str(folder / "c"))
-    finish(start(folder, "--scheduler", "none", "--slots", "4"))
+def test_a_trial_reports_what_it_would_report_alone(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
     backbone, task = load_backbone("t5-nano"), get_task(str(folder / "toy.yaml"))
-    data = prepare(task, backbone.tokenizer, architecture=backbone.facts.architecture)
+    data = prepare(task, backbone.tokenizer, architecture=backbone.facts.architecture, cache_dir=folder / "c")
     engine = Engine(backbone, data)
     for trial in record(folder)["trials"]:
         engine.start("alone", TrialConfig("adept", trial["configuration"], 8, 2, batch_size=4, warmup_steps=1))
@@ -158,8 +113,95 @@ def test_a_trial_reports_what_it_would_report_alone(folder: Path, monkeypatch: p
         engine.stop("alone")
 
 
-def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(folder: Path) -> None:
-    process = start(folder, steps=60)
+def test_a_trial_is_verified_by_its_run_and_by_its_number(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    _, _, tracked = runs(folder)
+    by_run = adept(folder, "verify", tracked["2"].info.run_id)
+    assert "verified: 4 reports, every number the same to the last bit" in by_run
+    file = folder / "runs" / "toy" / "search.json"
+    whole = file.read_text()
+    document = json.loads(whole)
+    next(t for t in document["trials"] if t["number"] == 3)["reports"][1]["train/loss"] += 1e-6
+    file.write_text(json.dumps(document))
+    assert "NOT verified: the search was deterministic" in adept(folder, "verify", "toy/3", code=1)
+    file.write_text(whole)
+    assert "has no trial 9" in adept(folder, "verify", "toy/9", code=2)
+    unknown = f"tyo: there is no such search in {folder / 'runs'} (did you mean 'toy'?)"
+    assert unknown in " ".join(adept(folder, "verify", "tyo/1", code=2).split())
+
+
+def test_a_searcher_learns_from_an_earlier_search_and_finished_trials_are_reused(
+    finished: tuple[Path, str], ray_local: None, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(finished[0], tmp_path / "copy"))
+    (folder / "runs" / "toy").rename(folder / "runs" / "before")
+    output = adept(folder, "search", *arguments(*ALONE, "--reuse", "--seeds", "2"))
+    trials = {trial["number"]: trial for trial in record(folder)["trials"]}
+    assert all(trials[n]["trial_id"].startswith("reused-") for n in range(1, 5))
+    assert not trials[5]["trial_id"].startswith("reused-") and trials[5]["seed"] == 43
+    assert "trained before, in search toy" in output
+
+    (folder / "runs" / "toy").rename(folder / "runs" / "reused")
+    proposed = ("--searcher", "tpe", "--samples", "3", "--scheduler", "median", "--warm-start", *FEW)
+    output = adept(folder, "search", *arguments(*proposed, "--name", "learned"))
+    assert "warm start: toy: 4 of its " in " ".join(output.split())
+    learned = record(folder, "learned")
+    rates = [trial["configuration"]["prompt_lr"] for trial in learned["trials"]]
+    assert len(rates) == 3 and all(0.1 <= rate <= 0.3 for rate in rates) and len(set(rates)) == 3
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    (search,) = client.search_runs(["1"], "tags.search = 'learned' AND tags.kind = 'search'")
+    assert search.data.metrics["steps_trained"] == sum(trial["reports"][-1]["step"] for trial in learned["trials"])
+
+
+def test_promotion_then_further_seeds_then_a_trial_again(ray_local: None, folder: Path) -> None:
+    write_space(folder, steps=8)
+    options = (
+        "--scheduler",
+        "promotion",
+        "--reduction-factor",
+        "2",
+        "--grace-period",
+        "4",
+        "--deterministic",
+        *FEW,
+        "--slots",
+        "1",
+    )
+    adept(folder, "search", *arguments(*options))
+    assert record(folder)["seed_tests"] == []
+    first = by_number(folder)
+    assert sorted(first) == [1, 2, 3, 4]
+    assert {trial["status"] for trial in first.values()} == {"finished", "stopped early"}
+
+    more = (*options, "--seeds", "2", "--top", "2")
+    output = adept(folder, "search", *arguments(*more))
+    assert "over 2 seeds (42: " in " ".join(output.split()) and "mean" in output
+    trials = by_number(folder)
+    assert {number: trial for number, trial in trials.items() if number <= 4} == first, "a trial was trained again"
+    assert [(trials[n]["seed"], trials[n]["status"]) for n in (5, 6)] == [(43, "finished")] * 2
+    saved = record(folder)
+    tested = [saved["test"]["trial_number"], *(test["trial_number"] for test in saved["seed_tests"])]
+    assert [trials[number]["seed"] for number in tested] == [42, 43]
+    assert trials[tested[0]]["configuration"] == trials[tested[1]]["configuration"]
+    assert "is finished" in adept(folder, "search", *arguments(*more))
+
+    adept(folder, "resume", "toy", "--rerun", "5,2")
+    again = by_number(folder)
+    for number in (2, 5):
+        assert again[number]["trial_id"] != trials[number]["trial_id"]
+        assert [r["score"] for r in again[number]["reports"]] == [r["score"] for r in trials[number]["reports"]]
+    client, parent, tracked = runs(folder)
+    assert sorted(tracked) == ["1", "2", "3", "4", "5", "6"]
+    assert {run.info.status for run in [parent, *tracked.values()]} == {"FINISHED"}
+    assert parent.data.metrics["seeds"] == 2
+    for name, run in tracked.items():
+        points = client.get_metric_history(run.info.run_id, "score")
+        assert sorted(point.step for point in points) == [r["step"] for r in again[int(name)]["reports"]]
+    assert "no trial of search toy has failed" in adept(folder, "resume", "toy", "--rerun", "failed", code=2)
+
+
+def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(ray_local: None, folder: Path) -> None:
+    process = start(folder, *FEW, steps=60)
     wait_for(process, "new best")
     process.send_signal(signal.SIGINT)
     output = finish(process, code=130)
@@ -168,40 +210,31 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(folder: Path) -> N
     assert {run.info.status for run in [parent, *trials.values()]} <= {"KILLED", "FINISHED"}
     whole = (folder / "train.csv").read_bytes()
     (folder / "train.csv").write_bytes(whole + b"one row more,game\r\n")
-    assert "train: train.csv (was " in finish(start(folder, steps=60), code=2)
+    same = arguments(*FEW)
+    assert "train: train.csv (was " in " ".join(adept(folder, "search", *same, code=2).split())
     (folder / "train.csv").write_bytes(whole)
-    finish(start(folder, steps=60))
+    adept(folder, "search", *same)
     assert_whole(folder)
 
 
-def test_a_killed_driver_is_resumed_by_name_alone(folder: Path) -> None:
-    process = start(folder, steps=60)
+def test_a_killed_driver_of_a_method_inside_the_backbone_is_resumed_by_name_alone(
+    ray_local: None, folder: Path
+) -> None:
+    process = start(folder, "--method", "lora", "--devices", "1", steps=40)
     wait_for(process, "new best")
-    time.sleep(3)
     process.kill()
     process.communicate()
-    command = [sys.executable, "-m", "orchestrator", "search", "--resume", "--name", "toy"]
-    environment = {**os.environ, "RAY_ADDRESS": "local", "RAY_AUTH_MODE": "disabled", "ADEPT_CACHE": str(folder / "c")}
-    resumed = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
-    finish(resumed)
-    assert_whole(folder)
-
-
-def test_a_method_inside_the_backbone_is_searched_stopped_and_resumed(folder: Path) -> None:
-    process = start(folder, "--method", "lora", steps=40)
-    wait_for(process, "new best")
-    process.send_signal(signal.SIGINT)
-    finish(process, code=130)
-    output = finish(start(folder, "--method", "lora", steps=40))
-    assert "1 slot(s) each" in output and "Winner" in output
+    assert not (folder / "runs" / "toy" / "best_adapter").exists(), "it had ended before it was killed"
+    output = adept(folder, "search", "--resume", "--name", "toy")
+    assert "1 slot(s) each" in " ".join(output.split()) and "Winner" in output
+    assert_whole(folder, trained=2)
     saved = record(folder)
-    assert saved["method"] == "lora" and saved["test"]["n"] == 32
-    assert [trial["status"] in ("finished", "stopped early") for trial in saved["trials"]] == [True] * 2
+    assert saved["method"] == "lora"
     # t5-nano: 8 attentions, two weights of each, factors of rank 2
     facts = describe("t5-nano")
     assert set(saved["parameters"].values()) == {16 * 2 * (facts.width + facts.inner)}
-    adapter = load_adapter(folder / "runs" / "toy" / "best_adapter")
-    assert adapter.description["peft_type"] == "LORA"
-    assert len(adapter.predict(["game number 3", "mail number 5"])) == 2
+    assert load_adapter(folder / "runs" / "toy" / "best_adapter").description["peft_type"] == "LORA"
+
+
+def by_number(folder: Path) -> dict[int, dict[str, Any]]:
+    return {trial["number"]: trial for trial in record(folder)["trials"]}
