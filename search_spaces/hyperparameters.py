@@ -78,7 +78,7 @@ def read(hyperparameter: Hyperparameter, value: object) -> Value:
     """
     needed = f"needed is {rule(hyperparameter)}"
     if hyperparameter.type == "choice":
-        if isinstance(value, str) and value in hyperparameter.choices:
+        if isinstance(value, str) and hyperparameter.allows(value):
             return value
         raise ValueError(
             f"{show(value)}; {needed}{did_you_mean(value, hyperparameter.choices) if isinstance(value, str) else ''}"

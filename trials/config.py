@@ -92,7 +92,7 @@ class TrialConfig:
     @property
     def inner(self) -> bool:
         """Whether it changes weights inside the backbone."""
-        return self._method.kind == "inner"
+        return self._method.kind != "embedding"
 
     @property
     def prompt_length(self) -> int:

@@ -79,7 +79,7 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     if device == "cpu":
         torch.set_num_threads(1)  # it owns one core; two threads beside another busy process are slower than one
     refuse_slow(spec.precision, torch.device(device))
-    backbone = load_backbone(spec.backbone, device, spec.precision)
+    backbone = load_backbone(spec.backbone, device, spec.precision, lane=spec.lane)
     if spec.revision and not same_revision(spec.revision, backbone.facts.revision, backbone.facts.location):
         raise UserError(
             [

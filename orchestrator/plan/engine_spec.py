@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.plan.settings import Precision
 from orchestrator.store.paths import StoragePath
-from trials.config import TrialConfig
+from trials.config import Lane, TrialConfig
 
 GB = 10**9
 
@@ -23,6 +23,7 @@ class EngineSpec:
         memory_limit: bytes that an engine may use; None: what its device has.
         slots: trials that an engine holds at once; None: as many as pay, found by measuring.
         typical: a trial to measure the device with.
+        lane: that the backbone is loaded in; None: the fastest there is.
         deterministic: compute each trial as if it were alone (`trials.engine.EngineSettings`).
         shipments: paths above that a host without them finds in the storage (`orchestrator.engines.shipping`).
         data: fingerprint that the rows must have; empty: any.
@@ -38,6 +39,7 @@ class EngineSpec:
     memory_limit: int | None = None
     slots: int | None = None
     typical: TrialConfig | None = None
+    lane: Lane | None = None
     deterministic: bool = False
     shipments: tuple[Shipment, ...] = ()
     data: str = ""

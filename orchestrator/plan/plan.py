@@ -94,7 +94,12 @@ class Plan:
     @property
     def lane(self) -> str:
         """Which lane computes the backbone, and why, in words."""
-        return lane_in_words(self.facts)
+        return lane_in_words(self.facts, self.settings.method if self.changes_modules else "")
+
+    @property
+    def changes_modules(self) -> bool:
+        """Whether the method wants transformers' own model."""
+        return get_method(self.settings.method).kind == "peft"
 
     @property
     def slots(self) -> int | None:
@@ -166,6 +171,7 @@ class Plan:
             memory_limit=None if self.settings.memory_limit is None else round(self.settings.memory_limit * GB),
             slots=self.slots,
             typical=self.trial(0, longest).config,
+            lane="stock" if self.changes_modules else None,
             deterministic=self.settings.deterministic,
             data=self.data,
             revision="" if self.facts.revision == UNKNOWN_REVISION else self.facts.revision,

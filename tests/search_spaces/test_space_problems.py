@@ -71,7 +71,9 @@ def test_a_method_that_the_space_lacks(tmp_path: Path) -> None:
     text = GOOD + "  pt: {prompt_lr: 1}\n"
     lacking = "own.yaml:2: grids: no grid for the method 'dept'; this space has adept, pt"
     assert problems(tmp_path, text, method="dept") == [lacking]
-    assert problems(tmp_path, text, method="Pt") == ["'Pt' is no method (adept, dept, lora, pt); did you mean 'pt'?"]
+    assert problems(tmp_path, text, method="Pt") == [
+        "'Pt' is no method (adept, dept, lora, peft, pt); did you mean 'pt'?"
+    ]
 
 
 def test_the_budget_rule_of_dept_names_the_input_length(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def test_the_shipped_spaces_are_listed() -> None:
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_loads_for_every_width(name: str, d_model: int) -> None:
     for method, length in itertools.product(methods(), (256, 512)):
-        if method == "dept" and name in WITHOUT_DEPT:
-            with pytest.raises(SpaceError, match="no grid for the method 'dept'; this space has adept, pt, lora"):
+        if (method == "dept" and name in WITHOUT_DEPT) or (method == "peft" and name != "t5-nano"):
+            with pytest.raises(SpaceError, match=f"no grid for the method '{method}'; this space has adept, .*lora"):
                 load_space(name, method=method, d_model=d_model)
             continue
         space = load_space(name, method=method, d_model=d_model, max_source_length=length)

@@ -37,7 +37,7 @@ MIXED: list[tuple[str, dict[str, Any]]] = [
 
 def config(method: str = "adept", hyperparameters: dict[str, Any] | None = None, **changes: Any) -> TrialConfig:
     values: dict[str, Any] = {"steps": 40, "eval_every": 10, "batch_size": 8, "warmup_steps": 4, **changes}
-    default: dict[str, Any] = {"adept": ADEPT, "dept": DEPT, "pt": PT, "lora": LORA}[method]
+    default: dict[str, Any] = {"adept": ADEPT, "dept": DEPT, "pt": PT, "lora": LORA}.get(method, {})
     return TrialConfig(method, hyperparameters or default, **values)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from trials.backbones.precision import DTYPES, Precision
 from trials.backbones.stock_model import StockModel
 from trials.batching.dropout import Dropout
 from trials.errors import BackboneError
+from trials.methods.base.module import Surroundings
 
 
 class StockBackbone(Backbone):
@@ -59,6 +61,20 @@ class StockBackbone(Backbone):
             yield
         finally:
             self.stock.replaced = {}
+
+    @contextmanager
+    def with_model(self, stock: StockModel, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Compute with another model, and with weights of its own, while the context lasts."""
+        own, self.stock = self.stock, stock
+        stock.replaced = weights
+        try:
+            yield
+        finally:
+            self.stock, stock.replaced = own, {}
+
+    def surroundings(self, max_source_length: int) -> Surroundings:
+        """See `Backbone.surroundings`."""
+        return replace(super().surroundings(max_source_length), model=self.model)
 
     @abstractmethod
     def losses_in_training(self, inputs: Inputs, targets: Tensor) -> tuple[Tensor, int]:

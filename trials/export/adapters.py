@@ -21,7 +21,7 @@ from trials.backbones.facts import DEFAULT
 from trials.backbones.loading import Backbone, load_backbone
 from trials.backbones.precision import DTYPES, Precision
 from trials.backbones.revisions import same_revision, why_not_same
-from trials.config import TrialConfig
+from trials.config import Lane, TrialConfig
 from trials.data.tokens import encode_labels, encode_sources
 from trials.errors import BackboneError, UserError
 from trials.evaluation import answers, answers_and_likelihoods
@@ -231,7 +231,8 @@ def _loaded(
     """The backbone of an adapter, from where it is said to be."""
     name = str(backbone or description["base_model_name_or_path"])
     try:
-        return load_backbone(name, device, precision or description.get("precision", "float32"))
+        lane: Lane | None = "stock" if get_method(description["trial"]["method"]).kind == "peft" else None
+        return load_backbone(name, device, precision or description.get("precision", "float32"), lane=lane)
     except BackboneError as error:
         if backbone is not None:
             raise

@@ -121,7 +121,7 @@ class EmbeddingTable:
             middle = start + count * m
             gradients = {"prompt": gradient[start:middle].view(count, m, d)}
             # What changes weights inside the backbone shifts no token: `trials.stack.weight_updates` has its gradients.
-            others = [] if group.method.kind == "inner" else [name for name in group.parameters if name != "prompt"]
+            others = [] if group.method.kind != "embedding" else [name for name in group.parameters if name != "prompt"]
             if others:
                 of_tokens = gradient[middle : middle + shifted.shape[1] * count].view_as(shifted)
                 inputs = [group.parameters[name] for name in others]

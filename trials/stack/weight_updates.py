@@ -28,18 +28,16 @@ class WeightUpdates:
         gradients: whether `backward` will be called.
 
     Attributes:
-        weights: by the backbone's own names (`Backbone.updated_weights`), float32.
+        weights: by names that the backbone knows (`MethodModule.weights`), float32.
     """
 
     def __init__(
         self, backbone: Backbone, method: MethodModule, parameters: Mapping[str, Tensor], *, gradients: bool = False
     ) -> None:
-        self._backbone = backbone
+        self._backbone, self._method = backbone, method
         self._parameters = {name: p.requires_grad_(gradients) for name, p in parameters.items() if p.numel()}
         with torch.set_grad_enabled(gradients):
-            self._made = backbone.updated_weights(
-                method.additions({name: p[0] for name, p in self._parameters.items()})
-            )
+            self._made = method.weights(backbone, {name: p[0] for name, p in self._parameters.items()})
         self.weights = {name: weight.detach().requires_grad_(gradients) for name, weight in self._made.items()}
         if gradients:  # held before the first pass, so that measuring the memory of passes does not count them
             for weight in self.weights.values():
@@ -47,7 +45,7 @@ class WeightUpdates:
 
     def applied(self) -> AbstractContextManager[None]:
         """The backbone computes with the changed weights while this lasts: around each pass."""
-        return self._backbone.with_weights(self.weights)
+        return self._method.applied(self._backbone, self.weights)
 
     def backward(self) -> dict[str, Tensor]:
         """Gradients of the parameters by name, each of shape (1, ...), from what all passes have left."""

@@ -187,7 +187,7 @@ def test_what_an_engine_is_made_from(space: Path) -> None:
     ("options", "expected"),
     [
         ({"task": "rtr"}, "did you mean 'rte'?"),
-        ({"method": "adpt"}, "--method adpt: must be one of adept, dept, lora, pt (did you mean 'adept'?)"),
+        ({"method": "adpt"}, "--method adpt: must be one of adept, dept, lora, peft, pt (did you mean 'adept'?)"),
         ({"backbone": "t5-bse"}, "did you mean 't5-base'?"),
         ({"space": "smal"}, "did you mean 'small'?"),
         ({"data_dir": "/no/such"}, "--data-dir /no/such: there is no such folder"),

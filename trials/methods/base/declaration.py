@@ -43,17 +43,19 @@ class Sizes:
         projections: outputs and inputs of the projections of every attention that a method may change
             (`trials.backbones.facts.Facts.projections`), by the names of their modules in transformers' model, or by
             numbers where the backbone is not loaded; empty where they have no name that is known here.
+        location: what transformers loads the backbone from; empty where it is loaded.
     """
 
     width: int
     max_source_length: int = 256
     projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    location: str = ""
 
     @classmethod
     def of(cls, facts: Facts, max_source_length: int = 256) -> Sizes:
         """The sizes of a backbone that is not loaded."""
         projections = {str(place): shape for place, shape in enumerate(facts.projection_shapes())}
-        return cls(facts.width, max_source_length, projections)
+        return cls(facts.width, max_source_length, projections, facts.location)
 
 
 @dataclass(frozen=True)

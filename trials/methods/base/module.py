@@ -7,7 +7,9 @@ front of one frozen model. One of a method that changes weights inside the backb
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,12 +35,14 @@ class Surroundings:
         embedding: the backbone's input embedding table, shape (vocabulary, d).
         init_text_ids: token ids of `INIT_TEXT`, with the end-of-sequence token where the tokenizer adds one.
         max_source_length, projections: see `Sizes`.
+        model: of transformers, where it computes the backbone as it is (the stock lane).
     """
 
     embedding: Tensor
     init_text_ids: list[int]
     max_source_length: int
     projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    model: Any = None
 
     @property
     def sizes(self) -> Sizes:
@@ -91,8 +95,8 @@ class MethodModule(nn.Module):
 
     @property
     def inner(self) -> bool:
-        """Whether it changes weights inside the backbone: such a trial can share no pass."""
-        return self.method.kind == "inner"
+        """Whether it changes something inside the backbone: such a trial can share no pass."""
+        return self.method.kind != "embedding"
 
     @property
     def prompt_length(self) -> int:
@@ -116,6 +120,19 @@ class MethodModule(nn.Module):
     def additions(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Method.additions`."""
         return self.method.additions(parameters, self.hyperparameters, self.sizes)
+
+    def weights(self, backbone: Any, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What an `inner` trial computes with instead of the backbone's own, by names; gradients flow back.
+
+        Args:
+            backbone: a `trials.backbones.loading.Backbone`.
+            parameters: of this trial, by name.
+        """
+        return backbone.updated_weights(self.additions(parameters))
+
+    def applied(self, backbone: Any, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """The backbone computes with `weights`, or leaves of theirs, while this lasts."""
+        return backbone.with_weights(weights)
 
     def to_file(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of an adapter file, by their names there, from those of `state_dict`."""
