@@ -1,4 +1,4 @@
-"""A handful of rounds of the chaos command, as documented there; it takes many more by hand."""
+"""A round of the chaos command, as documented there; it takes many more by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.small_search import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROUNDS, SEED = 2, 912  # of this seed: between them, each kind of process is killed
+ROUNDS, SEED = 1, 2107  # of this seed: in its one round each kind of process is killed while trials are trained
 
 
 def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(tmp_path: Path) -> None:
