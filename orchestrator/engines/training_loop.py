@@ -22,7 +22,18 @@ SHARED_MEMORY = Path("/dev/shm")  # files that are only passed on need no disk, 
 
 
 class TrialLostError(Exception):
-    """The engine does not hold the trial: it was stopped, or the engine's process is a new one."""
+    """The engine does not hold the trial: it was stopped, or the engine's process is a new one.
+
+    Attributes:
+        error: what the engine's host could not write, where that is why.
+    """
+
+    def __init__(self, why: str, error: OSError | None = None) -> None:
+        super().__init__(why, error)
+        self.error = error
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Delivery(NamedTuple):
@@ -195,7 +206,7 @@ class TrainingLoop:
         try:
             return in_scratch(to_files)
         except OSError as error:  # there is room on other hosts
-            raise TrialLostError(f"its host cannot pass a checkpoint on ({error})") from error
+            raise TrialLostError(f"its host cannot pass a checkpoint on ({error})", error) from error
 
     def _fail(self, error: BaseException) -> NoReturn:
         """Answer everything with the error from now on."""

@@ -56,14 +56,6 @@ def in_words(error: OSError) -> str:
     return ""
 
 
-def could_not_write(folder: Path, text: str) -> SearchError | None:
-    """`cannot_write` from the text of an error of another process."""
-    if tells_of_full(text):
-        return disk_full(folder, text)
-    found = [number for number in _UNWRITABLE if f"[Errno {number}]" in text and str(folder) in text]
-    return unwritable(folder, found[0], text) if found else None
-
-
 def _is_below(path: str, folder: Path) -> bool:
     return Path(path).absolute().is_relative_to(folder.absolute())
 
@@ -77,8 +69,3 @@ def no_room(folder: Path) -> DiskFullError | None:
 def is_full(error: OSError) -> bool:
     """Whether a write failed for want of room."""
     return error.errno in _FULL
-
-
-def tells_of_full(text: str) -> bool:
-    """Whether the text of an error from another process is one of a full disk."""
-    return any(f"[Errno {number}]" in text for number in _FULL)

@@ -269,8 +269,3 @@ def safe_name(name: str) -> str:
     if not parts or ".." in parts or parts[0] == "/":
         raise ValueError(f"{name!r} leads out of the folder")
     return name
-
-
-def tells_of_storage(text: str) -> bool:
-    """Whether the text of an error from another process is one of a storage that is away."""
-    return AWAY in text

@@ -45,7 +45,7 @@ class SearchCallback(Callback):
         budget: steps of a trial that is not stopped.
         progress: the display.
         publish: called whenever Tune's loop has gone round, to write the records down.
-        release: frees the slot of the trial of a number. failing: given the error of a trial that failed or is tried
+        release: frees the slot of the trial of a number. failing: given what a trial raised that failed or is tried
             again.
         raise_errors: let the display's errors out, for tests.
 
@@ -62,7 +62,7 @@ class SearchCallback(Callback):
         *,
         publish: Callable[[], object] = lambda: None,
         release: Callable[[int], object] = lambda number: None,
-        failing: Callable[[str], object] = lambda error: None,
+        failing: Callable[[BaseException], object] = lambda error: None,
         raise_errors: bool = False,
     ) -> None:
         self.search = search
@@ -128,7 +128,7 @@ class SearchCallback(Callback):
         lost = actor_was_lost(trial) and self._losses[trial.trial_id] < LOSSES
         (self._losses if lost else self._faults)[trial.trial_id] += 1
         trial.run_metadata.num_failures = self._faults[trial.trial_id]  # Tune counts some losses twice
-        self._failing(error)
+        self._report_failure(trial)
         self._release(record.number)
 
     def on_trial_result(
@@ -176,7 +176,7 @@ class SearchCallback(Callback):
         record = self._record(trial)
         record.error = error_of(trial)
         self._end(record, TrialStatus.FAILED, record.error)
-        self._failing(record.error)
+        self._report_failure(trial)
         self._release(record.number)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
@@ -196,6 +196,13 @@ class SearchCallback(Callback):
             self.records[trial.trial_id] = record
             self.records = dict(sorted(self.records.items(), key=lambda item: item[1].number))
         return self.records[trial.trial_id]
+
+    def _report_failure(self, trial: Trial) -> None:
+        error = _raised(trial)
+        if isinstance(error, RayTaskError) and isinstance(error.cause, BaseException):
+            error = error.cause
+        if error is not None:
+            self._failing(error)
 
     def _end(self, record: TrialRecord, status: TrialStatus, reason: str) -> None:
         record.status, record.ended = status, _now()

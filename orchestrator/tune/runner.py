@@ -16,15 +16,16 @@ from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 from orchestrator.engines.actor import Build, Files, build_engine
 from orchestrator.engines.nodes import own_node
 from orchestrator.engines.pool import ACTOR_BYTES, EnginePool
+from orchestrator.engines.training_loop import TrialLostError
 from orchestrator.plan.plan import Plan, PlannedTrial
-from orchestrator.record.disk import cannot_write, could_not_write, no_room
+from orchestrator.record.disk import cannot_write, no_room
 from orchestrator.record.errors import LockError, StorageError
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.schedulers.decision import Action
 from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.schedulers.make import make_scheduler
 from orchestrator.store.checkpoints import attempts, damaged, next_attempt, remove_tree, to_go_on_from
-from orchestrator.store.paths import Folder, tells_of_storage
+from orchestrator.store.paths import Folder
 from orchestrator.tune.callback import SearchCallback, Silent
 from orchestrator.tune.private_ray import hand_no_keys_on
 from orchestrator.tune.progress import Progress
@@ -261,12 +262,14 @@ class Search:
             self._end_with(found)
         self._next_save = started + max(WRITTEN, 10 * (time.monotonic() - started))
 
-    def _failing(self, why: str) -> None:
+    def _failing(self, error: BaseException) -> None:
         """A trial has failed, or is about to be tried again: without disk or storage all others would follow it."""
-        if found := could_not_write(self.storage.parent, why):
-            self._end_with(found)
-        elif tells_of_storage(why):
-            self._end_with(StorageError(why.partition(": ")[2].partition(". All reports")[0]))
+        if isinstance(error, TrialLostError) and error.error is not None:
+            error = error.error
+        if isinstance(error, OSError):
+            self._end_with(cannot_write(self.storage.parent, error))
+        elif isinstance(error, StorageError):
+            self._end_with(error)
 
     def _end_with(self, error: UserError | None) -> None:
         """End the stage in progress: its scheduler raises this at its next turn."""

@@ -15,6 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from orchestrator.engines.directory import Rooms
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.training_loop import Room, TrialLostError
+from orchestrator.record.errors import StorageError
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import PAUSED, Files, keep, latest_kept, read_kept
 
@@ -49,10 +50,14 @@ class TrialActor(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take up a trial; it enters an engine with its first step, when Tune has said where it goes on."""
-        self._take_up(config)
+        """Take up a trial; it enters an engine with its first step, when Tune has chosen where it goes on."""
         self.handles: dict[str, Any] = {}
         self.alone = True
+        self.unreadable: Exception | None = None  # of an error in a setup Ray keeps the text alone: the step raises it
+        try:
+            self._take_up(config)
+        except (OSError, StorageError) as error:
+            self.unreadable = error
 
     def _take_up(self, config: dict[str, Any]) -> None:
         self.files: Files | None = None
@@ -78,6 +83,8 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Wait for the next report."""
+        if self.unreadable is not None:
+            raise self.unreadable
         if self.kept is not None:
             report, self.kept = self.kept, None
             return {**report, "note": "", tune.result.DONE: report["status"] != TrialStatus.RUNNING}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 import typer
 
 from orchestrator.commands.messages import with_messages
-from orchestrator.record.disk import LEAST_ROOM, cannot_write, could_not_write, no_room, tells_of_full
+from orchestrator.engines.training_loop import TrialLostError
+from orchestrator.record.disk import LEAST_ROOM, cannot_write, no_room
 from orchestrator.record.errors import DiskFullError, UnwritableError
 from tests.faults.checks import JOURNAL, all_problems
 from tests.faults.small_search import START_SECONDS, Search, make_task
@@ -99,22 +101,25 @@ def test_little_room_is_found_before_it_is_none(tmp_path: Path, monkeypatch: pyt
     assert "no trial counts as failed for it" in str(problem)
 
 
-def test_a_full_disk_is_recognized_in_the_words_of_another_process() -> None:
-    assert tells_of_full("OSError: [Errno 28] No space left on device: '/x'") and not tells_of_full("[Errno 2]")
-
-
 def test_a_folder_that_may_not_be_written_any_more_is_no_fault_of_a_trial(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "s"
     inside = PermissionError(errno.EACCES, "Permission denied", str(folder / "tune" / "attempt-1" / ".checkpoint"))
-    for found in (cannot_write(folder, inside), could_not_write(folder, f"PermissionError: {inside}")):
+    from_elsewhere = pickle.loads(pickle.dumps(inside))  # as the error of a trial's actor comes to its driver
+    for found in (cannot_write(folder, inside), cannot_write(folder, from_elsewhere)):
         assert isinstance(found, UnwritableError)
         assert "make it writable" in str(found) and "give the same command again" in str(found)
     read_only = OSError(errno.EROFS, "Read-only file system", str(folder / "search.json"))
     assert "make its file system writable again" in str(cannot_write(folder, read_only))
     elsewhere = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "data" / "train.csv"))
-    assert cannot_write(folder, elsewhere) is None and could_not_write(folder, f"PermissionError: {elsewhere}") is None
+    assert cannot_write(folder, elsewhere) is None
     assert cannot_write(folder, FileNotFoundError(errno.ENOENT, "No such file", str(folder / "x"))) is None
     assert isinstance(cannot_write(folder, OSError(errno.ENOSPC, "No space left on device")), DiskFullError)
+
+
+def test_a_full_disk_of_an_engines_host_is_known_where_its_trial_is_given_up() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    lost = pickle.loads(pickle.dumps(TrialLostError("its host cannot pass a checkpoint on", full)))
+    assert lost.error.errno == errno.ENOSPC and str(lost) == "its host cannot pass a checkpoint on"
 
 
 def test_a_file_that_may_not_be_written_is_one_line_and_a_fault_of_ours_is_not(
