@@ -1,0 +1,83 @@
+"""What a search writes down of itself: its record before the first trial, and the tags of its runs in MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from orchestrator.command_lines import PROGRAM
+from orchestrator.plan.places import to_keep
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.settings import as_arguments
+from orchestrator.record import provenance
+from orchestrator.record.kept_data import identity, kept_of
+from orchestrator.record.record import STARTED, SearchRecord
+from orchestrator.record.secrecy import shown_command
+from orchestrator.summarizer.results.published import comparison
+
+if TYPE_CHECKING:
+    from trials.data import PreparedTask
+
+
+def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
+    """What else is worth knowing about each run."""
+    from trials.data import SPLIT_SEED
+
+    return {
+        "recipe": plan.settings.recipe,
+        "seed": str(plan.settings.seed),
+        "split_seed": str(SPLIT_SEED),
+        "data_fingerprint": identity(record).fingerprint,
+        "rows_fingerprint": identity(record).rows,
+        "backbone_revision": plan.facts.revision,
+        "options": json.dumps(plan.repeatable),
+        **provenance.collect(),
+        **{key: record.provenance[key] for key in ("command",) if key in record.provenance},
+    }
+
+
+def new_record(plan: Plan, data: PreparedTask, options: Mapping[str, str | None]) -> SearchRecord:
+    """The record of a search before its first trial; with the command that asks for it in any folder."""
+    facts = {
+        STARTED: datetime.now(UTC).isoformat(timespec="seconds"),
+        **kept_of(data.identity),
+        "backbone revision": plan.facts.revision,
+        "space": plan.space.name,
+        "search": plan.settings.searcher,
+        "slots": str(plan.slots or "auto"),
+        "template": plan.task.template,
+        **provenance.collect(command_of(options)),
+    }
+    rows = comparison(plan.task.published_as or plan.task.name, plan.settings.method)
+    return SearchRecord(
+        name=plan.name,
+        task=plan.task.name,
+        title=plan.task.title,
+        method=plan.settings.method,
+        backbone=plan.facts.name,
+        recipe=plan.settings.recipe,
+        metric=plan.task.selection_metric,
+        settings=plan.recorded,
+        parameters={trial.number: trial.parameters for trial in plan.trials},
+        sizes={str(split): n for split, n in data.examples.items()},
+        majority=data.majority(),
+        data_report=data.report.as_dict(),
+        provenance=facts,
+        published=[asdict(row) for row in rows],
+    )
+
+
+def go_on(plan: Plan, options: Mapping[str, str | None], record: SearchRecord, data: PreparedTask) -> None:
+    """Take a search up as it is asked for now: perhaps with more seeds than before, though it was finished then."""
+    record.test, record.seed_tests = None, []
+    record.settings = plan.recorded
+    record.provenance["command"] = shown_command(command_of(options))  # its things may have moved
+    record.provenance |= kept_of(data.identity)  # an earlier version kept less of it
+
+
+def command_of(options: Mapping[str, str | None]) -> list[str]:
+    """The command that asks for a search with these options, in any folder."""
+    return [PROGRAM, "search", *as_arguments(to_keep(options))]
