@@ -211,6 +211,10 @@ def read_description(folder: Path) -> dict[str, Any]:
     if (precision := found.get("precision", "float32")) not in DTYPES:
         raise UserError([f"{file}: precision is {precision!r}, but must be one of {', '.join(get_args(Precision))}"])
     try:
+        get_method(str(found["trial"].get("method")))
+    except UserError as error:
+        raise UserError([f"{file}: trial: {problem}" for problem in error.problems]) from error
+    try:
         template_columns(found["template"])
     except ValueError as error:
         raise UserError([f"{file}: template: {error}"]) from error

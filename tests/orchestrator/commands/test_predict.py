@@ -200,7 +200,7 @@ def test_an_adapter_of_before_still_loads_and_a_broken_one_says_so(home: Path, a
         (whole[:-9], "not JSON"),
         ("[1]", "no mapping"),
         ('{"template": 3}', "backbone_revision"),
-        (whole.replace("adept", "addept"), "damaged"),
+        (whole.replace("adept", "addept"), f"{CONFIG}: trial: method 'addept': must be one of"),
         ("[" * 100_000, "not JSON"),
     ):
         (old / CONFIG).write_text(text)

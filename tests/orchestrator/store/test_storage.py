@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.record.errors import StorageError
+from orchestrator.record.record import TrialRecord
 from orchestrator.store import paths as storage
 from orchestrator.store.checkpoints import (
     adapter_files,
@@ -23,6 +24,7 @@ from orchestrator.store.checkpoints import (
     latest_kept,
     next_attempt,
     read_kept,
+    report_after,
     to_go_on_from,
 )
 from orchestrator.store.paths import StoragePath
@@ -44,7 +46,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
 def checkpoint(step: int) -> dict[str, bytes]:
     files = {"training.safetensors": b"numbers" * step, "adapter/adapter_config.json": b"%d" % step}
     listed = {name: [len(content), zlib.crc32(content)] for name, content in files.items()}
-    facts = {"step": step, "files": listed, "config": {"eval_every": 10}}
+    config = {"eval_every": 10, "hyperparameters": {"bottleneck": 4}, "seed": 42}
+    facts = {"step": step, "files": listed, "config": config}
     return {**files, "training.json": json.dumps(facts).encode()}
 
 
@@ -79,8 +82,11 @@ def test_checkpoints_are_kept_found_and_cleaned_up_as_on_a_disk(place: StoragePa
     assert newest is not None
     files, report = read_kept(newest)
     assert (files, report) == (checkpoint(30), {"step": 30, "status": "running"})
-    found = to_go_on_from(place, 3, recorded=20)
-    assert found is not None and found.name.endswith("30")  # it holds the next report
+    recorded = TrialRecord("known", 3, {"bottleneck": 4}, 42, reports=[{"step": 20, "status": "running"}])
+    assert report_after(place, recorded) == report
+    assert [to_go_on_from(place, 3, recorded=step) for step in (20, 30)] == [
+        place / "attempt-1" / "trial-3" / name for name in names
+    ]
     assert to_go_on_from(place, 4, recorded=0) is None
     assert adapter_files(place, 3) == {"adapter_config.json": b"30"}
     here = adapter_here(place, tmp_path / "scratch", 3)
