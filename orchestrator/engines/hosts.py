@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +20,8 @@ from orchestrator.engines.nodes import Node
 from orchestrator.plan.plan import Plan
 from trials.backbones.facts import DEFAULT
 
+log = logging.getLogger(__name__)
+
 PATIENCE = 120.0  # seconds for a host's answer, a worker's start on a busy host included
 CLOCKS_APART = 60.0  # seconds: more is worth a word; nothing here compares the clocks of two hosts
 LEAST_ROOM = 256 << 20  # bytes for a host's temporary files: Ray's logs and objects, and checkpoints on their way
@@ -35,12 +38,10 @@ class HostChecks:
 
     Attributes:
         shared: whether all hosts asked so far see the folder for results.
-        notes: remarks for the user that do no harm to the search; their reader empties the list.
     """
 
     def __init__(self, plan: Plan, brought: Collection[str] = ()) -> None:
         self.shared = True
-        self.notes: list[str] = []
         self._paths = [path for path in paths_read(plan) if path not in brought]
         self._storage = plan.settings.storage or ""
         self._folder = plan.folder
@@ -102,7 +103,7 @@ class HostChecks:
         self.shared = self.shared and there["shared"] and there["writable"]
         off = max(since - there["clock"], there["clock"] - time.time())
         if off > CLOCKS_APART:
-            self.notes.append(
+            log.info(
                 f"{where}: its clock is {off:,.0f} s away from this host's; no harm to the search, but times in "
                 "its logs are off: set it by NTP"
             )

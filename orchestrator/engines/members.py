@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,10 @@ from orchestrator.engines.count import Place
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.nodes import Node
 from orchestrator.plan.engine_spec import EngineSpec
+
+log = logging.getLogger(__name__)
+WHOLE = {"whole": True}
+"""Given with a message that the display must not shorten: it names hosts and ways out."""
 
 RESTARTS = 8  # of an engine whose process dies, before it counts as gone
 
@@ -51,17 +55,13 @@ class Leaving(NamedTuple):
 class Members:
     """Engines, each pinned to its host: Ray starts it again there while the host is up, and never elsewhere.
 
-    Args:
-        say: told what a person should hear.
-
     Attributes:
         spoilt: places whose engines ended for good; others there would, too.
         why: what the last one that was given up ended of.
     """
 
-    def __init__(self, build: Build, say: Callable[[str], None]) -> None:
+    def __init__(self, build: Build) -> None:
         self._build = build
-        self._say = say
         self._engines: dict[str, Member] = {}
         self._leaving: list[Leaving] = []
         self._started = 0
@@ -122,7 +122,7 @@ class Members:
         self.spoilt.add(member.place)
         self.why = f"its process on host {member.place.address} {why}"
         if self._engines:
-            self._say(f"an engine was lost: {self.why}; the search goes on without it")
+            log.info(f"an engine was lost: {self.why}; the search goes on without it", extra=WHOLE)
         ray.kill(member.actor)
 
     def let_go(self, up: dict[str, Node]) -> None:
@@ -135,7 +135,8 @@ class Members:
             for member in members:
                 del self._engines[member.name]
             for address in dict.fromkeys(member.place.address for member in members):
-                self._say(f"host {address} {what}: its trials go on elsewhere, {len(self.loaded)} engine(s) are left")
+                left = f"{len(self.loaded)} engine(s) are left"
+                log.info(f"host {address} {what}: its trials go on elsewhere, {left}", extra=WHOLE)
 
     def close(self) -> None:
         """End them all."""

@@ -6,9 +6,9 @@ is about to, takes its engines off the list that trials choose from (`orchestrat
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from orchestrator.engines.count import device_kind, devices, even_share, least_m
 from orchestrator.engines.directory import Directory
 from orchestrator.engines.hosts import HostChecks, paths_read
 from orchestrator.engines.lost_actors import LOST_ACTOR
-from orchestrator.engines.members import Members
+from orchestrator.engines.members import WHOLE, Members
 from orchestrator.engines.nodes import Node, nodes_up, own_node
 from orchestrator.engines.ray_internals import has_own_ray
 from orchestrator.engines.shipping import ship
@@ -29,6 +29,8 @@ from orchestrator.plan.engine_spec import GB
 from orchestrator.plan.estimate import engines_needed
 from orchestrator.plan.plan import Plan
 from trials.errors import UserError
+
+log = logging.getLogger(__name__)
 
 TURN = 2.0  # seconds between two looks at the cluster
 LATECOMERS = 10.0  # seconds that the first engine waits for the others, and as long again as it took itself
@@ -41,18 +43,16 @@ class EnginePool:
 
     Args:
         build: what makes an engine in its process.
-        say: told what a person should hear of hosts that come and go.
 
     Attributes:
         note: a remark for the user on the choice of devices; empty where there was none.
         directory: name of the actor that knows the engines; empty where none is started.
     """
 
-    def __init__(self, plan: Plan, build: Build = build_engine, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, plan: Plan, build: Build = build_engine) -> None:
         self._plan = plan
         self._spec = plan.spec
-        self._say = say
-        self._members = Members(build, say)
+        self._members = Members(build)
         self._hosts: HostChecks | None = None  # None: on a Ray of one's own, where there is only this one
         self._refused: set[str] = set()
         self._directory: Any = None
@@ -126,7 +126,7 @@ class EnginePool:
         self._see_whether_any_is_left()
         if joined and not self._starting:
             where = ", ".join(dict.fromkeys(member.place.address for member in joined))
-            self._say(f"{len(joined)} engine(s) joined on {where}; now {self.describe()}")
+            log.info("%d engine(s) joined on %s; now %s", len(joined), where, self.describe(), extra=WHOLE)
         self._publish(trials)
 
     def at_once(self, trials: int) -> int:
@@ -214,7 +214,8 @@ class EnginePool:
                 until = time.monotonic() + LATECOMERS + (time.monotonic() - begun)
             if not shown and len(self._members) and time.monotonic() > begun + SILENCE:
                 shown = True
-                self._say("engines are being loaded; where another search holds the devices, they wait until it ends")
+                waits = "engines are being loaded; where another search holds the devices, they wait until it ends"
+                log.info(waits, extra=WHOLE)
             time.sleep(0.1)
 
     def _grow(self, up: dict[str, Node], trials: int) -> None:
@@ -247,13 +248,10 @@ class EnginePool:
         if self._hosts is None:
             return True
         verdict = self._hosts.verdict(node)
-        for note in self._hosts.notes:
-            self._say(note)
-        self._hosts.notes.clear()
         if verdict and node.id not in self._refused:
             self._refused.add(node.id)
             for problem in verdict:
-                self._say(f"the search goes on without a host that joined: {problem}")
+                log.info("the search goes on without a host that joined: %s", problem, extra=WHOLE)
         return verdict == []
 
     def _give_up_ended(self) -> None:
@@ -280,10 +278,9 @@ class EnginePool:
         if self._alone_since is None:
             self._alone_since = now
             address = ray.get_runtime_context().gcs_address
-            self._say(
-                f"no engine {state}{reason}. Trials wait {minutes:g} minutes for a host with a {self._kind} that is "
-                f"free: add one (there: ray start --address={address}), or press Ctrl-C: all reports are kept"
-            )
+            waits = f"Trials wait {minutes:g} minutes for a host with a {self._kind} that is free"
+            add = f"add one (there: ray start --address={address}), or press Ctrl-C: all reports are kept"
+            log.info(f"no engine {state}{reason}. {waits}: {add}", extra=WHOLE)
         if now > self._alone_since + 60 * minutes:
             waited = f"and no host has come in {minutes:g} minutes (--host-wait)"
             raise UserError([f"no engine {state}{reason}, {waited}{again}"])

@@ -192,7 +192,7 @@ def train_and_test(running: Running, record: SearchRecord, tracker: Tracker, loc
 
     try:
         with progress:
-            cluster.connect(running.debug, log.info)
+            cluster.connect(running.debug)
             lock.note_cluster(ray.get_runtime_context().gcs_address)
             place = checkpoints_of(plan)
             more: dict[str, Any] = {"rerun": running.rerun, "checkpoints": place}

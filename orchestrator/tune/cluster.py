@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +57,10 @@ def problems() -> list[str]:
     return [] if os.access(there, os.W_OK | os.X_OK) else [_unusable(folder, f"{there} is not writable for this user")]
 
 
-def connect(debug: bool, say: Callable[[str], None] = lambda text: None) -> None:
+def connect(debug: bool) -> None:
     """Join the cluster that $RAY_ADDRESS names or that `ray up` made this machine the head of; else start a Ray.
 
     A Ray that merely runs on the machine is not joined: it may be another search's own, and end with it.
-
-    Args:
-        say: told what a person should hear.
 
     Raises:
         UserError: $RAY_ADDRESS names a cluster that does not answer, Ray's token cannot be written, or no Ray could be
@@ -88,7 +84,7 @@ def connect(debug: bool, say: Callable[[str], None] = lambda text: None) -> None
         os.environ.setdefault(key, value)
     if found := problems():
         raise UserError(found)
-    keep_token_private(say)
+    keep_token_private()
     _start(options)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.engines.ray_internals import system_temporary_folder
 from trials.errors import UserError
+
+log = logging.getLogger(__name__)
 
 TOKEN = Path("~/.ray/auth_token")
 """Where a Ray of one's own finds its token, and writes one where there is none (ray._private.authentication)."""
@@ -19,13 +21,10 @@ HANDED_ON = ("RAY_", "TUNE_", "TRAIN_")
 """How the names of Ray's own settings begin."""
 
 
-def keep_token_private(say: Callable[[str], None]) -> None:
+def keep_token_private() -> None:
     """Make the token of this user's Ray before Ray does, which would let everybody read it; mend one that it made.
 
     A token that comes from elsewhere ($RAY_AUTH_TOKEN, $RAY_AUTH_TOKEN_PATH) is left as it is.
-
-    Args:
-        say: told what was mended.
 
     Raises:
         UserError: it cannot be written.
@@ -41,7 +40,7 @@ def keep_token_private(say: Callable[[str], None]) -> None:
         found = file.stat()
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077:
             file.chmod(0o600)
-            say(f"{file} could be read by others (mode {stat.S_IMODE(found.st_mode):o}); it has mode 600 now")
+            log.info(f"{file} could be read by others (mode {stat.S_IMODE(found.st_mode):o}); it has mode 600 now")
     except OSError as error:
         problem = f"{file}: Ray's token cannot be kept there ({error.strerror})"
         raise UserError([f"{problem}; make it writable, or name another file in RAY_AUTH_TOKEN_PATH"]) from error

@@ -73,7 +73,7 @@ class Search:
         checkpoints: Folder | None = None,
     ) -> None:
         self.plan = plan
-        self.pool = EnginePool(plan, build, partial(log.info, extra={"whole": True}))
+        self.pool = EnginePool(plan, build)
         self.progress = progress
         self.storage = storage
         self.checkpoints: Folder = checkpoints or storage

@@ -25,24 +25,28 @@ def mode(file: Path) -> int:
     return stat.S_IMODE(file.stat().st_mode)
 
 
-def test_a_token_is_its_owners_alone_from_the_first_moment_and_is_kept(token: Path) -> None:
-    said: list[str] = []
-    keep_token_private(said.append)
+def test_a_token_is_its_owners_alone_from_the_first_moment_and_is_kept(
+    token: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrator")
+    keep_token_private()
     made = token.read_text()
     assert len(made) == 64 and (mode(token), mode(token.parent)) == (0o600, 0o700)
     assert list(token.parent.iterdir()) == [token]
-    keep_token_private(said.append)
-    assert token.read_text() == made and not said
+    keep_token_private()
+    assert token.read_text() == made and not caplog.messages
 
 
-def test_a_token_that_ray_wrote_for_everybody_to_read_is_closed_and_that_is_said(token: Path) -> None:
+def test_a_token_that_ray_wrote_for_everybody_to_read_is_closed_with_a_message(
+    token: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrator")
     token.parent.mkdir(parents=True)
     token.write_text("known")
     token.chmod(0o644)
-    said: list[str] = []
-    keep_token_private(said.append)
+    keep_token_private()
     assert mode(token) == 0o600 and token.read_text() == "known"
-    assert said == [f"{token} could be read by others (mode 644); it has mode 600 now"]
+    assert caplog.messages == [f"{token} could be read by others (mode 644); it has mode 600 now"]
 
 
 @pytest.mark.parametrize(("name", "value"), [("RAY_AUTH_MODE", "disabled"), ("RAY_AUTH_TOKEN", "x")])
@@ -50,14 +54,14 @@ def test_where_no_token_is_asked_for_or_one_is_given_none_is_made(
     token: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    keep_token_private(pytest.fail)
+    keep_token_private()
     assert not token.exists()
 
 
 def test_a_home_that_cannot_be_written_is_an_error_with_a_way_out(token: Path) -> None:
     token.parent.parent.write_text("a file")
     with pytest.raises(UserError, match=r"auth_token: Ray's token cannot be kept there.*RAY_AUTH_TOKEN_PATH"):
-        keep_token_private(pytest.fail)
+        keep_token_private()
 
 
 OWN = f"ray-{os.geteuid()}"
