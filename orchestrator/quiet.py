@@ -33,7 +33,7 @@ def silence_libraries() -> None:
     """Take effect before ray, transformers and mlflow are imported."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
-    # Failed trials are told of by the display and the summary, one line each; Tune would print whole tracebacks.
+    # Failed trials are named by the display and the summary, one line each; Tune would print whole tracebacks.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     for name in ("ray", "ray.train", "mlflow", "alembic", "datasets", "transformers", "filelock"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -146,10 +146,10 @@ def score(
         groups: what each row belongs to, for metrics that look at groups.
     """
     sources, targets, texts = split.batch(range(len(split)))
-    told, losses = _answered(backbone, methods, sources, max_new_tokens, labels, cost, targets)
+    given, losses = _answered(backbone, methods, sources, max_new_tokens, labels, cost, targets)
     return [
         Scored(compute(metrics, predictions, texts, classes, groups), predictions, texts, loss)
-        for predictions, loss in zip(told, losses, strict=True)
+        for predictions, loss in zip(given, losses, strict=True)
     ]
 
 

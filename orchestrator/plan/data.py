@@ -1,4 +1,4 @@
-"""A plan's data: tokenised, and what can be said of them without a network before a search starts."""
+"""A plan's data: tokenised, and what is known of them without a network before a search starts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which configuration to try next: Optuna's samplers over a search space, asked and told, and rebuilt at every ask.
+"""Which configuration to try next: Optuna's samplers over a search space, rebuilt at every suggestion.
 
-What a searcher proposes follows from its seed, the number of the trial and what it was told of the trials before. It
+What a searcher proposes follows from its seed, the number of the trial and the reports of the trials before. It
 keeps no other memory, so that a search that was killed proposes what it would have proposed.
 """
 
@@ -117,10 +117,10 @@ class ConfigurationSearch:
         Returns:
             What was taken from where, a sentence each.
         """
-        said = []
+        sentences = []
         for record in records:
             if record.method != like.method:
-                said.append(f"{record.name}: of another method ({record.method}), not used")
+                sentences.append(f"{record.name}: of another method ({record.method}), not used")
                 continue
             known = [Tried.of(t) for t in record.own_trials if t.best_score is not None]
             inside = [tried for tried in known if self.distributions.parameters(tried.configuration) is not None]
@@ -131,14 +131,16 @@ class ConfigurationSearch:
             other = rows_differ(record, like) if alike else ""
             if alike and not other:
                 self.earlier += inside
-                said.append(f"{record.name}: {len(inside)} of its {len(record.trials)} trials count as tried before")
+                sentences.append(
+                    f"{record.name}: {len(inside)} of its {len(record.trials)} trials count as tried before"
+                )
             elif best is not None and best.configuration not in self.first:
                 self.first.append(best.configuration)
                 why = f"of other data ({other}), so its scores do not count; " if other else ""
-                said.append(f"{record.name}: {why}its best configuration is tried first")
+                sentences.append(f"{record.name}: {why}its best configuration is tried first")
             else:
-                said.append(f"{record.name}: nothing that this space holds and that is new")
-        return said
+                sentences.append(f"{record.name}: nothing that this space holds and that is new")
+        return sentences
 
     def _of_the_grid(self) -> tuple[int, Configuration] | None:
         numbered = list(enumerate(self.distributions.space.configurations, start=1))

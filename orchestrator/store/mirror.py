@@ -228,7 +228,7 @@ def read_state(place: StoragePath) -> dict[str, Any] | None:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(
-            f"{place / STATE} is damaged ({error}): it cannot be told what is there; where this machine has the "
+            f"{place / STATE} is damaged ({error}): what is there is not known; where this machine has the "
             "search's folder, remove that object, and the folder is copied again"
         ) from error
 

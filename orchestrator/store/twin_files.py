@@ -45,7 +45,7 @@ def read_either(path: Path) -> tuple[dict[str, Any], str]:
     except (OSError, ValueError):
         raise UserError(
             [
-                f"{problem}, and so is its copy: it cannot be told whether this is the same search. Nothing was "
+                f"{problem}, and so is its copy: whether this is the same search is not known. Nothing was "
                 "touched; bring the file back from a backup, or search under another --name"
             ]
         ) from None

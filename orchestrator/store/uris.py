@@ -62,14 +62,14 @@ def tried(uri: str) -> list[str]:
         content = probe.read_bytes()
         probe.unlink()
     except StorageError as error:
-        said = without_secrets(one_line(error.__cause__ or error), uri)
-        return [f"{asked}: {said}{remedy(said)}"]
+        reason = without_secrets(one_line(error.__cause__ or error), uri)
+        return [f"{asked}: {reason}{remedy(reason)}"]
     except (OSError, ValueError, NotImplementedError) as error:  # a file system's own words for a wrong URI
-        said = without_secrets(one_line(error), uri)
-        return [f"{asked}: {said}{remedy(said)}"]
+        reason = without_secrets(one_line(error), uri)
+        return [f"{asked}: {reason}{remedy(reason)}"]
     return [] if content == b"adept" else [f"{asked}: an object that was written there does not come back as it was"]
 
 
-def remedy(said: str) -> str:
+def remedy(reason: str) -> str:
     """What to do about an error of a file system, with a semicolon before it; empty where that is not known."""
-    return next((f"; {text}" for sign, text in REMEDIES.items() if sign.lower() in said.lower()), "")
+    return next((f"; {text}" for sign, text in REMEDIES.items() if sign.lower() in reason.lower()), "")

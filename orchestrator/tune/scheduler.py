@@ -37,7 +37,7 @@ class TuneScheduler(FIFOScheduler):
     one that remembers.
 
     Args:
-        explain: told a trial's number, why it is about to be ended, and the status that it then has.
+        explain: called with a trial's number, why it is about to be ended, and the status that it then has.
         at_once: trials that may train at the same time.
 
     Attributes:

@@ -42,8 +42,8 @@ def make_searcher(plan: Plan, record: SearchRecord, folder: Path) -> tuple[Confi
     from orchestrator.summarizer.results.mlflow_searches import read_store
 
     earlier = [found.record for found in read_store(plan.settings.tracking_uri).searches]
-    said = searcher.learn_from([one for one in earlier if one.name != record.name], record)
+    sentences = searcher.learn_from([one for one in earlier if one.name != record.name], record)
     problems: list[str] = []
     plain = encode({"earlier": [asdict(t) for t in searcher.earlier], "first": searcher.first}, "", problems)
     write_atomically(file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
-    return searcher, [f"warm start: {sentence}" for sentence in said] or ["warm start: no earlier search is there"]
+    return searcher, [f"warm start: {sentence}" for sentence in sentences] or ["warm start: no earlier search is there"]

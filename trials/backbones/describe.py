@@ -138,7 +138,7 @@ def refuse_own_code(location: str, error: Exception) -> None:
         raise BackboneError(
             [
                 f"--backbone {location!r}: this model brings Python code of its own (auto_map in its config), which is "
-                "never run here: whoever wrote it could do with this machine what they like. Choose a model of an "
+                "never run here: its author could do with this machine what they like. Choose a model of an "
                 "architecture that transformers has itself"
             ]
         ) from error

@@ -75,10 +75,10 @@ def same_revision(kept: str, here: str, location: str) -> bool:
 
 def why_not_same(kept: str, here: str) -> str:
     """What a user should know where `same_revision` is false: both, and whether they can be compared at all."""
-    told = f"{kept or 'unknown'} then, {here} here"
+    fingerprints = f"{kept or 'unknown'} then, {here} here"
     if is_former(kept) and here.startswith(SCHEME):
-        told += " (the former was written by an earlier version, whose fingerprint did not cover all weights)"
-    return told
+        fingerprints += " (the former was written by an earlier version, whose fingerprint did not cover all weights)"
+    return fingerprints
 
 
 def is_former(revision: str) -> bool:
@@ -129,7 +129,7 @@ def _read(file: Path) -> str:
 def _json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text())
-    except (OSError, ValueError):  # whoever loads the backbone says what is wrong with it
+    except (OSError, ValueError):  # the loading of the backbone names what is wrong
         return {}
     return found if isinstance(found, dict) else {}
 

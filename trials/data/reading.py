@@ -86,7 +86,7 @@ def _read(
 
 def _refuse_utf16(path: Path) -> None:
     """Spreadsheets' "Unicode text": read as UTF-8, its every second byte would be an odd character."""
-    with suppress(*DAMAGED), open_bytes(path) as stream:  # whoever reads the whole file says what is damaged
+    with suppress(*DAMAGED), open_bytes(path) as stream:  # the reading of the whole file names what is damaged
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise DataError(f"{path}: is UTF-16, not UTF-8; save the file as UTF-8")
 
@@ -107,7 +107,7 @@ def is_quoted(path: Path, tsv_quoting: TsvQuoting | None) -> bool:
 
 
 def _check_unquoted(path: Path, texts: pa.Table) -> None:
-    """Raises DataError where the marks in a tab-separated file look like CSV's, and nobody has said what they are."""
+    """Raises DataError where a tab-separated file has marks like CSV's, and the task file does not name them."""
     for name in texts.column_names:
         if pa.types.is_string(texts.schema.field(name).type):
             alike = pa.compute.match_substring_regex(texts.column(name), '(?s)^".*"".*"$')

@@ -232,7 +232,7 @@ def name_backbone(folder: Path, location: str) -> None:
 def _loaded(
     folder: Path, description: Mapping[str, Any], backbone: str | Path | None, device: str, precision: Precision | None
 ) -> Backbone:
-    """The backbone of an adapter, from where it is said to be."""
+    """The backbone of an adapter, from the place that it names."""
     name = str(backbone or description["base_model_name_or_path"])
     try:
         lane: Lane | None = "stock" if get_method(description["trial"]["method"]).kind == "peft" else None

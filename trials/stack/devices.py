@@ -53,7 +53,7 @@ def hint(precision: Precision, device: torch.device) -> str:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
+    """Until the device has done all that is queued."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -1,7 +1,7 @@
 """The stacked trainer: any number of trials, one batch, one frozen backbone.
 
 Each trial brings its own rows with its own prompt and offsets in front of the backbone; the backbone sees rows of
-similar length, whoever they belong to. The loss is the sum of the trials' losses, so no gradient of one trial touches
+similar length, of any trials. The loss is the sum of the trials' losses, so no gradient of one trial touches
 another's parameters, and a trial gets the numbers that it would get alone (to float32 rounding), whatever its
 neighbours do. One trial is a stack of one, and a trial that changes weights inside the backbone
 (`MethodModule.inner`) is always one.
@@ -134,9 +134,10 @@ class Stack:
             )
             dropout = Dropout(torch.from_numpy(keys[these]).to(device, non_blocking=True))
             with changes.applied() if changes else nullcontext():
-                told = backbone.token_losses(inputs, backbone.padded([targets[i] for i in these], IGNORED), dropout)
+                wanted = backbone.padded([targets[i] for i in these], IGNORED)
+                by_token = backbone.token_losses(inputs, wanted, dropout)
             share = torch.from_numpy(shares[owner[these]]).float().to(device, non_blocking=True)
-            of_rows = told.sum(1) * share
+            of_rows = by_token.sum(1) * share
             of_rows.sum().backward()
             assert x.grad is not None
             gradient.index_add_(0, index.flatten(), x.grad.flatten(0, 1))
