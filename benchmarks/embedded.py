@@ -45,7 +45,9 @@ def search(task: str, name: str, *more: str) -> SearchRecord:
 @cache
 def engine_for(task: str, backbone: str, max_source_length: int) -> Any:
     """The engine that scores a search's adapters."""
-    return build_engine(EngineSpec(task, backbone, None, max_source_length), "cpu")
+    return build_engine(
+        EngineSpec(task=task, backbone=backbone, data_dir=None, max_source_length=max_source_length), "cpu"
+    )
 
 
 def engine_of(record: SearchRecord) -> Any:

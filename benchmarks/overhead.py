@@ -78,8 +78,9 @@ class NullEngine:
             score = 100 * math.modf(1e4 * float(config.hyperparameters["prompt_lr"]))[0] * step / config.steps
             self.trials[key] = config, step
             self.waiting[key] = Report(
-                step, score, score, step, train_loss=1.0, validation={"accuracy": score},
-                learning_rates={"prompt": 0.1, "mlp": 0.01}, status="running" if step < config.steps else "finished",
+                step=step, score=score, best_score=score, best_step=step, train_loss=1.0,
+                validation={"accuracy": score}, learning_rates={"prompt": 0.1, "mlp": 0.01},
+                status="running" if step < config.steps else "finished",
             )  # fmt: skip
         return reported
 
@@ -129,8 +130,15 @@ def search_of(plan: Plan, folder: Path, tracker: Tracker, progress: Progress, bu
     """The search of a plan, tracked, with engines that somebody else makes."""
     from orchestrator.tune.runner import Search
 
-    facts = (plan.name, plan.task.name, "adept", plan.facts.name, "released_code", "accuracy")
-    record = SearchRecord(*facts, uid=uuid.uuid4().hex)
+    record = SearchRecord(
+        name=plan.name,
+        task=plan.task.name,
+        method="adept",
+        backbone=plan.facts.name,
+        recipe="released_code",
+        metric="accuracy",
+        uid=uuid.uuid4().hex,
+    )
     tracker.start(record)
 
     def keep() -> None:

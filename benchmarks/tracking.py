@@ -47,7 +47,9 @@ def report(trial: int, step: int) -> dict[str, Any]:
 
 def trained(name: str, trials: int, reports: int) -> SearchRecord:
     """The record of a search that has ended."""
-    record = SearchRecord(name, "benchmark", "adept", "t5-nano", "", "accuracy", uid=name)
+    record = SearchRecord(
+        name=name, task="benchmark", method="adept", backbone="t5-nano", recipe="", metric="accuracy", uid=name
+    )
     for number in range(1, trials + 1):
         configuration = {"prompt_lr": 0.3, "mlp_lr": 1e-3, "prompt_length": number}
         made = [report(number, 100 * place) for place in range(1, reports + 1)]

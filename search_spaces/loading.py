@@ -53,7 +53,18 @@ def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_sourc
         raise SpaceError(document.problems)
     configurations, duplicates = multiply(axes, hyperparameters(method))
     sized = declared(method).sized if grid.by_budget else None
-    return Space(file.stem, about, source, method, settings, axes, configurations, duplicates, budget, sized)
+    return Space(
+        name=file.stem,
+        about=about,
+        source=source,
+        method=method,
+        settings=settings,
+        axes=axes,
+        configurations=configurations,
+        duplicates=duplicates,
+        budget=budget,
+        sized=sized,
+    )
 
 
 def _check_keys(

@@ -45,7 +45,7 @@ class Settings:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Space:
     """The configurations worth trying for one method on one backbone, and the settings to try them with."""
 

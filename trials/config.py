@@ -110,7 +110,7 @@ class TrialConfig:
         return asdict(self)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Report:
     """One evaluation of a trial: what a scheduler decides on.
 

@@ -11,7 +11,7 @@ from trials.config import Lane, TrialConfig
 GB = 10**9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineSpec:
     """What an engine needs to exist: the backbone and one task's data. Plain values, so that it can travel.
 

@@ -47,7 +47,7 @@ class PlannedTrial:
         return self.number, dict(self.config.hyperparameters), self.config.seed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A search, fully resolved.
 

@@ -80,7 +80,17 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
         problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
     if problems:
         raise UserError(problems)
-    plan = Plan(settings, task, facts, space, training, (), samples, grace_period, tuple(notes))
+    plan = Plan(
+        settings=settings,
+        task=task,
+        facts=facts,
+        space=space,
+        training=training,
+        trials=(),
+        samples=samples,
+        grace_period=grace_period,
+        notes=tuple(notes),
+    )
     return replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
 
 

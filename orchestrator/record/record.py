@@ -147,7 +147,7 @@ class TestResult:
     step: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SearchRecord:
     """All trials of one (task, method, backbone), how they were run, and the test score of the winner.
 

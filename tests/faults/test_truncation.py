@@ -154,7 +154,9 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
 
 def make_record(step: int) -> SearchRecord:
     trial = TrialRecord("t", 1, {"prompt_lr": 0.3}, 42, TrialStatus.RUNNING, [{"step": step, "score": math.nan}])
-    return SearchRecord("s", "rte", "adept", "t5-nano", "paper", "accuracy", trials=[trial])
+    return SearchRecord(
+        name="s", task="rte", method="adept", backbone="t5-nano", recipe="paper", metric="accuracy", trials=[trial]
+    )
 
 
 def test_a_record_that_was_cut_anywhere_is_replaced_by_the_one_before(tmp_path: Path) -> None:

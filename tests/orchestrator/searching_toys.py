@@ -47,4 +47,6 @@ def search_with(plan: Plan, folder: Path, record: SearchRecord, shown: io.String
 
 def empty_record() -> SearchRecord:
     """A search's record before its first trial."""
-    return SearchRecord("toy", "debsec", "adept", "t5-nano", "released_code", "accuracy")
+    return SearchRecord(
+        name="toy", task="debsec", method="adept", backbone="t5-nano", recipe="released_code", metric="accuracy"
+    )

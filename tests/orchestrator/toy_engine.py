@@ -63,7 +63,16 @@ class ToyEngine:
             if step % config.eval_every == 0:
                 score = 100 * float(config.hyperparameters["prompt_lr"]) + step
                 status: Any = "finished" if step >= config.steps else "running"
-                self.waiting[key] = Report(step, score, score, step, 1.0, None, {"accuracy": score}, status=status)
+                self.waiting[key] = Report(
+                    step=step,
+                    score=score,
+                    best_score=score,
+                    best_step=step,
+                    train_loss=1.0,
+                    validation_loss=None,
+                    validation={"accuracy": score},
+                    status=status,
+                )
                 reported.append(key)
         return reported
 

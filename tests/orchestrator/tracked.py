@@ -40,7 +40,16 @@ def trial(number: int, scores: dict[int, float] | None = None, status: str = "ru
 
 def record(*trials: TrialRecord, name: str = "s", uid: str = "u", recipe: str = "paper") -> SearchRecord:
     """A search of these trials."""
-    return SearchRecord(name, "rte", "adept", "t5-nano", recipe, "accuracy", trials=list(trials), uid=uid)
+    return SearchRecord(
+        name=name,
+        task="rte",
+        method="adept",
+        backbone="t5-nano",
+        recipe=recipe,
+        metric="accuracy",
+        trials=list(trials),
+        uid=uid,
+    )
 
 
 def runs(tracking_uri: str) -> dict[str, Run]:

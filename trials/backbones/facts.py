@@ -39,7 +39,7 @@ ENCODER_POSITIONS = ("max_encoder_position_embeddings", "max_position_embeddings
 """Keys of a config that say how many tokens a row may have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """A backbone's description.
 

@@ -83,7 +83,7 @@ class _Lists:
         return self._values[chunk][offsets[place] : offsets[place + 1]]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PreparedTask:
     """A task whose rows are tokenised for one backbone.
 

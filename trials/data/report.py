@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trials.data.rows import Rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SplitReport:
     """Counts of one split.
 

@@ -65,7 +65,7 @@ class EachElement:
             yield {**row, self.column: element, **inner}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """One task. Frozen and picklable; labels and files are not part of the hash, but of equality.
 

@@ -21,7 +21,7 @@ from orchestrator.summarizer.results.seed_statistics import (
 Verdict = Literal["higher", "lower", "not distinguishable"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Method ``first`` less method ``second``, on the same seeds of the same backbone.
 

@@ -33,7 +33,7 @@ _FORMER = former_flags(SearchSettings)
 _SPACE = "my-space.yaml"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gap:
     """A cell of a measured row that has no score, or not for every seed of the row.
 
@@ -72,7 +72,19 @@ def gaps_of(
         return []
     label = column + (f" (seed {', '.join(map(str, missing))})" if shown is not None else "")
     name = f"{row} on {like.backbone}"
-    return [Gap(label, name, task, like.method, like.backbone, missing, shown or like, example, where or {})]
+    return [
+        Gap(
+            label=label,
+            row=name,
+            task=task,
+            method=like.method,
+            backbone=like.backbone,
+            seeds=missing,
+            like=shown or like,
+            example=example,
+            where=where or {},
+        )
+    ]
 
 
 def commands(gaps: Iterable[Gap], unfinished: Sequence[FoundSearch] = ()) -> tuple[MissingCells, ...]:

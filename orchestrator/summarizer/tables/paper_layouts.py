@@ -39,7 +39,7 @@ class PaperAxis:
     unmeasured: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PaperLayout:
     """One table of the paper.
 

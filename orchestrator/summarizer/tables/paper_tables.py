@@ -246,11 +246,11 @@ def _first_gaps(layout: PaperLayout) -> Iterable[Gap]:
             backbone = layout.field_of("backbone", row, column)
             where = {**row.where, **column.where}
             yield Gap(
-                column.label,
-                f"{method_title(method)} on {backbone}",
-                layout.field_of("task", row, column),
-                method,
-                backbone,
-                (),
+                label=column.label,
+                row=f"{method_title(method)} on {backbone}",
+                task=layout.field_of("task", row, column),
+                method=method,
+                backbone=backbone,
+                seeds=(),
                 where=where,
             )

@@ -76,7 +76,15 @@ def planned(model: type[SearchSettings] = SearchSettings, **given: Any) -> Plan:
 
 
 def begun(plan: Plan, **given: Any) -> None:
-    record = SearchRecord(plan.name, "debsec", "adept", "t5-nano", "released_code", "accuracy", settings=plan.recorded)
+    record = SearchRecord(
+        name=plan.name,
+        task="debsec",
+        method="adept",
+        backbone="t5-nano",
+        recipe="released_code",
+        metric="accuracy",
+        settings=plan.recorded,
+    )
     options = to_keep(as_text({key: str(value) for key, value in given.items()}, type(plan.settings)))
     SearchFolder(plan.folder).begin(plan, options, record, DataIdentity())
     Path("mlflow.db").touch()
@@ -181,7 +189,15 @@ def test_what_an_earlier_version_wrote_down_is_read_under_the_names_of_now(here:
     found = resumed_options(as_text({"name": "mine"}))
     assert (found["grace_period"], found["reduction_factor"], found["searcher"]) == ("120", "3", "random")
     assert read_settings(found)[1] == []
-    record = SearchRecord("a", "debsec", "adept", "t5-nano", "paper", "accuracy", settings={"grace": 60, "eta": 4})
+    record = SearchRecord(
+        name="a",
+        task="debsec",
+        method="adept",
+        backbone="t5-nano",
+        recipe="paper",
+        metric="accuracy",
+        settings={"grace": 60, "eta": 4},
+    )
     assert record.settings == {"grace_period": 60, "reduction_factor": 4}
     assert current(RENAMED_SETTINGS, SearchSettings).keys() == set(RENAMED_SETTINGS.values())
 

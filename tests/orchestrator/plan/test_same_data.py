@@ -51,7 +51,15 @@ def plan_of(folder: Path, name: str | None = None, **rules: Any) -> Plan:
 
 def record_of(plan: Plan, data: DataIdentity, tested: bool = True) -> SearchRecord:
     metric = plan.task.selection_metric
-    record = SearchRecord(plan.name, "tickets", "adept", "t5-nano", "released_code", metric, provenance=kept_of(data))
+    record = SearchRecord(
+        name=plan.name,
+        task="tickets",
+        method="adept",
+        backbone="t5-nano",
+        recipe="released_code",
+        metric=metric,
+        provenance=kept_of(data),
+    )
     record.test = TestResult(1, 75.0, {metric: 75.0}, 4, 25.0, 20) if tested else None
     return record
 

@@ -59,7 +59,15 @@ def tracked(tracking_uri: str, tmp_path: Path) -> Tracker:
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")
     tracker = Tracker.open(tracking_uri, "rte")
-    record = SearchRecord("before", "rte", "adept", "t5-nano", "released_code", "accuracy", uid="before")
+    record = SearchRecord(
+        name="before",
+        task="rte",
+        method="adept",
+        backbone="t5-nano",
+        recipe="released_code",
+        metric="accuracy",
+        uid="before",
+    )
     trials: list[tuple[float, int, str]] = [
         (0.3, 200, "finished"),
         (0.4, 100, "stopped early"),

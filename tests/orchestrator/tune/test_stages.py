@@ -41,7 +41,9 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
 
 def record_of(plan: Plan, *ends: tuple[int, str, float]) -> SearchRecord:
     """A record in which some trials have ended, each with one report at its last step."""
-    record = SearchRecord(plan.name, "debsec", "adept", "t5-nano", "released_code", "accuracy")
+    record = SearchRecord(
+        name=plan.name, task="debsec", method="adept", backbone="t5-nano", recipe="released_code", metric="accuracy"
+    )
     for number, status, score in ends:
         step = 40 if status == "finished" else 10
         report = {"step": step, "score": score, "best_score": score, "best_step": step, "status": "running"}

@@ -140,7 +140,7 @@ def test_what_is_no_number_of_the_range_is_named(tmp_path: Path, rows: list[dict
 
 def task_on(folder: Path, rows: list[dict[str, Any]], target: Any, **more: Any) -> Task:
     files = {s: (write_rows(folder / f"{s}.parquet", rows),) for s in ("train", "validation", "test")}
-    return Task("mine", "Mine", "{text}", target, files=files, **more)
+    return Task(name="mine", title="Mine", template="{text}", target=target, files=files, **more)
 
 
 def test_a_text_must_not_be_empty_and_a_list_must_have_elements(tmp_path: Path) -> None:

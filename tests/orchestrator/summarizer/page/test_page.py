@@ -162,7 +162,9 @@ def grid(**values: list[object]) -> list[dict[str, object]]:
 
 ODD: dict[str, Callable[[], SearchRecord]] = {
     "no trial": lambda: make_record(),
-    "nothing but names": lambda: SearchRecord("n", "t", "m", "b", "r", "accuracy"),
+    "nothing but names": lambda: SearchRecord(
+        name="n", task="t", method="m", backbone="b", recipe="r", metric="accuracy"
+    ),
     "no report yet": lambda: make_record(make_trial(1, status="waiting"), make_trial(2, status="running")),
     "no finished trial": lambda: make_record(
         make_trial(1, [50.0, 52.0], "stopped early"), make_trial(2, [51.0], "running")
@@ -294,7 +296,22 @@ def test_the_reports_own_tests_overrule_the_intervals() -> None:
     best, other = sorted(alone.groups, key=lambda group: -sum(group.scores().values()))
     first, second = best.method, other.method
     clear = Comparison(
-        "t5-base", "rte", "accuracy", first, second, 3, 2.0, 1.0, 3.0, "t", 0.2, 0.2, 0.2, 0.7, "higher", ""
+        backbone="t5-base",
+        task="rte",
+        metric="accuracy",
+        first=first,
+        second=second,
+        pairs=3,
+        difference=2.0,
+        low=1.0,
+        high=3.0,
+        interval="t",
+        p=0.2,
+        p_holm=0.2,
+        smallest_p=0.2,
+        one_example=0.7,
+        verdict="higher",
+        why="",
     )
     results = ReportResults((), alone.groups, (clear,))
     assert "ahead of every other" in ResultsSection(views, results).decisions[0].verdict

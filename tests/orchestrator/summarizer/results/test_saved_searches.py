@@ -104,7 +104,15 @@ def test_a_store_gives_back_what_was_attached(tmp_path: Path, tracking_uri: str)
 def test_a_search_without_its_record_is_put_together_from_its_runs(tracking_uri: str) -> None:
     with Tracker.open(tracking_uri, "rte") as tracker:
         settings = {"task": "rte", "method": "adept", "backbone": "t5-base", "recipe": "paper", "steps": 40, "seed": 7}
-        killed = SearchRecord("killed", "rte", "adept", "t5-base", "paper", "accuracy", uid="killed")
+        killed = SearchRecord(
+            name="killed",
+            task="rte",
+            method="adept",
+            backbone="t5-base",
+            recipe="paper",
+            metric="accuracy",
+            uid="killed",
+        )
         for number, scores in ((1, [50.0, 70.0]), (2, [40.0])):
             trial = TrialRecord(f"t{number}", number, {"prompt_lr": 0.1 * number}, 7, reason="rank 2 of 2")
             trial.status = TrialStatus.FINISHED if number == 1 else TrialStatus.STOPPED_EARLY
