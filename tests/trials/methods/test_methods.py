@@ -26,6 +26,10 @@ def around(width: int = 24, length: int = 16, vocabulary: int = 6000) -> Surroun
     return Surroundings(embedding, TEXT, length, PROJECTIONS)
 
 
+OWN = [name for name in method_names() if get_method(name).kind != "peft"]
+"""PEFT's tuners need a whole model of `transformers`: `test_peft`."""
+
+
 @pytest.mark.parametrize(
     ("width", "m", "r", "count"),
     [
@@ -159,7 +163,7 @@ def test_dept_equals_the_original_padded_to_its_fixed_length(t5: Any) -> None:
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", OWN)
 def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
     made = [make_method(config(name, seed=seed), around()) for seed in range(3)]
     for i, method in enumerate(made):
@@ -174,7 +178,7 @@ def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
             assert torch.allclose(table.values[table.row(k, i)], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", method_names())
+@pytest.mark.parametrize("method", OWN)
 def test_every_parameter_has_a_learning_rate(method: str) -> None:
     made = make_method(config(method), around())
     groups = made.parameter_groups()
@@ -182,7 +186,7 @@ def test_every_parameter_has_a_learning_rate(method: str) -> None:
     assert sum(p.numel() for group in groups.values() for p in group) == made.parameter_count()
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", OWN)
 def test_what_is_planned_without_torch_is_what_is_trained(name: str) -> None:
     made, method = make_method(config(name), around()), get_method(name)
     shapes = Sizes(24, 16, {str(place): shape for place, shape in enumerate(PROJECTIONS.values())})
