@@ -26,6 +26,7 @@ KINDS = {DRIVER: 4, ENGINE: 2, ACTOR: 2, SERVER: 2}  # how often each is struck,
 MOST_STARTS = 15
 POLL = 0.05
 ROUND_SECONDS = 900
+OUTLIVES = 120.0  # seconds: Ray's agents try for 60 to reach a GCS that was killed with the driver, then end
 UNTIL_THE_END = float("inf")
 CUT = (
     "training.json",
@@ -171,7 +172,7 @@ class Round:
         """A killed driver's Ray must end by itself; half of the time nobody waits for that, and no file is cut."""
         if self.draw.random() < 0.5:
             return
-        end = time.monotonic() + 60.0
+        end = time.monotonic() + OUTLIVES
         while (left := left_behind(self.search.mark)) and time.monotonic() < end:
             time.sleep(0.5)
         if left:
@@ -205,7 +206,7 @@ class Round:
         if code != 0 or "is finished" not in self.search.last_output:
             self.outcome.problems.append(f"asked again: exit code {code}: {self.search.last_output[-1500:]}")
         time.sleep(1.0)
-        end = time.monotonic() + 60.0
+        end = time.monotonic() + OUTLIVES
         while (left := left_behind(self.search.mark)) and time.monotonic() < end:
             time.sleep(0.5)
         self.outcome.problems += [f"process {p.pid} outlives the search" for p in left]
