@@ -12,7 +12,6 @@ from orchestrator.command_lines import PROGRAM
 from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import as_arguments
-from orchestrator.record import provenance
 from orchestrator.record.kept_data import identity, kept_of
 from orchestrator.record.record import STARTED, SearchRecord
 from orchestrator.record.secrecy import shown_command
@@ -22,8 +21,12 @@ if TYPE_CHECKING:
     from trials.data import PreparedTask
 
 
-def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
-    """What else is worth knowing about each run."""
+def run_tags(plan: Plan, record: SearchRecord, process: Mapping[str, str]) -> dict[str, str]:
+    """What else is worth knowing about each run.
+
+    Args:
+        process: of the process that runs the search now (`provenance.collect`).
+    """
     from trials.data import SPLIT_SEED
 
     return {
@@ -34,13 +37,17 @@ def run_tags(plan: Plan, record: SearchRecord) -> dict[str, str]:
         "rows_fingerprint": identity(record).rows,
         "backbone_revision": plan.facts.revision,
         "options": json.dumps(plan.repeatable),
-        **provenance.collect(),
+        **process,
         **{key: record.provenance[key] for key in ("command",) if key in record.provenance},
     }
 
 
-def new_record(plan: Plan, data: PreparedTask, options: Mapping[str, str | None]) -> SearchRecord:
-    """The record of a search before its first trial; with the command that asks for it in any folder."""
+def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> SearchRecord:
+    """The record of a search before its first trial.
+
+    Args:
+        process: of the one that starts it (`provenance.collect`), with the command that asks for it in any folder.
+    """
     facts = {
         STARTED: datetime.now(UTC).isoformat(timespec="seconds"),
         **kept_of(data.identity),
@@ -49,7 +56,7 @@ def new_record(plan: Plan, data: PreparedTask, options: Mapping[str, str | None]
         "search": plan.settings.searcher,
         "slots": str(plan.slots or "auto"),
         "template": plan.task.template,
-        **provenance.collect(command_of(options)),
+        **process,
     }
     rows = comparison(plan.task.published_as or plan.task.name, plan.settings.method)
     return SearchRecord(

@@ -18,12 +18,13 @@ from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.same_data import check_finished, check_prepared
 from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
+from orchestrator.record import provenance
 from orchestrator.record.data_report import data_lines
 from orchestrator.record.errors import LockError
 from orchestrator.record.record import SearchRecord
 from orchestrator.run.conclude import conclude, interrupted
 from orchestrator.run.held import complete, held, take_up
-from orchestrator.run.new_record import go_on, new_record, run_tags
+from orchestrator.run.new_record import command_of, go_on, new_record, run_tags
 from orchestrator.run.rerun import trials_to_rerun
 from orchestrator.run.reuse import take_over_equal
 from orchestrator.run.tracking import close_tracking, complete_tracking, new_uid, open_tracker, start_tracking
@@ -128,7 +129,7 @@ def show_finished(plan: Plan, files: SearchFolder, record: SearchRecord, console
     written = [*write_summary(record, files.folder), write_search_page(record, files.folder / PAGE)]
     terminal(record, console)
     artifacts = [*written, *kept_predictions(record, files.folder), files.record]
-    complete_tracking(plan, record, console, plan.parameters, run_tags(plan, record), artifacts)
+    complete_tracking(plan, record, console, plan.parameters, run_tags(plan, record, provenance.collect()), artifacts)
     complete(plan)
     return 0
 
@@ -141,18 +142,20 @@ def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask,
     for note in (*files.damage, away):
         if note:
             log.info(note)
+    process = provenance.collect(command_of(options))
     with tracker:
         if record is None:
-            record = new_record(plan, data, options)
+            record = new_record(plan, data, process)
         else:
             record.data_report = record.data_report or data.report.as_dict()
             go_on(plan, options, record, data)
         record.uid = record.uid or files.uid or new_uid(files.folder)
         record.tracking_uri = tracker.store.shown
         files.begin(plan, to_keep(options), record, data.identity)
-        start_tracking(plan, record, tracker, plan.parameters, run_tags(plan, record))
+        tags = run_tags(plan, record, process)
+        start_tracking(plan, record, tracker, plan.parameters, tags)
         with followed(files.folder, running.console) as console:
-            code = train_and_test(replace(running, console=console), record, tracker, lock)
+            code = train_and_test(replace(running, console=console), record, tracker, tags, lock)
         close_tracking(plan, tracker, running.console)
     return code
 
@@ -174,7 +177,9 @@ def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
         log.info(note)
 
 
-def train_and_test(running: Running, record: SearchRecord, tracker: Tracker, lock: SearchLock) -> int:
+def train_and_test(
+    running: Running, record: SearchRecord, tracker: Tracker, tags: Mapping[str, str], lock: SearchLock
+) -> int:
     """Everything that needs Ray."""
     import ray
 
@@ -199,7 +204,7 @@ def train_and_test(running: Running, record: SearchRecord, tracker: Tracker, loc
             if plan.settings.reuse and not tracker.store.connected:
                 log.info("--reuse: MLflow does not answer, so that no trials are taken over")
             elif plan.settings.reuse:
-                more["reuse"] = partial(take_over_equal, tracker.store, plan.parameters, run_tags(plan, record), place)
+                more["reuse"] = partial(take_over_equal, tracker.store, plan.parameters, tags, place)
             search = runner.Search(plan, files.folder / TUNE, progress, record, keep, **more)
             search.fit()
             progress.close()

@@ -199,10 +199,8 @@ class SearchCallback(Callback):
 
     def _report_failure(self, trial: Trial) -> None:
         error = _raised(trial)
-        if isinstance(error, RayTaskError) and isinstance(error.cause, BaseException):
-            error = error.cause
         if error is not None:
-            self._failing(error)
+            self._failing(_cause(error))
 
     def _end(self, record: TrialRecord, status: TrialStatus, reason: str) -> None:
         record.status, record.ended = status, _now()
@@ -258,8 +256,8 @@ def actor_was_lost(trial: Trial) -> bool:
 def error_of(trial: Trial) -> str:
     """Why a trial failed, on one line: its exception, without Ray's layers around it."""
     error = _raised(trial)
-    if isinstance(error, RayTaskError) and isinstance(error.cause, BaseException):
-        found = f"{type(error.cause).__name__}: {error.cause}".strip().splitlines()[0]
+    if error is not None and (cause := _cause(error)) is not error:
+        found = f"{type(cause).__name__}: {cause}".strip().splitlines()[0]
     else:
         text = str(error) if error else Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -274,6 +272,11 @@ def _raised(trial: Trial) -> BaseException | None:
         return None
     error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
     return error
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What a trial's own code raised, where Ray has kept that; else the error itself."""
+    return error.cause if isinstance(error, RayTaskError) and isinstance(error.cause, BaseException) else error
 
 
 def _now() -> float:
