@@ -190,9 +190,8 @@ class JournaledScheduler:
         step, score = int(report["step"]), float(report["score"])
         best, loss = report.get("best_score"), report.get("validation/loss")
         self.reports[number, step] = dict(report)
-        if (
-            report.get("status") == TrialStatus.DIVERGED
-        ):  # by its loss: a score of its spoilt parameters would compare nothing
+        if report.get("status") == TrialStatus.DIVERGED:
+            # By its loss: a score of its spoilt parameters would compare nothing.
             self.scheduler.note_end(number, TrialStatus.DIVERGED)
         else:
             self.scheduler.note(number, step, score, *(None if x is None else float(x) for x in (best, loss)))

@@ -11,7 +11,7 @@ from orchestrator.plan.plan import PlannedTrial
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.journaled import JournaledScheduler
-from orchestrator.store.checkpoints import report_after
+from orchestrator.store.checkpoints import attempts, report_after
 from orchestrator.store.paths import Folder
 
 ANEW = "anew-"  # how the ids of trials begin whose checkpoints must not count any more
@@ -34,7 +34,7 @@ def take_up(
     """
     yield from journaled.catch_up(record, {t.number: (t.config.hyperparameters, t.config.seed) for t in numbered})
     recorded = {trial.number for trial in record.trials}
-    for trial in planned():
+    for trial in planned() if attempts(checkpoints) else ():  # a fresh search asks its storage once, not for each trial
         if trial.number not in recorded and report_after(checkpoints, TrialRecord("", *trial.identity)) is not None:
             record.trials.append(TrialRecord(f"checkpoint-{trial.number}", *trial.identity, TrialStatus.INTERRUPTED))
     for known in record.trials:
