@@ -27,6 +27,7 @@ from orchestrator.run.held import complete, held, take_up
 from orchestrator.run.new_record import command_of, go_on, new_record, run_tags
 from orchestrator.run.rerun import trials_to_rerun
 from orchestrator.run.reuse import take_over_equal
+from orchestrator.run.session import Session
 from orchestrator.run.tracking import close_tracking, complete_tracking, new_uid, open_tracker, start_tracking
 from orchestrator.store.checkpoints import remove_unfinished
 from orchestrator.store.layout import ADAPTER, PAGE, TUNE
@@ -52,6 +53,7 @@ class Running:
 
     Attributes:
         options: the command line's, kept for ``--resume``.
+        session: what it shares with other searches; None: nothing.
         rerun: numbers of trials to be trained from the start.
         quiet: show no more than warnings and results. debug: show Ray's own messages, too.
     """
@@ -60,6 +62,7 @@ class Running:
     options: Mapping[str, str | None]
     files: SearchFolder
     console: Console
+    session: Session | None = None
     rerun: Collection[int] = ()
     quiet: bool = False
     debug: bool = False
@@ -74,6 +77,7 @@ def run_search(
     rerun: str | None = None,
     quiet: bool = False,
     debug: bool = False,
+    session: Session | None = None,
 ) -> int:
     """Train, test the winner, write the summary.
 
@@ -82,6 +86,8 @@ def run_search(
         options: the command line's, kept for ``--resume``.
         resume: insist that there is something to resume; the same command goes on with it in any case.
         rerun: trials to be trained from the start (`orchestrator.run.rerun`), also of a finished search.
+        session: of a process that runs several searches: its Ray stays up. None: the search has a Ray for itself, which
+            ends with it.
 
     Returns:
         The exit code: 0, 1 where no trial got a score, 130 after Ctrl-C.
@@ -110,7 +116,8 @@ def run_search(
     if not quiet:
         for line in data_lines(data.report):
             console.print(line)
-    running = Running(plan=plan, options=options, files=files, console=console, rerun=again, quiet=quiet, debug=debug)
+    how: dict[str, Any] = {"session": session, "rerun": again, "quiet": quiet, "debug": debug}
+    running = Running(plan=plan, options=options, files=files, console=console, **how)
     with held(plan) as lock:
         record = files.previous(plan)  # another process may have ended since
         check_prepared(plan, record, files.data, data)
@@ -183,11 +190,13 @@ def train_and_test(
     """Everything that needs Ray."""
     import ray
 
-    from orchestrator.tune import cluster, runner
+    from orchestrator.tune import runner
 
     plan, files, console = running.plan, running.files, running.console
+    session = running.session or Session()
     started, before = time.monotonic(), record.wall_seconds
-    progress = Progress(plan.count, plan.steps, record.metric, console, running.quiet, expected_end=plan.expected_end)
+    shown = {"expected_end": plan.expected_end, "headline": session.headline}
+    progress = Progress(plan.count, plan.steps, record.metric, console, running.quiet, **shown)
 
     def keep() -> None:
         lock.check()
@@ -197,7 +206,7 @@ def train_and_test(
 
     try:
         with progress:
-            cluster.connect(running.debug)
+            session.connect(running.debug)
             lock.note_cluster(ray.get_runtime_context().gcs_address)
             place = checkpoints_of(plan)
             more: dict[str, Any] = {"rerun": running.rerun, "checkpoints": place}
@@ -206,12 +215,17 @@ def train_and_test(
             elif plan.settings.reuse:
                 more["reuse"] = partial(take_over_equal, tracker.store, plan.parameters, tags, place)
             search = runner.Search(plan, files.folder / TUNE, progress, record, keep, **more)
-            search.fit()
-            progress.close()
-            keep()
-            if search.open:
-                return interrupted(plan, record, tracker, console)
-            return conclude(plan, files, record, tracker, console, keep, search.test)
+            try:
+                search.fit()
+                progress.close()
+                keep()
+                if search.open:
+                    return interrupted(plan, record, tracker, console)
+                return conclude(plan, files, record, tracker, console, keep, search.test)
+            finally:
+                if running.session is not None:
+                    search.pool.close()
     finally:
         progress.close()
-        ray.shutdown()
+        if running.session is None:
+            session.close()

@@ -43,11 +43,12 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _Status:
-    """What the live display shows between two calls: steps done and expected in all, and lines of text."""
+    """What the live display shows between two calls: steps done and expected in all, lines of text, the headline."""
 
     done: int
     total: float
     lines: tuple[str, ...]
+    headline: str
 
 
 class Progress:
@@ -63,6 +64,8 @@ class Progress:
         clock: seconds, only differences count; tests give their own.
         expected_end: where a trial that stands at a step ends on average, as far as is known beforehand; else at its
             budget.
+        headline: what the search is a part of, on one line, as it is at the moment: it stands above the live status,
+            and in a log at the beginning and with each sign of life.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Progress:
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
         expected_end: Callable[[int], float] | None = None,
+        headline: Callable[[], str] | None = None,
     ) -> None:
         self.total_trials = total_trials
         self.budget = total_steps / total_trials if total_trials else 0.0
@@ -81,6 +85,7 @@ class Progress:
         self.console = console
         self.quiet = quiet
         self._expected_end = expected_end or (lambda step: self.budget)
+        self._headline = headline
         self._clock = clock
         self._begun = clock()
         self._last_line = self._begun
@@ -96,6 +101,8 @@ class Progress:
         if console.is_terminal and not console.is_dumb_terminal and not quiet:
             self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
             self._live.start()
+        else:
+            self._say_headline()
 
     def trial_started(self, number: int, configuration: Mapping[str, Any], step: int = 0) -> None:
         """A trial trains from ``step`` on: 0, or its checkpoint's step where it goes on."""
@@ -153,6 +160,7 @@ class Progress:
         if self._live is not None:
             self._shown = self._status()
         elif self._clock() - self._last_line >= HEARTBEAT_SECONDS:
+            self._say_headline()
             best = "" if self._best is None else f"best {formats.score(self._best_score)}"
             self._say("; ".join(part for part in (self._counts(), self._speed(), best) if part))
 
@@ -240,6 +248,10 @@ class Progress:
         text = f"{before}{formats.score(best.best_score)} {self.metric}: trial {self._best} at step {best.best_step:,}"
         return f"{text}; {formats.pairs(dict(best.configuration))}" if best.configuration else text
 
+    def _say_headline(self) -> None:
+        if self._headline is not None:
+            self._say(self._headline())
+
     def _say(self, text: str, always: bool = False, style: str = "", whole: bool = False) -> None:
         if self.quiet and not always:
             return
@@ -251,7 +263,8 @@ class Progress:
     def _status(self) -> _Status:
         done = self._done()
         lines = [self._counts(), self._speed(), self._best_text("best ")]
-        return _Status(done, max(done + self.steps_expected(), 1.0), tuple(line for line in lines if line))
+        headline = "" if self._headline is None else self._headline()
+        return _Status(done, max(done + self.steps_expected(), 1.0), tuple(line for line in lines if line), headline)
 
     def _render(self) -> Group:
         """The live status; called by the thread that refreshes, which therefore reads the snapshot alone.
@@ -262,5 +275,5 @@ class Progress:
         bar = ProgressBar(total=shown.total, completed=shown.done, width=min(60, self.console.width))
         first, *others = shown.lines
         lines = [f"{formats.clock(self._clock() - self._begun)}  {first}", *others]
-        shown_lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]
-        return Group(bar, Text(), *shown_lines)  # the bar does not end its line
+        above, *below = [Text(line, no_wrap=True, overflow="ellipsis") for line in (shown.headline, *lines)]
+        return Group(*([above] if shown.headline else []), bar, Text(), *below)  # the bar does not end its line

@@ -226,3 +226,29 @@ def test_closing_twice_says_it_once() -> None:
     log.progress.close()
     log.progress.close()
     assert len(log.lines) == 1
+
+
+def test_what_a_search_is_a_part_of_stands_above_it_and_comes_again_with_each_sign_of_life() -> None:
+    stream, clock, searches = io.StringIO(), Clock(), ["search 3 of 12"]
+    console = Console(file=stream, width=100, color_system=None)
+    progress = Progress(4, 20_000, "accuracy", console, clock=clock, headline=lambda: f"sweep demo: {searches[0]}")
+    searches[0] = "search 3 of 12, 1 failed"
+    clock.now += 40
+    progress.tick()
+    progress.close()
+    lines = stream.getvalue().splitlines()
+    assert [line.split("  ", 1)[1] for line in lines[:2]] == [
+        "sweep demo: search 3 of 12",
+        "sweep demo: search 3 of 12, 1 failed",
+    ]
+    assert "4 waiting of 4 trials" in lines[2]
+
+
+def test_on_a_terminal_the_headline_is_the_first_line_of_the_status() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, color_system=None)
+    progress = Progress(4, 20_000, "accuracy", console, clock=Clock(), headline=lambda: "sweep demo: search 3 of 12")
+    with console.capture() as shown:
+        console.print(progress._render())
+    progress.close()
+    assert shown.get().splitlines()[0] == "sweep demo: search 3 of 12"

@@ -1,0 +1,42 @@
+"""What the searches of one process have in common: a Ray that stays up between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+
+class Session:
+    """Given to `orchestrator.run.run.run_search` for one search after the other; as a context it is closed at its end.
+
+    Args:
+        headline: what is above the searches at the moment, on one line ("sweep demo: search 3 of 12"); each search's
+            display begins with it. Called from the search's own thread, several times a second.
+    """
+
+    def __init__(self, *, headline: Callable[[], str] | None = None) -> None:
+        self.headline = headline
+
+    def connect(self, debug: bool) -> None:
+        """Join or start a Ray (`orchestrator.tune.cluster.connect`), unless that has been done.
+
+        Raises:
+            UserError: there is none to be had.
+        """
+        from orchestrator.tune import cluster
+
+        cluster.connect(debug)
+
+    def close(self) -> None:
+        """End what the searches had in common; a second call does nothing."""
+        import ray
+
+        ray.shutdown()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
