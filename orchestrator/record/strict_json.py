@@ -16,15 +16,19 @@ from typing import Any
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> Path:
-    """Write ``text`` beside ``path``, force it to the disk and put it in place in one step; make missing folders."""
+def write_atomically(path: str | os.PathLike[str], text: str | bytes) -> Path:
+    """Write beside ``path``, force it to the disk and put it in place in one step; make missing folders.
+
+    Args:
+        text: written as UTF-8 where it is not bytes.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own for each writer: two of them must not write into one temporary file.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with temporary.open("wb") as stream:
+            stream.write(text.encode() if isinstance(text, str) else text)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)

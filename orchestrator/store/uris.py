@@ -25,16 +25,19 @@ REMEDIES = {
 """What to do, by a sign in the errors of file systems."""
 
 
-def storage_problems(uri: str | None) -> list[str]:
+def storage_problems(uri: str | None, option: str = "--storage") -> list[str]:
     """What is wrong with a storage, a sentence each, without its secrets. None is no storage, and right.
 
     A storage that looks right is tried: a small object is written, read and removed.
+
+    Args:
+        option: what names it, for the messages.
     """
     if not uri:
         return []
     if "://" not in uri:
-        return [f"--storage {shown_address(uri)}: must be a URI, e.g. s3://bucket/folder or file:///mnt/shared"]
-    asked = f"--storage {shown(uri)}"
+        return [f"{option} {shown_address(uri)}: must be a URI, e.g. s3://bucket/folder or file:///mnt/shared"]
+    asked = f"{option} {shown(uri)}"
     address = read_address(uri)
     scheme = address.scheme
     if scheme not in SCHEMES:
@@ -49,13 +52,13 @@ def storage_problems(uri: str | None) -> list[str]:
         problems.append(f"{asked}: {', '.join(secret)} in a URI would be seen by others; {KEYS}")
     if not address.place.strip("/"):
         problems.append(f"{asked}: names no bucket or folder; e.g. s3://bucket/folder or file:///mnt/shared")
-    return problems or tried(uri)
+    return problems or tried(uri, option)
 
 
-def tried(uri: str) -> list[str]:
+def tried(uri: str, option: str = "--storage") -> list[str]:
     """What goes wrong where an object is written, read and removed: at most one sentence."""
     probe = StoragePath(uri, patience=0.0) / f".writable-{secrets.token_hex(8)}"
-    asked = f"--storage {shown(uri)}"
+    asked = f"{option} {shown(uri)}"
     try:
         opened(uri)
         probe.write_bytes(b"adept")
