@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OURS = {"orchestrator", "trials", "search_spaces", "yaml_reader"}
+OURS = {"orchestrator", "trials", "search_spaces", "sweeps", "yaml_reader"}
 ALLOWED = {
     "orchestrator": OURS,
     "trials": {"trials", "yaml_reader"},
     "search_spaces": {"search_spaces", "trials", "yaml_reader"},
+    "sweeps": {"sweeps"},
     "yaml_reader": {"yaml_reader"},
     "pretraining": {"pretraining", "trials"},
 }

@@ -102,8 +102,18 @@ def _place(data: Any, model: type[BaseModel], loc: tuple[Key, ...]) -> tuple[tup
             model = next((one for one in _models(model.model_fields[str(path[-1])]) if part in _kinds(one)), model)
             continue
         path.append(part)
-        data = data.get(part) if isinstance(data, Mapping) else None
+        data = _below(data, part)
+        if place + 1 < len(loc) and part in model.model_fields:
+            inner = list(_models(model.model_fields[str(part)]))
+            model = inner[0] if len(inner) == 1 else model  # of several kinds, the next part says which
     return tuple(path), model
+
+
+def _below(data: Any, part: Key) -> Any:
+    """The value of a mapping's key or at a list's place; None where there is none."""
+    if isinstance(data, Mapping):
+        return data.get(part)
+    return data[part] if isinstance(data, list) and isinstance(part, int) and part < len(data) else None
 
 
 def _models(field: Any) -> Iterator[type[BaseModel]]:

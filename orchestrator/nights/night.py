@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
-
-class CellKey(NamedTuple):
-    """What is compared from night to night.
-
-    Attributes:
-        task, method, backbone: as in a search's record.
-    """
-
-    task: str
-    method: str
-    backbone: str
+from orchestrator.sweep.cells import CellKey
 
 
 class CellStatus(StrEnum):

@@ -24,16 +24,23 @@ FILES = {name: option.moves for name, option in SearchSettings.options().items()
 """Options that name a file or a folder to be read, or something known by its name; each with what it is in words."""
 
 
-def with_absolute_paths(options: Mapping[str, str | None]) -> Given:
+def with_absolute_paths(options: Mapping[str, str | None], folder: Path = Path()) -> Given:
     """The same options with absolute paths in the place of those that exist, and of all that will be written.
 
     A name stays a name, also where a file is called so; what is not there stays as it was typed, for the message.
+
+    Args:
+        folder: from which relative paths of what exists are meant; the working folder where it is left out.
     """
     known = {"task": is_registered, "backbone": is_known, "space": space_names().__contains__}
     found = dict(options)
     for key in FILES:
         value = options.get(key)
-        if value and not known.get(key, lambda name: False)(value) and (path := Path(value).expanduser()).exists():
+        if (
+            value
+            and not known.get(key, lambda name: False)(value)
+            and (path := folder / Path(value).expanduser()).exists()
+        ):
             found[key] = str(path.resolve())
     if options.get("output"):
         found["output"] = absolute(Path(str(options["output"])))

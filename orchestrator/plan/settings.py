@@ -228,15 +228,22 @@ def read_settings(
         a caller can find out what else is wrong before it refuses.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    problems: dict[str, str] = {}
-    try:
-        model.model_validate(given)
-    except ValidationError as error:
-        for fault in error.errors():
-            problems[str(fault["loc"][0])] = RULES.get(fault["type"], fault["msg"]).format(**fault.get("ctx", {}))
+    problems = faults(given, model)
     sentences = [f"{flag(key)} {given[key]}: {rule}" for key, rule in problems.items()]
     checked = model.model_validate({k: v for k, v in given.items() if k not in problems})
     return checked, sentences + contradictions(checked, given)
+
+
+def faults(given: Mapping[str, Any], model: type[SearchSettings] = SearchSettings) -> dict[str, str]:
+    """What is wrong with the value of each option by itself: the rule that it breaks, by the option's name."""
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        return {
+            str(fault["loc"][0]): RULES.get(fault["type"], fault["msg"]).format(**fault.get("ctx", {}))
+            for fault in error.errors()
+        }
+    return {}
 
 
 def contradictions(settings: SearchSettings, given: Mapping[str, Any]) -> list[str]:
