@@ -23,8 +23,13 @@ class Outcome(StrEnum):
 
     FINE = "fine"
     WORSE = "worse"
+    """Found in this night."""
+    STANDING = "still worse"
+    """Found in an earlier night, and still so: mentioned, but no alarm again."""
     BETTER = "better"
     NOT_COMPARED = "not compared"
+    FAILED = "failed"
+    """The cell was started and has no score: nothing is known of it, so the night cannot be fine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,8 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0: nothing is worse; 1: something is; 3: nothing could be compared."""
+        """0: nothing has become worse; 1: something has; 3: nothing could be compared, or a cell failed."""
         if self.worse:
             return 1
-        return 0 if any(one.outcome is not Outcome.NOT_COMPARED for one in self.findings) else 3
+        outcomes = {one.outcome for one in self.findings}
+        return 3 if Outcome.FAILED in outcomes or not outcomes - {Outcome.NOT_COMPARED} else 0

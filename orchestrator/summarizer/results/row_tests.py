@@ -37,12 +37,17 @@ class RowTest:
     high: float | None = None
 
 
-def paired(first: Sequence[Answers], second: Sequence[Answers], metric: str) -> RowTest:
+def paired(
+    first: Sequence[Answers], second: Sequence[Answers], metric: str, permutations: int | None = None
+) -> RowTest:
     """``first`` less ``second`` on the same rows in the same order, one entry a seed in both.
 
     Proportions of one seed: McNemar's exact test (McNemar 1947): of the rows that one alone has right, each is as
     likely to be the first's. Everything else: the permutation test in which each row's answers, of all seeds together,
     change sides. Where rows belong to groups, those of one change sides together.
+
+    Args:
+        permutations: of means over rows, `PERMUTATIONS` where None: no p is smaller than one part in so many.
 
     Raises:
         ValueError: the rows differ, or there is none.
@@ -59,7 +64,7 @@ def paired(first: Sequence[Answers], second: Sequence[Answers], metric: str) -> 
     interval = estimate((100.0 * differences).tolist())
     if len(first) > 1 or metric not in PROPORTIONS:
         name = f"paired permutation test over {what}" + (f", {len(first)} seeds together" if len(first) > 1 else "")
-        return RowTest(_sign_flipped(differences), n, name, interval.low, interval.high)
+        return RowTest(_sign_flipped(differences, permutations or PERMUTATIONS), n, name, interval.low, interval.high)
     from scipy.stats import binomtest
 
     gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
@@ -95,13 +100,13 @@ def _scores_of(metric: str) -> Callable[[Answers], np.ndarray] | None:
     return scores
 
 
-def _sign_flipped(differences: np.ndarray) -> float:
+def _sign_flipped(differences: np.ndarray, permutations: int) -> float:
     moved = differences[differences != 0.0]
     if not moved.size:
         return 1.0
     dice, seen = np.random.default_rng(_SEED), abs(moved.sum()) - 1e-9
-    sums = (abs((dice.integers(0, 2, moved.size) * 2.0 - 1.0) @ moved) for _ in range(PERMUTATIONS))
-    return (1 + sum(total >= seen for total in sums)) / (1 + PERMUTATIONS)
+    sums = (abs((dice.integers(0, 2, moved.size) * 2.0 - 1.0) @ moved) for _ in range(permutations))
+    return (1 + sum(total >= seen for total in sums)) / (1 + permutations)
 
 
 def _permuted(first: Sequence[Answers], second: Sequence[Answers], metric: str) -> float:

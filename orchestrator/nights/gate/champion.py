@@ -1,0 +1,71 @@
+"""A cell beside its champion: slow losses, each too small to be a change, add up against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.nights.gate.followed import DATA, Followed
+from orchestrator.nights.gate.level import CONFIRMED
+from orchestrator.nights.gate.noise import one_beyond
+from orchestrator.nights.gate.quantities import CHAMPION
+from orchestrator.nights.gate.rows import KeptAnswers
+from orchestrator.nights.gate.sentences import name_of, probability
+from orchestrator.nights.night import Cell
+from orchestrator.nights.verdict import Finding, Outcome
+from orchestrator.sweep.rules import GateRules
+
+
+def against_champion(
+    finding: Finding, followed: Followed, champion: Cell, rules: GateRules, kept: KeptAnswers
+) -> Finding:
+    """The finding as it was, or that the cell is worse than its champion: an alarm in the first night of that.
+
+    Args:
+        finding: of the comparison with earlier nights.
+    """
+    cell = followed.cell
+    if champion.score is None or cell.score is None or champion.parts.get(DATA) != cell.parts.get(DATA):
+        return finding
+    chance = followed.limits.both * CHAMPION / followed.measure.both
+    test = _worse(followed, champion, cell, rules, kept, chance)
+    if test is None:
+        return finding
+    since = followed.night.date
+    already = False
+    for night, other in reversed(followed.nights[:-1]):
+        if night.date <= champion.measured_on or _worse(followed, champion, other, rules, kept, chance) is None:
+            break
+        since, already = night.date, True
+    if already and finding.outcome is Outcome.STANDING:
+        return finding
+    outcome = Outcome.STANDING if already or finding.outcome is Outcome.STANDING else Outcome.WORSE
+    verb = "is still" if outcome is Outcome.STANDING else "is"
+    when = f" of {champion.measured_on}" if champion.measured_on else ""
+    sentence = (
+        f"{name_of(cell.key)}: {cell.metric or 'score'} {verb} worse than the champion's{when}: from "
+        f"{champion.score:.2f} to {cell.score:.2f} points (n = {followed.cell_n:,}; {test}), since {since}."
+    )
+    return replace(
+        finding, outcome=outcome, before=champion.score, now=cell.score, n=followed.cell_n, test=test, since=since,
+        sentence=sentence,
+    )  # fmt: skip
+
+
+def _worse(
+    followed: Followed, champion: Cell, cell: Cell, rules: GateRules, kept: KeptAnswers, chance: float
+) -> str | None:
+    """The test by which a cell is worse than the champion; None where it is not, or nothing can test it."""
+    loss = (champion.score or 0.0) - (cell.score or 0.0)
+    if not cell.scores or loss < max(rules.points, 1e-6):
+        return None
+    noise = followed.level.noise(followed.level.nights[-rules.window :])
+    p = one_beyond(loss, 1, noise) if noise is not None else None
+    if p is not None and p > chance:
+        return None
+    rows = kept.evidence([cell], [champion], -1, chance)
+    if p is None:
+        return f"{rows.name}: {probability(rows.p)}" if rows is not None and rows.p <= chance else None
+    if rows is not None and rows.is_paired and rows.p > CONFIRMED:
+        return None
+    own = f"beyond the noise of the nights, {probability(p)}"
+    return f"{own}; {rows.name}: {probability(rows.p)}" if rows is not None else own

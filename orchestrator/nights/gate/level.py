@@ -1,0 +1,160 @@
+"""A quantity followed from night to night: its level, and the nights in which that changed.
+
+Two nights in a row that both lie beyond the noise are a change; for quantities that do not depend on a machine's hour,
+a single night far beyond it is, too. A change cuts the history: from then on nights are compared with the new level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.nights.gate.noise import Spread, both_beyond, center, one_beyond, recent, spread
+from orchestrator.nights.gate.rows import RowEvidence
+
+CONFIRMED = 0.01
+"""Largest p of the test over rows with which a change of a score is one, where the rows' answers are kept."""
+
+Rows = Callable[[Sequence[int], Sequence[int], int], RowEvidence | None]
+"""(nights now, nights before, direction) -> the test over test rows; None where nothing is known of them."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a quantity is followed.
+
+    Attributes:
+        both: chance of a false change in two nights in a row. single: of one in a single night; 0 for none such.
+        least: a smaller change is none. window: nights of a level that count.
+    """
+
+    both: float
+    single: float
+    least: float
+    window: int
+
+    @property
+    def floor(self) -> float:
+        """The smallest standard deviation that is believed."""
+        return self.least / 3
+
+
+@dataclass(frozen=True)
+class Change:
+    """The level changed.
+
+    Attributes:
+        first, found: nights: the first of the new level, and that in which it was found.
+        direction: 1 for better, -1 for worse.
+        before, now: means of the old level and of the nights found. nights: that the old level's mean is over.
+        p: chance of it without a change: by the noise of the nights, or by `rows` where that is not known yet.
+        rows: the test over test rows, where there was one. by_noise: whether `p` is by the noise.
+    """
+
+    first: int
+    found: int
+    direction: int
+    before: float
+    now: float
+    nights: int
+    p: float
+    rows: RowEvidence | None = None
+    by_noise: bool = True
+
+
+@dataclass
+class Level:
+    """Where a quantity stands after the nights followed so far.
+
+    Attributes:
+        nights: of this level. earlier: levels before, as nights each.
+        change: in the night followed last; None where there was none.
+        standing: the change for the worse that has not been made good, nor been there for a whole window of nights.
+        tested: whether the last night could be compared at all.
+    """
+
+    limits: Limits
+    values: dict[int, float] = field(default_factory=dict)
+    nights: list[int] = field(default_factory=list)
+    earlier: list[list[int]] = field(default_factory=list)
+    change: Change | None = None
+    standing: Change | None = None
+    tested: bool = False
+
+    def of(self, nights: Sequence[int]) -> list[float]:
+        """Their values."""
+        return [self.values[night] for night in nights]
+
+    def noise(self, reference: Sequence[int]) -> Spread | None:
+        """The spread of nights about their level, over the last ones of this level and of those before."""
+        left = self.limits.window - len(reference)
+        older: list[list[int]] = []
+        for level in reversed(self.earlier):
+            if left > 0:
+                older.append(level[-left:])
+                left -= len(level)
+        return spread([self.of(reference), *(self.of(level) for level in older)], self.limits.floor)
+
+    def follow(self, night: int, value: float, rows: Rows | None = None) -> None:
+        """Take up the next night."""
+        self.values[night] = value
+        self.change, window = None, self.limits.window
+        reference = self.nights[-window:]
+        tests = [(reference, [night], self.limits.single)] if self.limits.single else []
+        if len(self.nights) > 1:
+            tests.append((self.nights[-window - 1 : -1], [self.nights[-1], night], self.limits.both))
+        self.tested = False
+        for before, now, chance in tests:
+            found = self._changed(before, now, chance, rows)
+            if found is not None:
+                self._cut(before, now, found)
+                return
+        self.nights.append(night)
+        if self.standing is not None and len(self.nights) > window:
+            self.standing = None
+
+    def _changed(self, before: list[int], now: list[int], chance: float, rows: Rows | None) -> Change | None:
+        noise = self.noise(before) if before else None
+        if not before or (noise is None and rows is None):
+            return None
+        self.tested = True
+        level, new = center(self.of(before)), self.of(now)
+        distances = [value - level for value in new]
+        mean = sum(distances) / len(now)
+        direction = 1 if mean > 0 else -1
+        nearer = min(direction * distance for distance in distances)
+        if abs(mean) < self.limits.least or nearer <= 0:
+            return None
+
+        def p(noise: Spread) -> float:
+            return (one_beyond if len(now) == 1 else both_beyond)(nearer, len(before), noise)
+
+        if noise is not None and p(noise) > chance:
+            return None
+        noisier = recent(self.of(before), self.limits.floor)
+        if noisier is not None and p(noisier) > chance:
+            return None
+        evidence = rows(now, before[-len(now) :], direction) if rows is not None else None
+        if noise is not None:
+            if evidence is not None and evidence.is_paired and evidence.p > CONFIRMED:
+                return None
+        elif evidence is None or evidence.p > chance:
+            return None
+        by_noise = noise is not None
+        sure = p(noise) if noise is not None else evidence.p if evidence is not None else 1.0
+        return Change(now[0], now[-1], direction, level, level + mean, len(before), sure, evidence, by_noise)
+
+    def _cut(self, before: list[int], now: list[int], change: Change) -> None:
+        kept = [night for night in self.nights if night not in now]
+        back_to = next(
+            (old for old in reversed(self.earlier) if abs(center(self.of(old)) - change.now) < self.limits.least), None
+        )
+        self.change = change
+        if change.direction < 0 and self.standing is None:
+            self.standing = change
+        elif self.standing is not None and change.now > self.standing.before - self.limits.least:
+            self.standing = None
+        self.earlier.append(kept)
+        self.nights = [*(back_to or ()), *now]
+        if back_to is not None:
+            self.earlier.remove(back_to)
