@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.store.entities import PagedList
 
 T = TypeVar("T")
@@ -37,6 +38,16 @@ def find_runs(
 def find_experiments(client: MlflowClient) -> Iterator[Experiment]:
     """All experiments that are not deleted."""
     return _pages(client.search_experiments)
+
+
+def find_models(client: MlflowClient, condition: str) -> Iterator[RegisteredModel]:
+    """The registered models that fulfil a condition."""
+    return _pages(client.search_registered_models, filter_string=condition)
+
+
+def find_versions(client: MlflowClient, model: str) -> Iterator[ModelVersion]:
+    """The versions of a registered model."""
+    return _pages(client.search_model_versions, filter_string=f"name = {quoted(model)}")
 
 
 def quoted(text: str) -> str:

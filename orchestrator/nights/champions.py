@@ -1,0 +1,134 @@
+"""Champions: the best adapter of each task and backbone, and of each method on it, as versions of a registered model.
+
+Each night's winner of a task and backbone becomes a version of `adept-TASK-BACKBONE`. The alias `champion` moves to it
+only where it is better than the champion beyond noise (`beyond_noise`), or where the champion cannot be run any more;
+the alias `champion-METHOD` likewise, among the winners of one method. Methods compete by their validation scores, so
+that a test score decides between one winner and one champion and nothing else. A person's choice stays until it is
+taken back, or cannot be run.
+
+What the registry did not take is kept in the folder of the sweep and given to it again by the next night.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from orchestrator.nights.crowning import Crowning, Reign
+from orchestrator.nights.night import Cell, CellKey, Night
+from orchestrator.nights.verdict import Verdict
+from orchestrator.record.strict_json import write_atomically
+from orchestrator.tracking.registry import Registry, champion_of
+from trials.errors import UserError
+
+log = logging.getLogger(__name__)
+
+PLACE = "champions"  # in the folder of a sweep
+_KNOWN, _WAITING = "known.json", "waiting.json"
+_Nights = list[tuple[Night, Verdict]]
+
+
+def champions(keys: Sequence[CellKey], tracking_uri: str | None, folder: Path) -> dict[CellKey, Cell]:
+    """The champion of each cell that has one, as its night measured it; with its answers to the test rows.
+
+    Args:
+        folder: of the sweep. What was last known is kept there, and stands where the registry does not answer.
+    """
+    place = folder / PLACE
+    known = {cell.key: cell for cell in _read(place / _KNOWN, list[Cell])}
+    try:
+        registry = Registry.open(tracking_uri)
+        for key in keys:
+            model = registry.model(key.task, key.backbone)
+            version = None if model is None else registry.version(model, champion_of(key.method))
+            cell = None if version is None else Reign(registry, place).cell(version)
+            known = {other: kept for other, kept in known.items() if other != key} | ({key: cell} if cell else {})
+    except UserError as error:
+        log.warning("%s; the champions last known are taken: %d of %d", error, len(known.keys() & set(keys)), len(keys))
+    else:
+        _write(place / _KNOWN, list[Cell], list(known.values()))
+    return {key: known[key] for key in keys if key in known}
+
+
+def crown(
+    night: Night, verdict: Verdict, *, tracking_uri: str | None, folder: Path, earlier: Sequence[Night] = ()
+) -> list[Crowning]:
+    """Write a night's winners into the registry and move the aliases that are theirs now; asked twice, it does it once.
+
+    Nights that the registry did not take before come first. It never fails: what the registry refuses is logged, and
+    kept for the next night.
+
+    Args:
+        verdict: what the gate found; its alarms are written into the versions.
+        folder: of the sweep. earlier: nights of the history, from which the noise of training is known.
+
+    Returns:
+        What became of each alias, with the reason.
+    """
+    place = folder / PLACE
+    waiting = [pair for pair in _read(place / _WAITING, _Nights) if pair[0].date != night.date]
+    waiting.append((night, verdict))
+    _write(place / _WAITING, _Nights, waiting)  # before the first word to the registry: a kill loses no night
+    found: list[Crowning] = []
+    left: _Nights = []
+    try:
+        reign = Reign(Registry.open(tracking_uri), place)
+    except UserError as error:
+        log.warning("%s; %s", error, _kept(len(waiting)))
+        return []
+    for past, its in waiting:
+        before = [one for one in earlier if one.started < past.started]
+        refused = []
+        for cells in _rivals(past).values():
+            try:
+                found += reign.crown(past, its, cells, before)
+            except (UserError, LookupError, OSError) as error:
+                refused.append(str(error))
+        left += [(past, its)] if refused else []
+        for problem in dict.fromkeys(refused):
+            log.warning("champions of night %s: %s", past.date, problem)
+    _write(place / _WAITING, _Nights, left)
+    if left:
+        log.warning("%s", _kept(len(left)))
+    for one in found:
+        if one.moved:
+            log.info("%s", one.sentence)
+    return found
+
+
+def _rivals(night: Night) -> Mapping[tuple[str, str], list[Cell]]:
+    """The cells with scores by task and backbone, as the night has them."""
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for cell in night.cells:
+        if cell.status.has_scores and cell.score is not None:
+            found.setdefault((cell.key.task, cell.key.backbone), []).append(cell)
+    return {
+        place: [replace(cell, measured_on=cell.measured_on or night.date) for cell in c] for place, c in found.items()
+    }
+
+
+def _kept(nights: int) -> str:
+    what = "the winners of this night are" if nights == 1 else f"the winners of {nights} nights are"
+    return f"{what} kept, and written into the registry by the next night"
+
+
+def _read(file: Path, kind: Any) -> list[Any]:
+    try:
+        return TypeAdapter(kind).validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        log.warning("%s cannot be read (%s): it is left out, and made anew", file, " ".join(str(error).split())[:200])
+        return []
+
+
+def _write(file: Path, kind: Any, content: list[Any]) -> None:
+    if content:
+        write_atomically(file, TypeAdapter(kind).dump_json(content, indent=1).decode())
+    else:
+        file.unlink(missing_ok=True)
