@@ -6,6 +6,7 @@ import typer
 
 from orchestrator.commands.compare import compare
 from orchestrator.commands.names import list_names
+from orchestrator.commands.nightly import nightly
 from orchestrator.commands.options import Command
 from orchestrator.commands.plan import plan
 from orchestrator.commands.predict import predict
@@ -30,6 +31,7 @@ app = typer.Typer(
 for command in (search, plan, resume, report, compare, replay, predict, verify, watch, stop):
     app.command(name=command.__name__, cls=Command)(command)
 app.command(name="list")(list_names)
+app.add_typer(nightly, name="nightly")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -92,7 +92,7 @@ def test_every_room_has_its_floor() -> None:
     """No module lies beside the rooms but a handful: the floor, the command line, and what starts them."""
     beside = {file.stem for file in (ROOT / "orchestrator").glob("*.py")}
     rooms = {folder.name for folder in (ROOT / "orchestrator").iterdir() if list(folder.glob("*.py"))}
-    assert beside == {"__init__", "__main__", "search", "cli", *FLOOR}
+    assert beside == {"__init__", "__main__", "search", "command", "cli", *FLOOR}
     assert rooms | {"cli"} == set(ROOMS)
     for module in FLOOR:
         assert rooms_imported(ROOT / "orchestrator" / f"{module}.py") <= FLOOR

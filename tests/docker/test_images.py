@@ -33,11 +33,12 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module", params=["compose.yaml", "compose.gpu.yaml"])
+@pytest.fixture(scope="module", params=["compose.yaml", "compose.gpu.yaml", "nightly/compose.yaml"])
 def services(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     """The services as compose understands them: with all variables, anchors and defaults filled in."""
     files = ["-f", "compose.yaml"] + (["-f", request.param] if request.param != "compose.yaml" else [])
-    return json.loads(run(program("docker-compose"), *files, "config", "--format", "json"))["services"]
+    command = [program("docker-compose"), *files, "--profile", "nightly", "config", "--format", "json"]
+    return json.loads(run(*command))["services"]
 
 
 def script_of(service: dict[str, Any]) -> Path | None:
@@ -111,11 +112,11 @@ def test_services_wait_for_what_they_need(services: dict[str, dict[str, Any]]) -
     needs = {name: {k: v["condition"] for k, v in s.get("depends_on", {}).items()} for name, s in services.items()}
     assert needs["mlflow"] == {"postgres": "service_healthy", "artifacts": "service_healthy"}
     assert needs["head"] == {"user": "service_completed_successfully"}
-    assert needs["worker"] == {"head": "service_healthy"}
+    assert needs["worker"] == needs["nightly"] == {"head": "service_healthy"}
 
 
 def test_ray_wants_its_token_in_every_container(services: dict[str, dict[str, Any]]) -> None:
-    for name in ("head", "worker"):
+    for name in ("head", "worker", "nightly"):
         assert services[name]["environment"]["RAY_AUTH_MODE"] == "token"
         assert services[name]["environment"]["RAY_AUTH_TOKEN_PATH"] == "/run/secrets/ray_token"
 
