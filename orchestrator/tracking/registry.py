@@ -182,7 +182,9 @@ class Registry:
 
         folder.mkdir(parents=True, exist_ok=True)
         with self._asked(f"the adapter of {version.shown}", gone_is_fine=True):
-            return Path(download_artifacts(version.shown, dst_path=str(folder), tracking_uri=self._client.tracking_uri))
+            # Not `version.shown`: MLflow would look it up in its default store, whatever it is given here.
+            place = self._client.get_model_version_download_uri(version.model, str(version.number))
+            return Path(download_artifacts(place, dst_path=str(folder), tracking_uri=self._client.tracking_uri))
         return folder
 
     def files(self, version: Version, names: Iterable[str], folder: Path) -> list[Path]:

@@ -1,0 +1,262 @@
+"""Champions move where a winner is better beyond noise, or the old one cannot run; nothing of a night is lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+
+from orchestrator.nights.champions import champions, crown
+from orchestrator.nights.crowning import Crowning
+from orchestrator.nights.night import Cell, Night
+from orchestrator.store.predictions import read_predictions
+from orchestrator.tracking.registry import Registry, champion_configurations
+from tests.orchestrator.nights.made_nights import finding, night, verdict
+from tests.orchestrator.nights.made_winners import ROWS, Winners
+from trials.export.adapters import read_description
+
+MODEL = "adept-rte-t5-nano"
+WEAK, STRONG, ALIKE = range(60), range(20), range(1, 61)
+
+
+class Sweep:
+    """Nights of one sweep, one after the other."""
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self.folder, self.uri = folder / "demo", uri
+        self.winners = Winners(folder / "searches", uri)
+        self.client = MlflowClient(uri)
+        self.nights: list[Night] = []
+
+    def crown(self, *cells: Cell, **other: Any) -> dict[str, Crowning]:
+        self.nights.append(night(len(self.nights) + 1, *cells, **other))
+        return self.again()
+
+    def again(self) -> dict[str, Crowning]:
+        earlier = self.nights[:-1]
+        found = crown(self.nights[-1], verdict(), tracking_uri=self.uri, folder=self.folder, earlier=earlier)
+        return {one.alias: one for one in found}
+
+    @property
+    def aliases(self) -> dict[str, int]:
+        return {name: int(number) for name, number in self.client.get_registered_model(MODEL).aliases.items()}
+
+    def artifacts(self, version: str) -> Path:
+        """Where the files of a version's run are."""
+        run = self.client.get_run(self.client.get_model_version(MODEL, version).run_id)
+        return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
+
+    @property
+    def versions(self) -> int:
+        return len(self.client.search_model_versions(f"name = '{MODEL}'"))
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, tracking_uri: str) -> Sweep:
+    return Sweep(tmp_path, tracking_uri)
+
+
+def test_a_nights_winner_becomes_a_version_that_says_all_of_itself(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pt = sweep.winners.cell(WEAK, method="pt", validation=60.0)
+    adept = sweep.winners.cell(STRONG, validation=80.0)
+    found = sweep.crown(pt, adept)
+    assert all(one.moved for one in found.values()) and "no champion before" in found["champion"].sentence
+    assert sweep.aliases == {"champion": 1, "champion-adept": 1, "champion-pt": 2}
+    version = sweep.client.get_model_version_by_alias(MODEL, "champion")
+    assert version.tags["score"] == "90.0" and version.tags["n"] == str(ROWS)
+    assert version.tags["command"] == adept.command and version.tags["data_fingerprint"] == "rows-1 read"
+    assert "since night 2026-03-01: there was no champion before" in version.tags["champion"]
+    assert adept.command in version.description and version.run_id
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sweep.uri)
+    got = Path(download_artifacts(f"models:/{MODEL}@champion", dst_path=str(tmp_path / "got")))
+    assert read_description(got)["trial"]["method"] == "adept"
+
+    keys = [pt.key, adept.key, adept.key._replace(method="dept")]
+    cells = champions(keys, sweep.uri, sweep.folder)
+    assert list(cells) == keys[:2] and cells[adept.key].configuration == adept.configuration
+    (score,) = cells[adept.key].scores
+    assert sweep.folder in Path(score.predictions).parents
+    assert read_predictions(score.predictions) == read_predictions(adept.scores[0].predictions)
+    assert champion_configurations(keys, sweep.uri) == {key: cells[key].configuration for key in keys[:2]}
+
+
+def test_the_alias_moves_to_what_is_better_beyond_noise_alone(sweep: Sweep) -> None:
+    sweep.crown(sweep.winners.cell(WEAK))
+    stays = sweep.crown(sweep.winners.cell(range(58)))
+    assert not stays["champion"].moved and sweep.aliases == {"champion": 1, "champion-adept": 1}
+    assert "not better than version 1 beyond noise: 70.0 to 71.0" in stays["champion"].sentence
+    moves = sweep.crown(sweep.winners.cell(STRONG))
+    assert moves["champion"].moved and sweep.aliases == {"champion": 3, "champion-adept": 3}
+    assert "70.0 to 90.0 (+20.0, n 200; McNemar's exact test over 200 test rows, 40 of" in moves["champion"].sentence
+    assert "p < 0.001" in moves["champion"].sentence
+    worse = sweep.crown(sweep.winners.cell(WEAK))
+    assert not worse["champion"].moved and sweep.aliases["champion"] == 3 and sweep.versions == 4
+
+
+def test_methods_compete_by_validation(sweep: Sweep) -> None:
+    sweep.crown(sweep.winners.cell(WEAK, method="pt", validation=75.0), sweep.winners.cell(STRONG, validation=60.0))
+    assert sweep.aliases == {"champion": 1, "champion-pt": 1, "champion-adept": 2}
+    found = sweep.crown(sweep.winners.cell(STRONG, validation=80.0))
+    assert found["champion"].moved and "better than version 1 (pt)" in found["champion"].sentence
+    assert not found["champion-adept"].moved
+
+
+def test_a_difference_that_trainings_make_anyway_is_no_reason(sweep: Sweep) -> None:
+    scores = [70.0, 82.0, 71.0, 83.0, 70.0, 81.0]
+    for day, score in enumerate(scores, 1):
+        cell = sweep.winners.cell([], tracked=False)
+        cell = replace(cell, scores=(replace(cell.scores[0], score=score),))
+        sweep.nights.append(night(day, cell))
+    sweep.crown(sweep.winners.cell(WEAK))
+    found = sweep.crown(sweep.winners.cell(STRONG))
+    assert not found["champion"].moved
+    assert (
+        "against the noise of training, " in found["champion"].sentence
+        and "from 7 nights" in found["champion"].sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"data": "rows-2"}, "the data of rte have changed"),
+        ({"revision": "v2-ff"}, "the weights of t5-nano have changed"),
+    ],
+)
+def test_a_champion_of_other_data_or_weights_cannot_be_run(fields: dict[str, str], says: str, sweep: Sweep) -> None:
+    sweep.crown(sweep.winners.cell(STRONG))
+    found = sweep.crown(sweep.winners.cell(WEAK, **fields))  # type: ignore[arg-type]
+    assert found["champion"].moved and f"version 1 cannot be run any more: {says}" in found["champion"].sentence
+
+
+def test_a_champion_whose_adapter_is_gone_cannot_be_run(sweep: Sweep) -> None:
+    sweep.crown(sweep.winners.cell(STRONG))
+    (sweep.artifacts("1") / "best_adapter" / "adapter_model.safetensors").write_bytes(b"no tensors")
+    found = sweep.crown(sweep.winners.cell(WEAK))
+    assert found["champion"].moved and "adapter_model.safetensors of models:/" in found["champion"].sentence
+    shutil.rmtree(
+        sweep.client.get_run(sweep.client.get_model_version(MODEL, "2").run_id)
+        .info.artifact_uri[7:]
+        .replace("%20", " ")
+    )
+    found = sweep.crown(sweep.winners.cell(WEAK))
+    assert found["champion"].moved and "holds no adapter" in found["champion"].sentence
+
+
+def test_what_a_person_has_set_stays_until_it_is_taken_back(sweep: Sweep) -> None:
+    sweep.crown(sweep.winners.cell(WEAK))
+    sweep.crown(sweep.winners.cell(STRONG))
+    sweep.client.set_registered_model_alias(MODEL, "champion", "1")
+    for _ in range(2):
+        found = sweep.crown(sweep.winners.cell(STRONG))
+        assert (
+            not found["champion"].moved
+            and "somebody has set the alias to version 1 by hand" in found["champion"].sentence
+        )
+        assert sweep.aliases == {"champion": 1, "champion-adept": 2}
+    sweep.client.delete_registered_model_alias(MODEL, "champion")
+    assert sweep.crown(sweep.winners.cell(ALIKE))["champion"].moved
+    by_hand = sweep.client.create_model_version(MODEL, "runs:/0123/elsewhere")
+    sweep.client.set_registered_model_alias(MODEL, "champion-adept", by_hand.version)
+    assert champions([sweep.nights[0].cells[0].key], sweep.uri, sweep.folder) == {}
+
+
+def test_the_same_night_again_writes_nothing_new(sweep: Sweep) -> None:
+    sweep.crown(sweep.winners.cell(WEAK), sweep.winners.cell(WEAK, method="pt"))
+    sweep.crown(*sweep.nights[0].cells)  # taken over by the next night
+    before = sweep.aliases, sweep.versions
+    assert not any(one.moved for one in sweep.again().values())
+    assert (sweep.aliases, sweep.versions) == before == ({"champion": 1, "champion-adept": 1, "champion-pt": 2}, 2)
+
+
+def test_a_registry_that_is_away_loses_no_night(sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sweep.crown(sweep.winners.cell(WEAK))
+    key = sweep.nights[0].cells[0].key
+    known = champions([key], sweep.uri, sweep.folder)
+    there = sweep.uri
+    cell = sweep.winners.cell(STRONG)
+    sweep.uri = f"sqlite:///{tmp_path}/none.db"
+    assert sweep.crown(cell) == {} and "kept, and written into the registry by the next night" in caplog.text
+    assert champions([key], sweep.uri, sweep.folder) == known
+    sweep.uri = there
+    found = sweep.crown(sweep.winners.cell(WEAK))
+    assert not found["champion"].moved and sweep.aliases["champion"] == 2
+    assert "since night 2026-03-02" in sweep.client.get_model_version(MODEL, "2").tags["champion"]
+    assert not (sweep.folder / "champions" / "waiting.json").exists()
+
+
+def test_a_registry_that_refuses_in_the_middle_is_asked_again(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sweep.crown(sweep.winners.cell(WEAK))
+    for call in ("create_model_version", "set_registered_model_tag", "set_registered_model_alias"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, call, lambda *_, **__: (_ for _ in ()).throw(PermissionError("403 forbidden")))
+            sweep.crown(sweep.winners.cell(STRONG, validation=90.0))
+            assert "refused: 403 forbidden" in caplog.text
+        assert sweep.again()["champion-adept"].version == sweep.aliases["champion-adept"]
+        assert sweep.aliases["champion"] == sweep.aliases["champion-adept"]
+        assert not Registry.open(sweep.uri).model("rte", "t5-nano").is_set_by_hand("champion")  # type: ignore[union-attr]
+
+
+def test_a_search_that_mlflow_has_no_run_of_waits_for_it(sweep: Sweep, caplog: pytest.LogCaptureFixture) -> None:
+    cell = sweep.winners.cell(WEAK, tracked=False)
+    assert sweep.crown(cell) == {}
+    assert "has no run of this search (rte-adept-1): `adept-search resume rte-adept-1 --output" in caplog.text
+    sweep.winners.track(Path(cell.folder), "uid-rte-adept-1")
+    assert sweep.crown(sweep.winners.cell(ALIKE))["champion"].version == 1
+
+
+def test_two_sweeps_at_once_make_one_champion(sweep: Sweep, tmp_path: Path) -> None:
+    cells = [sweep.winners.cell(WEAK), sweep.winners.cell(STRONG)]
+    folders = [tmp_path / "one", tmp_path / "other"]
+
+    def crowned(place: int) -> list[Crowning]:
+        return crown(night(1, cells[place]), verdict(), tracking_uri=sweep.uri, folder=folders[place])
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(crowned, (0, 1)))
+    assert sweep.versions == 2
+    sweep.crown(cells[1])
+    assert sweep.client.get_model_version_by_alias(MODEL, "champion").tags["search"] == "rte-adept-2"
+
+
+def test_names_that_two_pairs_would_share(sweep: Sweep) -> None:
+    registry = Registry.open(sweep.uri)
+    sweep.crown(sweep.winners.cell(WEAK))
+    cell = sweep.winners.cell(STRONG)
+    other = replace(cell, key=cell.key._replace(task="rte-t5", backbone="nano"))
+    sweep.crown(other)
+    models = {model.tags["task"]: model.name for model in registry.models()}
+    assert models["rte"] == MODEL and models["rte-t5"].startswith(f"{MODEL}-") and sweep.versions == 1
+
+
+def test_alarms_of_the_night_stand_in_the_version(sweep: Sweep) -> None:
+    cell = sweep.winners.cell(WEAK)
+    found = verdict(finding(key=cell.key, sentence="rte, adept: 10 % slower"))
+    crown(night(1, cell), found, tracking_uri=sweep.uri, folder=sweep.folder)
+    assert sweep.client.get_model_version(MODEL, "1").tags["alarms"] == "rte, adept: 10 % slower"
+    assert json.loads(sweep.client.get_model_version(MODEL, "1").tags["configuration"]) == cell.configuration
+
+
+def test_damaged_state_is_made_anew(sweep: Sweep, caplog: pytest.LogCaptureFixture) -> None:
+    place = sweep.folder / "champions"
+    place.mkdir(parents=True)
+    (place / "waiting.json").write_text("{")
+    (place / "known.json").write_text("[1]")
+    with caplog.at_level(logging.WARNING):
+        assert sweep.crown(sweep.winners.cell(WEAK))["champion"].moved
+        assert champions([sweep.nights[0].cells[0].key], sweep.uri, sweep.folder)
+    assert caplog.text.count("cannot be read") == 2
