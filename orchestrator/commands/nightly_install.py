@@ -116,7 +116,7 @@ def _sweep(text: str, clock: Clock) -> tuple[str, tuple[str, ...]]:
     if path.parent == FOLDER:  # it comes with the project, and is known by its name wherever that is installed
         return path.stem, ()
     notify = read_sweep(path).notify  # what is wrong in it is better known now than at night
-    variables = tuple(name for name in (notify.webhook, notify.smtp) if re.fullmatch(r"[A-Z_][A-Z0-9_]*", name))
+    variables = tuple(name for name in (notify.webhook, notify.smtp) if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name))
     if clock.is_here:
         return str(path), variables
     if in_volume:

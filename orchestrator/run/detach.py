@@ -1,4 +1,4 @@
-"""A search in a process of its own, so that it outlives the connection by which it was asked for.
+"""A search, or many, in a process of its own, so that it outlives the connection by which it was asked for.
 
 `ray submit` and `ray exec` run a command in the foreground of an ssh session. When the connection drops, the session's
 processes get SIGHUP and their output has nobody to read it, and a search of hours would end with it. So on a cluster's
@@ -66,7 +66,7 @@ def run_detached(plan: Plan, arguments: list[str], console: Console, quiet: bool
                 stream.write(heading())
         start = log.stat().st_size
         if known is None:
-            child = begin(arguments, log)
+            child = begin(["search", *arguments], log)
     except OSError as error:
         raise UserError([f"{plan.folder} cannot be written ({error.strerror}); name another --output"]) from error
     if not quiet:
@@ -89,8 +89,43 @@ def run_detached(plan: Plan, arguments: list[str], console: Console, quiet: bool
     return 0
 
 
+def run_command_detached(arguments: list[str], log: Path, what: str, console: Console) -> int:
+    """Start a command of many searches in a process of its own, and show its log up to its end.
+
+    Args:
+        arguments: of ``adept-search``, the command first. log: the file that it writes. what: it is, in words.
+
+    Returns:
+        The command's exit code; 0 where Ctrl-C ended the display alone.
+
+    Raises:
+        UserError: the log cannot be written.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write(heading())
+        start = log.stat().st_size
+        child = begin(arguments, log)
+    except OSError as error:
+        raise UserError([f"{log} cannot be written ({error.strerror}); name another --output"]) from error
+    console.print(
+        f"{what} runs in a process of its own ({child.pid}); this is its log, {log}\n"
+        "A lost connection or Ctrl-C ends this display alone. From your machine:\n"
+        f"  {shlex.join(['ray', 'exec', 'cluster.yaml', f'tail -f {shlex.quote(str(log))}'])}\n"
+        f"  {shlex.join(['ray', 'exec', 'cluster.yaml', f'kill -INT {child.pid}'])}",
+        soft_wrap=True,
+    )
+    try:
+        follow(log, lambda: child.poll() is not None, sys.stdout, start)
+    except KeyboardInterrupt:
+        console.print(f"the display has ended; {what} goes on")
+        return 0
+    return child.returncode
+
+
 def begin(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """The search as the leader of a session without a terminal."""
+    """A command as the leader of a session without a terminal."""
     environment = {**os.environ, DETACHED: "1", "COLUMNS": str(WIDTH), "PYTHONUNBUFFERED": "1"}
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -110,4 +145,4 @@ def from_afar(what: str, plan: Plan) -> str:
 
 def command(arguments: list[str]) -> list[str]:
     """The installed command, whatever script this is."""
-    return [sys.executable, "-m", "orchestrator", "search", *arguments]
+    return [sys.executable, "-m", "orchestrator", *arguments]

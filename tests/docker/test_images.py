@@ -146,3 +146,27 @@ def test_an_image_installs_what_the_project_names() -> None:
     assert not [line for line in server if line.startswith(("torch", "ray"))], "the tracking image needs neither"
     wrong = subprocess.run([*command, "serve"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 1 and "use project, " in wrong.stderr
+
+
+def test_the_clock_of_compose_begins_a_night_each_time_also_after_a_bad_one(tmp_path: Path) -> None:
+    calls = {
+        "python3": f'exec {sys.executable} "$@"',
+        "sleep": 'echo "sleep $1" >>"$CALLS"',
+        "ray": 'echo "ray $*" >>"$CALLS"; [[ $(wc -l <"$CALLS") -lt 4 ]] || kill $PPID; exit 3',
+    }
+    for name, line in calls.items():
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "ray_token").write_text("0123")
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "CALLS": str(tmp_path / "calls"),
+        "SECRETS": str(tmp_path), "SWEEP": "demo", "SCHEDULE": "* * * * *", "HEAD": "http://head:8265",
+    }  # fmt: skip
+    done = subprocess.run([STEPS / "nightly.sh"], env=environment, capture_output=True, text=True, timeout=60)
+    waited, *rest = (tmp_path / "calls").read_text().splitlines()
+    assert 0 < int(waited.removeprefix("sleep ")) <= 60
+    assert rest[0] == rest[2] == "ray job submit --address http://head:8265 -- adept-search nightly demo", rest
+    assert "the night of demo ended with code 3" in done.stdout, done.stderr
+    wrong = {**environment, "SCHEDULE": "daily"}
+    done = subprocess.run([STEPS / "nightly.sh"], env=wrong, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "SCHEDULE=daily" in done.stderr

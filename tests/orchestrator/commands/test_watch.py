@@ -118,6 +118,17 @@ def test_a_detached_search_is_shown_to_its_end_and_its_exit_code_is_the_command_
     assert "no such task" in out and f"session {os.getsid(0)}" not in out
 
 
+def test_a_detached_command_is_shown_to_its_end_in_the_folder_it_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = "import sys; print(sys.argv[1:]); sys.exit(3)"
+    monkeypatch.setattr(detach, "command", lambda arguments: [sys.executable, "-c", script, *arguments])
+    shown, log = io.StringIO(), tmp_path / "runs" / "night.log"
+    assert detach.run_command_detached(["nightly", "demo"], log, "The night", Console(file=shown, width=500)) == 3
+    assert "['nightly', 'demo']" in capsys.readouterr().out and "['nightly', 'demo']" in log.read_text()
+    assert "The night runs in a process of its own" in shown.getvalue() and "kill -INT" in shown.getvalue()
+
+
 def test_a_search_that_runs_already_is_shown_and_not_started_again(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
