@@ -64,13 +64,13 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """For a table: ``promotion, grace 0.25, eta 3``."""
+        """For a table: ``promotion, grace period 0.25, reduction factor 3``."""
         if self.scheduler == "none":
             return "none"
         grace = "default" if self.grace_period is None else f"{self.grace_period:.3g}"
         ties = ", ties by loss" if self.ties == "loss" else ""
-        eta = "" if self.scheduler == "median" else f", eta {self.reduction_factor}{ties}"
-        return f"{self.scheduler}{' deterministic' if self.deterministic else ''}, grace {grace}{eta}"
+        factor = "" if self.scheduler == "median" else f", reduction factor {self.reduction_factor}{ties}"
+        return f"{self.scheduler}{' deterministic' if self.deterministic else ''}, grace period {grace}{factor}"
 
 
 @dataclass(frozen=True)
@@ -155,33 +155,32 @@ def compare(
     rows.append(summarise("full grid", {grid.name: [whole(grid)] for grid in grids}, seed))
     rows.append(summarise("random subset of the same cost", by_chance, seed))
     rows.append(summarise("one report, then the best, same cost", looked, seed))
-    rows.append(
-        summarise("Ray's ASHA, its defaults (grace 1 report, eta 4)", replays(grids, ray(1, 4), **shared), seed)
-    )
+    defaults = "Ray's ASHA, its defaults (grace period 1 report, reduction factor 4)"
+    rows.append(summarise(defaults, replays(grids, ray(1, 4), **shared), seed))
     rows.append(ray_of_equal_cost(grids, statistics.fmean(costs.values()), **shared))
     return rows
 
 
-def ray(grace: int, eta: int) -> Rule:
+def ray(grace: int, factor: int) -> Rule:
     """Ray's ASHA with this grace, in reports."""
-    return lambda grid: RayAsha(grid.curves, grid.steps, grid.every, min(grace, grid.steps // grid.every), eta)
+    return lambda grid: RayAsha(grid.curves, grid.steps, grid.every, min(grace, grid.steps // grid.every), factor)
 
 
 def ray_of_equal_cost(
     grids: Sequence[RecordedGrid], share: float, *, workers: int, repeats: int, seed: int
 ) -> ReplayRow:
-    """Ray's ASHA with the grace and eta that come nearest to a share of the grid's updates."""
+    """Ray's ASHA with the grace period and reduction factor that come nearest to a share of the grid's updates."""
     most = max(1, min(grid.steps // grid.every for grid in grids) - 1)
-    choices = [(grace, eta) for eta in (2, 3, 4) for grace in range(1, most + 1, max(1, most // 12))]
+    choices = [(grace, factor) for factor in (2, 3, 4) for grace in range(1, most + 1, max(1, most // 12))]
     few = max(3, repeats // 10)
 
     def cost(choice: tuple[int, int]) -> float:
         found = replays(grids, ray(*choice), workers=workers, repeats=few, seed=seed)
         return statistics.fmean(o.share for each in found.values() for o in each)
 
-    grace, eta = min(choices, key=lambda choice: abs(cost(choice) - share))
-    found = replays(grids, ray(grace, eta), workers=workers, repeats=repeats, seed=seed)
-    return summarise(f"Ray's ASHA, about the same cost (grace {grace}, eta {eta})", found, seed)
+    grace, factor = min(choices, key=lambda choice: abs(cost(choice) - share))
+    found = replays(grids, ray(grace, factor), workers=workers, repeats=repeats, seed=seed)
+    return summarise(f"Ray's ASHA, about the same cost (grace period {grace}, reduction factor {factor})", found, seed)
 
 
 def check(workers: int, repeats: int) -> None:

@@ -53,8 +53,8 @@ def test_equal_scores_may_be_told_apart_by_their_losses(folder: Path) -> None:
         first = json.loads(figures.read_text())["rows"][0]
         shares[first["name"]] = (first["share"], first["regret"])
     assert shares == {
-        "promotion, grace default, eta 4": (1.0, 0.0),
-        "promotion, grace default, eta 4, ties by loss": (pytest.approx((4 * 2 + 1 * 3) / 20), 0.0),
+        "promotion, grace period default, reduction factor 4": (1.0, 0.0),
+        "promotion, grace period default, reduction factor 4, ties by loss": (pytest.approx((4 * 2 + 1 * 3) / 20), 0.0),
     }
     run = CliRunner().invoke(
         app, ["replay", str(folder / "d.parquet"), "--record", str(folder / "whole"), "--ties", "loss"]
