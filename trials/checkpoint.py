@@ -22,6 +22,7 @@ from trials.backbones.facts import Facts
 from trials.backbones.revisions import same_revision, why_not_same
 from trials.config import FIRST_REVISION, TRAINER_REVISION
 from trials.errors import UserError
+from trials.export.files import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from trials.trial import Trial
@@ -74,7 +75,6 @@ def restore_trial(folder: Path, trial: Trial, data: str = "", backbone: Facts | 
     """
     from safetensors.torch import load_file
 
-    from trials.export.adapters import WEIGHTS
     from trials.trial import Best
 
     facts = json.loads((folder / FACTS).read_text())
@@ -125,8 +125,6 @@ def trained_on(folder: Path, facts: Mapping[str, Any]) -> dict[str, str]:
     Earlier versions wrote them beside the best adapter alone: a checkpoint of theirs without one, of a trial that has
     no score yet, is taken as it is, since the search's record says what it was trained on.
     """
-    from trials.export.adapters import CONFIG
-
     adapter = folder / ADAPTER / CONFIG
     written = facts if DATA in facts or not adapter.exists() else json.loads(adapter.read_text())
     return {key: str(written.get(key) or "") for key in (DATA, REVISION)}

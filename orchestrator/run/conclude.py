@@ -21,6 +21,7 @@ from orchestrator.store.predictions import kept_predictions, write_predictions
 from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.summary import terminal, write_summary
 from orchestrator.tracking.tracker import End, Tracker
+from trials.export.files import name_backbone
 
 
 def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console) -> int:
@@ -46,8 +47,6 @@ def conclude(
     test: Callable[[dict[str, bytes]], dict[str, Any]],
 ) -> int:
     """Choose the winner by validation, test it once, write everything down."""
-    from trials.export.adapters import name_backbone  # torch is not needed before
-
     choice = choose_winner(record)
     if choice.winner is not None:
         folder = files.folder / ADAPTER

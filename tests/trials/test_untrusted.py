@@ -16,7 +16,8 @@ from trials.backbones.describe import from_hub, load_tokenizer
 from trials.backbones.loading import load_backbone
 from trials.checkpoint import TENSORS, restore_trial, save_trial
 from trials.errors import BackboneError, UserError
-from trials.export.adapters import CONFIG, WEIGHTS, describe_adapter, load_adapter, save_adapter
+from trials.export.adapters import describe_adapter, load_adapter, save_adapter
+from trials.export.files import CONFIG, WEIGHTS
 from trials.tasks import get_task
 
 

@@ -25,13 +25,13 @@ from trials.config import Lane, TrialConfig
 from trials.data.tokens import encode_labels, encode_sources
 from trials.errors import BackboneError, UserError
 from trials.evaluation import answers, answers_and_likelihoods
+from trials.export.files import CONFIG, WEIGHTS, as_text
 from trials.export.predictions import Prediction, Row, as_answered, by_columns, predictions
 from trials.methods import get_method
 from trials.methods.base.module import MethodModule, make_method
 from trials.tasks.base import Task, render, template_columns
 from trials.tasks.targets import Kind, label_key
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ROWS = 1_000
 """Rows that are answered together."""
 
@@ -81,7 +81,7 @@ def save_adapter(folder: Path, state: Mapping[str, Any], description: Mapping[st
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(_text(description))
+    (folder / CONFIG).write_text(as_text(description))
 
 
 class Adapter:
@@ -221,14 +221,6 @@ def read_description(folder: Path) -> dict[str, Any]:
     return found
 
 
-def name_backbone(folder: Path, location: str) -> None:
-    """Write into an adapter where its backbone is now."""
-    description = json.loads((folder / CONFIG).read_text())
-    if description["base_model_name_or_path"] != location:
-        description["base_model_name_or_path"] = location
-        (folder / CONFIG).write_text(_text(description))
-
-
 def _loaded(
     folder: Path, description: Mapping[str, Any], backbone: str | Path | None, device: str, precision: Precision | None
 ) -> Backbone:
@@ -242,7 +234,3 @@ def _loaded(
             raise
         place = f"{folder} was trained on the backbone {name}: where it is now, --backbone FOLDER says (from Python, "
         raise BackboneError([*error.problems, f"{place}load_adapter(..., backbone=FOLDER))"]) from error
-
-
-def _text(description: Mapping[str, Any]) -> str:
-    return json.dumps(description, indent=1, sort_keys=True) + "\n"

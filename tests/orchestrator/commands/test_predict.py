@@ -21,7 +21,7 @@ from trials import Engine, TrialConfig, get_task, load_adapter, load_backbone, p
 from trials.backbones.facts import EMBEDDED
 from trials.engine import EngineSettings
 from trials.errors import UserError
-from trials.export.adapters import CONFIG
+from trials.export.files import CONFIG
 
 ROWS = 24
 LABELS = {"accounts": "0", "a bill": "1"}

@@ -19,7 +19,8 @@ from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION
 from trials.backbones.loading import load_backbone
 from trials.backbones.revisions import former_fingerprint, same_revision, weights_fingerprint
 from trials.errors import UserError
-from trials.export.adapters import CONFIG, describe_adapter, load_adapter, save_adapter
+from trials.export.adapters import describe_adapter, load_adapter, save_adapter
+from trials.export.files import CONFIG
 from trials.tasks import get_task
 
 SHARD = "weights/part-1.safetensors"

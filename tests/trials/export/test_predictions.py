@@ -15,7 +15,8 @@ from trials.backbones.answers import AnswerTree
 from trials.backbones.loading import Backbone, load_backbone
 from trials.errors import UserError
 from trials.evaluation import answers, answers_and_likelihoods
-from trials.export.adapters import CONFIG, describe_adapter, load_adapter, save_adapter
+from trials.export.adapters import describe_adapter, load_adapter, save_adapter
+from trials.export.files import CONFIG
 from trials.tasks.base import Task
 from trials.tasks.targets import Labels
 

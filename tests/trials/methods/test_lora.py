@@ -22,7 +22,8 @@ from trials.backbones.describe import describe
 from trials.backbones.loading import Backbone, load_backbone
 from trials.batching.passes import PassCost
 from trials.errors import UserError
-from trials.export.adapters import CONFIG, WEIGHTS, load_adapter, save_adapter
+from trials.export.adapters import load_adapter, save_adapter
+from trials.export.files import CONFIG, WEIGHTS
 from trials.methods.base.module import make_method
 from trials.stack.step import Stack
 from trials.trial import Trial
