@@ -18,6 +18,7 @@ def parameter_count(
     d_model: int,
     max_source_length: int | None = None,
     projections: Sequence[tuple[int, int]] = (),
+    vocabulary: int = 0,
 ) -> int:
     """Trained parameters of a configuration (`trials.methods.Method.parameter_count`).
 
@@ -27,12 +28,14 @@ def parameter_count(
         d_model: width d of the backbone's embeddings.
         max_source_length: tokens L to which inputs are padded; 256 where not given.
         projections: outputs and inputs of the weights that an inner method changes; no other count depends on them.
+        vocabulary: rows of the embedding table; counts of methods that train one depend on it.
 
     Raises:
         SpaceError: no such method, or one that has nothing to train on such a backbone.
         KeyError: the configuration lacks a size.
     """
-    sizes = Sizes(d_model, max_source_length or 256, {str(place): shape for place, shape in enumerate(projections)})
+    by_place = {str(place): shape for place, shape in enumerate(projections)}
+    sizes = Sizes(d_model, max_source_length or 256, by_place, vocabulary=vocabulary)
     found = declared(method)
     if why := found.lacks(sizes):
         raise SpaceError([f"{method}: {why}"])

@@ -275,7 +275,6 @@ class _Answering:
         owners = self.backbone.numbers([k for k, _ in pairs])
         for k in sorted({k for k, _ in pairs}):
             rows, method = owners == k, self.methods[k]
-            shifted[rows] = method.offset(
-                embedded[rows], (inputs.starts[rows] + number - method.prompt_length)[:, None]
-            )
+            places = inputs.starts[rows] + number - method.prompt_length
+            shifted[rows] = method.offset(embedded[rows], places[:, None], ids[rows, None])
         return shifted

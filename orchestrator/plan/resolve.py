@@ -71,6 +71,9 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
         notes.append(f"search space {space.name}: {space.about} (--space chooses another)")
     if space.duplicates:
         notes.append(f"search space {space.name}: {space.duplicates} duplicate configuration(s) dropped")
+    sizes = Sizes.of(facts, length)
+    refused = dict.fromkeys(why for found in space.configurations if (why := method.refuses(found, sizes)))
+    problems += [f"search space {space.name}: {method.name}: {why} (on {facts.name})" for why in refused]
     training = overridden(space.settings, settings)
     problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
     grace_period = chosen_grace_period(settings, training, problems)

@@ -17,20 +17,33 @@ from search_spaces import (
 )
 
 WIDTHS = (256, 512, 768, 1024, 4096)
-SPACES = ["decoder-only", "decoder-only-search", "large", "small", "t5-3b", "t5-nano"]
-WITHOUT_DEPT = {"decoder-only-search"}
+MAIN = {"adept", "dept", "pt", "lora"}
+SPACES = {
+    "ablations": {"adept", "pt", "embedding_matrix"},
+    "decoder-only": MAIN,
+    "decoder-only-search": MAIN - {"dept"},
+    "large": MAIN,
+    "long-prompts": MAIN - {"lora"},
+    "small": {*MAIN, "lamp", "embedding_matrix"},
+    "t5-3b": MAIN,
+    "t5-nano": set(methods()),
+}
+"""The shipped spaces, and the methods that each has a grid for."""
+
+LARGER = {"lora", "embedding_matrix"}
+"""Methods that keep no budget of prompt rows."""
 
 
 def test_the_shipped_spaces_are_listed() -> None:
-    assert space_names() == SPACES
+    assert space_names() == list(SPACES)
 
 
 @pytest.mark.parametrize("d_model", WIDTHS)
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_loads_for_every_width(name: str, d_model: int) -> None:
     for method, length in itertools.product(methods(), (256, 512)):
-        if (method == "dept" and name in WITHOUT_DEPT) or (method == "peft" and name != "t5-nano"):
-            with pytest.raises(SpaceError, match=f"no grid for the method '{method}'; this space has adept, .*lora"):
+        if method not in SPACES[name]:
+            with pytest.raises(SpaceError, match=f"no grid for the method '{method}'; this space has adept, .*pt"):
                 load_space(name, method=method, d_model=d_model)
             continue
         space = load_space(name, method=method, d_model=d_model, max_source_length=length)
@@ -42,8 +55,26 @@ def test_every_space_loads_for_every_width(name: str, d_model: int) -> None:
         assert space.settings.problems() == {}
         for configuration in space.configurations:
             assert {key for key, rule in hyperparameters(method).items() if rule.required} <= set(configuration)
-            if not name.startswith("decoder-only") and method != "lora":  # published with 46 times the budget
-                assert parameter_count(method, configuration, d_model, length) <= 100 * d_model
+            if not name.startswith(("ablations", "decoder-only")) and method not in LARGER:
+                assert parameter_count(method, configuration, d_model, length) <= space.budget * d_model
+
+
+def test_ablations_and_long_prompts_have_the_papers_parameter_counts() -> None:
+    """ADePT's Tables 8, 10 and 14: 76.1K of the network alone, 24.8M, 152.9K and 153.6K."""
+    adept = load_space("ablations", method="adept", d_model=768).configurations
+    pairs = {(c["prompt_length"], c["bottleneck"]): c for c in adept}
+    assert parameter_count("adept", pairs[0, 49], 768) == 76_081
+    matrix = load_space("ablations", method="embedding_matrix", d_model=768).configurations
+    assert {parameter_count("embedding_matrix", c, 768, vocabulary=32_128) for c in matrix} == {24_751_104}
+    counts = {"adept": 152_871, "dept": 153_600, "pt": 153_600}
+    for method, count in counts.items():
+        found = load_space("long-prompts", method=method, d_model=768, max_source_length=256).configurations
+        assert {parameter_count(method, c, 768, 256) for c in found} == {count}
+
+
+def test_lamp_has_about_7000_parameters_on_t5_base() -> None:
+    least, most = load_space("small", method="lamp", d_model=768).configurations
+    assert parameter_count("lamp", least, 768) == parameter_count("lamp", most, 768) == 6_952
 
 
 def test_small_is_the_paper_s_24_configurations() -> None:

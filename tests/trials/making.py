@@ -23,7 +23,20 @@ ADEPT = {"prompt_lr": 0.1, "mlp_lr": 0.01, "prompt_length": 5, "bottleneck": 3}
 DEPT = {"prompt_lr": 0.1, "lowrank_lr": 0.01, "prompt_length": 4, "rank": 2}
 PT = {"prompt_lr": 0.1, "prompt_length": 7}
 LORA = {"lr": 0.01, "rank": 3, "alpha": 6}
+LAMP = {"prompt_lr": 0.1, "prompt_length": 3, "pool": 2, "rank": 4}
+MATRIX = {"prompt_lr": 0.1, "matrix_lr": 0.01, "prompt_length": 2}
 STRONG = {"lr": 0.3, "rank": 3, "alpha": 6}  # the made-up models are random: less changes none of their answers
+
+SMALL: dict[str, dict[str, Any]] = {
+    "adept": ADEPT,
+    "dept": DEPT,
+    "pt": PT,
+    "lora": LORA,
+    "lamp": LAMP,
+    "embedding_matrix": MATRIX,
+    "peft": {"lr": 0.05, "tuner": "LORA", "r": 3},
+}
+"""A small configuration of each method."""
 
 MIXED: list[tuple[str, dict[str, Any]]] = [
     ("adept", ADEPT),
@@ -32,13 +45,14 @@ MIXED: list[tuple[str, dict[str, Any]]] = [
     ("dept", DEPT),
     ("adept", {**ADEPT, "prompt_length": 1, "bottleneck": 1, "prompt_lr": 0.3}),
     ("pt", {**PT, "prompt_init": "uniform", "prompt_length": 20}),
+    ("lamp", LAMP),
+    ("embedding_matrix", MATRIX),
 ]
 
 
 def config(method: str = "adept", hyperparameters: dict[str, Any] | None = None, **changes: Any) -> TrialConfig:
     values: dict[str, Any] = {"steps": 40, "eval_every": 10, "batch_size": 8, "warmup_steps": 4, **changes}
-    default: dict[str, Any] = {"adept": ADEPT, "dept": DEPT, "pt": PT, "lora": LORA}.get(method, {})
-    return TrialConfig(method, hyperparameters or default, **values)
+    return TrialConfig(method, hyperparameters or dict(SMALL.get(method, {})), **values)
 
 
 def trial(backbone: Backbone, made_of: TrialConfig) -> Trial:

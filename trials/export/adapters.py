@@ -8,12 +8,14 @@ is PEFT's, with a ``peft_type`` by method (`Method.peft_type`). Stock PEFT loads
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -104,6 +106,38 @@ class Adapter:
         labels = reversed(list(description["labels"].items()))  # adapters of before have no more than these
         self.labels: dict[str, str] = description.get("label_of") or {text: label for label, text in labels}
 
+    def without_offsets(self) -> Adapter:
+        """The same with its prompt alone: tokens as the backbone embeds them (ADePT's Table 11).
+
+        Raises:
+            UserError: the method has no offsets.
+        """
+        method = self.method.method
+        if not method.offset_ends:
+            raise UserError([f"{method.name} has no offsets of token embeddings that could be left out"])
+        zeros = {name: torch.zeros_like(self.method.get_parameter(name)) for name in method.offset_ends}
+        return self._changed(zeros)
+
+    def with_offsets_moved(self, places: int) -> Adapter:
+        """The same with its offsets by place shifted cyclically to the left (ADePT's Table 1).
+
+        Args:
+            places: token t gets the offset of place t + places, counted around ``max_source_length``.
+
+        Raises:
+            UserError: the method's offsets do not depend on places.
+        """
+        method = self.method.method
+        if not method.offset_places:
+            raise UserError([f"{method.name} has no offsets by place that could be shifted (dept has)"])
+        table = self.method.get_parameter(method.offset_places).detach()
+        return self._changed({method.offset_places: table.roll(-places, 0)})
+
+    def _changed(self, tensors: Mapping[str, torch.Tensor]) -> Adapter:
+        changed = copy.deepcopy(self.method)
+        changed.load_state_dict({**self.method.state_dict(), **tensors})
+        return Adapter(self.backbone, changed, self.description)
+
     def predict(self, inputs: Sequence[Row]) -> list[str]:
         """The answer to each input.
 
@@ -173,7 +207,10 @@ def load_adapter(
             ]
         )
     around = backbone.surroundings(description["max_source_length"])
-    if "target_modules" in description:  # an adapter's own: those of before have no keys' on decoder-only models
+    inside = get_method(str(description["trial"]["method"])).kind == "inner"
+    if (
+        inside and "target_modules" in description
+    ):  # an adapter's own: those of before have no keys' on decoder-only models
         own = {n: s for n, s in around.projections.items() if n.rpartition(".")[2] in description["target_modules"]}
         around = replace(around, projections=own)
     try:

@@ -45,6 +45,7 @@ class Adept(Method):
     }
     groups: ClassVar = {"prompt": "prompt_lr", "mlp": "mlp_lr"}
     sized = "bottleneck"
+    offset_ends = ("up", "up_bias")
 
     def tensors(self, values: Values, sizes: Sizes, recipe: Recipe) -> dict[str, Weights]:
         """W_down, b1, W_up and b2 of the paper."""

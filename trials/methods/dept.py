@@ -50,6 +50,8 @@ class Dept(Method):
     groups: ClassVar = {"prompt": "prompt_lr", "lowrank": "lowrank_lr"}
     sized = "rank"
     positional = True
+    offset_ends = ("shared",)
+    offset_places = "positions"
 
     def tensors(self, values: Values, sizes: Sizes, recipe: Recipe) -> dict[str, Weights]:
         """A (``positions``) and B (``shared``)."""

@@ -67,6 +67,12 @@ class Lora(Method):
             "" if sizes.projections else "the query, key and value projections are not kept in a way that is known here"
         )
 
+    def refuses(self, values: Values, sizes: Sizes) -> str:
+        """More than the ranks of the weights themselves adds nothing."""
+        widest = max(min(shape) for shape in sizes.projections.values())
+        rank = int(values["rank"])
+        return f"rank {rank} is larger than {widest}, the rank of what it is added to" if rank > widest else ""
+
     def to_file(self, state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
         """See `Method.to_file`: two tensors a weight, under PEFT's names."""
         found = {}

@@ -54,7 +54,12 @@ class Group:
     @property
     def prompts(self) -> Tensor:
         """Shape (K, m, d)."""
-        return self.parameters["prompt"]
+        return self.method.prompt(self.parameters)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.parameters["prompt"].device
 
 
 def grouped(methods: Sequence[MethodModule]) -> list[list[int]]:
@@ -86,20 +91,24 @@ class EmbeddingTable:
         self.groups = groups
         self.prompts: dict[int, np.ndarray] = {}
         self.places: dict[int, list[np.ndarray]] = {}
-        self._shifted: list[Tensor] = []
+        self._made: list[tuple[Tensor, Tensor]] = []  # of each group: prompts and shifted tokens
         self._starts: list[int] = []
         pieces: list[Tensor] = []
         size = 0
         for group in groups:
-            shifted, places = _shifted(group, [parts[k] for k in group.members], embedding, gradients)
-            count, m, d = group.prompts.shape
+            for parameter in group.parameters.values():
+                parameter.requires_grad_(gradients)
+            with torch.set_grad_enabled(gradients):
+                prompts = group.prompts
+                shifted, places = _shifted(group, [parts[k] for k in group.members], embedding)
+            count, m, d = prompts.shape
             tokens = shifted.shape[1]
             for k, (member, rows) in enumerate(zip(group.members, places, strict=True)):
                 self.prompts[member] = size + k * m + np.arange(m)
                 self.places[member] = [size + count * m + k * tokens + row for row in rows]
             self._starts.append(size)
-            self._shifted.append(shifted)
-            pieces += [group.prompts.detach().reshape(-1, d), shifted.detach().reshape(-1, d)]
+            self._made.append((prompts, shifted))
+            pieces += [prompts.detach().reshape(-1, d), shifted.detach().reshape(-1, d)]
             size += count * (m + tokens)
         self.padding = size
         self.values = torch.cat([*pieces, pieces[0].new_zeros(1, pieces[0].shape[1])])
@@ -116,23 +125,23 @@ class EmbeddingTable:
     def backward(self, gradient: Tensor) -> list[dict[str, Tensor]]:
         """Gradients of each group's parameters in front of the backbone, shape (K, ...), from those of `values`."""
         found = []
-        for group, shifted, start in zip(self.groups, self._shifted, self._starts, strict=True):
-            count, m, d = group.prompts.shape
-            middle = start + count * m
-            gradients = {"prompt": gradient[start:middle].view(count, m, d)}
-            # What changes weights inside the backbone shifts no token: `trials.stack.weight_updates` has its gradients.
-            others = [] if group.method.kind != "embedding" else [name for name in group.parameters if name != "prompt"]
-            if others:
-                of_tokens = gradient[middle : middle + shifted.shape[1] * count].view_as(shifted)
-                inputs = [group.parameters[name] for name in others]
-                gradients |= zip(others, torch.autograd.grad(shifted, inputs, of_tokens), strict=True)
-            found.append({name: gradients[name] for name in group.parameters if name in gradients})
+        for group, made, start in zip(self.groups, self._made, self._starts, strict=True):
+            sizes = [tensor.numel() // gradient.shape[1] for tensor in made]
+            pieces = gradient[start : start + sum(sizes)].split(sizes)
+            pairs = [(t, g.view_as(t)) for t, g in zip(made, pieces, strict=True) if t.requires_grad]
+            inside = group.method.kind != "embedding"  # what it changes there has its gradients in `weight_updates`
+            of_inputs = torch.autograd.grad(
+                [tensor for tensor, _ in pairs],
+                list(group.parameters.values()),
+                [piece for _, piece in pairs],
+                allow_unused=True,
+                materialize_grads=not inside,
+            )
+            found.append({n: g for n, g in zip(group.parameters, of_inputs, strict=True) if g is not None})
         return found
 
 
-def _shifted(
-    group: Group, parts: Sequence[Part], embedding: Tensor, gradients: bool
-) -> tuple[Tensor, list[list[np.ndarray]]]:
+def _shifted(group: Group, parts: Sequence[Part], embedding: Tensor) -> tuple[Tensor, list[list[np.ndarray]]]:
     """A group's shifted tokens, shape (K, tokens, d), and for each trial and row where its tokens stand among them.
 
     Without dropout equal tokens have equal offsets, unless the method looks at positions: each is shifted once.
@@ -157,10 +166,9 @@ def _shifted(
             keys.append(np.repeat(part.keys, lengths))
     positions_of = padded(positions, 0, device)
     drop = _dropout(padded(keys, 0, device, np.int32), positions_of, group.recipe.offset_dropout) if drops else _same
-    embedded = torch.nn.functional.embedding(padded(ids, 0, device), embedding).float()
-    with torch.set_grad_enabled(gradients):
-        parameters = {n: p.requires_grad_(gradients) for n, p in group.parameters.items()}
-        return group.method.shift(parameters, embedded, positions_of, drop), places
+    tokens_of = padded(ids, 0, device)
+    embedded = torch.nn.functional.embedding(tokens_of, embedding).float()
+    return group.method.embed(group.parameters, tokens_of, embedded, positions_of, drop), places
 
 
 def _dropout(keys: Tensor, positions: Tensor, p: float):  # type: ignore[no-untyped-def]

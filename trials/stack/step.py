@@ -54,7 +54,7 @@ class TrainingGroup(Group):
     def update(self, gradients: Mapping[str, Tensor]) -> None:
         """Clip each trial's gradients over all its parameters together, then AdamW at each trial's own rates."""
         clip(gradients, self.recipe.max_grad_norm)
-        device, first = self.prompts.device, self.trials[0].method
+        device, first = self.device, self.trials[0].method
         rates = [trial.learning_rates() for trial in self.trials]
         by_group = {g: torch.tensor([r[g] for r in rates]).to(device, non_blocking=True) for g in rates[0]}
         by_name = {name: by_group[first.group_of(name)] for name in self.parameters}

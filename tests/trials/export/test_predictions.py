@@ -95,3 +95,25 @@ def test_wrong_rows_are_named_by_their_numbers(t5: Backbone, tmp_path: Path) -> 
     said = str(error.value)
     assert "2 rows (1, 4; the first row is 0): lacks the column(s) text" in said
     assert "1 row (2; " in said and "1 row (3; the first row is 0): column 'text' holds 3" in said
+
+
+def test_an_adapter_answers_without_its_offsets_and_with_moved_ones(t5: Backbone, tmp_path: Path) -> None:
+    """ADePT's Tables 11 and 1: the prompt alone, and offsets by place shifted cyclically to the left."""
+    e = torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(0))
+    for name in ("adept", "dept"):
+        adapter = load_adapter(saved(t5, tmp_path / name, name), t5)
+        for parameter in adapter.method.parameters():
+            parameter.data.normal_(generator=torch.Generator().manual_seed(1))
+        alone = adapter.without_offsets()
+        assert torch.equal(alone.method.offset(e), e) and not torch.allclose(adapter.method.offset(e), e)
+        assert torch.equal(alone.method.prompt, adapter.method.prompt)
+    offsets = adapter.method.offset(e) - e
+    moved = adapter.with_offsets_moved(5)
+    assert torch.allclose(moved.method.offset(e) - e, offsets.roll(-5, 1), atol=1e-5)
+    assert torch.allclose(moved.method.offset(e)[0, 0] - e[0, 0], offsets[0, 5], atol=1e-5)
+    assert torch.equal(adapter.with_offsets_moved(16).method.offset(e), adapter.method.offset(e))
+    plain = load_adapter(saved(t5, tmp_path / "pt", "pt"), t5)
+    with pytest.raises(UserError, match="pt has no offsets of token"):
+        plain.without_offsets()
+    with pytest.raises(UserError, match="pt has no offsets by place"):
+        plain.with_offsets_moved(1)

@@ -126,7 +126,7 @@ EMPTY = {"prompt_lr": 0.1, "mlp_lr": 0.01, "prompt_length": 0, "bottleneck": 1}
 
 def test_factors_start_as_pefts_do(backbone: Backbone) -> None:
     """kaiming_uniform_ with a = sqrt(5) draws A from U(-1/sqrt(inputs), 1/sqrt(inputs)); B is zero."""
-    made = make_method(config("lora", {"lr": 0.1, "rank": 64}), backbone.surroundings(16))
+    made = make_method(config("lora", {"lr": 0.1, "rank": 32}), backbone.surroundings(16))
     for name, parameter in made.named_parameters():
         if name.startswith("down"):
             theirs = torch.nn.init.kaiming_uniform_(torch.empty_like(parameter[0]), a=5**0.5)

@@ -12,6 +12,7 @@ from tests.trials.making import ADEPT, DEPT, PT, config
 from trials.backbones.loading import Inputs
 from trials.batching.dropout import row_keys
 from trials.config import RECIPES
+from trials.errors import UserError
 from trials.methods import Sizes, get_method, method_names
 from trials.methods.base.module import MethodModule, Surroundings, make_method
 from trials.methods.base.registry import problems
@@ -174,7 +175,8 @@ def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
     table = EmbeddingTable([Group([0, 1, 2], made)], [Part(tokens) for tokens in rows], embedding)
     for k, method in enumerate(made):
         for i, row in enumerate(rows[k]):
-            expected = torch.cat([method.prompt, method.offset(embedding[torch.from_numpy(row)][None])[0]])
+            ids = torch.from_numpy(row)[None]
+            expected = torch.cat([method.soft_prompt, method.offset(embedding[ids], tokens=ids)[0]])
             assert torch.allclose(table.values[table.row(k, i)], expected, atol=1e-5)
 
 
@@ -189,7 +191,7 @@ def test_every_parameter_has_a_learning_rate(method: str) -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_what_is_planned_without_torch_is_what_is_trained(name: str) -> None:
     made, method = make_method(config(name), around()), get_method(name)
-    shapes = Sizes(24, 16, {str(place): shape for place, shape in enumerate(PROJECTIONS.values())})
+    shapes = Sizes(24, 16, {str(place): shape for place, shape in enumerate(PROJECTIONS.values())}, vocabulary=6000)
     assert method.parameter_count(config(name).hyperparameters, shapes) == made.parameter_count()
     assert config(name).prompt_length == made.prompt_length
     assert config(name).inner == made.inner
@@ -204,3 +206,37 @@ def test_a_prompt_length_that_is_left_out_is_the_declared_one() -> None:
     assert config("pt", {"prompt_lr": 0.3}).prompt_length == 100
     with pytest.raises(ValueError, match="adept needs a prompt_length"):
         make_method(config("adept", {"prompt_lr": 0.1, "mlp_lr": 0.1, "bottleneck": 2}), around())
+
+
+def test_lamp_starts_at_its_decomposed_prompt_and_pools_it() -> None:
+    """Of full rank it is the mean of each block of the prompt that is decomposed, here PT's start."""
+    whole = make_method(config("pt", {"prompt_lr": 0.1, "prompt_length": 12}), around())
+    chosen = {"prompt_lr": 0.1, "prompt_length": 4, "pool": 3, "rank": 12}
+    pooled = make_method(config("lamp", chosen), around())
+    assert torch.allclose(pooled.soft_prompt, whole.prompt.view(4, 3, 24).mean(1), atol=1e-5)
+    for p in pooled.parameters():
+        p.data.normal_(generator=torch.Generator().manual_seed(3))
+    state = dict(pooled.named_parameters())
+    expected = torch.zeros(4, 24)
+    for block in range(4):
+        for row in range(3):
+            for k in range(12):
+                expected[block] += state["left"][block, row, k] * state["singular"][k] * state["right"][k] / 3
+    assert torch.allclose(pooled.soft_prompt, expected, atol=1e-4)
+
+
+def test_a_rank_that_no_matrix_of_the_size_has_is_refused() -> None:
+    with pytest.raises(UserError, match="lamp: rank 9 is more than the 8 that 8 rows of width 24 have"):
+        make_method(config("lamp", {"prompt_lr": 0.1, "prompt_length": 4, "pool": 2, "rank": 9}), around())
+    with pytest.raises(UserError, match="lora: rank 17 is larger than 16"):
+        make_method(config("lora", {"lr": 0.1, "rank": 17}), around())
+
+
+def test_the_embedding_matrix_starts_as_the_backbones_and_looks_tokens_up() -> None:
+    s = around()
+    made = make_method(config("embedding_matrix"), s)
+    ids = torch.tensor([[5, 9, 5]])
+    assert torch.equal(made.offset(s.embedding[ids], tokens=ids), s.embedding[ids])
+    made.get_parameter("matrix").data[9] = 7.0
+    expected = torch.stack([s.embedding[5], torch.full((24,), 7.0), s.embedding[5]])
+    assert torch.equal(made.offset(s.embedding[ids], tokens=ids)[0], expected)

@@ -31,7 +31,7 @@ def test_gradients_in_a_stack_equal_those_alone(backbone: Backbone, rows: Rows, 
         total = torch.cat([g.flatten() for g in alone.values()])
         assert relative_error(torch.cat([g.flatten() for g in in_stack.values()]), total) <= 1e-5
         for name in alone:  # a tensor whose sums cancel out keeps the rounding of their terms
-            assert alone[name].norm() > 0, name
+            assert alone[name].norm() > 0 or not alone[name].numel(), name  # LAMP trains no row of prompt
             assert (in_stack[name] - alone[name]).norm() <= 1e-5 * max(alone[name].norm(), 0.01 * total.norm()), name
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trials.backbones.facts import Facts
-    from trials.methods.base.module import MethodModule
+    from trials.methods.base.module import MethodModule, Surroundings
 
 Kind = Literal["embedding", "inner", "peft"]
 """How a trial of a method is computed; see `Method.kind`."""
@@ -44,18 +44,20 @@ class Sizes:
             (`trials.backbones.facts.Facts.projections`), by the names of their modules in transformers' model, or by
             numbers where the backbone is not loaded; empty where they have no name that is known here.
         location: what transformers loads the backbone from; empty where it is loaded.
+        vocabulary: rows of the embedding table.
     """
 
     width: int
     max_source_length: int = 256
     projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     location: str = ""
+    vocabulary: int = 0
 
     @classmethod
     def of(cls, facts: Facts, max_source_length: int = 256) -> Sizes:
         """The sizes of a backbone that is not loaded."""
         projections = {str(place): shape for place, shape in enumerate(facts.projection_shapes())}
-        return cls(facts.width, max_source_length, projections, facts.location)
+        return cls(facts.width, max_source_length, projections, facts.location, facts.vocabulary)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,16 @@ class Method:
     positional: ClassVar[bool] = False
     """Whether an offset depends on a token's place; else equal tokens have equal offsets."""
 
+    trains_prompt: ClassVar[bool] = True
+    """Whether the rows of its prompt are themselves trained; else `prompt` makes them from its tensors."""
+
+    offset_ends: ClassVar[tuple[str, ...]] = ()
+    """Tensors that, where they are zero, leave every token as it is: how a trained method is looked at without its
+    offsets."""
+
+    offset_places: ClassVar[str] = ""
+    """The tensor that has a row for each place of a source, if offsets are looked up there."""
+
     peft_type: ClassVar[str] = ""
     """``peft_type`` of its adapter files; empty: its name in capitals."""
 
@@ -125,6 +137,14 @@ class Method:
         The order stays: starts are drawn in it. A name may be one of a group of tensors, ``down.8x8``.
         """
         return {}
+
+    def starts(self, values: Values, around: Surroundings, generator: torch.Generator) -> dict[str, Tensor]:
+        """Starts of some of `tensors` that depend on the backbone's embeddings, by name; see `Weights.start`."""
+        return {}
+
+    def prompt(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        """The soft prompts of K trials, shape (K, m, d), from their parameters, each of shape (K, ...)."""
+        return parameters["prompt"]
 
     def shift(self, parameters: Mapping[str, Tensor], embeddings: Tensor, positions: Tensor, drop: Drop) -> Tensor:
         """Token embeddings of K trials with each trial's offset added, in batched matrix products.
@@ -141,6 +161,12 @@ class Method:
         """
         return embeddings
 
+    def embed(
+        self, parameters: Mapping[str, Tensor], tokens: Tensor, embeddings: Tensor, positions: Tensor, drop: Drop
+    ) -> Tensor:
+        """As `shift`, for a method that has to know which tokens they are, by their ids of shape (K, tokens)."""
+        return self.shift(parameters, embeddings, positions, drop)
+
     def additions(self, parameters: Mapping[str, Tensor], values: Values, sizes: Sizes) -> dict[str, Tensor]:
         """What an ``inner`` trial adds to each of the backbone's `Sizes.projections`.
 
@@ -154,6 +180,10 @@ class Method:
 
     def lacks(self, sizes: Sizes) -> str:
         """Why it cannot be trained on a backbone of these sizes, as the end of a sentence; empty where it can."""
+        return ""
+
+    def refuses(self, values: Values, sizes: Sizes) -> str:
+        """Why a configuration cannot be trained on a backbone of these sizes; empty where it can."""
         return ""
 
     def to_file(self, state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
@@ -184,7 +214,7 @@ class Method:
 
     def parameter_count(self, values: Values, sizes: Sizes) -> int:
         """How many numbers a configuration trains."""
-        count = self.prompt_length(values) * sizes.width
+        count = self.prompt_length(values) * sizes.width if self.trains_prompt else 0
         for weights in self.tensors(values, sizes, RECIPE).values():
             size = 1
             for length in weights.shape:

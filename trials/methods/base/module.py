@@ -47,7 +47,8 @@ class Surroundings:
     @property
     def sizes(self) -> Sizes:
         """What the shapes of tensors depend on."""
-        return Sizes(self.embedding.shape[1], self.max_source_length, self.projections)
+        vocabulary, width = self.embedding.shape
+        return Sizes(width, self.max_source_length, self.projections, vocabulary=vocabulary)
 
 
 class MethodModule(nn.Module):
@@ -55,11 +56,11 @@ class MethodModule(nn.Module):
 
     Attributes:
         method: whose they are.
-        prompt: the soft prompt, shape (m, d).
+        prompt: the soft prompt's rows that are trained, shape (m, d); none where the method makes them.
         sizes: what the shapes of the tensors depend on beside the configuration.
 
     Raises:
-        UserError: the method cannot be trained on such a backbone.
+        UserError: the method, or this configuration of it, cannot be trained on such a backbone.
     """
 
     def __init__(
@@ -75,13 +76,22 @@ class MethodModule(nn.Module):
         self.hyperparameters = dict(hyperparameters)
         if why := method.lacks(self.sizes):
             raise UserError([f"{method.name}: {why}; {stackable_methods()}"])
+        if why := method.refuses(hyperparameters, self.sizes):
+            raise UserError([f"{method.name}: {why}"])
         if "prompt_length" in method.hyperparameters and method.value(hyperparameters, "prompt_length") is None:
             raise ValueError(f"{method.name} needs a prompt_length, and {dict(hyperparameters)} has none")
         init = str(method.value(hyperparameters, "prompt_init") or recipe.prompt_init)
-        self.prompt = initial_prompt(method.prompt_length(hyperparameters), init, around, generator)  # P: (m, d)
+        if method.trains_prompt:
+            self.prompt = initial_prompt(method.prompt_length(hyperparameters), init, around, generator)  # P: (m, d)
+        else:
+            self.prompt = nn.Parameter(around.embedding.new_zeros(0, around.embedding.shape[1]))
+        starts = method.starts(hyperparameters, around, generator)
         self._groups = {"prompt": "prompt" if "prompt" in method.groups else next(iter(method.groups))}
         for name, weights in method.tensors(hyperparameters, self.sizes, recipe).items():
-            start = torch.zeros(weights.shape) if weights.start is None else weights.start(weights.shape, generator)
+            if name in starts:
+                start = starts[name]
+            else:
+                start = torch.zeros(weights.shape) if weights.start is None else weights.start(weights.shape, generator)
             self._groups[name] = weights.group
             group, _, rest = name.partition(".")
             if not rest and hasattr(self, name):
@@ -101,20 +111,28 @@ class MethodModule(nn.Module):
     @property
     def prompt_length(self) -> int:
         """The number m of prompt rows."""
-        return self.prompt.shape[0]
+        return self.method.prompt_length(self.hyperparameters)
 
-    def offset(self, embeddings: Tensor, positions: Tensor | None = None) -> Tensor:
+    @property
+    def soft_prompt(self) -> Tensor:
+        """The prompt as it stands in front, shape (m, d)."""
+        return self.method.prompt({name: parameter[None] for name, parameter in self.named_parameters()})[0]
+
+    def offset(self, embeddings: Tensor, positions: Tensor | None = None, tokens: Tensor | None = None) -> Tensor:
         """This trial's shift alone, without dropout.
 
         Args:
             embeddings: shape (rows, length, d).
             positions: shape (rows, length); None where they count from 0 in each row.
+            tokens: their ids, shape (rows, length); for a method that looks at them (`Method.embed`).
         """
         rows, length, d = embeddings.shape
         if positions is None:
             positions = torch.arange(length, device=embeddings.device).expand(rows, length)
         alone = {name: parameter[None] for name, parameter in self.named_parameters()}
-        shifted = self.method.shift(alone, embeddings.reshape(1, -1, d), positions.reshape(1, -1), lambda x: x)
+        ids = torch.zeros_like(positions) if tokens is None else tokens
+        one = embeddings.reshape(1, -1, d)
+        shifted = self.method.embed(alone, ids.reshape(1, -1), one, positions.reshape(1, -1), lambda x: x)
         return shifted.view(rows, length, d)
 
     def additions(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
