@@ -72,7 +72,7 @@ def test_a_method_that_the_space_lacks(tmp_path: Path) -> None:
     lacking = "own.yaml:2: grids: no grid for the method 'dept'; this space has adept, pt"
     assert problems(tmp_path, text, method="dept") == [lacking]
     assert problems(tmp_path, text, method="Pt") == [
-        "'Pt' is no method (adept, dept, lora, peft, pt); did you mean 'pt'?"
+        "'Pt' is no method (adept, dept, embedding_matrix, lamp, lora, peft, pt); did you mean 'pt'?"
     ]
 
 
@@ -138,7 +138,7 @@ def test_a_file_that_is_not_utf_8(tmp_path: Path) -> None:
 def test_a_space_that_is_not_there(name: str, hint: str) -> None:
     with pytest.raises(SpaceError) as caught:
         load_space(name, method="adept", d_model=768)
-    shipped = "(decoder-only, decoder-only-search, large, small, t5-3b, t5-nano)"
+    shipped = "(ablations, decoder-only, decoder-only-search, large, long-prompts, small, t5-3b, t5-nano)"
     start = f"{name!r} is neither a file nor a shipped search space {shipped}"
     assert str(caught.value) == (f"{start}; {hint}" if hint else start)
 

@@ -69,8 +69,8 @@ class Lora(Method):
 
     def refuses(self, values: Values, sizes: Sizes) -> str:
         """More than the ranks of the weights themselves adds nothing."""
-        widest = max(min(shape) for shape in sizes.projections.values())
         rank = int(values["rank"])
+        widest = max((min(shape) for shape in sizes.projections.values()), default=rank)  # without any, see `lacks`
         return f"rank {rank} is larger than {widest}, the rank of what it is added to" if rank > widest else ""
 
     def to_file(self, state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:

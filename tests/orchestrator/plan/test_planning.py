@@ -12,6 +12,7 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import read_settings
 from trials.errors import UserError
+from trials.methods import method_names
 
 SPACE = """
 about: two rates
@@ -187,7 +188,10 @@ def test_what_an_engine_is_made_from(space: Path) -> None:
     ("options", "expected"),
     [
         ({"task": "rtr"}, "did you mean 'rte'?"),
-        ({"method": "adpt"}, "--method adpt: must be one of adept, dept, lora, peft, pt (did you mean 'adept'?)"),
+        (
+            {"method": "adpt"},
+            f"--method adpt: must be one of {', '.join(method_names())} (did you mean 'adept'?)",
+        ),
         ({"backbone": "t5-bse"}, "did you mean 't5-base'?"),
         ({"space": "smal"}, "did you mean 'small'?"),
         ({"data_dir": "/no/such"}, "--data-dir /no/such: there is no such folder"),
