@@ -150,7 +150,9 @@ def test_a_misspelt_file_name_finds_the_file_beside_it(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_space(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match="is a folder; a search space is one YAML file, or one of ablations, decoder-only, "):
+    with pytest.raises(
+        SpaceError, match="is a folder; a search space is one YAML file, or one of ablations, decoder-only, "
+    ):
         load_space(tmp_path, method="adept", d_model=768)
 
 

@@ -123,13 +123,14 @@ def crontab_line(it: Installation) -> str:
     """
     environment = shlex.quote(str(it.environment))
     steps = [
-        shlex.join(["cd", str(it.folder)]),
         shlex.join(["mkdir", "-p", str(it.output)]),
+        f"exec >> {shlex.quote(str(it.log))} 2>&1",  # what goes wrong before the night begins is in the log, too
+        shlex.join(["cd", str(it.folder)]),
         f"export {shlex.join([f'PATH={it.path}'])}",
         "set -a",
         f"{{ ! test -r {environment} || . {environment}; }}",
         "set +a",
-        f"exec {shlex.join(it.command)} >> {shlex.quote(str(it.log))} 2>&1",
+        f"exec {shlex.join(it.command)}",
     ]
     command = " && ".join(steps).replace("%", r"\%")
     if (length := len(command.encode())) > LONGEST_LINE:

@@ -75,6 +75,9 @@ def test_the_crontab_line_runs_anywhere_with_nothing(place: tuple[Path, list[str
         str(odd), "nightly", "demo", "--output", str(odd / "runs"),
     ]  # fmt: skip
     assert (odd / "runs" / "nightly-demo.log").read_text() == "a line for the log\n"
+    (odd / "nightly.env").write_text("NAME='VALUE\n")
+    broken = subprocess.run(["/bin/sh", "-c", unescaped(line)], cwd="/", env=bare, capture_output=True, text=True)
+    assert broken.returncode and not broken.stderr and "nightly.env" in (odd / "runs" / "nightly-demo.log").read_text()
     environment = (odd / "environment").read_text()
     assert "NIGHTLY_WEBHOOK=http://127.0.0.1:9/a b\n" in environment and "HF_HUB_OFFLINE=1\n" in environment
     assert f"PATH={odd}:/usr/local/bin:/usr/bin:/bin\n" in environment
