@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from orchestrator.commands.champions import champions
 from orchestrator.commands.compare import compare
 from orchestrator.commands.names import list_names
 from orchestrator.commands.nightly import nightly
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings=SETTINGS,
     help="Find the best ADePT configuration for a task on a frozen language model.",
 )
-for command in (search, plan, resume, report, compare, replay, predict, verify, watch, stop):
+for command in (search, plan, resume, report, compare, champions, replay, predict, verify, watch, stop):
     app.command(name=command.__name__, cls=Command)(command)
 app.command(name="list")(list_names)
 app.add_typer(nightly, name="nightly")

@@ -23,6 +23,7 @@ from orchestrator.store.predictions import read_predictions
 from orchestrator.tracking.registry import Registry, champion_configurations
 from tests.orchestrator.nights.made_nights import finding, night, verdict
 from tests.orchestrator.nights.made_winners import ROWS, Winners
+from tests.orchestrator.typed_commands import typed
 from trials.export.adapters import read_description
 
 MODEL = "adept-rte-t5-nano"
@@ -171,6 +172,20 @@ def test_what_a_person_has_set_stays_until_it_is_taken_back(sweep: Sweep) -> Non
     by_hand = sweep.client.create_model_version(MODEL, "runs:/0123/elsewhere")
     sweep.client.set_registered_model_alias(MODEL, "champion-adept", by_hand.version)
     assert champions([sweep.nights[0].cells[0].key], sweep.uri, sweep.folder) == {}
+
+
+def test_the_command_shows_champions_and_why(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = typed("champions", "--tracking-uri", sweep.uri)
+    assert code == 0 and "has no champion yet" in out
+    sweep.crown(sweep.winners.cell(WEAK), sweep.winners.cell(STRONG, method="pt", validation=60.0))
+    sweep.client.set_registered_model_alias(MODEL, "champion", "2")
+    code, out, _ = typed("champions", "--tracking-uri", sweep.uri)
+    lines = [line.split() for line in out.splitlines() if line.startswith("champion")]
+    assert code == 0 and MODEL in out
+    assert lines[1][:6] == ["champion", "2", "pt", "accuracy", "90.0", "200"] and lines[1][-3:] == ["set", "by", "hand"]
+    assert lines[2][:5] == ["champion-adept", "1", "adept", "accuracy", "70.0"]
+    assert typed("champions", "--tracking-uri", "sqlite:////none/there.db")[0] == 2
 
 
 def test_the_same_night_again_writes_nothing_new(sweep: Sweep) -> None:
