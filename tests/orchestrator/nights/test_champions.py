@@ -54,8 +54,9 @@ class Sweep:
 
     def artifacts(self, version: str) -> Path:
         """Where the files of a version's run are."""
-        run = self.client.get_run(self.client.get_model_version(MODEL, version).run_id)
-        return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
+        run = self.client.get_model_version(MODEL, version).run_id
+        assert run is not None
+        return Path(url2pathname(urlsplit(self.client.get_run(run).info.artifact_uri).path))
 
     @property
     def versions(self) -> int:
@@ -79,7 +80,7 @@ def test_a_nights_winner_becomes_a_version_that_says_all_of_itself(
     assert version.tags["score"] == "90.0" and version.tags["n"] == str(ROWS)
     assert version.tags["command"] == adept.command and version.tags["data_fingerprint"] == "rows-1 read"
     assert "since night 2026-03-01: there was no champion before" in version.tags["champion"]
-    assert adept.command in version.description and version.run_id
+    assert adept.command in str(version.description) and version.run_id
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sweep.uri)
     got = Path(download_artifacts(f"models:/{MODEL}@champion", dst_path=str(tmp_path / "got")))
     assert read_description(got)["trial"]["method"] == "adept"
@@ -147,11 +148,7 @@ def test_a_champion_whose_adapter_is_gone_cannot_be_run(sweep: Sweep) -> None:
     (sweep.artifacts("1") / "best_adapter" / "adapter_model.safetensors").write_bytes(b"no tensors")
     found = sweep.crown(sweep.winners.cell(WEAK))
     assert found["champion"].moved and "adapter_model.safetensors of models:/" in found["champion"].sentence
-    shutil.rmtree(
-        sweep.client.get_run(sweep.client.get_model_version(MODEL, "2").run_id)
-        .info.artifact_uri[7:]
-        .replace("%20", " ")
-    )
+    shutil.rmtree(sweep.artifacts("2"))
     found = sweep.crown(sweep.winners.cell(WEAK))
     assert found["champion"].moved and "holds no adapter" in found["champion"].sentence
 
