@@ -18,6 +18,7 @@ from orchestrator.tracking import notes
 NOTE = "mlflow.note.content"
 PARENT = "mlflow.parentRunId"
 UID = "search_id"  # of the search's run and of its trials': a name may be used again
+SWEEP = "sweep_id"  # of a sweep's run
 KEY = "tracking_key"  # of a trial's run; unlike its trial's id it is always the same
 RERUNS = "reruns"
 ADAPTER = "adapter"  # the tag of the step whose adapter is among the artifacts, and their folder

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from orchestrator.tracking import notes
 from orchestrator.tracking.known import RUNNING, KnownRun
 from orchestrator.tracking.pages import find_runs, quoted
-from orchestrator.tracking.projection import PARENT, UID, Point
+from orchestrator.tracking.projection import PARENT, SWEEP, UID, Point
 from orchestrator.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class Runs:
     def of_search(self, uid: str, *, deleted: bool = False) -> list[KnownRun]:
         """The runs of a search and its trials, the newest first."""
         return list(self._find(f"tags.{UID} = {quoted(uid)}", deleted=deleted))
+
+    def of_sweep(self, uid: str) -> list[KnownRun]:
+        """The runs of a sweep itself: one, or more where an answer of the store was lost; the newest first."""
+        return list(self._find(f"tags.{SWEEP} = {quoted(uid)}"))
 
     def below(self, parent: str) -> list[KnownRun]:
         """The runs of the trials below a search's run, and that run itself where it is there; the newest first."""

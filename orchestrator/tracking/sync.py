@@ -11,7 +11,6 @@ Here every run carries the search and the trial in its tags and is found again b
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,17 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.record.record import SearchRecord, TrialRecord
-from orchestrator.record.secrecy import without_secrets
 from orchestrator.record.status import TrialStatus
 from orchestrator.tracking import notes, projection
+from orchestrator.tracking.bringing import Bringing, Change
 from orchestrator.tracking.known import RUNNING, KnownRun, KnownRuns
-from orchestrator.tracking.projection import ADAPTER, RUN_STATUS, UID, End, Point, milliseconds
-from orchestrator.tracking.runs import Runs
+from orchestrator.tracking.projection import ADAPTER, PARENT, RUN_STATUS, UID, End, Point, milliseconds
 from orchestrator.tracking.store import Store
 
 log = logging.getLogger(__name__)
-
-TRIES = 3  # of one change, while the store answers everything else
 
 FindAdapter = Callable[[int], Path | None]
 
@@ -42,15 +38,7 @@ class State:
     end: End | None = None
 
 
-@dataclass(frozen=True)
-class Change:
-    """One thing that MLflow lacks: its name for people, and what puts it there."""
-
-    what: str
-    make: Callable[[], None]
-
-
-class Sync:
+class Sync(Bringing[State]):
     """Knows what the store holds of one search, and what it lacks.
 
     Args:
@@ -58,9 +46,7 @@ class Sync:
         tags: what else is worth knowing of it, such as the provenance.
         find_adapter: the folder of a trial's adapter by its number; None where there is none.
         earlier: the id of the search's run where a version made it that left no `UID` in its tags.
-
-    Attributes:
-        refused: what the store did not take in three tries, though it answers; the next `Sync` tries it again.
+        above: the id of the run that the search's is nested below, once it is there; empty: none. Asks the store.
     """
 
     def __init__(
@@ -70,21 +56,18 @@ class Sync:
         tags: Mapping[str, str],
         find_adapter: FindAdapter = lambda number: None,
         earlier: str = "",
+        above: Callable[[], str] = lambda: "",
     ) -> None:
-        self._store = store
-        self._runs = Runs(store)
+        super().__init__(store)
         self._params = dict(params)
         self._tags = notes.texts(tags)
         self._find_adapter = find_adapter
-        self._earlier = earlier
-        self.refused: dict[str, None] = {}
+        self._earlier, self._above, self._top = earlier, above, ""
         self._known = KnownRuns()
         self._settled: dict[str, tuple[Any, ...]] = {}
-        self._tries: Counter[str] = Counter()
         self._attached: set[tuple[str, Path]] = set()
         self._uploaded: dict[str, str] = {}
         self._viewed = False
-        self._stale = True
 
     @property
     def parent(self) -> KnownRun | None:
@@ -97,48 +80,14 @@ class Sync:
         Raises:
             Exception: whatever MLflow's client raises.
         """
-        self._read(record)
-        for change in self._of_search(State(record)):
+        state = State(record)
+        self.read(state)
+        for change in self._of_search(state):
             change.make()
 
-    def bring(self, state: State, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Make what is missing. Whether all is there then, but for what was refused; else call it again in a moment.
-
-        Args:
-            stop: asked before each change.
-
-        Raises:
-            Exception: the store does not answer.
-        """
-        if self._stale:
-            self._read(state.record)
-        for change in self._changes(state):
-            if change.what in self.refused:
-                continue
-            if stop():
-                return False
-            try:
-                change.make()
-            except Exception as error:
-                self._stale = True
-                self._runs.ask()
-                self._tries[change.what] += 1
-                if self._tries[change.what] >= TRIES:
-                    self.refused[change.what] = None
-                    log.warning(
-                        "MLflow at %s did not take %s: %s", self._store.shown, change.what, without_secrets(str(error))
-                    )
-                return False
-        return True
-
-    def left(self, state: State) -> list[str]:
-        """What MLflow lacks as far as is known, in words."""
-        missing = [change.what for change in self._changes(state) if change.what]
-        return list(dict.fromkeys([*self.refused, *missing]))
-
-    def _read(self, record: SearchRecord) -> None:
-        self._known.read(self._runs, record.uid, self._earlier)
-        self._settled, self._stale = {}, False
+    def _read(self, state: State) -> None:
+        self._known.read(self._runs, state.record.uid, self._earlier)
+        self._settled, self._top = {}, self._above()
 
     def _changes(self, state: State) -> Iterator[Change]:
         """What is missing, one after the other: each is looked for when the one before it was made, or was not."""
@@ -162,7 +111,7 @@ class Sync:
         if parent is None:
             return
         params = notes.texts(self._params)
-        wanted = {UID: record.uid}
+        wanted = {UID: record.uid, **self._nested()}
         if state.end is None:
             wanted |= projection.search_tags(record, self._params, None)
             if parent.status != RUNNING:
@@ -233,8 +182,11 @@ class Sync:
                 "the end of the search", partial(self._end_search, record, RUN_STATUS[end.status], tags, ended)
             )
 
+    def _nested(self) -> dict[str, str]:
+        return {PARENT: self._top} if self._top else {}
+
     def _create_search(self, record: SearchRecord) -> None:
-        identity = {"search": record.name, "kind": "search", UID: record.uid, **self._tags}
+        identity = {"search": record.name, "kind": "search", UID: record.uid, **self._nested(), **self._tags}
         running = projection.search_tags(record, self._params, None)
         started = milliseconds(projection.search_start(record))
         self._known.parent = self._runs.create(record.name, {**identity, **running}, started)

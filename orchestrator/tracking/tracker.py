@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,13 @@ class Tracker:
         tags: Mapping[str, str] = {},
         find_adapter: FindAdapter = lambda number: None,
         earlier: str = "",
+        above: Callable[[], str] = lambda: "",
     ) -> None:
         """Make the search's run, or find it and those of its trials; a store that is away is asked later.
 
         Args:
             record: the search's, with its ``uid``; it may change while it is written (`put`).
-            params, tags, find_adapter, earlier: see `Sync`.
+            params, tags, find_adapter, earlier, above: see `Sync`.
 
         Raises:
             TrackingError: the store answered, and does not take the search.
@@ -67,7 +68,7 @@ class Tracker:
         if not record.uid:
             raise ValueError(f"search {record.name} has no uid: nothing tells its runs from those of others")
         self._record = record
-        self._sync = Sync(self.store, params, tags, find_adapter, earlier)
+        self._sync = Sync(self.store, params, tags, find_adapter, earlier, above)
         self._writer = Writer(self._sync.bring, self.store.shown)
         if self.store.connected:
             try:
