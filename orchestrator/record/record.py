@@ -168,6 +168,8 @@ class SearchRecord:
         predictions: the file beside the record with the winner's answer to each test row; empty where none was kept.
         tracking_uri: where MLflow keeps the runs, without a password; empty where they were not tracked.
         uid: tells the search from all others, of the same name as well; empty in older records.
+        experiment: MLflow's, with the search's runs; empty: the one that is named like the task.
+        engines: what trained (`record.engines`); empty in older records, and where nothing was trained.
     """
 
     __pydantic_config__ = _STRICT_FIELDS
@@ -194,6 +196,8 @@ class SearchRecord:
     tracking_uri: str = ""
     data_report: dict[str, Any] = field(default_factory=dict)
     uid: str = ""
+    experiment: str = ""
+    engines: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings = {RENAMED_SETTINGS.get(name, name): value for name, value in self.settings.items()}

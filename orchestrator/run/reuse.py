@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.plan.options import When
 from orchestrator.plan.plan import PlannedTrial
 from orchestrator.plan.settings import SearchSettings
+from orchestrator.record.engines import REUSED
 from orchestrator.record.record import Report, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import ADAPTER, FACTS, name_of_step
@@ -112,7 +113,7 @@ def take_over(
     # The last of a checkpoint's files, as the sign that it is whole.
     (folder / FACTS).write_text(json.dumps({"step": found.reports[-1]["step"], "taken_over_from": found.run_id}))
     return TrialRecord(
-        trial_id=f"reused-{found.run_id[:8]}",
+        trial_id=f"{REUSED}{found.run_id[:8]}",
         number=found.number,
         configuration=dict(configuration),
         seed=seed,

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 from orchestrator.record.binomial import interval, standard_error
+from orchestrator.record.engines import updates_per_second
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import choose_winner
 from orchestrator.summarizer.report_results import ReportResults
@@ -75,7 +76,12 @@ def _search(search: FoundSearch, records: list[SearchRecord]) -> dict[str, Any]:
         "test": _test(record),
         "trials": [_trial(ranked) for ranked in ranked_trials(record, choice)],
         "expected_best": {"scores": curve.values, "note": curve.note},
-        "compute": {**asdict(spent(record, records)), "wall_seconds": record.wall_seconds},
+        "compute": {
+            **asdict(spent(record, records)),
+            "wall_seconds": record.wall_seconds,
+            "updates_per_second": updates_per_second(record),
+            "peak_memory": record.engines.get("peak_memory"),
+        },
         "adapter": record.adapter,
         "provenance": record.provenance,
     }

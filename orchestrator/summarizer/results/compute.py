@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.record.engines import REUSED
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
-
-_REUSED = "reused-"  # how the ids of trials begin that `orchestrator.run.reuse` copies from earlier searches
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def spent(record: SearchRecord, others: Sequence[SearchRecord] = ()) -> ComputeS
 
 
 def _is_reused(trial: TrialRecord) -> bool:
-    return trial.trial_id.startswith(_REUSED)
+    return trial.trial_id.startswith(REUSED)
 
 
 def _alone(record: SearchRecord) -> bool:
