@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.engines.actor import build_engine, test_scores
+from orchestrator.engines.build import build_engine, test_scores
 from orchestrator.plan.engine_spec import EngineSpec
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.selection import choose_winner

@@ -97,7 +97,7 @@ class NullEngine:
 
 
 def null_engine(spec: EngineSpec, device: str) -> NullEngine:
-    """What the pool is given in the place of `orchestrator.engines.actor.build_engine`."""
+    """What the pool is given in the place of `orchestrator.engines.build.build_engine`."""
     return NullEngine()
 
 

@@ -54,7 +54,7 @@ class PretendingEngine(NullEngine):
 
 
 def pretending_engine(spec: EngineSpec, device: str) -> PretendingEngine:
-    """What the pool is given in the place of `orchestrator.engines.actor.build_engine`."""
+    """What the pool is given in the place of `orchestrator.engines.build.build_engine`."""
     assert spec.slots is not None
     return PretendingEngine(spec.slots, float(os.environ["SCALE_UPDATE"]))
 

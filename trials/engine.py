@@ -50,6 +50,7 @@ class Engine:
 
     Args:
         typical: a trial like those to come, to measure the device with at once; else the first one that starts.
+        measured: what measuring has found before, on this backbone, with these data and such a trial.
 
     Attributes:
         slots: the trials by their ids.
@@ -65,6 +66,7 @@ class Engine:
         data: PreparedTask,
         settings: EngineSettings | None = None,
         typical: TrialConfig | None = None,
+        measured: Measured | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         self.backbone = backbone
@@ -73,11 +75,13 @@ class Engine:
         self.slots: dict[str, Trial] = {}
         self.reports: dict[str, Report] = {}
         self.measured: Measured | None = None
+        if measured is not None:
+            self._use(measured)
         self.inner = typical is not None and typical.inner
         self.note = hint(backbone.precision, backbone.device)
         if typical is not None:
             self._refuse_long_rows(typical)
-            if not self.settings.deterministic:
+            if self.measured is None and not self.settings.deterministic:
                 self.measure(typical)
 
     def measure(self, typical: TrialConfig) -> None:
@@ -86,8 +90,10 @@ class Engine:
         Raises:
             UserError: the memory limit leaves no room for a single row.
         """
-        self.measured = measure(self.backbone, self.data.split("train"), typical, self.settings.memory_limit)
-        self.stack.cost = self.measured.cost
+        self._use(measure(self.backbone, self.data.split("train"), typical, self.settings.memory_limit))
+
+    def _use(self, measured: Measured) -> None:
+        self.measured, self.stack.cost = measured, measured.cost
 
     @property
     def slots_to_fill(self) -> int:

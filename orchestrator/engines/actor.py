@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import resource
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 
-from orchestrator.engines.shipping import unpacked
-from orchestrator.engines.training_loop import Delivery, Room, Trainer, TrainingLoop
-from orchestrator.store.checkpoints import Files, write_files
+from orchestrator.engines.build import build_engine, peak_memory, test_scores
+from orchestrator.engines.training_loop import Delivery, NoEngine, Room, Trainer, TrainingLoop
+from orchestrator.store.checkpoints import Files
 
 if TYPE_CHECKING:
     from orchestrator.plan.engine_spec import EngineSpec
@@ -38,7 +34,7 @@ class EngineFacts:
     Attributes:
         slots: trials that it holds at once.
         trials: that it holds now.
-        memory: its process's peak in bytes; with an accelerator the peak there.
+        memory: its process's peak in bytes since the engine was begun; with an accelerator the peak there.
         throughput: updates of all trials a second since the first report; 0 before.
         node: id of the host in Ray.
         note: a remark on the device for the user; often empty.
@@ -54,96 +50,6 @@ class EngineFacts:
     note: str
 
 
-def build_engine(spec: EngineSpec, device: str) -> Trainer:
-    """Load backbone and data, and see how many trials fit.
-
-    Raises:
-        UserError: the device has no units for the precision; a user's file or limit is wrong.
-    """
-    import torch
-    from transformers.utils import logging as transformers_logging
-
-    from trials.backbones.loading import load_backbone
-    from trials.backbones.revisions import same_revision, why_not_same
-    from trials.data import prepare
-    from trials.engine import Engine, EngineSettings
-    from trials.errors import UserError
-    from trials.stack.devices import refuse_slow
-    from trials.tasks import get_task
-
-    asked, spec = spec, unpacked(spec)
-    if not os.environ.get("ADEPT_VERBOSE"):
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-        logging.getLogger("datasets").setLevel(logging.ERROR)
-    if device == "cpu":
-        torch.set_num_threads(1)  # it owns one core; two threads beside another busy process are slower than one
-    refuse_slow(spec.precision, torch.device(device))
-    backbone = load_backbone(spec.backbone, device, spec.precision, lane=spec.lane)
-    if spec.revision and not same_revision(spec.revision, backbone.facts.revision, backbone.facts.location):
-        raise UserError(
-            [
-                f"the weights in {spec.backbone} on this host are not those that the search goes on with: "
-                f"{why_not_same(spec.revision, backbone.facts.revision)}. They were changed meanwhile, or differ "
-                "between hosts: put those of then back, and give the same command again"
-            ]
-        )
-    if spec.backbone != asked.backbone:  # adapters name their backbone as the user knows it
-        backbone.facts = replace(backbone.facts, location=asked.backbone)
-    data = prepare(
-        get_task(spec.task),
-        backbone.tokenizer,
-        architecture=backbone.facts.architecture,
-        data_dir=Path(spec.data_dir) if spec.data_dir else None,
-        max_source_length=spec.max_source_length,
-        cache_dir=Path(spec.cache_dir) if spec.cache_dir else None,
-    )
-    if spec.data not in ("", data.fingerprint):
-        raise UserError(
-            [
-                f"the data of task {data.task.name} on this host are not those that the search goes on with "
-                f"(fingerprint {data.fingerprint}, wanted {spec.data}): they were changed meanwhile, or differ between "
-                "hosts. Put the data of then back, and give the same command again"
-            ]
-        )
-    settings = EngineSettings(spec.memory_limit, spec.slots, spec.deterministic)
-    return Engine(backbone, data, settings, spec.typical)
-
-
-def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
-    """Score an adapter on the test split.
-
-    Returns:
-        ``metrics`` (percent), ``n`` (examples, or groups where the metric that selects counts those), ``one_example``
-        (points that one of them is worth), and ``rows``: what was answered on each (`orchestrator.store.predictions`).
-    """
-    from orchestrator.store.predictions import row_ids
-    from trials.export.adapters import load_adapter
-    from trials.tasks.metrics import METRICS, value_of_one_example
-
-    with tempfile.TemporaryDirectory() as folder:
-        write_files(Path(folder), adapter_files)
-        adapter = load_adapter(folder, engine.backbone)
-    scored, task = engine.score(adapter.method, "test"), engine.data.task
-    rows = engine.data.split("test")
-    sources, _, _ = rows.batch(range(len(rows)))
-    answered, groups = (scored.predictions, scored.targets), rows.groups
-    return {
-        "rows": {
-            "ids": row_ids(sources),
-            "gold": scored.targets,
-            "given": scored.predictions,
-            **({"group": groups} if groups else {}),
-        },
-        "metrics": scored.metrics,
-        "n": METRICS[task.selection_metric].units(groups, len(scored.targets)),
-        "one_example": value_of_one_example(task.selection_metric, *answered, task.answers, groups),
-    }
-
-
-test_scores.__test__ = False  # type: ignore[attr-defined]
-
-
 class EngineActor:
     """The Ray actor around a `TrainingLoop`. Its calls wait without holding each other up.
 
@@ -152,6 +58,8 @@ class EngineActor:
 
     Args:
         build: makes the engine, for the kind of device that Ray gave this actor and no other.
+        specs: name of the actor that knows which spec this engine has by now (`orchestrator.engines.kept.Specs`): Ray
+            starts this actor again with the arguments that it had first. Empty: always ``spec``.
     """
 
     _loop: TrainingLoop
@@ -163,9 +71,19 @@ class EngineActor:
             signal.signal(signal.SIGTERM, engine._terminated)
         return engine
 
-    def __init__(self, spec: EngineSpec, build: Build = build_engine) -> None:
+    def __init__(self, spec: EngineSpec, build: Build = build_engine, specs: str = "") -> None:
         self._device = "cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu"
-        self._loop = TrainingLoop(lambda: build(spec, self._device), end_process_soon)
+        self._build = build
+        self._loop = TrainingLoop(lambda: self._made(current_spec(specs) if specs else spec), end_process_soon)
+
+    async def take(self, spec: EngineSpec | None) -> EngineFacts:
+        """Be the engine of another spec from now on, or of none; the trials that are held are stopped.
+
+        Raises:
+            Exception: what building it raises; there is no engine then, until the next call.
+        """
+        await self._on_thread(lambda: self._loop.renew(lambda: self._made(spec)))
+        return await self.facts()
 
     async def start(
         self,
@@ -215,6 +133,9 @@ class EngineActor:
         """`test_scores` of an adapter, between two updates."""
         return await self._on_thread(lambda: test_scores(self._loop.engine, adapter_files))
 
+    def _made(self, spec: EngineSpec | None) -> Trainer:
+        return NoEngine() if spec is None else self._build(spec, self._device)
+
     def _facts(self) -> EngineFacts:
         return EngineFacts(
             slots=self._loop.room.slots,
@@ -236,14 +157,11 @@ class EngineActor:
         return await asyncio.wrap_future(self._loop.order(what))
 
 
-def peak_memory(device: str) -> int:
-    """Bytes that this process has used at most, of the accelerator where it has one."""
-    if device == "cuda":
-        import torch
-
-        return torch.cuda.max_memory_reserved()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def current_spec(specs: str) -> EngineSpec | None:
+    """What this actor's engine is made from by now; None: it is not needed at the moment."""
+    asked: Any = ray.get_actor(specs).of.remote(ray.get_runtime_context().get_actor_name())
+    found: EngineSpec | None = ray.get(asked)
+    return found
 
 
 def end_process_soon(seconds: float = 1.0) -> None:

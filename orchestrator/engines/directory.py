@@ -28,6 +28,11 @@ class Rooms(NamedTuple):
     share: int
 
 
+def trial_key(directory: str, number: int) -> str:
+    """What engines know a trial by: an engine may serve another search next, whose trials have the same numbers."""
+    return f"{directory}/{number}"
+
+
 class Directory:
     """The actor: it lives beside the driver, which publishes the engines; trials ask for their rooms.
 

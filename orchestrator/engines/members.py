@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.engines.actor import GRACE, Build, EngineActor, EngineFacts
 from orchestrator.engines.count import Place
+from orchestrator.engines.kept import Kept, KeptEngines
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.nodes import Node
 from orchestrator.plan.engine_spec import EngineSpec
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 WHOLE = {"whole": True}
 """Given with a message that the display must not shorten: it names hosts and ways out."""
 
+HAND_BACK = 10.0  # seconds in which an engine answers that is kept for the next search
 RESTARTS = 8  # of an engine whose process dies, before it counts as gone
 
 
@@ -30,14 +33,23 @@ class Member:
     """An engine: the actor of that name, for a place.
 
     Attributes:
+        kind: of its device. spec: what it is made from.
+        taken_over: whether it was there before, for another search.
         answer: becomes its facts when it is loaded. facts: None before that.
     """
 
     name: str
     place: Place
     actor: Any
+    kind: str
+    spec: EngineSpec
+    taken_over: bool
     answer: ray.ObjectRef
     facts: EngineFacts | None = None
+
+    def ask(self) -> None:
+        """Ask for its facts once more."""
+        self.answer = self.actor.take.remote(self.spec) if self.taken_over else self.actor.facts.remote()
 
 
 class Leaving(NamedTuple):
@@ -55,13 +67,18 @@ class Leaving(NamedTuple):
 class Members:
     """Engines, each pinned to its host: Ray starts it again there while the host is up, and never elsewhere.
 
+    Args:
+        kept: engines of earlier searches, which go before new ones, and where those that are loaded go in the end.
+            None: there are none, and all end here.
+
     Attributes:
         spoilt: places whose engines ended for good; others there would, too.
         why: what the last one that was given up ended of.
     """
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, kept: KeptEngines | None = None) -> None:
         self._build = build
+        self._kept = kept
         self._engines: dict[str, Member] = {}
         self._leaving: list[Leaving] = []
         self._started = 0
@@ -82,13 +99,24 @@ class Members:
         return {member.place for member in self._engines.values()}
 
     def start(self, place: Place, kind: str, spec: EngineSpec) -> None:
-        """Start an engine; it loads by itself."""
-        name = f"engine-{self._started}-{secrets.token_hex(3)}"
+        """Start an engine, or take over one that is there; it loads by itself."""
+        found = self._kept.take(place, kind, spec) if self._kept is not None else None
+        if found is not None:
+            answer = found.actor.take.remote(spec)
+            self._engines[found.name] = Member(found.name, place, found.actor, kind, spec, True, answer)
+        else:
+            self._start_new(place, kind, spec)
+
+    def _start_new(self, place: Place, kind: str, spec: EngineSpec) -> None:
+        name, specs = f"engine-{self._started}-{secrets.token_hex(3)}", ""
         self._started += 1
+        if self._kept is not None:
+            specs = self._kept.specs
+            self._kept.note(name, spec)
         pinned = NodeAffinitySchedulingStrategy(place.node, soft=False)
         actor_class = ray.remote(num_cpus=1, num_gpus=int(kind == "GPU"), max_restarts=RESTARTS)(EngineActor)
-        actor: Any = actor_class.options(name=name, scheduling_strategy=pinned).remote(spec, self._build)
-        self._engines[name] = Member(name, place, actor, actor.facts.remote())
+        actor: Any = actor_class.options(name=name, scheduling_strategy=pinned).remote(spec, self._build, specs)
+        self._engines[name] = Member(name, place, actor, kind, spec, False, actor.facts.remote())
 
     def settle(self, strict: bool) -> list[Member]:
         """The engines that have been loaded since the last time. Does not wait.
@@ -105,12 +133,16 @@ class Members:
                 member.facts = ray.get(member.answer)
                 loaded.append(member)
             except ActorUnavailableError:  # its process died over it, and Ray starts it again
-                member.answer = member.actor.facts.remote()
+                member.ask()
             except RayTaskError as error:
                 if strict:
                     raise error.cause from None
                 self.give_up(member.name, f"could not be loaded ({error.cause})")
             except LOST_ACTOR as error:
+                if member.taken_over:  # it ended between two searches, which says nothing of its place
+                    del self._engines[member.name]
+                    self._start_new(member.place, member.kind, member.spec)
+                    continue
                 self.give_up(member.name, f"ended {RESTARTS + 1} times ({str(error).strip().splitlines()[0]})")
         return loaded
 
@@ -127,6 +159,8 @@ class Members:
 
     def let_go(self, up: dict[str, Node]) -> None:
         """Take the engines off whose hosts have left, or are about to: these hand their trials back first."""
+        if self._kept is not None:
+            self._kept.let_go(up)
         lost = [member for member in self._engines.values() if member.place.node not in up]
         drained = [member for member in self._engines.values() if member not in lost and up[member.place.node].draining]
         self._leaving += [Leaving(member, member.actor.leave.remote(), time.monotonic()) for member in drained]
@@ -138,10 +172,30 @@ class Members:
                 left = f"{len(self.loaded)} engine(s) are left"
                 log.info(f"host {address} {what}: its trials go on elsewhere, {left}", extra=WHOLE)
 
+    def end_idle(self, kind: str) -> None:
+        """End engines of earlier searches that are not needed here, where they share their host's memory with these."""
+        if self._kept is not None and kind == "CPU":
+            self._kept.end_idle(kind)
+
+    def ask_all(self, seconds: float) -> dict[str, EngineFacts]:
+        """What the loaded engines answer in that time of themselves, by name."""
+        asked = {name: member.actor.facts.remote() for name, member in self.loaded.items()}
+        if asked:
+            ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
+        found = {}
+        for name, answer in asked.items():
+            with suppress(RayError):  # also of those that have not answered
+                found[name] = ray.get(answer, timeout=0)
+        return found
+
     def close(self) -> None:
-        """End them all."""
+        """End them all, or hand them back to those that are kept: they are asked whether they can still do anything."""
+        well = self.ask_all(HAND_BACK) if self._kept is not None else {}
         for member in [*self._engines.values(), *(left.member for left in self._leaving)]:
-            ray.kill(member.actor)
+            if self._kept is not None and member.name in well and member.name in self._engines:
+                self._kept.put(Kept(member.name, member.place, member.actor, member.kind, member.spec))
+            else:
+                ray.kill(member.actor)
         self._engines.clear()
         self._leaving.clear()
         self.spoilt.clear()

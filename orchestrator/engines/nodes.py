@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.engines.ray_internals import draining_nodes
 
@@ -37,6 +39,12 @@ def nodes_up() -> dict[str, Node]:
 def own_node() -> str:
     """Id of the host that this process runs on."""
     return ray.get_runtime_context().get_node_id()
+
+
+def start_beside_driver(kind: type, name: str) -> Any:
+    """An actor that takes no core, and ends with nothing but this host."""
+    beside = NodeAffinitySchedulingStrategy(own_node(), soft=False)
+    return ray.remote(kind).options(name=name, num_cpus=0, scheduling_strategy=beside).remote()
 
 
 def _node(node: dict[str, object], draining: bool) -> Node:

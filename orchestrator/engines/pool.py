@@ -14,15 +14,16 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.engines.actor import Build, EngineFacts, Files, build_engine
+from orchestrator.engines.actor import Build, EngineFacts, Files
+from orchestrator.engines.build import build_engine
 from orchestrator.engines.count import device_kind, devices, even_share, least_memory, places
-from orchestrator.engines.directory import Directory
+from orchestrator.engines.directory import Directory, trial_key
 from orchestrator.engines.hosts import HostChecks, paths_read
+from orchestrator.engines.kept import KeptEngines
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.members import WHOLE, Members
-from orchestrator.engines.nodes import Node, nodes_up, own_node
+from orchestrator.engines.nodes import Node, nodes_up, own_node, start_beside_driver
 from orchestrator.engines.ray_internals import has_own_ray
 from orchestrator.engines.shipping import ship
 from orchestrator.plan.engine_spec import GB
@@ -43,16 +44,18 @@ class EnginePool:
 
     Args:
         build: what makes an engine in its process.
+        kept: engines that stay loaded between searches: those on the pool's places are taken over, and its own are
+            handed back when it closes. None: it starts its own, and ends them.
 
     Attributes:
         note: a remark for the user on the choice of devices; empty where there was none.
         directory: name of the actor that knows the engines; empty where none is started.
     """
 
-    def __init__(self, plan: Plan, build: Build = build_engine) -> None:
+    def __init__(self, plan: Plan, build: Build = build_engine, kept: KeptEngines | None = None) -> None:
         self._plan = plan
         self._spec = plan.spec
-        self._members = Members(build)
+        self._members = Members(build, kept)
         self._hosts: HostChecks | None = None  # None: on a Ray of one's own, where there is only this one
         self._refused: set[str] = set()
         self._directory: Any = None
@@ -69,7 +72,11 @@ class EnginePool:
     @property
     def facts(self) -> dict[str, EngineFacts]:
         """Of each engine when it was loaded, by name."""
-        return {name: member.facts for name, member in self._members.loaded.items() if member.facts is not None}
+        return {name: member.facts for name, member in self._members.loaded.items() if member.facts}
+
+    def facts_now(self, seconds: float) -> dict[str, EngineFacts]:
+        """The same as they are now, of those that answer in so many seconds; of the others as they were."""
+        return {**self.facts, **self._members.ask_all(seconds)}
 
     @property
     def names(self) -> list[str]:
@@ -91,9 +98,7 @@ class EnginePool:
         self._check(up)
         self._beside_driver = up[own_node()].memory
         self.directory = f"engines-{secrets.token_hex(3)}"
-        beside = NodeAffinitySchedulingStrategy(own_node(), soft=False)
-        options = {"name": self.directory, "num_cpus": 0, "scheduling_strategy": beside}
-        self._directory = ray.remote(Directory).options(**options).remote()
+        self._directory = start_beside_driver(Directory, self.directory)
         self._starting = True
         try:
             self._wait(trials)
@@ -160,7 +165,7 @@ class EnginePool:
     def release(self, number: int) -> None:
         """Free a trial's slot, wherever it is: its own actor may not be able to. Does not wait."""
         for member in self._members.loaded.values():
-            member.actor.stop.remote(str(number))
+            member.actor.stop.remote(trial_key(self.directory, number))
 
     def test(self, adapter_files: Files) -> dict[str, Any]:
         """An adapter's test scores (`engines.test_scores`), from an engine that is loaded already if there is one."""
@@ -178,7 +183,7 @@ class EnginePool:
         raise UserError(["the winner could not be tested: every engine ended; the same command tries it again"])
 
     def close(self) -> None:
-        """End the engines."""
+        """End the engines, or hand them back."""
         self._members.close()
         if self._directory is not None:
             ray.kill(self._directory)
@@ -242,6 +247,7 @@ class EnginePool:
                 beside = sum(other.node == place.node for other in found[:wanted])
                 own = replace(spec, memory_limit=int(up[place.node].memory / max(1, beside)))
             self._members.start(place, self._kind, own)
+        self._members.end_idle(self._kind)
 
     def _may_join(self, node: Node) -> bool:
         """Whether a host can take part; not as long as it has not answered."""

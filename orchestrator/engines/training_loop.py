@@ -69,6 +69,30 @@ class Trainer(Protocol):
     def take(self, trial_id: str) -> Report | None: ...  # noqa: D102
 
 
+class NoEngine:
+    """What a loop has in the place of an engine that is not needed at the moment: nothing to train, and no slot."""
+
+    note, slots_to_fill, busy = "", 0, False
+
+    def start(self, trial_id: str, config: Any, checkpoint: Path | None = None) -> None:
+        """No trial gets here: there is no slot."""
+        raise TrialLostError("there is no engine")
+
+    def stop(self, trial_id: str) -> None:
+        """No trial is here."""
+
+    def save(self, trial_id: str, folder: Path) -> None:
+        """No trial is here."""
+
+    def advance(self) -> list[str]:
+        """No report is there."""
+        return []
+
+    def take(self, trial_id: str) -> Report | None:
+        """No report is there."""
+        return None
+
+
 class TrainingLoop:
     """An engine and the only thread that touches it. Between two updates the thread does what was asked for meanwhile.
 
@@ -130,6 +154,19 @@ class TrainingLoop:
         waiting = self._asked.pop(trial_id, None)
         if waiting is not None:
             waiting.set_exception(TrialLostError("the trial was stopped there"))
+
+    def renew(self, build: Callable[[], Trainer]) -> None:
+        """Go on with another engine, in which nothing is left of the one before; its trials are stopped.
+
+        Raises:
+            Exception: what ``build`` raises. There is no engine then, until this is called again.
+        """
+        for trial_id in list(self._steps):
+            self.stop(trial_id)
+        self._handed_back.clear()
+        self._updates, self._seconds = 0, 0.0
+        self.engine = NoEngine()  # before the next one needs its memory
+        self.engine = build()
 
     def leave(self) -> None:
         """Hand all trials back as they are at this update, and take none any more: the host is about to go."""

@@ -18,7 +18,7 @@ from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.same_data import check_finished, check_prepared
 from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
-from orchestrator.record import provenance
+from orchestrator.record import engines, provenance
 from orchestrator.record.data_report import data_lines
 from orchestrator.record.errors import LockError
 from orchestrator.record.record import SearchRecord
@@ -28,7 +28,14 @@ from orchestrator.run.new_record import command_of, go_on, new_record, run_tags
 from orchestrator.run.rerun import trials_to_rerun
 from orchestrator.run.reuse import take_over_equal
 from orchestrator.run.session import Session
-from orchestrator.run.tracking import close_tracking, complete_tracking, new_uid, open_tracker, start_tracking
+from orchestrator.run.tracking import (
+    close_tracking,
+    complete_tracking,
+    experiment_of,
+    new_uid,
+    open_tracker,
+    start_tracking,
+)
 from orchestrator.store.checkpoints import remove_unfinished
 from orchestrator.store.layout import ADAPTER, PAGE, TUNE
 from orchestrator.store.lock import SearchLock
@@ -45,6 +52,8 @@ if TYPE_CHECKING:
     from trials.data import PreparedTask
 
 log = logging.getLogger(__name__)
+
+ANSWER = 2.0  # seconds in which engines say how much memory they have used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +110,7 @@ def run_search(
     record = files.previous(plan)
     again = trials_to_rerun(rerun, record)
     if record is not None and is_finished(plan, record) and not again:
-        return show_finished(plan, files, record, console)
+        return show_finished(plan, files, record, console, session)
     if resume and not files.begun:
         raise UserError([f"--resume: {plan.folder} holds no search yet; leave --resume out to start it"])
     from orchestrator.tune import cluster
@@ -124,7 +133,9 @@ def run_search(
         return run_alone(running, record, data, lock)
 
 
-def show_finished(plan: Plan, files: SearchFolder, record: SearchRecord, console: Console) -> int:
+def show_finished(
+    plan: Plan, files: SearchFolder, record: SearchRecord, console: Console, session: Session | None
+) -> int:
     """Write and show the tables of a search that is over, and what MLflow and a storage may lack of it."""
     if note := check_finished(plan, record, files.data):
         log.info(note)
@@ -136,7 +147,8 @@ def show_finished(plan: Plan, files: SearchFolder, record: SearchRecord, console
     written = [*write_summary(record, files.folder), write_search_page(record, files.folder / PAGE)]
     terminal(record, console)
     artifacts = [*written, *kept_predictions(record, files.folder), files.record]
-    complete_tracking(plan, record, console, plan.parameters, run_tags(plan, record, provenance.collect()), artifacts)
+    tags, sweep_run = run_tags(plan, record, provenance.collect()), session.sweep_run if session else None
+    complete_tracking(plan, record, console, plan.parameters, tags, artifacts, sweep_run)
     complete(plan)
     return 0
 
@@ -144,7 +156,9 @@ def show_finished(plan: Plan, files: SearchFolder, record: SearchRecord, console
 def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask, lock: SearchLock) -> int:
     """`run_search` from where it starts to write, with the folder for itself."""
     plan, files, options = running.plan, running.files, running.options
-    tracker, away = open_tracker(plan, files.begun, record)
+    sweep_run = running.session.sweep_run if running.session else None
+    experiment = experiment_of(plan, record, sweep_run)
+    tracker, away = open_tracker(plan, files.begun, record, experiment)
     remove_unfinished(files.folder)
     for note in (*files.damage, away):
         if note:
@@ -153,6 +167,7 @@ def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask,
     with tracker:
         if record is None:
             record = new_record(plan, data, process)
+            record.experiment = "" if experiment == plan.task.name else experiment
         else:
             record.data_report = record.data_report or data.report.as_dict()
             go_on(plan, options, record, data)
@@ -160,7 +175,7 @@ def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask,
         record.tracking_uri = tracker.store.shown
         files.begin(plan, to_keep(options), record, data.identity)
         tags = run_tags(plan, record, process)
-        start_tracking(plan, record, tracker, plan.parameters, tags)
+        start_tracking(plan, record, tracker, plan.parameters, tags, sweep_run)
         with followed(files.folder, running.console) as console:
             code = train_and_test(replace(running, console=console), record, tracker, tags, lock)
         close_tracking(plan, tracker, running.console)
@@ -195,7 +210,7 @@ def train_and_test(
     plan, files, console = running.plan, running.files, running.console
     session = running.session or Session()
     started, before = time.monotonic(), record.wall_seconds
-    shown = {"expected_end": plan.expected_end, "headline": session.headline}
+    shown: dict[str, Any] = {"expected_end": plan.expected_end, "headline": session.headline}
     progress = Progress(plan.count, plan.steps, record.metric, console, running.quiet, **shown)
 
     def keep() -> None:
@@ -210,6 +225,8 @@ def train_and_test(
             lock.note_cluster(ray.get_runtime_context().gcs_address)
             place = checkpoints_of(plan)
             more: dict[str, Any] = {"rerun": running.rerun, "checkpoints": place}
+            if running.session is not None:
+                more["kept"] = session.engines
             if plan.settings.reuse and not tracker.store.connected:
                 log.info("--reuse: MLflow does not answer, so that no trials are taken over")
             elif plan.settings.reuse:
@@ -218,6 +235,7 @@ def train_and_test(
             try:
                 search.fit()
                 progress.close()
+                record.engines = engines.noted(list(search.pool.facts_now(ANSWER).values()), record.engines)
                 keep()
                 if search.open:
                     return interrupted(plan, record, tracker, console)

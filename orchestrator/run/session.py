@@ -1,9 +1,14 @@
-"""What the searches of one process have in common: a Ray that stays up between them."""
+"""What the searches of one process have in common: a Ray, and engines on it that stay loaded between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.engines.kept import KeptEngines
+    from orchestrator.tracking.sweep_run import SweepRun
 
 
 class Session:
@@ -12,10 +17,16 @@ class Session:
     Args:
         headline: what is above the searches at the moment, on one line ("sweep demo: search 3 of 12"); each search's
             display begins with it. Called from the search's own thread, several times a second.
+        sweep_run: the run in MLflow that the searches' runs are nested below; None: they are below none.
+
+    Attributes:
+        engines: those that the searches hand on; None before `connect`.
     """
 
-    def __init__(self, *, headline: Callable[[], str] | None = None) -> None:
+    def __init__(self, *, headline: Callable[[], str] | None = None, sweep_run: SweepRun | None = None) -> None:
         self.headline = headline
+        self.sweep_run = sweep_run
+        self.engines: KeptEngines | None = None
 
     def connect(self, debug: bool) -> None:
         """Join or start a Ray (`orchestrator.tune.cluster.connect`), unless that has been done.
@@ -23,14 +34,17 @@ class Session:
         Raises:
             UserError: there is none to be had.
         """
+        from orchestrator.engines.kept import KeptEngines
         from orchestrator.tune import cluster
 
         cluster.connect(debug)
+        self.engines = self.engines or KeptEngines()
 
     def close(self) -> None:
         """End what the searches had in common; a second call does nothing."""
         import ray
 
+        self.engines = None  # they end with Ray
         ray.shutdown()
 
     def __enter__(self) -> Session:

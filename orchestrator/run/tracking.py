@@ -27,11 +27,19 @@ from orchestrator.tracking.tracker import End, Tracker, TrackingError
 
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Plan
+    from orchestrator.tracking.sweep_run import SweepRun
 
 WRITTEN = "tracking.json"  # in a search's folder: which record MLflow has whole
 
 
-def open_tracker(plan: Plan, begun: bool, record: SearchRecord | None) -> tuple[Tracker, str]:
+def experiment_of(plan: Plan, record: SearchRecord | None, sweep_run: SweepRun | None) -> str:
+    """Name of the experiment in MLflow that a search's runs are in: a sweep's, or that of its task."""
+    if record is not None:
+        return record.experiment or plan.task.name
+    return plan.task.name if sweep_run is None else sweep_run.experiment
+
+
+def open_tracker(plan: Plan, begun: bool, record: SearchRecord | None, experiment: str) -> tuple[Tracker, str]:
     """A search's tracker, and what to say where MLflow is away.
 
     Args:
@@ -42,7 +50,7 @@ def open_tracker(plan: Plan, begun: bool, record: SearchRecord | None) -> tuple[
         TrackingError: the store cannot be used.
     """
     try:
-        return Tracker.open(plan.settings.tracking_uri, plan.task.name), ""
+        return Tracker.open(plan.settings.tracking_uri, experiment), ""
     except StoreAwayError as error:
         if begun and (record is None or record.tracking_uri == error.store.shown):
             goes_on = "The search goes on without it, and MLflow is written from its record when it answers"
@@ -59,15 +67,21 @@ def new_uid(folder: Path) -> str:
 
 
 def start_tracking(
-    plan: Plan, record: SearchRecord, tracker: Tracker, params: Mapping[str, Any], tags: Mapping[str, str]
+    plan: Plan,
+    record: SearchRecord,
+    tracker: Tracker,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    sweep_run: SweepRun | None = None,
 ) -> None:
-    """Make or find the search's run.
+    """Make or find the search's run, below a sweep's where it is part of one.
 
     Raises:
         TrackingError: the store answered, and does not take the search.
     """
     adapter = partial(adapter_here, checkpoints_of(plan), plan.folder / TUNE / SCRATCH)
-    tracker.start(record, params, tags, adapter, earlier.run_of_search(plan.folder))
+    above = {} if sweep_run is None else {"above": sweep_run.run_id}
+    tracker.start(record, params, tags, adapter, earlier.run_of_search(plan.folder), **above)
 
 
 def end_of(plan: Plan, record: SearchRecord, artifacts: Sequence[Path]) -> End:
@@ -114,19 +128,20 @@ def complete_tracking(
     params: Mapping[str, Any],
     tags: Mapping[str, str],
     artifacts: Iterable[Path],
+    sweep_run: SweepRun | None = None,
 ) -> None:
     """Write what MLflow lacks of a search that is finished; says how that went, if there was anything."""
     if _is_written(plan.folder) or not (record.uid or earlier.run_of_search(plan.folder)):
         return
     try:
-        tracker = Tracker.open(plan.settings.tracking_uri, plan.task.name)
+        tracker = Tracker.open(plan.settings.tracking_uri, experiment_of(plan, record, sweep_run))
     except TrackingError as error:
         console.print(f"MLflow has not everything of this search. {error.problems[0]}")
         console.print(f"It is in the search's record, and written {way_on(plan)}", soft_wrap=True)
         return
     record.uid = record.uid or new_uid(plan.folder)
     with tracker:
-        start_tracking(plan, record, tracker, params, tags)
+        start_tracking(plan, record, tracker, params, tags, sweep_run)
         tracker.end(record, end_of(plan, record, list(artifacts)))
         if close_tracking(plan, tracker, console):
             console.print("MLflow has now what it had missed", soft_wrap=True)

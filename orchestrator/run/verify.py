@@ -179,7 +179,7 @@ def compare(recorded: Recorded) -> Iterator[Compared]:
     """
     import torch
 
-    from orchestrator.engines.actor import build_engine
+    from orchestrator.engines.build import build_engine
 
     engine: Any = build_engine(recorded.spec, "cuda" if torch.cuda.is_available() else "cpu")
     record = recorded.record

@@ -13,7 +13,9 @@ from typing import Any
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 
-from orchestrator.engines.actor import Build, Files, build_engine
+from orchestrator.engines.actor import Build, Files
+from orchestrator.engines.build import build_engine
+from orchestrator.engines.kept import KeptEngines
 from orchestrator.engines.nodes import own_node
 from orchestrator.engines.pool import ACTOR_BYTES, EnginePool
 from orchestrator.engines.training_loop import TrialLostError
@@ -51,7 +53,7 @@ class Search:
         storage: folder of the attempts. checkpoints: where the trials' checkpoints are, if not there.
         record: what earlier attempts have left; kept up to date while trials report.
         keep: writes the record down.
-        build: what makes an engine.
+        build: what makes an engine. kept: engines that stay loaded between searches; None: there are none.
         rerun: numbers of trials to be trained from the start, whatever has become of them.
         reuse: the records of those of some planned trials that were trained before.
 
@@ -71,9 +73,10 @@ class Search:
         rerun: Collection[int] = (),
         reuse: Callable[[Sequence[PlannedTrial]], list[TrialRecord]] = lambda planned: [],
         checkpoints: Folder | None = None,
+        kept: KeptEngines | None = None,
     ) -> None:
         self.plan = plan
-        self.pool = EnginePool(plan, build)
+        self.pool = EnginePool(plan, build, kept)
         self.progress = progress
         self.storage = storage
         self.checkpoints: Folder = checkpoints or storage

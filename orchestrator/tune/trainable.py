@@ -12,7 +12,7 @@ import ray
 from ray import tune
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from orchestrator.engines.directory import Rooms
+from orchestrator.engines.directory import Rooms, trial_key
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.training_loop import Room, TrialLostError
 from orchestrator.record.errors import StorageError
@@ -109,7 +109,7 @@ class TrialActor(tune.Trainable):
                 report, self.files = self._call(self.home, "next_report", self._key)
                 if report is not None:
                     return report, note
-                note = f"trial {self._key} goes on elsewhere, at the same update: {self.home} leaves"
+                note = f"trial {self.config['number']} goes on elsewhere, at the same update: {self.home} leaves"
             except LOST as error:
                 losses += 1
                 if losses > LOSSES:
@@ -117,7 +117,7 @@ class TrialActor(tune.Trainable):
                 if self.home is not None:
                     self.owed.add(self.home)
                     why = str(error) if isinstance(error, TrialLostError) else type(error).__name__
-                    note = f"trial {self._key} goes on from its last report: {self.home} was lost ({why})"
+                    note = f"trial {self.config['number']} goes on from its last report: {self.home} was lost ({why})"
             self.home = None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -163,7 +163,7 @@ class TrialActor(tune.Trainable):
 
     @property
     def _key(self) -> str:
-        return str(self.config["number"])
+        return trial_key(self.config["directory"], self.config["number"])
 
     def _leave(self) -> None:
         if self.home is not None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import time
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -17,6 +15,7 @@ from trials.batching.dropout import Dropout
 from trials.batching.passes import PassCost
 from trials.config import TrialConfig
 from trials.errors import UserError
+from trials.memory import forget_peak, peak
 from trials.methods.base.module import make_method
 from trials.stack.devices import wait
 from trials.stack.weight_updates import WeightUpdates
@@ -150,27 +149,12 @@ class _Memory:
             free = float(torch.cuda.mem_get_info(device)[0])
             self.room = free if limit is None else min(free, limit - self.before)
         else:
-            _forget_peak()
-            self.before = _peak()
+            forget_peak()
+            self.before = float(peak())
             self.room = float(psutil.virtual_memory().available) if limit is None else limit - self.before
 
     def risen(self) -> float:
         """Bytes by which the peak is above where it began; freed memory that a process keeps counts."""
         if self.device.type == "cuda":
             return float(torch.cuda.max_memory_allocated(self.device)) - self.before
-        return max(0.0, _peak() - self.before)
-
-
-def _forget_peak() -> None:
-    """Let the process's peak be what it holds now, where the system can (Linux)."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> float:
-    """Bytes that the process has held at most."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return float(line.split()[1]) * 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return max(0.0, peak() - self.before)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.engines.actor import build_engine
+from orchestrator.engines.build import build_engine
 from orchestrator.engines.hosts import paths_read
 from orchestrator.engines.shipping import fetched, ship
 from orchestrator.store.paths import StoragePath
