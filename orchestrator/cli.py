@@ -15,6 +15,7 @@ from orchestrator.commands.replay import replay
 from orchestrator.commands.report import report
 from orchestrator.commands.resume import resume
 from orchestrator.commands.search import search
+from orchestrator.commands.sweep import sweep
 from orchestrator.commands.verify import verify
 from orchestrator.commands.watch import stop, watch
 from orchestrator.console import prepare_output
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings=SETTINGS,
     help="Find the best ADePT configuration for a task on a frozen language model.",
 )
-for command in (search, plan, resume, report, compare, champions, replay, predict, verify, watch, stop):
+for command in (search, plan, resume, sweep, report, compare, champions, replay, predict, verify, watch, stop):
     app.command(name=command.__name__, cls=Command)(command)
 app.command(name="list")(list_names)
 app.add_typer(nightly, name="nightly")

@@ -53,6 +53,7 @@ class SearchLock:
 
     Args:
         name: the search's, for people. place: its own in the storage; None where it has none.
+        what: what is locked, where it is no search. other: what starts another one, for the message.
 
     Raises:
         LockError: on entry: another process runs the search.
@@ -60,10 +61,17 @@ class SearchLock:
         StorageError: on entry: the storage cannot be used.
     """
 
-    def __init__(self, folder: Path, name: str, place: StoragePath | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        place: StoragePath | None = None,
+        what: str = "search",
+        other: str = "another --name starts another search",
+    ) -> None:
         self.path = folder / LOCK
         self.owner = Owner.this_process()
-        self._name = name
+        self._name, self._other = f"{what} {name}", other
         self._object = None if place is None else place.hasty() / LOCK
         self._has_object = False
         self._file = -1
@@ -121,7 +129,7 @@ class SearchLock:
         """
         if self._taken_by is not None:
             raise LockError(
-                f"search {self._name} was taken over by {self._taken_by}, since this host gave no sign of life in its "
+                f"{self._name} was taken over by {self._taken_by}, since this host gave no sign of life in its "
                 f"folder for {STALE:.0f} s: this process ends here, and the search goes on there"
             )
 
@@ -163,7 +171,7 @@ class SearchLock:
         seen = written_at(lock)
         left = STALE - silent_for(lock)
         if left > 0:
-            moments = "search %s was run by %s moments ago: waiting %.0f s for a sign of life from it"
+            moments = "%s was run by %s moments ago: waiting %.0f s for a sign of life from it"
             log.info(moments, self._name, before, left)
         until = time.monotonic() + left
         while time.monotonic() < until:
@@ -173,8 +181,8 @@ class SearchLock:
 
     def _in_use(self, owner: Owner | None) -> LockError:
         return LockError(
-            f"search {self._name} is running already ({owner or 'in another process'}). Wait for it or end it there, "
-            f"then give the command again; another --name starts another search"
+            f"{self._name} is running already ({owner or 'in another process'}). Wait for it or end it there, "
+            f"then give the command again; {self._other}"
         )
 
     def _is_mine(self, lock: Folder) -> bool:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestrator.console import INTERRUPTED
 from orchestrator.record.errors import RecordError
 from orchestrator.record.strict_json import write_atomically
 from orchestrator.sweep.cells import CellKey
@@ -113,7 +114,9 @@ class SweepState(BaseModel):
 
     @property
     def exit_code(self) -> int:
-        """Of the run: 0 all fine, 1 a search failed, 3 nothing was measured."""
+        """Of the run: 0 all fine, 1 a search failed, 3 nothing was measured, 130 it was cut off."""
+        if self.ended is None:
+            return INTERRUPTED
         if not self.measured:
             return 3
         return 1 if self.those(SearchStatus.FAILED) else 0

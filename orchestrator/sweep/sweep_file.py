@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import PrivateAttr
 
+from orchestrator.sweep.estimates import check_time_limit
 from orchestrator.sweep.expand import PlannedSearch, check_names, planned_searches
-from orchestrator.sweep.shortest import check_time_limit
 from orchestrator.sweep.sweep_keys import SweepKeys
 from sweeps import FOLDER, sweep_names
 from trials.errors import UserError, did_you_mean

@@ -11,7 +11,6 @@ from safetensors.numpy import save_file
 from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.sweep_file import SweepFile, read_and_plan, read_sweep
-from sweeps import sweep_names
 from trials.errors import UserError
 
 SMALL = "tasks: [debsec, debmatch]\nmethods: [adept, pt]\nbackbones: [t5-nano]\n"
@@ -151,9 +150,3 @@ def test_a_method_that_a_backbone_cannot_have_is_refused_or_left_out(tmp_path: P
 def test_a_sweep_that_is_not_there_has_a_near_one() -> None:
     with pytest.raises(UserError, match=r"dem: there is no such sweep file \(did you mean 'demo'\?\)"):
         read_sweep("dem")
-
-
-@pytest.mark.parametrize("name", sweep_names())
-def test_shipped_sweeps_can_be_planned(name: str) -> None:
-    sweep, searches = read_and_plan(name)
-    assert sweep.about and searches

@@ -1,4 +1,4 @@
-"""Whether a sweep's time limit leaves room for any search."""
+"""What a sweep's searches will take on this machine, and whether its time limit leaves room for any of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ def device() -> Device:
     return local_device()
 
 
+def engines(plan: Plan) -> int:
+    """Devices of this machine that a search finds work for."""
+    count = plan.settings.devices or device().count
+    return engines_needed(count, plan.samples, plan.slots, plan.max_concurrent)
+
+
 def estimated_seconds(plan: Plan) -> float:
     """What a search will train for here, at least: without evaluations and what else a start takes."""
-    guess = estimate(plan, device())
-    return guess.expected_seconds / engines_needed(guess.devices, plan.samples, plan.slots, plan.max_concurrent)
+    return estimate(plan, device()).expected_seconds / engines(plan)
 
 
 def check_time_limit(sweep: SweepKeys, searches: Sequence[PlannedSearch], document: Document) -> None:

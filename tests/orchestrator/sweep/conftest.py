@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.sweep import estimates, fingerprint
+from tests.orchestrator.sweep.made_sweeps import DEVICE
+
+
+@pytest.fixture(autouse=True)
+def same_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Estimates that do not depend on what else this machine does, and data that nobody has to tokenise."""
+    monkeypatch.setattr(estimates, "device", lambda: DEVICE)
+    monkeypatch.setattr(fingerprint, "_data", lambda plan: f"rows of {plan.task.name}")
+    yield

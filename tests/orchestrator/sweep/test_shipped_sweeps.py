@@ -1,0 +1,37 @@
+"""The sweeps that come with the project."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.summarizer.results.published import method_key, task_key
+from orchestrator.summarizer.tables.paper_layouts import chosen
+from orchestrator.sweep.sweep_file import read_and_plan
+from sweeps import sweep_names
+from trials.methods import method_names
+from trials.tasks import registered
+
+
+@pytest.mark.parametrize("name", sweep_names())
+def test_they_can_be_planned(name: str) -> None:
+    sweep, searches = read_and_plan(name)
+    assert sweep.about and searches
+
+
+def test_the_demo_is_small() -> None:
+    _, searches = read_and_plan("demo")
+    assert {len({search.key.task for search in searches}), len({search.key.method for search in searches})} == {2}
+    assert all(search.plan.task.embedded and search.plan.facts.name == "t5-nano" for search in searches)
+    assert sum(search.plan.steps for search in searches) < 1_000
+
+
+@pytest.mark.parametrize("name", [name for name in sweep_names() if name.startswith("paper-table-")])
+def test_those_of_the_paper_have_every_task_and_method_of_their_table_that_is_known(name: str) -> None:
+    _, searches = read_and_plan(name)
+    (layout,) = chosen([name.rpartition("-")[2]])
+    known = {task_key(task.published_as or task.name) for task in registered().values()}
+    assert {task_key(search.key.task) for search in searches} == set(layout.tasks) & known
+    rows = {method_key(row.match.get("method", "")) for row in layout.rows}
+    assert {method_key(search.key.method) for search in searches} == rows & {
+        method_key(name) for name in method_names()
+    }
