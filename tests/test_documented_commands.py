@@ -69,6 +69,8 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(file, tmp_path)
     spaces = (ROOT / "docs" / "search-spaces.md").read_text(encoding="utf-8")
     (tmp_path / "my-space.yaml").write_text(re.findall(r"^```yaml\n(.*?)^```", spaces, re.S | re.M)[0])
+    sweeps = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    (tmp_path / "my-sweep.yaml").write_text(re.findall(r"^```yaml\n(.*?)^```", sweeps, re.S | re.M)[0])
     (tmp_path / "rows.csv").write_text("text\narcade game\nmail server\n")
     (tmp_path / "rows.jsonl").write_text('{"text": "arcade game"}\n{"text": "mail server"}\n')
     rows = parquet.read_table(ROOT / "trials" / "embedded" / "debsec" / "test.parquet").slice(0, 8)

@@ -15,7 +15,7 @@ from orchestrator.commands.options import Output, TrackingUri, of
 from orchestrator.console import PlainConsole, messages_on, messages_shown
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
-from orchestrator.plan.settings import SearchSettings, StartOptions
+from orchestrator.plan.settings import SearchSettings, StartOptions, as_arguments
 from orchestrator.quiet import silence_libraries
 
 
@@ -32,13 +32,14 @@ def sweep(
     debug: Annotated[bool, of(StartOptions, "debug")] = False,
 ) -> None:
     """Sweep: run the searches of a file, tasks x methods x backbones, one after another on one set of engines."""
-    places: Given = {"output": output and str(output), "tracking_uri": tracking_uri, "price": price}
+    places: Given = {"output": str(output) if output else None, "tracking_uri": tracking_uri, "price": price}
     how: dict[str, Any] = {"quiet": quiet, "debug": debug}
     with_messages(lambda: start_sweep(file, run, with_absolute_paths(places), plan, **how))
 
 
 def start_sweep(file: str, run: str | None, places: Given, plan: bool, quiet: bool = False, debug: bool = False) -> int:
     """Read, check, then plan or run; the exit code."""
+    from orchestrator.run import detach
     from orchestrator.sweep.runner import prepare_run, run_sweep
     from orchestrator.sweep.runs import chosen_run, sweep_folder
     from orchestrator.sweep.shown import print_sweep_end, print_sweep_plan
@@ -57,6 +58,11 @@ def start_sweep(file: str, run: str | None, places: Given, plan: bool, quiet: bo
             print_sweep_plan(prepared, searches[0].plan.settings.price, console)
         return 0
     console = PlainConsole(soft_wrap=not sys.stdout.isatty())
+    if detach.is_wanted():
+        flags = {"quiet": "yes" if quiet else None, "debug": "yes" if debug else None}
+        options = {**places, "run": chosen, "output": str(place.parent), **flags}
+        arguments = ["sweep", str(found.path), *as_arguments(options)]
+        return detach.run_command_detached(arguments, place / chosen / "sweep.log", f"sweep {found.name}", console)
     with messages_shown(messages_on(console)):
         state = run_sweep(found, searches, place, chosen, console, quiet=quiet, debug=debug)
         if state.ended is None:

@@ -87,15 +87,15 @@ def test_what_does_not_fit_the_time_is_said_and_goes_first_the_next_time(
     trained: list[str] = []
     more = "unchanged: train again\ntime_limit: 55s\n"
     sweep, searches = small_sweep(tmp_path, more)
-    place, how = tmp_path / "runs" / "small", {"run_one": made(trained, after=passes)}
-    state = run_sweep(sweep, searches, place, "two", PlainConsole(soft_wrap=True), **how)
+    place, timed = tmp_path / "runs" / "small", made(trained, after=passes)
+    state = run_sweep(sweep, searches, place, "two", PlainConsole(soft_wrap=True), run_one=timed)
     assert trained == ["debmatch adept", "debsec pt"]
     (search,) = [one for one in state.searches if one.key[:2] == ("debsec", "adept")]
     assert search.status is SearchStatus.NOT_RUN
     assert search.why == "it would take about 30 s, and the time limit leaves 15 s"
     assert "not run: debsec, adept on t5-nano: it would take about 30 s" in capsys.readouterr().out
     trained.clear()
-    run(tmp_path, "three", trained, more, **how)
+    run(tmp_path, "three", trained, more, run_one=timed)
     assert trained[:2] == ["debsec adept", "debmatch pt"]
 
 

@@ -1,0 +1,107 @@
+"""``adept-search sweep``: messages, exit codes, and a small sweep that is killed, goes on and is taken over."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.record.record import RECORD, SearchRecord
+from orchestrator.store.lock import LOCK
+from tests.orchestrator.typed_commands import typed
+
+TINY = """
+tasks: [debsec, debmatch]
+methods: [pt]
+backbones: [t5-nano]
+options: {steps: 8, eval_every: 4, samples: 2, batch_size: 4}
+"""
+
+
+def test_the_plan_shows_each_search_and_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(TINY + "time_limit: 2h\n")
+    code, out, _ = typed("sweep", "tiny.yaml", "--plan", "--price", "2", "--output", "results")
+    assert code == 0
+    for text in ("debmatch", "debsec", "2 searches: 2 to run, 0 unchanged and taken over", "at 2 a device-hour"):
+        assert text in out
+    assert f"would write to {tmp_path / 'results' / 'tiny'}" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.yaml"]
+
+
+def test_wrong_files_and_options_end_with_2_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("debmatch", "debmatsh").replace("pt", "ptt"))
+    code, _, err = typed("sweep", "tiny.yaml")
+    assert code == 2 and "tiny.yaml:2: tasks[1]: no task is called 'debmatsh' (did you mean 'debmatch'?)" in err
+    assert "tiny.yaml:3: methods[0]: method 'ptt'" in err
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    assert typed("sweep", "tiny.yaml", "--run", "a/b")[0] == 2
+    assert typed("sweep", "tiny.yaml", "--price", "cheap", "--plan")[0] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.yaml"]
+
+
+def sweep(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "orchestrator", "sweep", "tiny.yaml", *words]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def state_of(folder: Path, run: str) -> dict[str, Any]:
+    return json.loads((folder / "runs" / "tiny" / run / "sweep.json").read_text())
+
+
+def trained(folder: Path) -> dict[str, list[tuple[int, str, int]]]:
+    """What each search's record has of its trials, by the search's name: number, run and steps."""
+    records = [SearchRecord.load(path) for path in folder.glob(f"runs/tiny/*/*/{RECORD}")]
+    return {record.name: [(one.number, one.trial_id, one.step) for one in record.trials] for record in records}
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_and_the_next_run_takes_everything_over(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    first = sweep(tmp_path, "--run", "one")
+    until = time.monotonic() + 500
+    try:
+        while "finished" not in {one["status"] for one in _searches(tmp_path)} and time.monotonic() < until:
+            assert first.poll() is None, first.communicate()[0]
+            time.sleep(0.2)
+    finally:
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    (done,) = [one for one in _searches(tmp_path) if one["status"] == "finished"]
+    before = trained(tmp_path)[done["name"]]
+    written = (Path(done["folder"]) / RECORD).stat().st_mtime_ns
+
+    again = sweep(tmp_path)  # the same command without a name: the run that was cut off
+    out = again.communicate(timeout=500)[0]
+    assert again.returncode == 0, out
+    state = state_of(tmp_path, "one")
+    assert [one["status"] for one in state["searches"]] == ["finished"] * 2 and state["ended"]
+    assert trained(tmp_path)[done["name"]] == before
+    assert (Path(done["folder"]) / RECORD).stat().st_mtime_ns == written
+    report = tmp_path / "runs" / "tiny" / "one" / "report"
+    tasks = {row["task"] for row in json.loads((report / "summary.json").read_text())["searches"]}
+    assert tasks == {"debsec", "debmatch"} and (report / "report.html").is_file()
+
+    second = sweep(tmp_path, "--run", "two")
+    out = second.communicate(timeout=200)[0]
+    assert second.returncode == 0, out
+    assert {one["status"] for one in state_of(tmp_path, "two")["searches"]} == {"taken over"}
+    assert "unchanged since run one, taken over: debsec, pt on t5-nano" in out
+    assert not list((tmp_path / "runs" / "tiny" / "two").glob(f"*/{RECORD}"))
+    assert not (tmp_path / "runs" / "tiny" / LOCK).read_bytes()
+
+
+def _searches(folder: Path) -> list[dict[str, Any]]:
+    try:
+        return state_of(folder, "one")["searches"]
+    except FileNotFoundError:
+        return []
