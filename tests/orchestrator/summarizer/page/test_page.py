@@ -9,58 +9,19 @@ import re
 import time
 import warnings
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.summarizer.page import write_results_page, write_search_page
-from orchestrator.summarizer.page.results_section import ResultsSection
 from orchestrator.summarizer.page.search_section import SearchSection
 from orchestrator.summarizer.page.search_view import SearchView
-from orchestrator.summarizer.report import make_results
-from orchestrator.summarizer.report_results import ReportResults
-from orchestrator.summarizer.results.found_search import FoundSearch
-from orchestrator.summarizer.results.method_comparisons import Comparison
-from orchestrator.summarizer.results.saved_searches import FoundSearches
-from tests.orchestrator.made_records import make_record, make_trial, right
-from tests.orchestrator.made_searches import BOTTLENECK, made_search, made_sweep, search_of, with_test
+from tests.orchestrator.made_records import make_record, make_trial
+from tests.orchestrator.made_searches import BOTTLENECK, made_search, search_of, with_test
+from tests.orchestrator.summarizer.page.parsed_page import Page
 
 HOSTILE = "<script>window.hit=1</script><img src=x onerror=hit()> \"'&amp; {{ 7*7 }} $\\alpha_$ \x1b[31m中"
-
-
-class Page(HTMLParser):
-    """The page's elements with their attributes, its visible text, and the marks of its charts."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.source = path.read_text(encoding="utf-8")
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.texts: list[str] = []
-        self._inside = ""
-        self.feed(self.source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._inside = tag
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_data(self, data: str) -> None:
-        if self._inside not in ("script", "style") and data.strip():
-            self.texts.append(data.strip())
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.texts)
-
-    def all(self, tag: str, **having: str) -> list[dict[str, str]]:
-        return [found for name, found in self.elements if name == tag and having.items() <= found.items()]
-
-    def marked(self) -> set[str]:
-        """Keys of the trials that have a mark in some chart."""
-        marks = [found for name, found in self.elements if found.get("class") == "mark"]
-        return {key for found in marks for key in found["data-trial"].split()}
 
 
 @pytest.fixture(scope="module")
@@ -258,76 +219,6 @@ def test_a_thousand_trials_within_ten_seconds_and_ten_megabytes(tmp_path: Path) 
     assert time.process_time() - started < 10.0
     assert path.stat().st_size < 10e6
     assert len(Page(path).marked()) == 1_000
-
-
-def test_many_searches_are_decided_per_task(tmp_path: Path) -> None:
-    sweep = made_sweep()
-    section = ResultsSection([SearchView(record) for record in sweep])
-    assert sorted(decision.task for decision in section.decisions) == ["boolq", "cola", "rte", "sst2"]
-    for decision in section.decisions:
-        scores = {method: score for method, score in decision.scores.items() if score is not None}
-        best = max(scores.values(), key=lambda score: score.estimate.mean)
-        assert best.standing == "best"
-        assert all(score.standing != "best" for score in scores.values() if score is not best)
-        assert scores["pt"].estimate.n == 3
-    few = [record for record in sweep if record.task == "rte" or record.test is None]
-    found = Page(write_results_page(few, tmp_path / "results.html"))
-    assert len(found.all("details", **{"class": "search"})) == len(few) == 13
-    assert "sst2-lora-seed44: its test split was not read" in found.text
-    assert "paper 82.0 (Table 3)" in found.text, "ADePT on RTE as printed"
-
-
-def test_a_difference_of_less_than_one_example_is_no_win() -> None:
-    one = with_test(made_search(method="adept"), seed=1)
-    other = with_test(made_search(method="pt"), seed=1)
-    assert one.test is not None and other.test is not None
-    one.test.score, other.test.score = right(100, 139), right(100, 139) - 0.5
-    one.test.metrics, other.test.metrics = {"accuracy": one.test.score}, {"accuracy": other.test.score}
-    decision = ResultsSection([SearchView(one), SearchView(other)]).decisions[0]
-    assert decision.scores["pt"] is not None and decision.scores["pt"].standing == "near"
-    assert "not distinguishable: PT" in decision.verdict
-
-
-def test_the_reports_own_tests_overrule_the_intervals() -> None:
-    sweep = [record for record in made_sweep() if record.task == "rte" and record.method in ("adept", "lora")]
-    views = [SearchView(record) for record in sweep]
-    alone = ResultsSection(views)
-    assert "not distinguishable" in alone.decisions[0].verdict
-    best, other = sorted(alone.groups, key=lambda group: -sum(group.scores().values()))
-    first, second = best.method, other.method
-    clear = Comparison(
-        backbone="t5-base",
-        task="rte",
-        metric="accuracy",
-        first=first,
-        second=second,
-        pairs=3,
-        difference=2.0,
-        low=1.0,
-        high=3.0,
-        interval="t",
-        p=0.2,
-        p_holm=0.2,
-        smallest_p=0.2,
-        one_example=0.7,
-        verdict="higher",
-        why="",
-    )
-    results = ReportResults((), alone.groups, (clear,))
-    assert "ahead of every other" in ResultsSection(views, results).decisions[0].verdict
-
-
-def test_the_reports_tables_are_on_the_page(tmp_path: Path) -> None:
-    sweep = [record for record in made_sweep() if record.task == "rte"]
-    results = make_results(FoundSearches(tuple(FoundSearch(record) for record in sweep)))
-    found = Page(write_results_page(sweep, tmp_path / "results.html", results))
-    assert results.tables
-    for grid in results.tables:
-        assert formats.line(grid.title) in found.texts
-
-
-def test_no_search_at_all(tmp_path: Path) -> None:
-    assert "No search has a test score yet" in Page(write_results_page([], tmp_path / "none.html")).text
 
 
 def test_one_validation_example_is_enough(tmp_path: Path) -> None:
