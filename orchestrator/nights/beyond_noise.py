@@ -20,8 +20,9 @@ from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.paired_groups import GroupPair, compared_pairs
 
-LEVEL = 0.01
-"""Two-sided p at and below which a winner counts as better."""
+LEVEL, NOISE_LEVEL = 0.01, 0.05
+"""Two-sided p at and below which a winner counts as better: over test rows or seeds, and against the noise of training
+(which is known from few nights, so that its t asks for more). What they lead to: `benchmarks/champion_rates.py`."""
 
 LEAST_NIGHTS = 5  # scores of trainings, from which their noise is estimated
 _MEDIAN_STEP = 0.9539  # of the size of the difference of two normal values, in standard deviations of one
@@ -33,7 +34,8 @@ class Margin:
 
     Attributes:
         difference: in points. before, now: mean scores over the seeds that both have.
-        n: test rows, or seeds where the test is over seeds. p: the larger one, where two tests were made.
+        n: test rows, or seeds where the test is over seeds. p: of that test.
+        noise_p: of the test against the noise of training; 0 where that is not known.
         test: their names, each with its p.
     """
 
@@ -42,12 +44,13 @@ class Margin:
     now: float
     n: int
     p: float
+    noise_p: float
     test: str
 
     @property
     def is_better(self) -> bool:
         """Whether the difference is beyond noise."""
-        return self.difference > 0 and self.p <= LEVEL
+        return self.difference > 0 and self.p <= LEVEL and self.noise_p <= NOISE_LEVEL
 
     @property
     def words(self) -> str:
@@ -95,13 +98,12 @@ def margin(winner: FoundSearch, champion: FoundSearch, nights: TrainingNoise | N
         return next(iter(reasons.values())).partition("not compared, ")[2].rstrip(".")
     one = compared[0]
     name = one.test or f"sign-flip test over {one.pairs} seeds"
-    tests, p = [f"{name}, p {formats.probability(one.p)}"], one.p
+    tests, against = [f"{name}, p {formats.probability(one.p)}"], 0.0
     scores = pair.first.scores(), pair.second.scores()
     seeds = sorted(scores[0].keys() & scores[1].keys())
     noise = nights or seed_noise([[side[seed] for seed in seeds] for side in scores])
     if noise is not None:
         against = noise.p(one.difference)
-        p = max(p, against)
         tests.append(
             f"against the noise of training, {noise.sd:.1f} points {noise.source}, p {formats.probability(against)}"
         )
@@ -111,7 +113,8 @@ def margin(winner: FoundSearch, champion: FoundSearch, nights: TrainingNoise | N
         before=before,
         now=before + one.difference,
         n=one.rows or one.pairs,
-        p=p,
+        p=one.p,
+        noise_p=against,
         test="; ".join(tests),
     )
 
