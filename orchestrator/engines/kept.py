@@ -70,13 +70,25 @@ class KeptEngines:
         return self._name
 
     def note(self, name: str, spec: EngineSpec | None) -> None:
-        """Have an engine of that name made from a spec whenever its process is started from now on."""
+        """Have an engine of that name made from a spec whenever its process is started from now on.
+
+        Raises:
+            RayError: the actor that knows the specs has ended. The next call starts another one.
+        """
         assert self.specs
-        ray.get(self._specs.put.remote(name, spec))
+        try:
+            ray.get(self._specs.put.remote(name, spec))
+        except RayError:
+            self._specs = None
+            raise
 
     def put(self, engine: Kept) -> None:
         """Keep an engine that its search needs no longer: it frees everything but its backbone."""
-        self.note(engine.name, None)
+        try:
+            self.note(engine.name, None)
+        except RayError:  # it could not be started again as what it is by then
+            ray.kill(engine.actor)
+            return
         engine.actor.take.remote(None)
         self._idle.append(engine)
 
@@ -87,17 +99,21 @@ class KeptEngines:
             return None
         wanted = spec.backbone, spec.precision, spec.lane
         engine = max(there, key=lambda one: (one.spec.backbone, one.spec.precision, one.spec.lane) == wanted)
+        try:
+            self.note(engine.name, spec)
+        except RayError:
+            self._end([engine])
+            return None
         self._idle.remove(engine)
-        self.note(engine.name, spec)
         return engine
 
     def let_go(self, up: Mapping[str, Node]) -> None:
         """End those whose hosts have left, or are about to."""
         self._end([one for one in self._idle if one.place.node not in up or up[one.place.node].draining])
 
-    def end_idle(self, kind: str) -> None:
-        """End those of a kind that the pool which has just started has no use for: it counts on their memory."""
-        self._end([one for one in self._idle if one.kind == kind])
+    def end_on_cores(self) -> None:
+        """End those without an accelerator: the pool that has just started counts on their memory."""
+        self._end([one for one in self._idle if one.kind == "CPU"])
 
     def close(self) -> None:
         """End them all."""

@@ -111,8 +111,8 @@ class Members:
         name, specs = f"engine-{self._started}-{secrets.token_hex(3)}", ""
         self._started += 1
         if self._kept is not None:
-            specs = self._kept.specs
             self._kept.note(name, spec)
+            specs = self._kept.specs
         pinned = NodeAffinitySchedulingStrategy(place.node, soft=False)
         actor_class = ray.remote(num_cpus=1, num_gpus=int(kind == "GPU"), max_restarts=RESTARTS)(EngineActor)
         actor: Any = actor_class.options(name=name, scheduling_strategy=pinned).remote(spec, self._build, specs)
@@ -172,10 +172,10 @@ class Members:
                 left = f"{len(self.loaded)} engine(s) are left"
                 log.info(f"host {address} {what}: its trials go on elsewhere, {left}", extra=WHOLE)
 
-    def end_idle(self, kind: str) -> None:
+    def end_idle(self) -> None:
         """End engines of earlier searches that are not needed here, where they share their host's memory with these."""
-        if self._kept is not None and kind == "CPU":
-            self._kept.end_idle(kind)
+        if self._kept is not None:
+            self._kept.end_on_cores()
 
     def ask_all(self, seconds: float) -> dict[str, EngineFacts]:
         """What the loaded engines answer in that time of themselves, by name."""

@@ -247,7 +247,7 @@ class EnginePool:
                 beside = sum(other.node == place.node for other in found[:wanted])
                 own = replace(spec, memory_limit=int(up[place.node].memory / max(1, beside)))
             self._members.start(place, self._kind, own)
-        self._members.end_idle(self._kind)
+        self._members.end_idle()
 
     def _may_join(self, node: Node) -> bool:
         """Whether a host can take part; not as long as it has not answered."""
