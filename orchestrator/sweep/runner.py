@@ -25,9 +25,12 @@ from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.fingerprint import fingerprint, parts_of
 from orchestrator.sweep.order import expected_seconds, fair_order, not_run_before
 from orchestrator.sweep.pinned import is_full_turn, last_winner, pin, record_in
+from orchestrator.sweep.report import write_sweep_report
 from orchestrator.sweep.runs import Turn, is_tested, moved_into, take_over, turn_of
+from orchestrator.sweep.shown_in_mlflow import open_sweep_run, shown_of
 from orchestrator.sweep.state import SearchStatus, SweepState, earlier_runs, read_state
 from orchestrator.sweep.sweep_file import SweepFile
+from orchestrator.tracking.sweep_run import SweepRun
 from trials.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -42,7 +45,7 @@ def now() -> float:
 
 
 @dataclass(kw_only=True)
-class SweepRun:
+class CurrentRun:
     """One run of a sweep as this process runs it.
 
     Attributes:
@@ -50,6 +53,7 @@ class SweepRun:
         earlier: the other runs, the newest first.
         turns: the sweep's searches, in the file's order.
         waiting: those that are to be run, in the order of running.
+        tracked: its run in MLflow; None where there is none.
     """
 
     sweep: SweepFile
@@ -58,6 +62,7 @@ class SweepRun:
     earlier: list[SweepState]
     turns: list[Turn] = field(default_factory=list)
     waiting: list[Turn] = field(default_factory=list)
+    tracked: SweepRun | None = None
     _begun: float = field(default_factory=lambda: now())
 
     def keep(self) -> None:
@@ -65,6 +70,14 @@ class SweepRun:
         begun, self._begun = self._begun, now()
         self.state.seconds += self._begun - begun
         self.state.save(self.folder)
+        if self.tracked is not None:
+            self.tracked.put(shown_of(self.state, self.folder))
+
+    def close(self) -> None:
+        """Have MLflow show how the run has ended, or that it was cut off."""
+        if self.tracked is not None:
+            self.tracked.put(shown_of(self.state, self.folder, interrupted=True))
+            self.tracked.close()
 
     @property
     def left(self) -> float | None:
@@ -84,7 +97,7 @@ def prepare_run(
     run: str,
     champions: Champions | None = None,
     spaces: Path | None = None,
-) -> SweepRun:
+) -> CurrentRun:
     """What a run will do, before anything starts: what is pinned, taken over and run, in which order.
 
     Args:
@@ -104,7 +117,7 @@ def prepare_run(
             state.seconds = 0.0  # it is run once more, for what it had no time for or what failed
         running = [one.seconds or 0.0 for one in before.those(SearchStatus.RUNNING)]
         state.seconds += sum(running) if before.ended is None else 0.0
-    found = SweepRun(sweep=sweep, folder=folder, state=state, earlier=list(earlier_runs(place, run)))
+    found = CurrentRun(sweep=sweep, folder=folder, state=state, earlier=list(earlier_runs(place, run)))
     for search in searches:
         turn = turn_of(_pinned(moved_into(search, folder), found, champions, spaces or folder), before)
         if not turn.state.status.is_measured:
@@ -156,7 +169,10 @@ def run_sweep(
         running = prepare_run(sweep, searches, place, run, champions)
         state = running.state
         state.provenance = provenance.collect()
+        begun = read_state(running.folder) is not None
         running.keep()
+        if run_one is None:
+            running.tracked = open_sweep_run(searches[0].plan.settings.tracking_uri, state, running.folder, begun)
         _say_what_is_taken_over(running, console)
         number = 0
 
@@ -169,22 +185,27 @@ def run_sweep(
 
             return run_search(search.plan, search.options, console, quiet=quiet, debug=debug, session=session)
 
-        with Session(headline=headline) as session:
-            for number, turn in enumerate(running.waiting, start=1):
-                lock.check()
-                if not _has_room(running, turn, console):
-                    continue
-                if between is not None and (measured := between()) is not None:
-                    state.calibration.append(measured)
-                console.print(f"[{number} of {len(running.waiting)}] {turn.state.key}", soft_wrap=True)
-                if _run(running, turn, run_one or searched, session) == INTERRUPTED:
-                    return state
-        state.ended = datetime.now(UTC)
-        running.keep()
-        return state
+        try:
+            with Session(headline=headline, sweep_run=running.tracked) as session:
+                for number, turn in enumerate(running.waiting, start=1):
+                    lock.check()
+                    if not _has_room(running, turn, console):
+                        continue
+                    if between is not None and (measured := between()) is not None:
+                        state.calibration.append(measured)
+                    console.print(f"[{number} of {len(running.waiting)}] {turn.state.key}", soft_wrap=True)
+                    if _run(running, turn, run_one or searched, session) == INTERRUPTED:
+                        return state
+            state.ended = datetime.now(UTC)
+            running.keep()
+            if state.measured:
+                write_sweep_report(state, running.folder)
+            return state
+        finally:
+            running.close()
 
 
-def _pinned(search: PlannedSearch, run: SweepRun, champions: Champions | None, spaces: Path) -> PlannedSearch:
+def _pinned(search: PlannedSearch, run: CurrentRun, champions: Champions | None, spaces: Path) -> PlannedSearch:
     """The search as its turn has it: of the champion alone, where that is asked for and there is one."""
     if search.search == "full" or is_full_turn(search.key, run.sweep.full_every, run.earlier):
         return search if search.search == "full" else _whole(search)
@@ -202,7 +223,7 @@ def _whole(search: PlannedSearch) -> PlannedSearch:
     return PlannedSearch(options=search.options, plan=search.plan)
 
 
-def _has_room(run: SweepRun, turn: Turn, console: Console) -> bool:
+def _has_room(run: CurrentRun, turn: Turn, console: Console) -> bool:
     """Whether there is time for a search; if not, that is said and written down."""
     left, expected = run.left, run.expected(turn)
     if left is None or expected <= left:
@@ -214,7 +235,7 @@ def _has_room(run: SweepRun, turn: Turn, console: Console) -> bool:
     return False
 
 
-def _run(run: SweepRun, turn: Turn, run_one: RunOne, session: Session) -> int:
+def _run(run: CurrentRun, turn: Turn, run_one: RunOne, session: Session) -> int:
     """Run one search; whatever becomes of it is in the state."""
     state = turn.state
     state.status, state.why = SearchStatus.RUNNING, ""
@@ -248,7 +269,7 @@ def _no_score(folder: Path) -> str:
     return "no trial got a score" + (f": {errors[0]}" if errors and errors[0] else "")
 
 
-def _say_what_is_taken_over(run: SweepRun, console: Console) -> None:
+def _say_what_is_taken_over(run: CurrentRun, console: Console) -> None:
     for turn in run.turns:
         if turn.state.status is SearchStatus.TAKEN_OVER:
             console.print(f"unchanged since run {turn.state.measured_on}, taken over: {turn.state.key}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What is printed of a sweep: before it starts, and when it has ended; and its report on all tasks."""
+"""What is printed of a sweep: before it starts, and when it has ended."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from rich.table import Table
 
 from orchestrator.plan.estimate import roughly
 from orchestrator.store.layout import shown_path
-from orchestrator.summarizer.report import headline, make_results, write_report
-from orchestrator.summarizer.results.saved_searches import read_folders
+from orchestrator.summarizer.report import headline
 from orchestrator.summarizer.writers import terminal
 from orchestrator.sweep.estimates import device, engines
 from orchestrator.sweep.pinned import record_in
-from orchestrator.sweep.runner import SweepRun
+from orchestrator.sweep.report import REPORT, sweep_results
+from orchestrator.sweep.runner import CurrentRun
 from orchestrator.sweep.state import SearchStatus, SweepState
 
-REPORT = "report"
 
-
-def print_sweep_plan(run: SweepRun, price: float | None, console: Console) -> None:
+def print_sweep_plan(run: CurrentRun, price: float | None, console: Console) -> None:
     """The searches of a run in their order, with steps, time and cost; nothing has been started.
 
     Args:
@@ -78,10 +76,8 @@ def print_sweep_end(state: SweepState, folder: Path, console: Console) -> None:
     if not state.measured:
         console.print("nothing was measured, so there is no report", soft_wrap=True)
         return
-    found = read_folders(search.folder for search in state.measured)
-    results = make_results(found)
-    paths = write_report(results, folder / REPORT)
+    results, paths = sweep_results(state), [folder / REPORT / "report.md", folder / REPORT / "report.html"]
     for line in headline(results):
         console.print(line, soft_wrap=True)
     terminal.show(results.tables[0], console)
-    console.print(f"Report: {', '.join(map(shown_path, paths[:2]))} and {len(paths) - 2} more files", soft_wrap=True)
+    console.print(f"Report: {', '.join(map(shown_path, paths))} and more files beside them", soft_wrap=True)

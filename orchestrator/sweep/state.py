@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
@@ -79,6 +80,7 @@ class SweepState(BaseModel):
 
     Attributes:
         sweep: the sweep's name. run: the run's; of a night, its date. file: the sweep file.
+        uid: tells the run from all others, of the same name as well.
         started, ended: of the run, with time zone; `ended` is None until all that there was time for is done.
         seconds: that its processes have worked at it: a time limit counts them.
         searches: all that the sweep names, in the order in which they were planned.
@@ -92,6 +94,7 @@ class SweepState(BaseModel):
     sweep: str
     run: str
     file: str = ""
+    uid: str = Field(default_factory=lambda: uuid.uuid4().hex)
     started: datetime
     ended: datetime | None = None
     seconds: float = 0.0

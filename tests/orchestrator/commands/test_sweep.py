@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from orchestrator.record.record import RECORD, SearchRecord
 from orchestrator.store.lock import LOCK
@@ -54,6 +55,18 @@ def sweep(folder: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def make_tasks(folder: Path) -> None:
+    """Two own tasks of a few rows, `one.yaml` and `other.yaml`, and their sweep."""
+    for name in ("one", "other"):
+        files = {split: f"{name}-{split}.csv" for split in ("train", "validation", "test")}
+        for split, file in files.items():
+            rows = [f"{word} number {i} of {split},{word}" for i in range(16) for word in ("game", "mail")]
+            (folder / file).write_text("\n".join(["text,kind", *rows]) + "\n")
+        task = {"name": name, "template": "{text}", "label_column": "kind", "files": files}
+        (folder / f"{name}.yaml").write_text(json.dumps(task))
+    (folder / "tiny.yaml").write_text(TINY.replace("debsec, debmatch", "one.yaml, other.yaml"))
+
+
 def state_of(folder: Path, run: str) -> dict[str, Any]:
     return json.loads((folder / "runs" / "tiny" / run / "sweep.json").read_text())
 
@@ -66,7 +79,7 @@ def trained(folder: Path) -> dict[str, list[tuple[int, str, int]]]:
 
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_the_next_run_takes_everything_over(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    make_tasks(tmp_path)
     first = sweep(tmp_path, "--run", "one")
     until = time.monotonic() + 500
     try:
@@ -89,13 +102,21 @@ def test_a_killed_sweep_goes_on_and_the_next_run_takes_everything_over(tmp_path:
     assert (Path(done["folder"]) / RECORD).stat().st_mtime_ns == written
     report = tmp_path / "runs" / "tiny" / "one" / "report"
     tasks = {row["task"] for row in json.loads((report / "summary.json").read_text())["searches"]}
-    assert tasks == {"debsec", "debmatch"} and (report / "report.html").is_file()
+    assert tasks == {"one", "other"} and (report / "report.html").is_file()
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'tiny'")
+    runs = client.search_runs([experiment.experiment_id])
+    (above,) = [run for run in runs if run.data.tags["kind"] == "sweep"]
+    below = [run for run in runs if run.data.tags["kind"] == "search"]
+    assert above.info.status == "FINISHED" and len(below) == 2
+    assert {run.data.tags["mlflow.parentRunId"] for run in below} == {above.info.run_id}
 
     second = sweep(tmp_path, "--run", "two")
     out = second.communicate(timeout=200)[0]
     assert second.returncode == 0, out
     assert {one["status"] for one in state_of(tmp_path, "two")["searches"]} == {"taken over"}
-    assert "unchanged since run one, taken over: debsec, pt on t5-nano" in out
+    assert "unchanged since run one, taken over: one, pt on t5-nano" in out
     assert not list((tmp_path / "runs" / "tiny" / "two").glob(f"*/{RECORD}"))
     assert not (tmp_path / "runs" / "tiny" / LOCK).read_bytes()
 
