@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from orchestrator.store.twin_files import load_record
 from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.tracking.registry import CHAMPION, CONFIGURATION, Model, Registry, Version, champion_of
 from trials.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _CELL = "cell"  # the tag of a version with all that its night measured
 _TRIES = 3  # of a decision, where another night moves the same alias meanwhile
@@ -70,13 +73,17 @@ class Reign:
         self._place = place
 
     def cell(self, version: Version) -> Cell | None:
-        """A champion as its night measured it; None where a person has made the version."""
+        """A champion as its night measured it; None where a person has made the version, or a later release."""
         if _CELL not in version.tags:
             return None
         folder = self._fetched(version)
         kept = folder / PREDICTIONS
         answers = str(kept) if kept.is_file() else ""
-        cell = TypeAdapter(Cell).validate_json(version.tags[_CELL])
+        try:
+            cell = TypeAdapter(Cell).validate_json(version.tags[_CELL])
+        except ValueError:
+            log.warning("%s was written by another version of adept-search: nothing is compared with it", version.shown)
+            return None
         scores = tuple(replace(one, predictions=answers and one.predictions and answers) for one in cell.scores)
         return replace(cell, scores=scores, folder=str(folder))
 

@@ -166,6 +166,8 @@ def test_what_a_person_has_set_stays_until_it_is_taken_back(sweep: Sweep) -> Non
         assert sweep.aliases == {"champion": 1, "champion-adept": 2}
     sweep.client.delete_registered_model_alias(MODEL, "champion")
     assert sweep.crown(sweep.winners.cell(ALIKE))["champion"].moved
+    sweep.client.set_model_version_tag(MODEL, "2", "cell", '{"of": "a later version"}')
+    assert champions([sweep.nights[0].cells[0].key], sweep.uri, sweep.folder) == {}
     by_hand = sweep.client.create_model_version(MODEL, "runs:/0123/elsewhere")
     sweep.client.set_registered_model_alias(MODEL, "champion-adept", by_hand.version)
     assert champions([sweep.nights[0].cells[0].key], sweep.uri, sweep.folder) == {}
