@@ -6,6 +6,7 @@ import typer
 
 from orchestrator.commands.champions import champions
 from orchestrator.commands.compare import compare
+from orchestrator.commands.history import history
 from orchestrator.commands.names import list_names
 from orchestrator.commands.nightly import nightly
 from orchestrator.commands.options import Command
@@ -30,7 +31,9 @@ app = typer.Typer(
     context_settings=SETTINGS,
     help="Find the best ADePT configuration for a task on a frozen language model.",
 )
-for command in (search, plan, resume, sweep, report, compare, champions, replay, predict, verify, watch, stop):
+for command in (
+    search, plan, resume, sweep, report, compare, history, champions, replay, predict, verify, watch, stop,
+):  # fmt: skip
     app.command(name=command.__name__, cls=Command)(command)
 app.command(name="list")(list_names)
 app.add_typer(nightly, name="nightly")

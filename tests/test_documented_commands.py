@@ -18,7 +18,9 @@ import yaml
 from pyarrow import parquet
 from typer.testing import CliRunner
 
+from orchestrator.nights.history import History
 from tests.orchestrator.made_results import searched
+from tests.orchestrator.nights.made_nights import night
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,6 +65,8 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         search.record.trials.pop(1)  # the one that was stopped: a replay wants whole trials
         search.record.provenance["started"] = datetime(2026, 1, day, 12, tzinfo=UTC).isoformat()
         search.record.save(tmp_path / "runs" / name / "search.json")
+    for day in (1, 2):
+        History(tmp_path / "runs" / "history").append(night(day))
     write_own_task(tmp_path)
     shutil.copy(tmp_path / "tickets" / "tickets.yaml", tmp_path / "my-task.yaml")
     for file in (tmp_path / "tickets").glob("*.csv"):

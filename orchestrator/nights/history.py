@@ -11,14 +11,14 @@ import hashlib
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.nights.night import Night, SeedScore
+from orchestrator.nights.night import Cell, Night, SeedScore
 from orchestrator.nights.night_files import (
     SCHEMA,
     DamagedNightError,
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-NIGHTS, PREDICTIONS = "nights", "predictions"
+FOLDER, NIGHTS, PREDICTIONS = "history", "nights", "predictions"
 _AT_ONCE = 8  # files of a storage that are read at the same time
 _NAME = re.compile(r"[^./\\\s][^/\\\0]*")  # of a sweep and of a night: a file's, and no hidden one
 
@@ -48,6 +48,11 @@ _KEPT = re.compile(rf"{PREDICTIONS}/[0-9a-f]{{64}}\.parquet")
 
 class HistoryError(UserError):
     """The history cannot be read, or has not what was asked for."""
+
+
+def default_history(output: Path) -> Path:
+    """Where the nights of a folder of results are kept, unless a sweep file names another place."""
+    return output / FOLDER
 
 
 def place_of(text: str | Path) -> Folder:
@@ -114,10 +119,19 @@ class History:
                 log.warning("%s is damaged and left out (%s); remove it, or bring it back from a backup", file, read)
         return found
 
-    def append(self, night: Night, verdict: Verdict | None = None) -> Folder:
-        """Keep a night with its verdict, and the answers that it names; the file of the same date is replaced.
+    def append(
+        self,
+        night: Night,
+        verdict: Verdict | None = None,
+        champions: Sequence[Cell] = (),
+        notes: Sequence[str] = (),
+    ) -> Folder:
+        """Keep a night and the answers that it names; the file of the same date is replaced.
 
         Whatever is killed in between, and however often: the night is there once, as it was or as it is given.
+
+        Args:
+            verdict, champions, notes: see `KeptNight`; what the page shows.
 
         Returns:
             The night's file.
@@ -133,7 +147,7 @@ class History:
         if file.exists():
             self._make_room(file)
         kept = _with_predictions(night, lambda one: self._keep_predictions(one.predictions))
-        _write(file, night_bytes(KeptNight(kept, verdict)))
+        _write(file, night_bytes(KeptNight(kept, verdict, tuple(map(_without_answers, champions)), tuple(notes))))
         return file
 
     def found(self, sweep: str) -> str:
@@ -222,6 +236,11 @@ def _with_predictions(night: Night, path: Callable[[SeedScore], str]) -> Night:
 
     cells = tuple(replace(cell, scores=tuple(map(moved, cell.scores))) for cell in night.cells)
     return replace(night, cells=cells)
+
+
+def _without_answers(cell: Cell) -> Cell:
+    """A champion as the page shows it; its answers are the registry's."""
+    return replace(cell, scores=tuple(replace(one, predictions="", trial=0) for one in cell.scores))
 
 
 def _at_once(what: Callable[[T], R], things: Iterable[T]) -> list[R]:

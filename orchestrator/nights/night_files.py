@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from orchestrator.nights.night import Night
+from orchestrator.nights.night import Cell, Night
 from orchestrator.nights.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -21,10 +21,18 @@ _IN_JSON = ("configuration", "parts")  # columns of names with values: other one
 
 
 class KeptNight(NamedTuple):
-    """A night as the history has it; ``verdict`` is None where it was not judged."""
+    """A night as the history has it.
+
+    Attributes:
+        verdict: None where it was not judged.
+        champions: after this night, each as the night that made it one measured it (`Cell.measured_on`).
+        notes: what became of champions in this night, in sentences.
+    """
 
     night: Night
     verdict: Verdict | None = None
+    champions: tuple[Cell, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class NewerNightError(Exception):
@@ -47,7 +55,14 @@ def night_bytes(kept: KeptNight) -> bytes:
     header = _nights().dump_python(kept.night, mode="json")
     rows = [_row(cell) for cell in header.pop("cells")]
     findings = None if kept.verdict is None else _findings().dump_python(list(kept.verdict.findings), mode="json")
-    document = {"schema": SCHEMA, "night": header, "findings": findings}
+    champions = _cells().dump_python(list(kept.champions), mode="json")
+    document = {
+        "schema": SCHEMA,
+        "night": header,
+        "findings": findings,
+        "champions": champions,
+        "notes": list(kept.notes),
+    }
     table = pa.Table.from_pylist(rows, _columns())
     document["sha256"] = _sha256(document, table)
     sink = pa.BufferOutputStream()
@@ -78,7 +93,9 @@ def read_night(data: bytes) -> KeptNight:
         cells = [_cell(row) for row in table.to_pylist()]
         night = _nights().validate_python({**document["night"], "cells": cells})
         found = document["findings"]
-        return KeptNight(night, None if found is None else Verdict(_findings().validate_python(found)))
+        verdict = None if found is None else Verdict(_findings().validate_python(found))
+        champions = tuple(_cells().validate_python(document["champions"]))
+        return KeptNight(night, verdict, champions, tuple(document["notes"]))
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DamagedNightError(" ".join(str(error).split())[:200] or type(error).__name__) from error
 
@@ -125,6 +142,11 @@ def _columns() -> pa.Schema:
 @cache
 def _nights() -> TypeAdapter[Night]:
     return TypeAdapter(Night)
+
+
+@cache
+def _cells() -> TypeAdapter[list[Cell]]:
+    return TypeAdapter(list[Cell])
 
 
 @cache

@@ -143,7 +143,8 @@ def _is_measured(layout: PaperLayout, groups: Sequence[SearchGroup]) -> bool:
 
 
 def _markdown(results: ReportResults, folder: Path) -> list[Path]:
-    text = markdown.document(_title(results), results.all_tables, headline(results))
+    notes = [] if results.title else headline(results)
+    text = markdown.document(_title(results), results.all_tables, notes)
     return [write_atomically(folder / "report.md", text)]
 
 
@@ -177,6 +178,8 @@ def _parquet(results: ReportResults, folder: Path) -> list[Path]:
 
 
 def _title(results: ReportResults) -> str:
+    if results.title:
+        return results.title
     if len(results.records) == 1:
         return f"Report on {formats.line(results.records[0].name)}"
     return f"Report on {_count(len(results.records), 'search', 'searches')}"

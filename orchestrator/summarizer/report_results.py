@@ -22,6 +22,7 @@ class ReportResults:
         tables: in the order of the report, but for those of trials.
         trial_tables: a table of its trials for each search.
         left_out: what was found and not used, with the reason.
+        title: of what is no report on searches.
     """
 
     searches: tuple[FoundSearch, ...]
@@ -32,6 +33,7 @@ class ReportResults:
     trial_tables: tuple[ReportTable, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def all_tables(self) -> tuple[ReportTable, ...]:

@@ -34,7 +34,7 @@ def write_search_page(record: SearchRecord, path: Path, choice: Choice | None = 
         The path.
     """
     section = SearchSection(SearchView(record, choice))
-    return _write("search.html.jinja", path, s=section, title=section.search.title)
+    return write_page("search.html.jinja", path, s=section, title=section.search.title)
 
 
 def write_results_page(records: Sequence[SearchRecord], path: Path, results: ReportResults | None = None) -> Path:
@@ -48,10 +48,11 @@ def write_results_page(records: Sequence[SearchRecord], path: Path, results: Rep
         The path.
     """
     section = ResultsSection([SearchView(record) for record in records], results)
-    return _write("results.html.jinja", path, r=section, title=section.title)
+    return write_page("results.html.jinja", path, r=section, title=section.title)
 
 
-def _write(template: str, path: Path, **context: Any) -> Path:
+def write_page(template: str, path: Path, **context: Any) -> Path:
+    """Fill one of the templates and write it, replacing an older file."""
     return write_atomically(path, _environment().get_template(template).render(**context))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestrator.nights.night import Cell, CellKey, CellStatus, Night, SeedScore
+from orchestrator.nights.night import Cell, CellStatus, Night, SeedScore
 from orchestrator.nights.verdict import Finding, Outcome, Quantity, Verdict
+from orchestrator.sweep.cells import CellKey
 
 DEBSEC = CellKey("debsec", "adept", "t5-nano")
 DEBMATCH = CellKey("debmatch", "pt", "t5-nano")
