@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from orchestrator.nights.gate.followed import DATA, Followed
 from orchestrator.nights.gate.level import CONFIRMED
-from orchestrator.nights.gate.noise import one_beyond
+from orchestrator.nights.gate.noise import one_beyond, step_spread
 from orchestrator.nights.gate.quantities import CHAMPION
 from orchestrator.nights.gate.rows import KeptAnswers
 from orchestrator.nights.gate.sentences import name_of, probability
@@ -27,15 +27,16 @@ def against_champion(
     if champion.score is None or cell.score is None or champion.parts.get(DATA) != cell.parts.get(DATA):
         return finding
     chance = followed.limits.both * CHAMPION / followed.measure.both
-    test = _worse(followed, champion, cell, rules, kept, chance)
+    test = _worse(followed, len(followed.nights) - 1, champion, rules, kept, chance)
     if test is None:
         return finding
     since = followed.night.date
     already = False
-    for night, other in reversed(followed.nights[:-1]):
-        if night.date <= champion.measured_on or _worse(followed, champion, other, rules, kept, chance) is None:
+    for number in reversed(range(len(followed.nights) - 1)):
+        date = followed.nights[number][0].date
+        if date <= champion.measured_on or _worse(followed, number, champion, rules, kept, chance) is None:
             break
-        since, already = night.date, True
+        since, already = date, True
     if already and finding.outcome is Outcome.STANDING:
         return finding
     outcome = Outcome.STANDING if already or finding.outcome is Outcome.STANDING else Outcome.WORSE
@@ -52,13 +53,15 @@ def against_champion(
 
 
 def _worse(
-    followed: Followed, champion: Cell, cell: Cell, rules: GateRules, kept: KeptAnswers, chance: float
+    followed: Followed, number: int, champion: Cell, rules: GateRules, kept: KeptAnswers, chance: float
 ) -> str | None:
-    """The test by which a cell is worse than the champion; None where it is not, or nothing can test it."""
+    """The test by which a cell was worse than the champion in a night, by what was known then; None if it was not."""
+    cell = followed.nights[number][1]
     loss = (champion.score or 0.0) - (cell.score or 0.0)
     if not cell.scores or loss < max(rules.points, 1e-6):
         return None
-    noise = followed.level.noise(followed.level.nights[-rules.window :])
+    known = [value for night, value in followed.level.values.items() if night <= number]
+    noise = step_spread(known[-rules.window :], followed.limits.floor)
     p = one_beyond(loss, 1, noise) if noise is not None else None
     if p is not None and p > chance:
         return None

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.nights.gate.noise import Spread, both_beyond, center, one_beyond, recent, spread
+from orchestrator.nights.gate.noise import FEWEST, Spread, both_beyond, center, likeness, one_beyond, recent, spread
 from orchestrator.nights.gate.rows import RowEvidence
 
 CONFIRMED = 0.01
 """Largest p of the test over rows with which a change of a score is one, where the rows' answers are kept."""
+HEAVIEST = 3
+"""A single night that no test over rows confirms has to lie beyond noise with the tails of Student's t with 3 degrees
+of freedom."""
 
 Rows = Callable[[Sequence[int], Sequence[int], int], RowEvidence | None]
 """(nights now, nights before, direction) -> the test over test rows; None where nothing is known of them."""
@@ -110,12 +113,12 @@ class Level:
                 self._cut(before, now, found)
                 return
         self.nights.append(night)
-        if self.standing is not None and len(self.nights) > window:
+        if self.standing is not None and night - self.standing.found > window:
             self.standing = None
 
     def _changed(self, before: list[int], now: list[int], chance: float, rows: Rows | None) -> Change | None:
-        noise = self.noise(before) if before else None
-        if not before or (noise is None and rows is None):
+        known = len(before) + sum(map(len, self.earlier))
+        if not before or (known < FEWEST and rows is None):
             return None
         self.tested = True
         level, new = center(self.of(before)), self.of(now)
@@ -125,9 +128,14 @@ class Level:
         nearer = min(direction * distance for distance in distances)
         if abs(mean) < self.limits.least or nearer <= 0:
             return None
+        noise = self.noise(before)
+        if noise is None and rows is None:
+            return None
 
-        def p(noise: Spread) -> float:
-            return (one_beyond if len(now) == 1 else both_beyond)(nearer, len(before), noise)
+        def p(noise: Spread, heaviest: int | None = None) -> float:
+            if len(now) == 1:
+                return one_beyond(nearer, len(before), noise, heaviest)
+            return both_beyond(nearer, len(before), noise, likeness(self.of(before)))
 
         if noise is not None and p(noise) > chance:
             return None
@@ -135,26 +143,28 @@ class Level:
         if noisier is not None and p(noisier) > chance:
             return None
         evidence = rows(now, before[-len(now) :], direction) if rows is not None else None
-        if noise is not None:
-            if evidence is not None and evidence.is_paired and evidence.p > CONFIRMED:
+        by_rows = evidence is not None and evidence.p <= chance
+        if noise is None:
+            if evidence is None or not by_rows:
                 return None
-        elif evidence is None or evidence.p > chance:
+            return Change(now[0], now[-1], direction, level, level + mean, len(before), evidence.p, evidence, False)
+        if evidence is not None and evidence.is_paired and evidence.p > CONFIRMED:
             return None
-        by_noise = noise is not None
-        sure = p(noise) if noise is not None else evidence.p if evidence is not None else 1.0
-        return Change(now[0], now[-1], direction, level, level + mean, len(before), sure, evidence, by_noise)
+        if len(now) == 1 and not by_rows and p(noise, HEAVIEST) > chance:
+            return None
+        return Change(now[0], now[-1], direction, level, level + mean, len(before), p(noise), evidence)
 
     def _cut(self, before: list[int], now: list[int], change: Change) -> None:
+        noise = self.noise(before)
+        near = max(self.limits.least, 3.0 * noise.sd if noise is not None else 0.0)
         kept = [night for night in self.nights if night not in now]
-        back_to = next(
-            (old for old in reversed(self.earlier) if abs(center(self.of(old)) - change.now) < self.limits.least), None
-        )
+        levels = [level for level in self.earlier if abs(center(self.of(level)) - change.now) < near]
+        old = levels[-1] if levels else []
         self.change = change
         if change.direction < 0 and self.standing is None:
             self.standing = change
-        elif self.standing is not None and change.now > self.standing.before - self.limits.least:
+        elif self.standing is not None and change.now > self.standing.before - near:
             self.standing = None
-        self.earlier.append(kept)
-        self.nights = [*(back_to or ()), *now]
-        if back_to is not None:
-            self.earlier.remove(back_to)
+        # Back at a level that was left: its nights count again.
+        self.earlier = [*(level for level in self.earlier if level is not old), kept]
+        self.nights = [*old, *now]

@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -41,46 +43,94 @@ def spread(levels: Sequence[Sequence[float]], floor: float) -> Spread | None:
     Args:
         floor: the smallest standard deviation that is believed: a few equal nights do not prove that there is none.
     """
-    deviations = [np.asarray(level, dtype=float) - np.median(level) for level in levels if len(level)]
-    every = np.concatenate(deviations) if deviations else np.empty(0)
-    if every.size < FEWEST:
+    deviations = [[value - median(level) for value in level] for level in levels if level]
+    every = [deviation for part in deviations for deviation in part]
+    if len(every) < FEWEST:
         return None
-    limit = _OUTLIER * float(np.median(np.abs(every))) if every.size >= _CLEAN_FROM else math.inf
-    kept = [part[np.abs(part) <= max(limit, _OUTLIER * floor)] for part in deviations]
-    freedom = sum(max(part.size - 1, 0) for part in kept)
+    limit = max(_outlier(every), _OUTLIER * floor)
+    kept = [[one for one in part if abs(one) <= limit] for part in deviations]
+    freedom = sum(len(part) - 1 for part in kept if part)
     if not freedom:
         return None
-    squares = sum(float(((part - part.mean()) ** 2).sum()) for part in kept if part.size)
-    return Spread(max(math.sqrt(squares / freedom), floor), freedom)
+    return Spread(max(math.sqrt(sum(_squares(part) for part in kept if part) / freedom), floor), freedom)
+
+
+def step_spread(level: Sequence[float], floor: float) -> Spread | None:
+    """The spread of a night by the steps from each night to the next, which a slow drift does not make larger."""
+    if len(level) < FEWEST:
+        return None
+    steps = [other - one for one, other in pairwise(level)]
+    limit = max(_outlier(steps), _OUTLIER * floor)
+    kept = [step for step in steps if abs(step) <= limit]
+    # Neighbouring steps share a night: n of them tell as much as two thirds as many independent ones.
+    return Spread(max(math.sqrt(sum(step * step for step in kept) / len(kept) / 2), floor), max(2 * len(kept) // 3, 1))
 
 
 def center(level: Sequence[float]) -> float:
     """The mean of a level without the nights far from the others."""
-    values = np.asarray(level, dtype=float)
-    if values.size < _CLEAN_FROM:
-        return float(values.mean())
-    deviations = np.abs(values - np.median(values))
-    return float(values[deviations <= max(_OUTLIER * float(np.median(deviations)), 1e-12)].mean())
+    middle = median(level)
+    limit = max(_outlier([value - middle for value in level]), 1e-12)
+    kept = [value for value in level if abs(value - middle) <= limit]
+    return sum(kept) / len(kept)
 
 
-def one_beyond(distance: float, nights: int, noise: Spread) -> float:
-    """The chance that a night of the same level lies so far below the mean of ``nights`` (Student's t)."""
+def likeness(level: Sequence[float]) -> float:
+    """How much a night resembles the one before it: their correlation, 0 where it is none or too little is known.
+
+    Such nights are no two independent witnesses: a machine's slow week, or another rounding that stays until the next
+    change of the code.
+    """
+    if len(level) < _CLEAN_FROM:
+        return 0.0
+    middle = center(level)
+    deviations = [value - middle for value in level]
+    limit = max(_outlier(deviations), 1e-12)
+    deviations = [max(-limit, min(one, limit)) for one in deviations]
+    squares = sum(one * one for one in deviations)
+    if not squares:
+        return 0.0
+    found = sum(one * other for one, other in pairwise(deviations)) / squares + 1 / len(level)  # its bias is -1 / n
+    return min(max(found, 0.0), 0.8)
+
+
+def _outlier(deviations: Sequence[float]) -> float:
+    if len(deviations) < _CLEAN_FROM:
+        return math.inf
+    return _OUTLIER * median([abs(one) for one in deviations])
+
+
+def _squares(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values)
+
+
+def one_beyond(distance: float, nights: int, noise: Spread, heaviest: int | None = None) -> float:
+    """The chance that a night of the same level lies so far below the mean of ``nights`` (Student's t).
+
+    Args:
+        heaviest: degrees of freedom at most: noise with tails as heavy as Student's t with so many is allowed for.
+    """
     from scipy.special import stdtr
 
-    return float(stdtr(noise.freedom, -distance / (noise.sd * math.sqrt(1 + 1 / nights))))
+    freedom = min(noise.freedom, heaviest or noise.freedom)
+    return float(stdtr(freedom, -distance / (noise.sd * math.sqrt(1 + 1 / nights))))
 
 
-def both_beyond(nearer: float, nights: int, noise: Spread) -> float:
+def both_beyond(nearer: float, nights: int, noise: Spread, alike: float = 0.0) -> float:
     """The chance that two nights of the same level both lie at least so far below the mean of ``nights``.
 
     Both are compared with the same mean and the same estimate of the spread, so their chances do not just multiply: it
     is the mean, over what mean and spread may truly be, of the square of one night's chance. One bad night, however
-    bad, is never enough.
+    bad, is never enough, and tails matter little: each night alone need not be rare.
+
+    Args:
+        alike: correlation of a night with the one before.
     """
     from scipy.special import ndtr
 
     scales, shifts, weights = _true_values(noise.freedom)
-    beyond = ndtr(-(nearer / noise.sd) * scales[:, None] + shifts[None, :] / math.sqrt(nights)) ** 2
+    shared = math.sqrt((1 + alike) / (1 - alike) / nights + alike)  # of the mean before, and of both nights alike
+    beyond = ndtr((shifts[None, :] * shared - (nearer / noise.sd) * scales[:, None]) / math.sqrt(1 - alike)) ** 2
     return float((beyond @ weights).mean())
 
 
@@ -89,7 +139,7 @@ def _true_values(freedom: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.
     """Ratios of an estimated to the true spread, each as likely; and normal deviates with their weights."""
     from scipy.stats import chi2
 
-    deviates, weights = np.polynomial.hermite_e.hermegauss(15)
+    deviates, weights = np.polynomial.hermite_e.hermegauss(41)
     likely = (np.arange(200) + 0.5) / 200
     return np.sqrt(chi2.ppf(likely, freedom) / freedom), deviates, weights / weights.sum()
 
