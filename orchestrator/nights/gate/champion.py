@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.nights.gate.followed import DATA, Followed
+from orchestrator.nights.gate.followed import Followed, differing
 from orchestrator.nights.gate.level import CONFIRMED
 from orchestrator.nights.gate.noise import one_beyond, step_spread
 from orchestrator.nights.gate.quantities import CHAMPION
@@ -24,7 +24,7 @@ def against_champion(
         finding: of the comparison with earlier nights.
     """
     cell = followed.cell
-    if champion.score is None or cell.score is None or champion.parts.get(DATA) != cell.parts.get(DATA):
+    if champion.score is None or cell.score is None or differing(cell, champion):
         return finding
     chance = followed.limits.both * CHAMPION / followed.measure.both
     test = _worse(followed, len(followed.nights) - 1, champion, rules, kept, chance)

@@ -13,15 +13,15 @@ from orchestrator.nights.night import Cell, CellStatus, Night
 from orchestrator.nights.verdict import Finding, Outcome, Quantity
 from orchestrator.sweep.rules import GateRules
 
-DATA = "data"
-"""Part of a cell's fingerprint: nights on other rows are not compared."""
+_SAME = {"data": "the data", "backbone": "the backbone's weights"}
+"""Parts of a cell's fingerprint, in words: nights in which they differ are not compared."""
 _NOTED = 0.002  # p at which growing noise is mentioned
 
 Measured = tuple[Night, Cell]
 
 
 def comparable(night: Night, cell: Cell, before: Sequence[Night]) -> tuple[list[Measured], str]:
-    """The nights that measured a cell on the same data, this one last; and why there are not more, if so.
+    """The nights that measured a cell on the same data and backbone, this one last; and why there are not more, if so.
 
     Nights before a change of the data are left out, also where the data changed back.
     """
@@ -30,11 +30,16 @@ def comparable(night: Night, cell: Cell, before: Sequence[Night]) -> tuple[list[
         other = one.cell(cell.key)
         if other is None or other.status is not CellStatus.MEASURED:
             continue
-        if other.parts.get(DATA) != cell.parts.get(DATA) or (other.metric != cell.metric):
-            what = "data" if other.parts.get(DATA) != cell.parts.get(DATA) else "metric"
-            return found[::-1], f"the {what} changed after {one.date}"
+        if what := differing(cell, other):
+            return found[::-1], f"{what} changed after {one.date}"
         found.append((one, other))
     return found[::-1], ""
+
+
+def differing(cell: Cell, other: Cell) -> str:
+    """Why the scores of two cells cannot be compared; empty where they can."""
+    parts = (words for part, words in _SAME.items() if cell.parts.get(part) != other.parts.get(part))
+    return next(parts, "" if cell.metric == other.metric or not other.metric else "the metric")
 
 
 class Followed:

@@ -32,7 +32,8 @@ def changed_between(last: tuple[Night, Cell], first: tuple[Night, Cell]) -> list
     """Names of what differs between two nights of a cell: parts of its fingerprint, versions, hardware."""
     parts = _differing(last[1].parts, first[1].parts)
     facts = _differing(last[0].provenance, first[0].provenance)
-    return [*parts, *(fact.removeprefix("version/") for fact in facts if fact not in ("command", "git_commit"))]
+    known = (name for name in (*parts, *facts) if name not in ("command", "git_commit"))
+    return list(dict.fromkeys(name.removeprefix("version/") for name in known))
 
 
 def causes(last: tuple[Night, Cell], first: tuple[Night, Cell]) -> str:
