@@ -103,9 +103,11 @@ class Level:
         self.values[night] = value
         self.change, window = None, self.limits.window
         reference = self.nights[-window:]
-        tests = [(reference, [night], self.limits.single)] if self.limits.single else []
-        if len(self.nights) > 1:
-            tests.append((self.nights[-window - 1 : -1], [self.nights[-1], night], self.limits.both))
+        # Two nights first: a single one would date a change by a night too late.
+        two = (self.nights[-window - 1 : -1], [self.nights[-1], night], self.limits.both) if self.nights else None
+        tests = [two] if two is not None and two[0] else []
+        if self.limits.single:
+            tests.append((reference, [night], self.limits.single))
         self.tested = False
         for before, now, chance in tests:
             found = self._changed(before, now, chance, rows)
