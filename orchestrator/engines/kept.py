@@ -8,15 +8,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError
 
 from orchestrator.engines.count import Place
+from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.nodes import Node, start_beside_driver
 from orchestrator.plan.engine_spec import EngineSpec
+
+REST = 30.0  # seconds in which an engine lets go of a search
 
 
 class Specs:
@@ -41,6 +44,7 @@ class Kept:
     Attributes:
         name, place, actor: see `orchestrator.engines.members.Member`.
         kind: of its device. spec: that it had last.
+        rested: there when it has let go of its search.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Kept:
     actor: Any
     kind: str
     spec: EngineSpec
+    rested: Any = None
 
 
 class KeptEngines:
@@ -89,8 +94,7 @@ class KeptEngines:
         except RayError:  # it could not be started again as what it is by then
             ray.kill(engine.actor)
             return
-        engine.actor.take.remote(None)
-        self._idle.append(engine)
+        self._idle.append(replace(engine, rested=engine.actor.take.remote(None)))
 
     def take(self, place: Place, kind: str, spec: EngineSpec) -> Kept | None:
         """An engine of that kind on the place's host, the one with the spec's backbone first; None: there is none."""
@@ -100,6 +104,9 @@ class KeptEngines:
         wanted = spec.backbone, spec.precision, spec.lane
         engine = max(there, key=lambda one: (one.spec.backbone, one.spec.precision, one.spec.lane) == wanted)
         try:
+            # Ray may deliver two calls of an actor like this in either order: the first must be over before the next.
+            with suppress(ActorUnavailableError, *LOST_ACTOR):  # that it ended is seen when it is asked for its facts
+                ray.get(engine.rested, timeout=REST)
             self.note(engine.name, spec)
         except RayError:
             self._end([engine])
