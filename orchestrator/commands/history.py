@@ -87,7 +87,7 @@ def _named(sweep: str | None, place: str | None, output: Path) -> tuple[str | Pa
     name, of_file = sweep, ""
     if sweep is not None and (Path(sweep).suffix in (".yaml", ".yml") or sweep in sweep_names()):
         found = read_sweep(sweep)
-        name, of_file = found.name, found.history
+        name, of_file = found.name, found.history_place
     chosen = place or of_file
     if not chosen:
         return default_history(output), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,14 @@ from typer.core import TyperGroup
 
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.nightly_install import Wanted, write_forms
-from orchestrator.commands.options import Command, Output
+from orchestrator.commands.options import Command, Output, TrackingUri, of
+from orchestrator.commands.sweep import start_sweep
+from orchestrator.console import PlainConsole, messages_on, messages_shown
 from orchestrator.nights.clock.forms import Clock
+from orchestrator.plan.options import Given
+from orchestrator.plan.places import with_absolute_paths
+from orchestrator.plan.settings import SearchSettings, StartOptions
+from orchestrator.quiet import silence_libraries
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="a sweep's name or file")]
 
@@ -31,6 +38,42 @@ nightly = typer.Typer(
     no_args_is_help=True,
     help="Nightly: `nightly SWEEP` runs a sweep as a night; `nightly install SWEEP` prints what makes a clock do it.",
 )
+
+
+@nightly.command(cls=Command)
+def run(
+    sweep: Sweep,
+    date: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="names the night [today, or the last one if it was cut off]"),
+    ] = None,
+    output: Output = None,
+    tracking_uri: TrackingUri = None,
+    price: Annotated[str | None, of(SearchSettings, "price")] = None,
+    plan: Annotated[bool, of(StartOptions, "plan")] = False,
+    quiet: Annotated[bool, of(StartOptions, "quiet")] = False,
+    debug: Annotated[bool, of(StartOptions, "debug")] = False,
+) -> None:
+    """Run a sweep as a night: judge it against the nights before and the champions, keep it, notify.
+
+    Exit code 0: nothing is worse; 1: something is, and is named; 2: wrong usage; 3: nothing could be compared, or a
+    search failed.
+    """
+    places: Given = {"output": None if output is None else str(output), "tracking_uri": tracking_uri, "price": price}
+    with_messages(lambda: begin(sweep, date, with_absolute_paths(places), plan, quiet=quiet, debug=debug))
+
+
+def begin(sweep: str, day: str | None, places: Given, plan: bool, *, quiet: bool, debug: bool) -> int:
+    """Plan a night, or run it; the exit code."""
+    if plan:
+        return start_sweep(sweep, day, places, plan=True)
+    if not debug:
+        silence_libraries()
+    console = PlainConsole(soft_wrap=not sys.stdout.isatty())
+    with messages_shown(messages_on(console)):
+        from orchestrator.nights.run import run_night
+
+        return run_night(sweep, console, day=day, places=places, quiet=quiet, debug=debug)
 
 
 @nightly.command(cls=Command)

@@ -16,6 +16,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from statistics import median
@@ -145,6 +146,10 @@ def calibrate(engines: int = 1, seconds: float = SECONDS, device: str = "cpu") -
             ]
             for process in running:
                 stack.callback(process.kill)
+                limit = threading.Timer(_LIMIT, process.kill)  # one that hangs ends here, and is an answer that lacks
+                limit.daemon = True
+                limit.start()
+                stack.callback(limit.cancel)
             for process in running:  # each is warm before the first begins
                 if process.stdout is None or process.stdout.readline().strip() != "warm":
                     raise OSError(process.communicate(timeout=_LIMIT)[1].strip().rpartition("\n")[2])

@@ -13,9 +13,12 @@ from orchestrator.summarizer.tables import model
 from orchestrator.summarizer.tables.model import ReportTable, Row, columns, table_of
 from orchestrator.sweep.cells import CellKey
 
-ORDER = (Outcome.WORSE, Outcome.BETTER, Outcome.FINE, Outcome.NOT_COMPARED)
-MARKS = {Outcome.WORSE: "!", Outcome.BETTER: "+"}
-_MARKED = "! an alarm of that night; + better; = taken over: nothing that decides it has changed, so it did not train."
+ORDER = tuple(Outcome)
+MARKS = {Outcome.WORSE: "!", Outcome.STANDING: "-", Outcome.BETTER: "+"}
+_MARKED = (
+    "! an alarm of that night; - still worse; + better; = taken over: nothing that decides it has changed, so it did "
+    "not train."
+)
 
 
 def history_tables(kept: Sequence[KeptNight]) -> tuple[ReportTable, ...]:
@@ -30,6 +33,8 @@ def verdict_of(kept: KeptNight) -> str:
         return "not judged"
     if kept.verdict.worse:
         return f"{len(kept.verdict.worse)} worse"
+    if failed := {one.key for one in kept.verdict.findings if one.outcome is Outcome.FAILED}:
+        return f"{len(failed)} failed"
     return "fine" if kept.verdict.exit_code == 0 else "nothing compared"
 
 

@@ -19,17 +19,17 @@ class Quantity(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What a comparison found."""
+    """What a comparison found, the gravest first."""
 
-    FINE = "fine"
     WORSE = "worse"
     """Found in this night."""
+    FAILED = "failed"
+    """The cell was started and has no score: nothing is known of it, so the night cannot be fine."""
     STANDING = "still worse"
     """Found in an earlier night, and still so: mentioned, but no alarm again."""
     BETTER = "better"
+    FINE = "fine"
     NOT_COMPARED = "not compared"
-    FAILED = "failed"
-    """The cell was started and has no score: nothing is known of it, so the night cannot be fine."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,13 @@ class SweepFile(SweepKeys):
         return self._path
 
     @property
+    def history_place(self) -> str:
+        """Where its nights are kept, a path from the sweep file's folder; empty where it names none."""
+        if not self.history or "://" in self.history:
+            return self.history
+        return str(self._path.parent / Path(self.history).expanduser())
+
+    @property
     def name(self) -> str:
         """The sweep's name: the file's, without its ending."""
         return self._path.stem

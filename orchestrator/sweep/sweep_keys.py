@@ -106,6 +106,6 @@ class SweepKeys(Keys):
     time_limit: Annotated[float | None, BeforeValidator(seconds_of)] = None
     unchanged: Literal["take over", "train again"] = "take over"
     history: str = ""
-    champions: bool = False
+    champions: bool = True
     worse: GateRules = GateRules()
     notify: NotifyRules = NotifyRules()

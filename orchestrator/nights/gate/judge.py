@@ -41,11 +41,8 @@ def judge(
         for cell in night.cells
         for finding in _of_cell(night, cell, before, champions.get(cell.key), rules, kept)
     ]
-    order = list(_ORDER)
+    order = list(Outcome)
     return Verdict(sorted(found, key=lambda one: order.index(one.outcome)))
-
-
-_ORDER = (Outcome.WORSE, Outcome.FAILED, Outcome.STANDING, Outcome.BETTER, Outcome.FINE, Outcome.NOT_COMPARED)
 
 
 def _of_cell(

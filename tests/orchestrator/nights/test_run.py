@@ -1,0 +1,152 @@
+"""A night as a whole, with searches that are made instead of trained: nothing is lost, nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.console import PlainConsole
+from orchestrator.nights import run as night_run
+from orchestrator.nights.history import History
+from orchestrator.nights.night import CellStatus
+from orchestrator.nights.run import run_night
+from orchestrator.record.errors import LockError
+from orchestrator.run.session import Session
+from orchestrator.store.lock import SearchLock
+from orchestrator.sweep import estimates, fingerprint
+from orchestrator.sweep.expand import PlannedSearch
+from tests.orchestrator.sweep.made_sweeps import DEVICE, SMALL, made
+from trials.errors import UserError
+
+NIGHT = SMALL + "champions: no\nnotify: {when: always, file: notes.jsonl}\n"
+
+
+@pytest.fixture(autouse=True)
+def same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "device", lambda: DEVICE)
+    monkeypatch.setattr(fingerprint, "_data", lambda plan: f"rows of {plan.task.name}")
+    monkeypatch.setattr(night_run, "calibrate", lambda engines: 100.0)
+
+
+class Weeks:
+    """A sweep file in a folder, and its nights."""
+
+    def __init__(self, folder: Path, text: str = NIGHT) -> None:
+        self.folder, self.trained = folder, list[str]()
+        self.file = folder / "small.yaml"
+        self.file.write_text(text)
+        self.place = folder / "runs" / "small"
+        self.console = PlainConsole(quiet=True)
+
+    def night(self, day: str | None, **given: Any) -> int:
+        how = {"run_one": made(self.trained), **given}
+        return run_night(str(self.file), self.console, day=day, places={"output": str(self.folder / "runs")}, **how)
+
+    @property
+    def dates(self) -> list[str]:
+        return [one.date for one in History(self.folder / "runs" / "history").nights("small")]
+
+    @property
+    def notified(self) -> int:
+        return len((self.folder / "notes.jsonl").read_text().splitlines())
+
+
+@pytest.fixture
+def weeks(tmp_path: Path) -> Weeks:
+    return Weeks(tmp_path)
+
+
+def test_a_night_leaves_history_page_and_notification_and_is_over(weeks: Weeks) -> None:
+    assert weeks.night("2026-06-01") == 3  # there is nothing to compare with
+    night = History(weeks.folder / "runs" / "history").nights("small")[0]
+    assert [cell.status for cell in night.cells] == [CellStatus.MEASURED] * 4 and night.calibration == 100.0
+    assert all(cell.score is not None and cell.fingerprint and cell.configuration for cell in night.cells)
+    page = (weeks.place / "history.html").read_text()
+    assert "debmatch" in page and "2026-06-01" in page
+    assert weeks.notified == 1 and sorted(weeks.trained) == sorted(set(weeks.trained))
+    assert weeks.night("2026-06-01") == 3 and weeks.dates == ["2026-06-01"]
+    assert weeks.notified == 1 and len(weeks.trained) == 4
+
+
+def test_what_has_not_changed_is_taken_over_and_proves_nothing_new(weeks: Weeks) -> None:
+    weeks.night("2026-06-01")
+    assert weeks.night("2026-06-02") == 3 and len(weeks.trained) == 4
+    cell = History(weeks.folder / "runs" / "history").nights("small")[-1].cells[0]
+    assert cell.status is CellStatus.TAKEN_OVER and cell.measured_on == "2026-06-01"
+
+
+@pytest.mark.parametrize("step", ["judge", "crown", "write_history_page", "notify", "write_night"])
+def test_a_night_killed_after_its_last_search_goes_on_where_it_was(
+    weeks: Weeks, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    weeks.file.write_text(NIGHT.replace("champions: no\n", ""))
+    kept = getattr(night_run, step)
+    monkeypatch.setattr(night_run, "champions", lambda keys, uri, folder: {})
+    monkeypatch.setattr(night_run, "crown", lambda *given, **more: [])
+
+    def killed(*given: Any, **more: Any) -> Any:
+        if step == "write_night" and not more["concluded"]:
+            return kept(*given, **more)
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(night_run, step, killed)
+        with pytest.raises(SystemExit):
+            weeks.night("2026-06-01")
+    assert weeks.night("2026-06-01") == 3
+    assert weeks.dates == ["2026-06-01"] and len(weeks.trained) == 4
+    assert weeks.notified == (2 if step == "write_night" else 1)  # a message twice is better than none
+
+
+def test_a_night_cut_off_goes_on_by_itself_and_another_one_keeps_what_it_measured(weeks: Weeks) -> None:
+    kept = made(weeks.trained)
+
+    def cut_off(search: PlannedSearch, session: Session) -> int:
+        if len(weeks.trained) == 2:
+            raise SystemExit
+        return kept(search, session)
+
+    with pytest.raises(SystemExit):
+        weeks.night(None, run_one=cut_off)
+    [today] = [path.name for path in weeks.place.iterdir() if (path / "night.json").exists()]
+    assert weeks.dates == []
+    assert weeks.night("2999-01-01") == 3  # another night begins: what was measured is kept and taken over
+    assert weeks.dates == [today, "2999-01-01"] and len(weeks.trained) == 4
+    first = History(weeks.folder / "runs" / "history").nights("small")[0]
+    assert sorted(cell.status for cell in first.cells) == [CellStatus.MEASURED] * 2 + [CellStatus.NOT_RUN] * 2
+    with pytest.raises(SystemExit):
+        weeks.file.write_text(NIGHT.replace("steps: 20", "steps: 40"))
+        weeks.night("2999-01-02", run_one=made(weeks.trained, after=lambda search: sys.exit()))
+    weeks.night(None)
+    assert weeks.dates[-1] == "2999-01-02"
+
+
+def test_a_search_that_fails_leaves_the_others_and_is_no_green_night(weeks: Weeks) -> None:
+    assert weeks.night("2026-06-01", run_one=made(weeks.trained, failing=["debsec"])) == 3
+    night = History(weeks.folder / "runs" / "history").nights("small")[0]
+    failed = [cell for cell in night.cells if cell.status is CellStatus.FAILED]
+    assert {cell.key.task for cell in failed} == {"debsec"} and "are gone" in failed[0].why
+
+
+def test_what_is_wrong_is_named_at_once_and_nothing_starts(weeks: Weeks) -> None:
+    weeks.file.write_text(
+        NIGHT.replace("notes.jsonl", "notes.jsonl, webhook: NO_SUCH_VARIABLE") + "history: small.yaml\n"
+    )
+    with pytest.raises(UserError) as caught:
+        weeks.night("2026-06-01")
+    assert len(caught.value.problems) == 2 and weeks.trained == []
+    weeks.file.write_text(NIGHT)
+    with pytest.raises(UserError, match="--date June: a night is named by its date"):
+        weeks.night("June")
+
+
+def test_two_nights_at_once_are_refused(weeks: Weeks) -> None:
+    with SearchLock(weeks.place / "2026-06-01", "small", what="night"), pytest.raises(LockError, match="night"):
+        weeks.night("2026-06-01")
+    with SearchLock(weeks.place, "small", what="sweep"), pytest.raises(LockError, match="sweep"):
+        weeks.night("2026-06-02")
+    assert weeks.trained == [] and not json.loads((weeks.place / "2026-06-02" / "night.json").read_text())["concluded"]
