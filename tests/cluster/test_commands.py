@@ -8,10 +8,18 @@ from importlib.util import find_spec
 
 import pytest
 
+from orchestrator.nights.history import History
 from tests.cluster.conftest import hosts
 from tests.cluster.lab import MINUTE, Hosts, said
 
 ENGINE = "pgrep -f ray::EngineActor"
+SWEEP = """
+tasks: [task.yaml]
+backbones: [t5-nano]
+options: {space: space.yaml, samples: 3, slots: 1, steps: 40, eval_every: 10, scheduler: none}
+champions: true
+notify: {when: always, file: notices.jsonl}
+"""
 
 
 def small(cluster: Hosts, name: str, steps: int, every: int = 20) -> list[str]:
@@ -116,3 +124,23 @@ def test_ray_job_submit_runs_a_search_as_a_job(cluster: Hosts) -> None:
     finally:
         os.killpg(forwarding.pid, signal.SIGKILL)
         forwarding.communicate()
+
+
+@pytest.mark.cluster
+def test_a_night_outlives_its_connection_and_the_next_one_is_compared_with_it(cluster: Hosts) -> None:
+    sweep = cluster.storage / "task" / "small.yaml"
+    sweep.write_text(SWEEP)
+    command = ["submit", str(cluster.yaml), "orchestrator/command.py", "nightly", str(sweep), "--date"]
+    first = cluster.begin(*command, "2026-01-01")
+    cluster.wait(lambda: cluster.shell(1, ENGINE).returncode == 0, 4 * MINUTE, "an engine on the head")
+    os.killpg(first.pid, signal.SIGKILL)  # the laptop is closed
+    first.communicate()
+    history, notices = History(cluster.runs("history")), sweep.with_name("notices.jsonl")
+    cluster.wait(notices.exists, 4 * MINUTE, "the first night's notice")
+    second = cluster.ray(*command, "2026-01-02", seconds=6 * MINUTE)
+    assert "process of its own" in second.stdout and "Traceback" not in second.stdout, said(second)
+    before, after = history.nights("small")
+    assert (before.date, after.date) == ("2026-01-01", "2026-01-02") and len(notices.read_text().splitlines()) == 2
+    assert before.cells[0].status == "measured" and after.cells[0].status == "taken over", said(second)
+    assert before.cells[0].score == after.cells[0].score
+    assert (cluster.runs("small") / "history.html").is_file()
