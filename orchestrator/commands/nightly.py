@@ -17,8 +17,9 @@ from orchestrator.console import PlainConsole, messages_on, messages_shown
 from orchestrator.nights.clock.forms import Clock
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
-from orchestrator.plan.settings import SearchSettings, StartOptions
+from orchestrator.plan.settings import SearchSettings, StartOptions, default_output
 from orchestrator.quiet import silence_libraries
+from orchestrator.sweep.sweep_file import located
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="a sweep's name or file")]
 
@@ -67,9 +68,15 @@ def begin(sweep: str, day: str | None, places: Given, plan: bool, *, quiet: bool
     """Plan a night, or run it; the exit code."""
     if plan:
         return start_sweep(sweep, day, places, plan=True)
+    from orchestrator.run import detach
+
+    console = PlainConsole(soft_wrap=not sys.stdout.isatty())
+    if detach.is_wanted():
+        name = located(sweep).stem
+        log = Path(places.get("output") or default_output()).absolute() / name / "night.log"
+        return detach.run_command_detached(sys.argv[1:], log, f"The night of sweep {name}", console)
     if not debug:
         silence_libraries()
-    console = PlainConsole(soft_wrap=not sys.stdout.isatty())
     with messages_shown(messages_on(console)):
         from orchestrator.nights.run import run_night
 

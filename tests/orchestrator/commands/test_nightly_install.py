@@ -205,3 +205,17 @@ def test_the_script_for_ray_submit_is_the_whole_command_line(tmp_path: Path) -> 
     packages = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=packages)
     assert done.returncode == 0 and "concurrency:" in done.stdout, done.stderr
+
+
+def test_a_first_word_that_is_no_sub_command_is_the_sweep_of_a_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestrator.run import detach
+
+    assert "demoo: there is no such sweep" in adept(tmp_path, "nightly", "demoo", code=2)
+    begun: list[tuple[list[str], Path]] = []
+    monkeypatch.setattr(detach, "is_wanted", lambda: True)
+    monkeypatch.setattr(detach, "run_command_detached", lambda words, log, *_: begun.append((words, log)) or 3)
+    monkeypatch.setattr(sys, "argv", ["command.py", "nightly", "demo"])
+    adept(tmp_path, "nightly", "demo", code=3)
+    assert begun == [(["nightly", "demo"], tmp_path / "runs" / "demo" / "night.log")]
