@@ -82,9 +82,9 @@ def detected(values: np.ndarray, quantity: Quantity, cells: int, history: int, r
     return count
 
 
-def quiet_nights(cells: int, history: int, kind: str, sweeps: int, rules: GateRules) -> dict[str, Any]:
+def quiet_nights(cells: int, history: int, kind: str, sweeps: int, rules: GateRules, seed: int) -> dict[str, Any]:
     """False alarms of whole sweeps in which nothing changes, for 50 nights each."""
-    dice, count = np.random.default_rng(cells * 1000 + history), 0
+    dice, count = np.random.default_rng((seed, cells, history)), 0
     for quantity, sd in QUIET.items():
         noise = sd * (normal if kind == "single nights far off" else KINDS[kind])(
             dice, sweeps * cells, history + NIGHTS
@@ -100,11 +100,13 @@ def quiet_nights(cells: int, history: int, kind: str, sweeps: int, rules: GateRu
     }  # fmt: skip
 
 
-def losses(quantity: Quantity, cells: int, history: int, changes: int, rules: GateRules) -> list[dict[str, Any]]:
+def losses(
+    quantity: Quantity, cells: int, history: int, changes: int, rules: GateRules, seed: int
+) -> list[dict[str, Any]]:
     """Share of planted changes that are found within two nights, for each standard deviation of a night."""
     found = []
     for sd in SPREADS[quantity]:
-        values = sd * normal(np.random.default_rng(history), changes, history + 2)
+        values = sd * normal(np.random.default_rng((seed, history)), changes, history + 2)
         values[:, history:] -= LOSS[quantity]
         hits = detected(values, quantity, cells, history, rules)
         interval = binomtest(hits, changes).proportion_ci(0.95, method="wilson")
@@ -122,10 +124,11 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=300)
     parser.add_argument("--cells", type=int, nargs="+", default=[4, 16])
     parser.add_argument("--history", type=int, nargs="+", default=[7, 21])
+    parser.add_argument("--seed", type=int, default=1, help="of the simulated nights")
     args = parser.parse_args()
     rules, console = GateRules(), Console(highlight=False, width=140)
     quiet = [
-        quiet_nights(cells, history, kind, args.sweeps, rules)
+        quiet_nights(cells, history, kind, args.sweeps, rules, args.seed)
         for cells in args.cells
         for history in args.history
         for kind in (*KINDS, "single nights far off")
@@ -141,7 +144,7 @@ def main() -> None:
         for quantity in LOSS
         for cells in args.cells
         for history in args.history
-        for row in losses(quantity, cells, history, args.changes, rules)
+        for row in losses(quantity, cells, history, args.changes, rules, args.seed)
     ]
     table = Table("quantity", "cells", "nights before", "sd of a night", "found within 2 nights", "95 %")
     for row in found:
@@ -149,7 +152,7 @@ def main() -> None:
         table.add_row(row["quantity"], str(row["cells"]), str(row["history"]), f"{row['sd']:g}",
                       f"{row['found']:.1%}", interval)  # fmt: skip
     console.print(table)
-    settings = {"rules": rules.model_dump(), "sweeps": args.sweeps, "changes": args.changes}
+    settings = {"rules": rules.model_dump(), "sweeps": args.sweeps, "changes": args.changes, "seed": args.seed}
     text = json.dumps({"settings": settings, "quiet": quiet, "found": found}, indent=1)
     (RESULTS / "gate_rates.json").write_text(text + "\n")
 
