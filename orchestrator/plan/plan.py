@@ -99,7 +99,7 @@ class Plan:
     @property
     def changes_modules(self) -> bool:
         """Whether the method wants transformers' own model."""
-        return get_method(self.settings.method).kind == "peft"
+        return get_method(self.settings.method).kind == "modules"
 
     @property
     def slots(self) -> int | None:

@@ -18,13 +18,14 @@ from search_spaces import (
 
 WIDTHS = (256, 512, 768, 1024, 4096)
 MAIN = {"adept", "dept", "pt", "lora"}
+INSIDE = {"full_finetuning", "bitfit", "adapter", "adapterdrop"}
 SPACES = {
     "ablations": {"adept", "pt", "embedding_matrix"},
     "decoder-only": MAIN,
     "decoder-only-search": MAIN - {"dept"},
-    "large": MAIN,
+    "large": MAIN | INSIDE,
     "long-prompts": MAIN - {"lora"},
-    "small": {*MAIN, "lamp", "embedding_matrix"},
+    "small": {*MAIN, *INSIDE, "lamp", "embedding_matrix"},
     "t5-3b": MAIN,
     "t5-nano": set(methods()),
 }

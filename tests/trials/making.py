@@ -34,6 +34,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "lora": LORA,
     "lamp": LAMP,
     "embedding_matrix": MATRIX,
+    "full_finetuning": {"lr": 0.003},
+    "bitfit": {"lr": 0.05},
+    "adapter": {"lr": 0.02, "reduction": 8},
+    "adapterdrop": {"lr": 0.02, "reduction": 8, "first_layer": 1},
     "peft": {"lr": 0.05, "tuner": "LORA", "r": 3},
 }
 """A small configuration of each method."""

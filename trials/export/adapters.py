@@ -264,7 +264,7 @@ def _loaded(
     """The backbone of an adapter, from the place that it names."""
     name = str(backbone or description["base_model_name_or_path"])
     try:
-        lane: Lane | None = "stock" if get_method(description["trial"]["method"]).kind == "peft" else None
+        lane: Lane | None = "stock" if get_method(description["trial"]["method"]).kind == "modules" else None
         return load_backbone(name, device, precision or description.get("precision", "float32"), lane=lane)
     except BackboneError as error:
         if backbone is not None:

@@ -9,9 +9,8 @@ A method is of one kind (`Method.kind`), which decides how its trials are comput
   (`trials.stack`) computes trials of many such methods in the same passes.
 - ``inner``: `Method.additions` are added to weights inside the backbone (`trials.stack.weight_updates`), which all rows
   of a pass share, so an engine holds one trial.
-- ``peft``: `Method.peft_config` names a tuner of PEFT, and its trials run on transformers' own model. Such a method
-  brings its module (`Method.module`) and its `Method.parameter_count`, where `Method.tensors` cannot say beforehand
-  what the tuner trains.
+- ``modules``: it trains weights of transformers' own model, or modules that it puts into it (`Inside`); an engine holds
+  one trial as well.
 
 All that a caller asks is in `Method`; where behaviour depends on the kind it asks for `Method.kind`, never for a name.
 Nothing here needs torch; `trials.methods.base.module` does, with `make_method` for one trial's parameters.
@@ -19,7 +18,7 @@ Nothing here needs torch; `trials.methods.base.module` does, with `make_method` 
 
 from __future__ import annotations
 
-from trials.methods.base.declaration import Drop, Kind, Method, Sizes, Values, Weights, uniform
+from trials.methods.base.declaration import Drop, Inside, Kind, Method, Sizes, Values, Weights, uniform
 from trials.methods.base.hyperparameters import (
     PROMPT_INIT,
     PROMPT_LENGTH,
@@ -44,6 +43,7 @@ __all__ = [
     "PROMPT_LR",
     "Drop",
     "Hyperparameter",
+    "Inside",
     "Kind",
     "Method",
     "Sizes",

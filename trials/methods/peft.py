@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trials.errors import UserError, did_you_mean
-from trials.methods import Hyperparameter, Method, Sizes, Values, choice, rate
+from trials.methods import Hyperparameter, Inside, Values, choice, rate
 
 if TYPE_CHECKING:
     from trials.backbones.facts import Facts
@@ -89,7 +89,7 @@ class Fields(Mapping[str, Hyperparameter]):
         return len(list(iter(self)))
 
 
-class Peft(Method):
+class Peft(Inside):
     """What PEFT's tuner adds to modules of the backbone; nothing at the input.
 
     Hyperparameters: lr, tuner, and the numbers (and ``target_modules``) of the tuner's config; what is left out is
@@ -97,7 +97,6 @@ class Peft(Method):
     """
 
     name = "peft"
-    kind = "peft"
     hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = Fields()
     groups: ClassVar = {"tuner": "lr"}
 
@@ -130,14 +129,14 @@ class Peft(Method):
         kept = {k: v for k, v in found.items() if k not in ("base_model_name_or_path", "revision", "task_type")}
         return {**kept, "peft_type": self.tuner(values), "inference_mode": True}
 
+    def change(self, network: Any, values: Values) -> Any:
+        """See `Inside.change`."""
+        from trials.methods.base.tuner import tuned
+
+        return tuned(network, self.tuner(values), self.settings(values))
+
     def module(self) -> type[MethodModule]:
         """See `Method.module`."""
         from trials.methods.base.tuner import TunerModule
 
         return TunerModule
-
-    def parameter_count(self, values: Values, sizes: Sizes) -> int:
-        """See `Method.parameter_count`: of a copy of the model without weights."""
-        from trials.methods.base.tuner import parameter_count
-
-        return parameter_count(self.tuner(values), tuple(sorted(self.settings(values).items())), sizes.location)

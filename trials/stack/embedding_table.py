@@ -47,6 +47,7 @@ class Group:
     def __init__(self, members: Sequence[int], methods: Sequence[MethodModule]) -> None:
         self.members = list(members)
         self.method: Method = methods[0].method
+        self.embed = methods[0].embed
         self.recipe: Recipe = methods[0].recipe
         names = [name for name, _ in methods[0].named_parameters()]
         self.parameters = {n: torch.stack([m.get_parameter(n).detach() for m in methods]) for n in names}
@@ -168,7 +169,7 @@ def _shifted(group: Group, parts: Sequence[Part], embedding: Tensor) -> tuple[Te
     drop = _dropout(padded(keys, 0, device, np.int32), positions_of, group.recipe.offset_dropout) if drops else _same
     tokens_of = padded(ids, 0, device)
     embedded = torch.nn.functional.embedding(tokens_of, embedding).float()
-    return group.method.embed(group.parameters, tokens_of, embedded, positions_of, drop), places
+    return group.embed(group.parameters, tokens_of, embedded, positions_of, drop), places
 
 
 def _dropout(keys: Tensor, positions: Tensor, p: float):  # type: ignore[no-untyped-def]

@@ -144,7 +144,8 @@ class Stack:
             losses.index_add_(0, backbone.numbers(owner[these].tolist()), of_rows.detach())
         found = table.backward(gradient)
         if changes:
-            found[0] |= changes.backward()
+            for name, inside in changes.backward().items():  # a table of embeddings may be read in both places
+                found[0][name] = found[0][name] + inside if name in found[0] else inside
         return losses, found, np.bincount(owner, weights=lengths)
 
     def groups(self, trials: Sequence[Trial]) -> list[TrainingGroup]:

@@ -47,7 +47,7 @@ def test_it_trains_goes_on_and_answers(
     name: str, on: str, backbones: dict[tuple[str, bool], Backbone], rows: Rows, tmp_path: Path
 ) -> None:
     """Its loss falls; from a checkpoint it gives the same numbers to the last bit; its adapter the same answers."""
-    backbone = backbones[on, get_method(name).kind == "peft"]
+    backbone = backbones[on, get_method(name).kind == "modules"]
     whole, first, second = (engine(backbone, rows, deterministic=True) for _ in range(3))
     for e in (whole, first):
         e.start("a", made(name))
@@ -77,7 +77,7 @@ def test_what_is_not_finite_stays_in_its_trial(
     name: str, on: str, backbones: dict[tuple[str, bool], Backbone], rows: Rows
 ) -> None:
     """It ends as diverged; a trial after it on the same backbone is as one before it."""
-    e = engine(backbones[on, get_method(name).kind == "peft"], rows, deterministic=True)
+    e = engine(backbones[on, get_method(name).kind == "modules"], rows, deterministic=True)
     e.start("before", made(name))
     before = e.next_report("before")
     for parameter in e.slots["before"].method.parameters():
@@ -90,7 +90,7 @@ def test_what_is_not_finite_stays_in_its_trial(
 
 @pytest.mark.parametrize(("name", "on"), ON)
 def test_a_plan_counts_what_is_trained(name: str, on: str, backbones: dict[tuple[str, bool], Backbone]) -> None:
-    backbone, method = backbones[on, get_method(name).kind == "peft"], get_method(name)
+    backbone, method = backbones[on, get_method(name).kind == "modules"], get_method(name)
     e = engine(backbone, Rows(size=8), deterministic=True)
     e.start("a", made(name))
     planned = method.parameter_count(made(name).hyperparameters, Sizes.of(backbone.facts, 16))

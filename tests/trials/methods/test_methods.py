@@ -27,7 +27,7 @@ def around(width: int = 24, length: int = 16, vocabulary: int = 6000) -> Surroun
     return Surroundings(embedding, TEXT, length, PROJECTIONS)
 
 
-OWN = [name for name in method_names() if get_method(name).kind != "peft"]
+OWN = [name for name in method_names() if get_method(name).kind != "modules"]
 """PEFT's tuners need a whole model of `transformers`: `test_peft`."""
 
 

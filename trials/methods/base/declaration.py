@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trials.backbones.facts import Facts
     from trials.methods.base.module import MethodModule, Surroundings
 
-Kind = Literal["embedding", "inner", "peft"]
+Kind = Literal["embedding", "inner", "modules"]
 """How a trial of a method is computed; see `Method.kind`."""
 
 Values = Mapping[str, Value]
@@ -105,7 +105,8 @@ class Method:
     kind: ClassVar[Kind] = "embedding"
     """How its trials are computed. ``embedding``: it sees only rows of the embedding table (`shift`), so many trials
     share a pass of one frozen backbone. ``inner``: it changes weights inside the backbone (`additions`), so an engine
-    holds one trial. ``peft``: a tuner of PEFT (`peft_config`), on a lane that runs transformers' model as it is."""
+    holds one trial. ``modules``: it trains weights of transformers' model, or modules that it puts into it (`Inside`),
+    on the lane that runs that model as it is."""
 
     sized: ClassVar[str | None] = None
     """The hyperparameter that a space may leave to ``from_budget``: the largest whose configuration has no more
@@ -232,6 +233,46 @@ class Method:
             bisect.bisect(range(most + 1), parameters, key=lambda n: self.parameter_count({**values, name: n}, sizes))
             - 1,
         )
+
+
+class Inside(Method):
+    """A method of the kind ``modules``: it trains weights of transformers' model, or modules that it puts into it.
+
+    `change` and `trains` say which; the number of parameters is counted on a model without weights, so that a plan
+    refuses what cannot be changed so.
+    """
+
+    kind = "modules"
+
+    def change(self, network: Any, values: Values) -> Any:
+        """What computes in the model's place, made of a copy of its modules, whose weights are the backbone's own.
+
+        Modules that it adds draw their starts from torch's own generator, which the trial's seed has set.
+
+        Raises:
+            UserError: it cannot change such a model.
+        """
+        raise NotImplementedError
+
+    def trains(self, network: Any) -> list[str]:
+        """The parameters of the changed model that are trained, by name: those that ask for gradients."""
+        return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+
+    def peft_config(self, values: Values, facts: Facts) -> dict[str, Any]:
+        """See `Method.peft_config`: nothing that PEFT knows."""
+        return {}
+
+    def module(self) -> type[MethodModule]:
+        """See `Method.module`."""
+        from trials.methods.base.network import NetworkModule
+
+        return NetworkModule
+
+    def parameter_count(self, values: Values, sizes: Sizes) -> int:
+        """See `Method.parameter_count`: of a copy of the model without weights."""
+        from trials.methods.base.network import parameter_count
+
+        return parameter_count(self, values, sizes.location)
 
 
 Drop = Callable[["Tensor"], "Tensor"]

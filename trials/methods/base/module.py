@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from trials.batching.randomness import stream
 from trials.config import Recipe, TrialConfig, Value
 from trials.errors import UserError
-from trials.methods.base.declaration import Method, Sizes
+from trials.methods.base.declaration import Drop, Method, Sizes
 from trials.methods.base.registry import get_method, stackable_methods
 
 INIT_TEXT = "Classify this text is postive or not:"
@@ -132,8 +132,14 @@ class MethodModule(nn.Module):
         alone = {name: parameter[None] for name, parameter in self.named_parameters()}
         ids = torch.zeros_like(positions) if tokens is None else tokens
         one = embeddings.reshape(1, -1, d)
-        shifted = self.method.embed(alone, ids.reshape(1, -1), one, positions.reshape(1, -1), lambda x: x)
+        shifted = self.embed(alone, ids.reshape(1, -1), one, positions.reshape(1, -1), lambda x: x)
         return shifted.view(rows, length, d)
+
+    def embed(
+        self, parameters: Mapping[str, Tensor], tokens: Tensor, embeddings: Tensor, positions: Tensor, drop: Drop
+    ) -> Tensor:
+        """See `Method.embed`: of trials whose parameters have equal shapes, this one's among them."""
+        return self.method.embed(parameters, tokens, embeddings, positions, drop)
 
     def additions(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Method.additions`."""

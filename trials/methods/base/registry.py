@@ -128,11 +128,11 @@ def problems(method: Method) -> list[str]:
         found.append(f"its kind {method.kind!r} is not one of {', '.join(get_args(Kind))}")
     if method.sized is not None and (method.sized not in rules or rules[method.sized].type != "int"):
         found.append(f"sized: {method.sized!r} is no hyperparameter that is a whole number")
-    elif method.sized is not None and method.kind in ("inner", "peft"):
+    elif method.sized is not None and method.kind != "embedding":
         found.append(
             f"sized: {method.sized!r} follows from a budget of prompt rows, which a method inside has no part in"
         )
-    if method.kind != "peft" and not found:
+    if method.kind != "modules" and not found:
         found += _problems_of_tensors(method)
     return found
 

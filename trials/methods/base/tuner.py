@@ -1,73 +1,24 @@
-"""One trial of a PEFT tuner: a copy of the backbone's modules that shares its weights, with the tuner's inside."""
+"""One trial of a PEFT tuner: PEFT's own modules inside a copy of the backbone's, and PEFT's own adapter file."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trials.backbones.stock_model import StockModel
-from trials.config import Architecture, Recipe, Value
+from trials.config import Architecture
 from trials.errors import UserError
-from trials.methods.base.declaration import Method
-from trials.methods.base.module import MethodModule, Surroundings
-
-WRAPPED = "base_model.model."
-"""Before the names of transformers' modules in PEFT's model."""
+from trials.methods.base.network import NetworkModule
 
 
-class TunerModule(MethodModule):
-    """A tuner's trainable parameters, under their names in the tuned model with ``/`` for ``.``.
-
-    Attributes:
-        network: PEFT's model; its frozen weights are the backbone's own tensors.
+class TunerModule(NetworkModule):
+    """A tuner's trainable parameters. See `NetworkModule`; `network` is PEFT's model.
 
     Raises:
         UserError: PEFT cannot tune this backbone so, or the backbone is not on the stock lane.
     """
-
-    def __init__(
-        self,
-        method: Method,
-        hyperparameters: Mapping[str, Value],
-        recipe: Recipe,
-        around: Surroundings,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(method, hyperparameters, recipe, around, generator)
-        if around.model is None:
-            raise UserError([f"{method.name}: it needs transformers' own model, load_backbone(..., lane='stock')"])
-        tuner, settings = method.tuner(hyperparameters), method.settings(hyperparameters)  # type: ignore[attr-defined]
-        both = bool(around.model.config.is_encoder_decoder)
-        architecture: Architecture = "encoder-decoder" if both else "decoder-only"
-        seed = int(torch.randint(1 << 62, (), generator=generator))
-        network = tuned(around.model, config_of(tuner, settings, architecture), seed)
-        self._network = (network,)  # in a tuple, or its weights would be parameters here
-        self._stock: StockModel | None = None
-        for name, parameter in network.named_parameters():
-            if parameter.requires_grad:
-                own = name.replace(".", "/")
-                self._groups[own] = next(iter(method.groups))
-                self.register_parameter(own, nn.Parameter(parameter.detach().float().cpu().clone()))
-
-    @property
-    def network(self) -> Any:
-        """See the class."""
-        return self._network[0]
-
-    def weights(self, backbone: Any, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `MethodModule.weights`: the parameters themselves, by their names in transformers' tuned model."""
-        return {name.replace("/", ".").removeprefix(WRAPPED): p for name, p in parameters.items()}
-
-    def applied(self, backbone: Any, weights: Mapping[str, Tensor]) -> Any:
-        """See `MethodModule.applied`: the tuned model computes."""
-        if self._stock is None:
-            self._stock = StockModel(self.network.get_base_model())
-        return backbone.with_model(self._stock, weights)
 
     def to_file(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `MethodModule.to_file`: as PEFT saves it, with what is not trained and not in the model."""
@@ -113,39 +64,20 @@ def config_of(tuner: str, settings: Mapping[str, Any], architecture: Architectur
         raise UserError([f"peft: {tuner} with {dict(settings)}: {_in_one_line(error)}"]) from error
 
 
-def tuned(model: nn.Module, config: Any, seed: int) -> Any:
-    """PEFT's model over a copy of a model's modules, with the same weights.
+def tuned(network: nn.Module, tuner: str, settings: Mapping[str, Any]) -> Any:
+    """PEFT's model around a model of transformers.
 
     Raises:
         UserError: PEFT cannot tune it so.
     """
     from peft import get_peft_model
 
-    shared = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
-    network = copy.deepcopy(model, shared)
+    both = bool(network.config.is_encoder_decoder)  # type: ignore[union-attr]
+    config = config_of(tuner, settings, "encoder-decoder" if both else "decoder-only")
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return get_peft_model(network, config).eval()
+        return get_peft_model(network, config)
     except Exception as error:  # of a tuner: whatever it raises on a model that it does not fit
-        raise UserError([f"peft: {config.peft_type.value} on this backbone: {_in_one_line(error)}"]) from error
-
-
-@cache
-def parameter_count(tuner: str, settings: tuple[tuple[str, Any], ...], location: str) -> int:
-    """How many numbers a tuner trains on a model whose config is at hand; 0 where it cannot be known yet."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    try:
-        config = AutoConfig.from_pretrained(location, trust_remote_code=False)
-    except (OSError, ValueError):
-        return 0
-    both = bool(config.is_encoder_decoder)
-    with torch.device("meta"):
-        model = (AutoModelForSeq2SeqLM if both else AutoModelForCausalLM).from_config(config)
-        model.requires_grad_(False)
-        network = tuned(model, config_of(tuner, dict(settings), "encoder-decoder" if both else "decoder-only"), 0)
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+        raise UserError([f"peft: {tuner} on this backbone: {_in_one_line(error)}"]) from error
 
 
 def _in_one_line(error: Exception) -> str:
