@@ -47,10 +47,10 @@ def test_a_diverged_neighbour_changes_nothing(backbone: Backbone, rows: Rows) ->
 
 @pytest.mark.slow
 def test_losses_over_200_updates_are_those_alone(backbone: Backbone, rows: Rows) -> None:
-    """Without dropout in the method or the backbone, twenty-four trials beside each other and each alone."""
-    chosen = [0, 1, 5, 23]
-    together = mixed(backbone, 24, recipe="paper", steps=200, batch_size=4, warmup_steps=20)
-    alone = mixed(backbone, 24, recipe="paper", steps=200, batch_size=4, warmup_steps=20)
+    """Without dropout in the method or the backbone, eight trials beside each other and some of them alone."""
+    chosen = [0, 5, 7]  # of each kind of method, and the last
+    together = mixed(backbone, 8, recipe="paper", steps=200, batch_size=4, warmup_steps=20)
+    alone = mixed(backbone, 8, recipe="paper", steps=200, batch_size=4, warmup_steps=20)
     stack, single = Stack(backbone, rows), Stack(backbone, rows)
     curves: dict[int, list[tuple[float, float]]] = {k: [] for k in chosen}
     with without_dropout(backbone):
@@ -59,7 +59,7 @@ def test_losses_over_200_updates_are_those_alone(backbone: Backbone, rows: Rows)
             stack.step(together)
             for k in chosen:
                 single.step([alone[k]])
-                curves[k].append((float(together[k].loss_sum) - before[k], float(alone[k].loss_sum) - before[24 + k]))
+                curves[k].append((float(together[k].loss_sum) - before[k], float(alone[k].loss_sum) - before[8 + k]))
     for k, curve in curves.items():
         a, b = torch.tensor(curve).unbind(1)
         assert float((a[:20] - b[:20]).abs().max()) < 1e-4, k
