@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
+from functools import partial
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 
 def adept(folder: Path, *arguments: str, code: int = 0, typed: bytes | None = None) -> str:
     """What ``adept-search`` prints, given in a folder; it must end with this exit code and without a traceback.
 
-    A search runs on the Ray of the fixture `ray_local`, which the test asks for.
+    A search runs on the Ray of the fixture `ray_local`, which the test asks for, and leaves it to the next one.
     """
     from orchestrator.cli import app
 
-    with chdir(folder), as_a_process():
+    with chdir(folder), as_a_process(), ray_kept():
         result = CliRunner().invoke(app, arguments, input=typed)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, f"adept-search {' '.join(arguments)}\n{result.output}"
     assert "Traceback" not in result.output, result.output
     return result.output
+
+
+@contextmanager
+def ray_kept() -> Iterator[None]:
+    """Has a search end what it has started on the Ray of this process, and leave that Ray to the next one."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        yield
+        return
+    from orchestrator.run import run
+    from orchestrator.run.session import Session
+
+    class OnThisRay(Session):
+        def connect(self, debug: bool) -> None:
+            """Nothing to do: this process has its Ray. No engines are kept, so that they end with their search."""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "run_search", partial(run.run_search, session=OnThisRay()))
+        yield
 
 
 @contextmanager

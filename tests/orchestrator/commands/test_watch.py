@@ -23,7 +23,7 @@ from orchestrator.store.lock import LOCK, STALE, SearchLock, running_owner
 from orchestrator.store.log import LOG, follow, followed, last_lines
 from orchestrator.store.owner import Owner
 from tests.commands import adept
-from tests.faults.small_search import ROOT, START_SECONDS, Search, make_task
+from tests.faults.small_search import ROOT
 
 HOLD = """
 import sys, time
@@ -179,18 +179,3 @@ def test_names_that_are_none_are_refused_with_those_there_are(tmp_path: Path) ->
     for command in ("watch", "stop"):
         assert "did you mean 'mine'?" in " ".join(adept(tmp_path, command, "mien", code=2).split())
     assert "not running" in adept(tmp_path, "stop", "mine")
-
-
-@pytest.mark.slow
-def test_a_local_search_is_watched_and_stopped_from_another_terminal(tmp_path: Path) -> None:
-    make_task(tmp_path)
-    search = Search(tmp_path, "mine", f"sqlite:///{tmp_path / 'mlflow.db'}", ("--steps", "2000", "--eval-every", "20"))
-    process = search.start()
-    end = time.monotonic() + START_SECONDS
-    while "new best" not in search.output:
-        assert process.poll() is None and time.monotonic() < end, search.output
-        time.sleep(0.2)
-    assert "adept-search resume mine" in " ".join(adept(tmp_path, "stop", "mine").split())
-    assert process.wait(timeout=60) == 130
-    seen = adept(tmp_path, "watch", "mine")
-    assert "new best" in seen and "not running" in seen

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> tuple[Path, str]:
-    """A search by its command with a Ray of its own: its folder, which each test leaves as it was, and its output."""
+def finished(ray_local: None, tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> tuple[Path, str]:
+    """A search: its folder, which each test leaves as it was, and its output."""
     folder = make_task(tmp_path_factory.mktemp("finished"), fresh_database)
-    return folder, finish(start(folder, *ALONE))
+    write_space(folder, steps=8)
+    return folder, adept(folder, "search", *arguments(*ALONE, *FEW))
 
 
 FEW = ("--devices", "1", "--max-concurrent", "2")  # each engine and each trial at a time is one more process
@@ -61,7 +61,6 @@ def test_one_command_gives_the_table_the_adapter_and_the_experiment(finished: tu
     folder, output = finished
     assert_whole(folder)
     assert "Winner" in output and "Test" in output and "load_adapter" in output
-    assert "WARNING" not in output and "Warning" not in output
     here = folder / "runs" / "toy"
     assert "| 1" in (here / "summary.md").read_text()
     page = (here / "report.html").read_text()
@@ -200,12 +199,16 @@ def test_promotion_then_further_seeds_then_a_trial_again(ray_local: None, folder
     assert "no trial of search toy has failed" in adept(folder, "resume", "toy", "--rerun", "failed", code=2)
 
 
-def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(ray_local: None, folder: Path) -> None:
-    process = start(folder, *FEW, steps=60)
+def test_a_search_stopped_from_another_terminal_keeps_everything_and_the_same_command_goes_on(
+    ray_local: None, folder: Path
+) -> None:
+    process = start(folder, *FEW, steps=40)
     wait_for(process, "new best")
-    process.send_signal(signal.SIGINT)
+    assert "adept-search resume toy" in " ".join(adept(folder, "stop", "toy").split())
     output = finish(process, code=130)
     assert f"Go on with the same command, or: adept-search resume toy --output {folder / 'runs'}" in output
+    seen = adept(folder, "watch", "toy")
+    assert "new best" in seen and "not running" in seen
     _, parent, trials = runs(folder)
     assert {run.info.status for run in [parent, *trials.values()]} <= {"KILLED", "FINISHED"}
     whole = (folder / "train.csv").read_bytes()

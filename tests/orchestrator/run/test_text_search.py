@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from orchestrator.record.record import SearchRecord
 from orchestrator.store.predictions import PREDICTIONS, read_predictions
+from tests.commands import adept
 
-ROOT = Path(__file__).parents[3]
 TASK = """
 name: colours
 files: {train: train.jsonl, validation: validation.jsonl, test: test.jsonl}
@@ -31,24 +28,16 @@ grids:
 
 
 @pytest.mark.slow
-def test_a_text_is_searched_scored_by_groups_and_predicted(tmp_path: Path) -> None:
+def test_a_text_is_searched_scored_by_groups_and_predicted(
+    ray_local: None, default_database: Path, tmp_path: Path
+) -> None:
     for split in ("train", "validation", "test"):
         rows = [{"thing": f"{split} {n}", "answers": ["dark red", "red"][: 1 + n % 2]} for n in range(8)]
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "colours.yaml").write_text(TASK)
     (tmp_path / "space.yaml").write_text(SPACE)
-    env = {**os.environ, "ADEPT_CACHE": str(tmp_path / "cache"), "RAY_ADDRESS": "local", "RAY_AUTH_MODE": "disabled"}
-
-    def run(*words: str) -> str:
-        command = [sys.executable, str(ROOT / "orchestrator" / "search.py"), *words]
-        if words[0] == "predict":
-            command = [sys.executable, "-m", "orchestrator", *words]
-        done = subprocess.run(command, cwd=tmp_path, env={**env, "PYTHONPATH": str(ROOT)}, text=True,
-                              capture_output=True, timeout=500)  # fmt: skip
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    shown = run("--task", "colours.yaml", "--backbone", "t5-nano", "--space", "space.yaml", "--name", "colours")
+    search = ["--task", "colours.yaml", "--backbone", "t5-nano", "--space", "space.yaml", "--name", "colours"]
+    shown = adept(tmp_path, "search", *search, "--devices", "1")
     assert "classes" not in shown and "12 rows" in shown
     folder = tmp_path / "runs" / "colours"
     record = SearchRecord.load(folder / "search.json")
@@ -56,6 +45,6 @@ def test_a_text_is_searched_scored_by_groups_and_predicted(tmp_path: Path) -> No
     assert record.test.n == record.sizes["validation"] == 8  # questions, not their twelve answers
     (answers,) = read_predictions(folder / PREDICTIONS).values()
     assert answers.gold[:3] == ("dark red", "dark red", "red") and answers.groups[:3] == ("0", "1", "1")
-    rows = [json.loads(line) for line in run("predict", str(folder / "best_adapter"), "test.jsonl", "--format", "jsonl")
-            .splitlines()]  # fmt: skip
+    predicted = adept(tmp_path, "predict", str(folder / "best_adapter"), "test.jsonl", "--format", "jsonl")
+    rows = [json.loads(line) for line in predicted.splitlines()]
     assert len(rows) == 8 and list(rows[0]) == ["thing", "answers", "prediction"]

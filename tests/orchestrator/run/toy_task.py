@@ -62,7 +62,7 @@ def start(folder: Path, *more: str, steps: int = 8) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     output, _ = process.communicate(timeout=400)
     assert process.returncode == code, output
-    assert "Traceback" not in output, output
+    assert not any(word in output for word in ("Traceback", "WARNING", "Warning")), output
     return output
 
 
