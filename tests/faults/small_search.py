@@ -56,6 +56,7 @@ class Search:
         more: further options.
 
     Attributes:
+        arguments: of ``adept-search``.
         output: what all starts have printed.
     """
 
@@ -66,10 +67,10 @@ class Search:
         self.mark = uuid.uuid4().hex
         self.log = folder / f"{name}.log"
         self.starts = 0
-        self.command = [sys.executable, str(ROOT / "orchestrator" / "search.py"), "--task", "task.yaml"]
-        self.command += ["--backbone", "t5-nano", "--space", "space.yaml", "--name", name, "--precision", "float32"]
-        self.command += ["--tracking-uri", tracking_uri]
-        self.command += ["--devices", "1", "--max-concurrent", "3", *more]
+        self.arguments = ["search", "--task", "task.yaml", "--backbone", "t5-nano", "--space", "space.yaml"]
+        self.arguments += ["--name", name, "--precision", "float32", "--tracking-uri", tracking_uri]
+        self.arguments += ["--devices", "1", "--max-concurrent", "3", *more]
+        self.command = [sys.executable, str(ROOT / "orchestrator" / "search.py"), *self.arguments[1:]]
         self._working_folder = folder
 
     def start(self, ray: str = "local") -> subprocess.Popen[bytes]:

@@ -19,6 +19,7 @@ from orchestrator.commands.messages import with_messages
 from orchestrator.engines.training_loop import TrialLostError
 from orchestrator.record.disk import LEAST_ROOM, cannot_write, no_room
 from orchestrator.record.errors import DiskFullError, UnwritableError
+from tests.commands import adept
 from tests.faults.checks import JOURNAL, all_problems
 from tests.faults.small_search import START_SECONDS, Search, make_task
 
@@ -31,7 +32,7 @@ def reports(search: Search) -> int:
 
 
 @pytest.mark.slow
-def test_ctrl_c_twice_leaves_everything_to_go_on_from(ray_address: str, default_database: Path, tmp_path: Path) -> None:
+def test_ctrl_c_twice_leaves_everything_to_go_on_from(ray_local: None, default_database: Path, tmp_path: Path) -> None:
     make_task(tmp_path)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     search = Search(tmp_path, "twice", uri)
@@ -45,7 +46,7 @@ def test_ctrl_c_twice_leaves_everything_to_go_on_from(ray_address: str, default_
         time.sleep(0.3)
     assert process.wait(timeout=90) == 130, search.output
     assert "Traceback" not in search.output and "same command" in search.output, search.output
-    assert search.start(ray_address).wait(timeout=300) == 0, search.output
+    adept(tmp_path, *search.arguments)
     assert all_problems(search.folder, uri, undisturbed=None) == []
 
 
@@ -71,7 +72,7 @@ def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(
     uri = f"sqlite:///{small_disk / 'mlflow.db'}"
     search = Search(small_disk, "full", uri)
     search.log = tmp_path / "full.log"
-    process = search.start()
+    process = search.start(ray_address)
     end = time.monotonic() + START_SECONDS
     while reports(search) < 4:
         assert process.poll() is None and time.monotonic() < end, search.output
@@ -87,7 +88,7 @@ def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(
     assert "no room left" in search.output and "make room, then give the same command again" in search.output
     assert "Traceback" not in search.output, search.output
     filler.unlink()
-    assert search.start(ray_address).wait(timeout=300) == 0, search.output
+    adept(small_disk, *search.arguments)
     assert all_problems(search.folder, uri, undisturbed=None) == []
 
 
