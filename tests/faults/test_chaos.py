@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.faults.small_search import ROOT
+from tests.commands import adept
+from tests.faults import chaos
+from tests.faults.checks import all_problems
+from tests.faults.small_search import Search, Server
 
 pytestmark = pytest.mark.slow
 
 ROUNDS, SEED = 1, 2107  # of this seed: in its one round each kind of process is killed while trials are trained
 
 
-def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.faults.chaos", "--rounds", str(ROUNDS), "--seed", str(SEED)]
+def undisturbed_here(folder: Path, options: tuple[str, ...], server: Server) -> Search:
+    """As the command has it, on the Ray of the tests."""
+    search = Search(folder, f"calm-{options[1]}", server.uri, options)
+    adept(folder, *search.arguments)
+    assert all_problems(search.folder, server.uri, undisturbed=None) == []
+    return search
+
+
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_table(
+    ray_local: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(chaos, "undisturbed", undisturbed_here)
+    command = ["--rounds", str(ROUNDS), "--seed", str(SEED)]
     command += ["--folder", str(tmp_path / "searches"), "--json", str(tmp_path / "chaos.json")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert chaos.main(command) == 0, capsys.readouterr().out
     outcome = json.loads((tmp_path / "chaos.json").read_text())
     assert outcome["rounds"] == ROUNDS and outcome["losses"] == 0
     assert all(outcome["kills"].values()), f"nobody was killed of {outcome['kills']}"
