@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,9 +65,9 @@ def start_ray() -> None:
     )
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A Ray cluster whose head has no cores, and no other host yet: processes on this machine that act as hosts."""
+@pytest.fixture(scope="module")
+def cluster_of_a_head() -> Iterator[Cluster]:
+    """A Ray cluster whose head has no cores, and no other host."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -83,6 +84,20 @@ def cluster() -> Iterator[Cluster]:
         made.shutdown()
     if before:
         start_ray()
+
+
+@pytest.fixture
+def cluster(cluster_of_a_head: Cluster) -> Iterator[Cluster]:
+    """A Ray cluster whose head has no cores, and no other host yet: processes on this machine that act as hosts."""
+    import ray
+
+    yield cluster_of_a_head
+    for node in list(cluster_of_a_head.worker_nodes):
+        cluster_of_a_head.remove_node(node)
+    end = time.monotonic() + 60
+    while sum(node["Alive"] for node in ray.nodes()) > 1:
+        assert time.monotonic() < end, "hosts of the test are still there"
+        time.sleep(0.2)
 
 
 @pytest.fixture
