@@ -168,7 +168,8 @@ def test_the_first_own_task_and_what_follows_a_search(
         f"{first} {FEW_STEPS}", shell=True, cwd=tmp_path, env={**os.environ, **own}, text=True,
         capture_output=True, timeout=500,
     )  # fmt: skip
-    assert found.returncode == 0, f"{first}\n{found.stdout}\n{found.stderr}"
+    printed = found.stdout + found.stderr
+    assert found.returncode == 0 and "WARNING" not in printed and "Warning" not in printed, f"{first}\n{printed}"
     (name,) = (folder.name for folder in (tmp_path / "runs").iterdir() if folder.is_dir())
     monkeypatch.chdir(tmp_path)
     for command in following:

@@ -184,7 +184,7 @@ def test_a_name_that_is_taken_is_refused_with_exit_code_2(
 
 
 @pytest.mark.slow
-def test_it_is_searched(tmp_path: Path) -> None:
+def test_it_is_searched(default_database: Path, tmp_path: Path) -> None:
     """In processes that find the package as an installed one: workers import it, nothing of the project names it."""
     install_files(tmp_path / "site")
     (tmp_path / "linear.yaml").write_text(BLOCKS["yaml"])
@@ -199,6 +199,7 @@ def test_it_is_searched(tmp_path: Path) -> None:
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
     command = next(line for line in BLOCKS["sh"].splitlines() if line.endswith("--space linear.yaml")).split()[1:]
     more = ["--task", "toy.yaml", "--backbone", "t5-nano", "--steps", "4", "--eval-every", "2", "--name", "linear"]
+    more += ["--devices", "1", "--max-concurrent", "2"]
     ended = subprocess.run(
         [sys.executable, "-m", "orchestrator", *command, *more],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,

@@ -69,7 +69,7 @@ def test_trials_keep_their_checkpoints_in_the_storage_and_a_short_absence_ends_n
 def test_a_storage_that_stays_away_ends_the_search_and_no_trial_fails_for_it(
     ray_local: None, s3: S3, tmp_path: Path
 ) -> None:
-    plan = toy_plan(tmp_path, RATES[:2], steps=60, storage=s3.uri)
+    plan = toy_plan(tmp_path, RATES[:2], steps=30, storage=s3.uri)
     record = empty_record()
     away = threading.Thread(target=be_away, args=(s3, 60))
     away.start()
@@ -82,9 +82,9 @@ def test_a_storage_that_stays_away_ends_the_search_and_no_trial_fails_for_it(
     search(plan, tmp_path, record)
     for trial in record.trials:
         steps = [report["step"] for report in trial.reports]
-        assert steps == list(range(1, 61)) and trial.status == "finished"
+        assert steps == list(range(1, 31)) and trial.status == "finished"
     attempts = {name.split("/")[2] for name in s3.names() if "/attempt-" in name}
-    assert attempts == {"attempt-1", "attempt-2"} and max(recorded.values()) < 60
+    assert attempts == {"attempt-1", "attempt-2"} and max(recorded.values()) < 30
 
 
 back = threading.Event()
