@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 TESTS  ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TESTS) --dist worksteal
 
-.PHONY: demo setup test test-slow test-cluster lint format options clean
+.PHONY: demo setup test test-slow test-all test-cluster lint format options clean
 
 demo: $(READY)            ## find the best ADePT configuration for the embedded task
 	$(BIN)/python orchestrator/search.py
@@ -25,7 +25,10 @@ test: $(READY) lint       ## ruff, mypy, the fast tests
 	$(PYTEST) -m "not slow and not cluster"
 
 test-slow: $(READY)       ## real searches, servers and kills: minutes
-	$(PYTEST) --dist loadfile -m "slow and not cluster"
+	$(PYTEST) -m "slow and not cluster"
+
+test-all: $(READY) lint   ## both in one run, as CI does: real searches wait for much, and other tests use that time
+	$(PYTEST) -m "not cluster"
 
 test-cluster: $(READY)    ## hosts made by root on this machine (power cuts, lost networks), PostgreSQL, stores: half an hour
 	$(BIN)/python -m pytest -m cluster
