@@ -241,7 +241,7 @@ def train_and_test(
                     return interrupted(plan, record, tracker, console)
                 return conclude(plan, files, record, tracker, console, keep, search.test)
             finally:
-                if running.session is not None:
+                if running.session is not None or not session.has_own_ray:
                     search.pool.close()
     finally:
         progress.close()

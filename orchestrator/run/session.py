@@ -21,12 +21,14 @@ class Session:
 
     Attributes:
         engines: those that the searches hand on; None before `connect`.
+        has_own_ray: whether Ray was started or joined here, and ends with the session.
     """
 
     def __init__(self, *, headline: Callable[[], str] | None = None, sweep_run: SweepRun | None = None) -> None:
         self.headline = headline
         self.sweep_run = sweep_run
         self.engines: KeptEngines | None = None
+        self.has_own_ray = False
 
     def connect(self, debug: bool) -> None:
         """Join or start a Ray (`orchestrator.tune.cluster.connect`), unless that has been done.
@@ -34,9 +36,12 @@ class Session:
         Raises:
             UserError: there is none to be had.
         """
+        import ray
+
         from orchestrator.engines.kept import KeptEngines
         from orchestrator.tune import cluster
 
+        self.has_own_ray = self.has_own_ray or not ray.is_initialized()
         cluster.connect(debug)
         self.engines = self.engines or KeptEngines()
 
@@ -44,8 +49,12 @@ class Session:
         """End what the searches had in common; a second call does nothing."""
         import ray
 
-        self.engines = None  # they end with Ray
-        ray.shutdown()
+        kept, self.engines = self.engines, None
+        if self.has_own_ray:
+            self.has_own_ray = False
+            ray.shutdown()  # engines end with it
+        elif kept is not None:
+            kept.close()
 
     def __enter__(self) -> Session:
         return self

@@ -8,6 +8,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +46,25 @@ def documents(text: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> tuple[Path, list[str]]:
-    """A folder of an odd name, and options that put everything there; the program is one that notes its call."""
-    odd = tmp_path / ODD
-    odd.mkdir()
+def place() -> Iterator[tuple[Path, list[str]]]:
+    """A folder of an odd name, and options that put everything there; the program is one that notes its call.
+
+    Not below `tmp_path`, which is so long that cron's longest line is reached.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        odd = Path(folder) / ODD
+        odd.mkdir()
+        yield odd, options_of(odd)
+
+
+def options_of(odd: Path) -> list[str]:
+    """Make what a night needs in a folder, and name it."""
     (odd / "adept-search").write_text(STAND_IN)
     (odd / "adept-search").chmod(0o755)
     (odd / "nightly.env").write_text("NIGHTLY_WEBHOOK='http://127.0.0.1:9/a b'\nHF_HUB_OFFLINE=1\n")
     (odd / "nightly.env").chmod(0o600)
     where = {"output": "runs", "folder": ".", "environment": "nightly.env", "program": "adept-search"}
-    return odd, [word for option, name in where.items() for word in (f"--{option}", str(odd / name))]
+    return [word for option, name in where.items() for word in (f"--{option}", str(odd / name))]
 
 
 def unescaped(line: str) -> str:

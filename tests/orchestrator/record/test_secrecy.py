@@ -75,7 +75,7 @@ def test_no_tracking_uri_with_a_secret_is_taken_from_the_command_line_and_none_i
 
 
 def test_no_storage_with_a_secret_is_taken_and_none_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.store.uris.tried", lambda uri: [])
+    monkeypatch.setattr("orchestrator.store.uris.tried", lambda uri, option: [])
     for uri in STORED:
         problems = storage_problems(uri)
         assert problems, uri
@@ -123,7 +123,7 @@ def test_an_address_without_a_secret_is_taken_and_shown_with_all_that_matters(ur
     ],
 )
 def test_a_storage_without_a_secret_is_taken(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.store.uris.tried", lambda uri: [])
+    monkeypatch.setattr("orchestrator.store.uris.tried", lambda uri, option: [])
     assert storage_problems(uri) == []
     assert shown(uri) == uri.partition("?")[0].replace("container@", "")
 

@@ -37,10 +37,10 @@ def test_a_slow_model_is_measured_as_long_as_larger_passes_gain(t5: Backbone, mo
 
 def test_a_limit_makes_passes_smaller(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process holds 1 GB, and its passes have raised the peak by 1 MB; half of that is allowed."""
-    monkeypatch.setattr("trials.stack.measuring._peak", iter([1e9, *[1e9 + 1e6] * 99]).__next__)
+    monkeypatch.setattr("trials.stack.measuring.peak", iter([1e9, *[1e9 + 1e6] * 99]).__next__)
     free = measure(backbone, Rows(40), config(), 10**12)
     assert free.bytes_per_token > 0
-    monkeypatch.setattr("trials.stack.measuring._peak", iter([1e9, *[1e9 + 1e6] * 99]).__next__)
+    monkeypatch.setattr("trials.stack.measuring.peak", iter([1e9, *[1e9 + 1e6] * 99]).__next__)
     held = measure(backbone, Rows(40), config(), 10**9 + 500_000)
     assert held.cost.most * held.bytes_per_token <= 500_000 or held.cost.most == 64
 

@@ -128,7 +128,7 @@ def problems(method: Method) -> list[str]:
         found.append(f"its kind {method.kind!r} is not one of {', '.join(get_args(Kind))}")
     if method.sized is not None and (method.sized not in rules or rules[method.sized].type != "int"):
         found.append(f"sized: {method.sized!r} is no hyperparameter that is a whole number")
-    elif method.sized is not None and method.kind != "embedding":
+    elif method.sized is not None and method.kind == "modules":
         found.append(
             f"sized: {method.sized!r} follows from a budget of prompt rows, which a method inside has no part in"
         )
