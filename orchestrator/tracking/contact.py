@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 
 from orchestrator.plan.tracking_uri import DATABASES, DEFAULT_DATABASE, dialect_of
@@ -47,7 +48,7 @@ def explanation(error: Exception, served: bool) -> str:
         return "another version of MLflow wrote it. Take a copy of it, then run `mlflow db upgrade` with this URI"
     if not served:
         return f"MLflow cannot use it ({found[:300]})"
-    if "401" in found:
+    if _has_status(401, found):
         from mlflow.utils.credentials import read_mlflow_creds
 
         known = read_mlflow_creds().username or os.environ.get("MLFLOW_TRACKING_TOKEN")
@@ -58,7 +59,7 @@ def explanation(error: Exception, served: bool) -> str:
             else "the server wants to know who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
             "MLFLOW_TRACKING_TOKEN, or write ~/.mlflow/credentials"
         )
-    if "403" in found:
+    if _has_status(403, found):
         return (
             f"the server refuses us ({found[:200]}): the user may lack the right to do this, or the host name is not "
             "in the server's --allowed-hosts"
@@ -69,3 +70,8 @@ def explanation(error: Exception, served: bool) -> str:
             f"sqlite:///{DEFAULT_DATABASE}, which needs none"
         )
     return f"what answers there is no MLflow server that we can use ({found[:200]})"
+
+
+def _has_status(status: int, text: str) -> bool:
+    """Whether an HTTP status is named, and is no part of a port or another number."""
+    return re.search(rf"(?<![:\d]){status}(?!\d)", text) is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,12 +161,13 @@ class Registry:
         """
         with self._asked(f"alias {alias} of {model}"):
             for name, value in tags.items():
-                self._client.set_model_version_tag(model, str(version.number), name, value)
+                _once_more(self._client.set_model_version_tag, model, str(version.number), name, value)
             self._client.update_model_version(model, str(version.number), description)
             before = self._client.get_registered_model(model).aliases.get(alias, "")
-            self._client.set_registered_model_tag(model, _SET + alias, f"{version.number} {before}".strip())
-            self._client.set_registered_model_alias(model, alias, str(version.number))
-            self._client.set_registered_model_tag(model, _SET + alias, str(version.number))
+            both = f"{version.number} {before}".strip()
+            _once_more(self._client.set_registered_model_tag, model, _SET + alias, both)
+            _once_more(self._client.set_registered_model_alias, model, alias, str(version.number))
+            _once_more(self._client.set_registered_model_tag, model, _SET + alias, str(version.number))
 
     def settle(self, model: Model) -> None:
         """Complete what a kill has left of a move: the tag names one version again."""
@@ -174,7 +175,7 @@ class Registry:
             ours = model.tags.get(_SET + alias, "").split()
             if len(ours) > 1 and str(number) in ours:
                 with self._asked(f"alias {alias} of {model.name}"):
-                    self._client.set_registered_model_tag(model.name, _SET + alias, str(number))
+                    _once_more(self._client.set_registered_model_tag, model.name, _SET + alias, str(number))
 
     def adapter(self, version: Version, folder: Path) -> Path:
         """Fetch a version's adapter; an empty folder where its files are gone."""
@@ -242,6 +243,16 @@ class Registry:
                 return
             why = without_secrets(" ".join(str(error).split()))[:300]
             raise RegistryError([f"the registry of {self.shown} was asked for {what} and refused: {why}"]) from error
+
+
+def _once_more(write: Callable[..., object], *given: str) -> None:
+    """Write a tag or alias; again where another process made it in the same moment, which MLflow's database refuses."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write(*given)
+    except MlflowException:
+        write(*given)
 
 
 def champion_configurations(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from orchestrator.tracking.contact import explanation
 from orchestrator.tracking.store import TrackingError, open_store
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -73,6 +74,22 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_noticed(monkeypatch: p
     monkeypatch.setattr("orchestrator.tracking.contact.CONTACT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "no server answers" in refusal(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            "HTTPConnectionPool(host='127.0.0.1', port=40107): Max retries exceeded: Connection refused: exception",
+            "no server",
+        ),
+        ("http://127.0.0.1:4403/api failed with exception Timeout", "no server"),
+        ("API request to endpoint /api failed with error code 401 != 200", "who we are"),
+        ("API request to endpoint /api failed with error code 403 != 200", "refuses us"),
+    ],
+)
+def test_a_port_is_no_status(error: str, words: str) -> None:
+    assert words in explanation(Exception(error), served=True)
 
 
 def test_a_database_server_that_is_not_there_is_noticed_within_seconds() -> None:
