@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 EMBEDDED = ROOT / "trials" / "embedded"
 FIRST = date(2026, 6, 1)
-ROWS = {"train": 2_000, "validation": 300, "test": 600}
+ROWS = {"train": 2_000, "validation": 150, "test": 500}
 TASKS = {"sections": ("debsec", ("text",), "{text}"), "matches": ("debmatch", ("sentence1", "sentence2"), "")}
 COUNTED = (Outcome.FINE, Outcome.NOT_COMPARED)
 TIMEOUT = 1_800  # seconds that one command of a night may take
@@ -52,7 +52,11 @@ about: three simulated weeks
 tasks: [sections.yaml, matches.yaml]
 methods: [adept, pt]
 backbones: [t5-nano]
-options: {{steps: {steps}, eval_every: {every}, batch_size: 16, space: space.yaml, seeds: {seeds}}}
+without: [{{task: matches, method: adept}}]
+options: {{steps: {steps}, eval_every: {steps}, batch_size: 16, space: space.yaml, seeds: {seeds}}}
+overrides:
+- where: {{task: matches}}
+  options: {{steps: 10, eval_every: 10}}
 history: {history}
 notify: {{when: always, file: {notes}}}
 """
@@ -135,19 +139,20 @@ class Night:
 QUIET = Night(planted="a harmless change")
 NIGHTS: tuple[Night, ...] = (
     Night(planted="the first night", expected=(3,)),
-    *[QUIET] * 6,
+    *[QUIET] * 5,
     Night(planted="nothing has changed", new_numbers=False, expected=(3,)),
     Night(planted="killed twice in its middle", kills=2),
-    Night(planted="learning rates 30 times too low", edits=(LESS_LEARNT,), expected=(1,)),
+    Night(planted="learning rates 30 times too low", edits=(LESS_LEARNT,), expected=(0, 1)),
+    Night(planted="still 30 times too low", edits=(LESS_LEARNT,), expected=(0, 1)),
     Night(planted="mended", expected=(0, 1)),
     Night(planted="the machine is half as fast", slow=True),
     Night(planted="each update 20 % slower", edits=(SLOWER,), expected=(0, 1)),
-    Night(planted="still 20 % slower", edits=(SLOWER,), expected=(1,)),
+    Night(planted="still 20 % slower", edits=(SLOWER,), expected=(0, 1)),
     Night(planted="mended", expected=(0, 1)),
     Night(planted="a data file is broken", broken=("matches",), expected=(3,)),
     Night(planted="mended"),
     Night(planted="engines keep 400 MB more", edits=(LEAK,), expected=(0, 1)),
-    Night(planted="still 400 MB more", edits=(LEAK,), expected=(1,)),
+    Night(planted="still 400 MB more", edits=(LEAK,), expected=(0, 1)),
     Night(planted="all data files are broken", broken=("sections", "matches"), expected=(3,)),
     Night(planted="mended", expected=(0, 1)),
 )
@@ -181,7 +186,7 @@ class Weeks:
         shutil.copytree(folder / "data", folder / "whole")
         (folder / "space.yaml").write_text(SPACE)
         more = {"history": self.history, "notes": folder / "notes.jsonl"}
-        self.sweep.write_text(SWEEP.format(steps=steps, every=steps // 2, seeds=seeds, **more))
+        self.sweep.write_text(SWEEP.format(steps=steps, seeds=seeds, **more))
         self.environment = {
             **os.environ,
             "PYTHONPATH": str(self.code),
@@ -302,8 +307,8 @@ def main() -> None:
     """Run the nights."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.three_weeks", description=__doc__.split("\n\n")[0])
     parser.add_argument("--nights", type=int, default=len(NIGHTS), help="the first so many [all]")
-    parser.add_argument("--steps", type=int, default=40, help="updates of a training [40]")
-    parser.add_argument("--seeds", type=int, default=2, help="trainings of each task and method [2]")
+    parser.add_argument("--steps", type=int, default=60, help="updates of a training [60]")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each task and method [1]")
     parser.add_argument("--folder", type=Path, help="work there, and keep it [a temporary folder]")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="weeks-", dir="/var/tmp") as temporary:
