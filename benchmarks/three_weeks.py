@@ -303,6 +303,12 @@ def table_of(outcomes: Sequence[NightResult]) -> Table:
     return table
 
 
+def write(outcomes: Sequence[NightResult], **settings: int) -> None:
+    """Write the nights up to now: the whole takes long, and may be cut off."""
+    document = {"nights": [vars(one) for one in outcomes], **settings, "provenance": collect()}
+    (RESULTS / "three_weeks.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
 def main() -> None:
     """Run the nights."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.three_weeks", description=__doc__.split("\n\n")[0])
@@ -323,9 +329,8 @@ def main() -> None:
             print(f"{one.date}  {one.planted}: exit code {one.exit_code}, {one.seconds:.0f} s", flush=True)
             for sentence in one.sentences:
                 print(f"    {sentence}", flush=True)
+            write(outcomes, steps=options.steps, seeds=options.seeds)
     Console(width=160).print(table_of(outcomes))
-    document = {"nights": [vars(one) for one in outcomes], "steps": options.steps, "seeds": options.seeds}
-    (RESULTS / "three_weeks.json").write_text(json.dumps({**document, "provenance": collect()}, indent=1) + "\n")
     wrong = [one for one in outcomes if one.exit_code not in one.expected]
     print(f"{len(outcomes) - len(wrong)} of {len(outcomes)} nights ended as they should")
 
