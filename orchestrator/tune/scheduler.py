@@ -107,8 +107,12 @@ class TuneScheduler(FIFOScheduler):
         return None if number is None else self._trials[number]
 
     def has_room(self) -> bool:
-        """For a searcher: whether there is a free worker, and no trial yet that it would train."""
-        return self._active() < self.at_once and self._next() is None
+        """For a searcher: whether there is a free worker, and no trial yet that it would train.
+
+        When all trials are over there is room in any case: with nothing left to train `at_once` may be 0, and only a
+        searcher that is asked can say that it has no more.
+        """
+        return self._next() is None and (self._active() < self.at_once or self.all_over())
 
     def status(self, number: int) -> TrialStatus:
         """Where a trial stands; one that is paused at a rung is waiting."""

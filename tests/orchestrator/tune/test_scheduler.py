@@ -7,12 +7,16 @@ import os
 import random
 import signal
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from ray import cloudpickle, tune
+from ray.tune.experiment import Trial
 from ray.tune.result import DONE
+from ray.tune.search import Searcher
 
 from orchestrator.record.errors import JournalError
 from orchestrator.record.journal import Journal
@@ -222,3 +226,16 @@ def test_a_searcher_is_asked_when_a_worker_is_free_and_hears_how_trials_end(tmp_
     for number, tried in search.tried.items():
         assert tried.status == ("stopped early" if number in stops else "finished")
         assert tried.score == max(SCORES[number][: attempt.trained[number] // 100])
+
+
+def test_a_search_ends_though_nothing_has_room_for_more_when_its_last_trial_is_over(tmp_path: Path) -> None:
+    """With nothing left to train no engine counts as free; Tune asks for a trial until it is told of the end."""
+    journaled = Attempt(tmp_path, "none", deterministic=False).journaled
+    scheduler = TuneScheduler(journaled, lambda number, why, status: None, at_once=1)
+    search = TuneSearch(partial(next, iter([{"number": 1}]), None), scheduler)
+    assert search.suggest("first") == {"number": 1}
+    trial = SimpleNamespace(status=Trial.RUNNING)
+    scheduler._trials[1] = cast(Trial, trial)
+    assert search.suggest("second") is None
+    trial.status, scheduler.at_once = Trial.TERMINATED, 0
+    assert search.suggest("second") == Searcher.FINISHED
