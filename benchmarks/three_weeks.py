@@ -106,6 +106,14 @@ class Weeks:
             "RAY_ADDRESS": "local",
             "RAY_AUTH_MODE": "disabled",
         }
+        found = subprocess.run(
+            [sys.executable, "-c", "import trials; print(trials.__file__)"],
+            env=self.environment, cwd=folder, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        if not found.startswith(str(self.code)):  # engines would not have what is planted
+            sys.exit(
+                f"error: {sys.executable} imports {found.strip()} before PYTHONPATH; use the clone's own environment"
+            )
 
     def run(self, number: int, night: Night, numbers: int) -> NightResult:
         """One night.
