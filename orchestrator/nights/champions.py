@@ -15,14 +15,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter
 
 from orchestrator.nights.crowning import Crowning, Reign
+from orchestrator.nights.kept_lists import read_list, write_list
 from orchestrator.nights.night import Cell, CellKey, Night
 from orchestrator.nights.verdict import Verdict
-from orchestrator.record.strict_json import write_atomically
 from orchestrator.tracking.registry import Registry, champion_of
 from trials.errors import UserError
 
@@ -30,6 +27,7 @@ log = logging.getLogger(__name__)
 
 PLACE = "champions"  # in the folder of a sweep
 _KNOWN, _WAITING = "known.json", "waiting.json"
+_LOST = "it is left out, and made anew"
 _Nights = list[tuple[Night, Verdict]]
 
 
@@ -40,7 +38,7 @@ def champions(keys: Sequence[CellKey], tracking_uri: str | None, folder: Path) -
         folder: of the sweep. What was last known is kept there, and stands where the registry does not answer.
     """
     place = folder / PLACE
-    known = {cell.key: cell for cell in _read(place / _KNOWN, list[Cell])}
+    known = {cell.key: cell for cell in read_list(place / _KNOWN, list[Cell], _LOST)}
     try:
         registry = Registry.open(tracking_uri)
         for key in keys:
@@ -51,7 +49,7 @@ def champions(keys: Sequence[CellKey], tracking_uri: str | None, folder: Path) -
     except UserError as error:
         log.warning("%s; the champions last known are taken: %d of %d", error, len(known.keys() & set(keys)), len(keys))
     else:
-        _write(place / _KNOWN, list[Cell], list(known.values()))
+        write_list(place / _KNOWN, list[Cell], list(known.values()))
     return {key: known[key] for key in keys if key in known}
 
 
@@ -71,9 +69,9 @@ def crown(
         What became of each alias, with the reason.
     """
     place = folder / PLACE
-    waiting = [pair for pair in _read(place / _WAITING, _Nights) if pair[0].date != night.date]
+    waiting = [pair for pair in read_list(place / _WAITING, _Nights, _LOST) if pair[0].date != night.date]
     waiting.append((night, verdict))
-    _write(place / _WAITING, _Nights, waiting)  # before the first word to the registry: a kill loses no night
+    write_list(place / _WAITING, _Nights, waiting)  # before the first word to the registry: a kill loses no night
     found: list[Crowning] = []
     left: _Nights = []
     try:
@@ -92,7 +90,7 @@ def crown(
         left += [(past, its)] if refused else []
         for problem in dict.fromkeys(refused):
             log.warning("champions of night %s: %s", past.date, problem)
-    _write(place / _WAITING, _Nights, left)
+    write_list(place / _WAITING, _Nights, left)
     if left:
         log.warning("%s", _kept(len(left)))
     for one in found:
@@ -115,20 +113,3 @@ def _rivals(night: Night) -> Mapping[tuple[str, str], list[Cell]]:
 def _kept(nights: int) -> str:
     what = "the winners of this night are" if nights == 1 else f"the winners of {nights} nights are"
     return f"{what} kept, and written into the registry by the next night"
-
-
-def _read(file: Path, kind: Any) -> list[Any]:
-    try:
-        return TypeAdapter(kind).validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        log.warning("%s cannot be read (%s): it is left out, and made anew", file, " ".join(str(error).split())[:200])
-        return []
-
-
-def _write(file: Path, kind: Any, content: list[Any]) -> None:
-    if content:
-        write_atomically(file, TypeAdapter(kind).dump_json(content, indent=1).decode())
-    else:
-        file.unlink(missing_ok=True)

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import TypeAdapter
-
+from orchestrator.nights.kept_lists import read_list, write_list
 from orchestrator.nights.night import Night
 from orchestrator.nights.notify_channels import (
     PORTS,
@@ -31,12 +30,12 @@ from orchestrator.nights.notify_channels import (
 )
 from orchestrator.nights.notify_message import Message, is_address
 from orchestrator.nights.verdict import Verdict
-from orchestrator.record.strict_json import write_atomically
 from orchestrator.sweep.rules import NotifyRules
 
 log = logging.getLogger(__name__)
 
 KEPT = "notifications.json"  # in the folder of a sweep: what was not taken yet
+_LOST = "notifications that were waiting in it are lost"
 MOST_KEPT = 30  # notifications of a kind
 PAUSES = (1.0, 4.0)
 """Seconds between the attempts of one delivery."""
@@ -84,13 +83,13 @@ def notify(
         What was not delivered and why, a sentence each, without secrets; each is logged, too.
     """
     channels, wrong = _channels(rules, base)
-    waiting = _read(folder / KEPT)
+    waiting = read_list(folder / KEPT, list[_Waiting], _LOST)
     if rules.when == "always" or (rules.when == "worse" and verdict.exit_code != 0):
         place = str(page.absolute()) if page is not None else ""
         message = Message.of(night, verdict, champions=champions, page=place, problems=problems)
         waiting = [one for one in waiting if (one.message.sweep, one.message.night) != (night.sweep, night.date)]
         waiting += [_Waiting(name, message, place) for name in _named(rules)]
-        _write(folder / KEPT, waiting)  # a kill in the middle of the deliveries loses none
+        write_list(folder / KEPT, list[_Waiting], waiting)  # a kill in the middle of the deliveries loses none
     left: list[_Waiting] = []
     failures = []
     for name in dict.fromkeys(one.channel for one in waiting):
@@ -107,7 +106,7 @@ def notify(
         if why:
             failures.append(why if channel is None else f"{channel.shown} did not take the notification: {why}")
             left += queue[-MOST_KEPT:]
-    _write(folder / KEPT, left)
+    write_list(folder / KEPT, list[_Waiting], left)
     for failure in failures:
         log.warning("%s; it is kept, and sent with the next night's", failure)
     return failures
@@ -226,20 +225,3 @@ def _checked(value: str, named: str, forms: str, schemes: tuple[str, ...], probl
     if why:
         problems.append(f"{named} {why}: it must hold {forms}")
     return "" if why else value
-
-
-def _read(file: Path) -> list[_Waiting]:
-    try:
-        return TypeAdapter(list[_Waiting]).validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError):
-        log.warning("%s cannot be read: notifications that were waiting in it are lost", file)
-        return []
-
-
-def _write(file: Path, waiting: list[_Waiting]) -> None:
-    if waiting:
-        write_atomically(file, TypeAdapter(list[_Waiting]).dump_json(waiting, indent=1).decode())
-    else:
-        file.unlink(missing_ok=True)

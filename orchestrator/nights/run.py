@@ -25,6 +25,7 @@ from orchestrator.nights.history import History, default_history, history_proble
 from orchestrator.nights.history_tables import last_night
 from orchestrator.nights.measure import measured_night
 from orchestrator.nights.night import Cell, CellKey
+from orchestrator.nights.night_files import KeptNight
 from orchestrator.nights.notify import notify, notify_problems
 from orchestrator.nights.page import write_history_page
 from orchestrator.nights.verdict import Outcome, Verdict
@@ -97,10 +98,11 @@ class Nights:
         """What follows a night's last search; done again, it gives the same, and a night that has it keeps it."""
         sweep, folder = self.sweep, self.place / state.run
         if is_concluded(folder):
-            kept = next(one for one in self.history.kept(sweep.name) if one.night.date == state.run)
+            kept = self.history.kept(sweep.name)
+            this = next(one for one in kept if one.night.date == state.run)
             self.console.print(Text(f"night {state.run} of {sweep.name} is over; another --date runs one more"))
-            self._show(state.run)
-            return kept.verdict or Verdict(())
+            self._show(kept, state.run)
+            return this.verdict or Verdict(())
         before = self.history.nights(sweep.name, sweep.worse.window + 1)
         night = measured_night(state, before)
         keys = [cell.key for cell in night.cells]
@@ -111,8 +113,9 @@ class Nights:
             crowned = crown(night, verdict, tracking_uri=self.tracking_uri, folder=self.place, earlier=earlier)
         moved = [one.sentence for one in crowned if one.moved]
         self.history.append(night, verdict, list(self.champions(keys).values()), moved)
-        page = write_history_page(self.history.kept(sweep.name), self.place / PAGE)
-        self._show(state.run)
+        kept = self.history.kept(sweep.name)
+        page = write_history_page(kept, self.place / PAGE)
+        self._show(kept, state.run)
         self.console.print(Text(f"Page: {page}"), soft_wrap=True)
         notify(sweep.notify, night, verdict, folder=self.place, page=page, champions=moved, base=sweep.path.parent)
         write_night(folder, concluded=True)
@@ -126,8 +129,9 @@ class Nights:
                 self.console.print(Text(f"night {state.run} was cut off: what it has measured goes into the history"))
                 self._concluded(state)
 
-    def _show(self, run: str) -> None:
-        kept = [one for one in self.history.kept(self.sweep.name) if one.night.date <= run]
+    def _show(self, nights: list[KeptNight], run: str) -> None:
+        """Print a night beside those before it."""
+        kept = [one for one in nights if one.night.date <= run]
         terminal.show(last_night(kept), self.console)
         for finding in kept[-1].verdict.findings if kept[-1].verdict else ():
             if finding.outcome not in UNSEEN:

@@ -44,7 +44,7 @@ def collect(
     """
     facts = {
         "git_commit": _git_commit(checkout),
-        **{f"version/{name}": _version(name) for name in PACKAGES},
+        **{f"version/{name}": version_of(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         **(describe_hardware() if hardware is None else hardware),
@@ -82,7 +82,8 @@ def _output(command: Sequence[str], seconds: float = 10.0) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _version(distribution: str) -> str:
+def version_of(distribution: str) -> str:
+    """The installed version of a distribution; empty where it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

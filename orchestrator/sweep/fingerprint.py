@@ -12,13 +12,12 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from orchestrator.plan.data import prepare_data
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import SearchSettings
-from orchestrator.record.provenance import describe_hardware
+from orchestrator.record.provenance import describe_hardware, version_of
 from trials.backbones.facts import UNKNOWN_REVISION
 from trials.errors import UserError
 from trials.methods import get_method
@@ -52,10 +51,10 @@ def parts_of(plan: Plan) -> dict[str, str]:
     moved = {"data_dir"}  # its rows are a part of their own
     definition = {key: value for key, value in plan.definition.items() if key not in moved}
     decides = {"definition": definition, "options": given, "trials": plan.count}
-    hardware = describe_hardware()
+    hardware = _hardware()
     parts = {
         "code": code_digest(),
-        **{f"version/{name}": _version(name) for name in packages},
+        **{f"version/{name}": version_of(name) for name in packages},
         "search": digest_of(decides),
         "data": _data(plan),
         "backbone": _weights(plan),
@@ -69,7 +68,7 @@ def parts_of(plan: Plan) -> dict[str, str]:
     if not source.is_relative_to(ROOT):
         parts["method"] = hashlib.sha256(source.read_bytes()).hexdigest()[:DIGITS]
     if plan.task.package:
-        parts["task"] = _version(plan.task.package)
+        parts["task"] = version_of(plan.task.package)
     return parts
 
 
@@ -95,11 +94,7 @@ def code_digest() -> str:
     return digest.hexdigest()[:DIGITS]
 
 
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+_hardware = cache(describe_hardware)  # it asks the accelerators' driver, and a sweep has many searches
 
 
 def _data(plan: Plan) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.options import Given
-from orchestrator.record.errors import RecordError
 from orchestrator.record.record import RECORD, SearchRecord
 from orchestrator.record.selection import choose_winner
 from orchestrator.record.strict_json import write_atomically
+from orchestrator.store.twin_files import load_record
 from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.expand import PlannedSearch, planned
 from orchestrator.sweep.state import SweepState
@@ -76,7 +77,6 @@ def last_winner(key: CellKey, earlier: Iterable[SweepState]) -> dict[str, Any] |
 
 def record_in(folder: Path) -> SearchRecord | None:
     """A search's record; None where it cannot be read."""
-    try:
-        return SearchRecord.load(folder / RECORD)
-    except (RecordError, OSError):
-        return None
+    with suppress(OSError):
+        return load_record(folder / RECORD)[0]
+    return None

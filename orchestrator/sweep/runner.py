@@ -208,7 +208,7 @@ def run_sweep(
 def _pinned(search: PlannedSearch, run: CurrentRun, champions: Champions | None, spaces: Path) -> PlannedSearch:
     """The search as its turn has it: of the champion alone, where that is asked for and there is one."""
     if search.search == "full" or is_full_turn(search.key, run.sweep.full_every, run.earlier):
-        return search if search.search == "full" else _whole(search)
+        return _whole(search)
     found = last_winner(search.key, run.earlier) if champions is None else champions.get(search.key)
     if found is None:
         return _whole(search)

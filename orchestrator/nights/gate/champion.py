@@ -9,7 +9,7 @@ from orchestrator.nights.gate.level import CONFIRMED
 from orchestrator.nights.gate.noise import one_beyond, step_spread
 from orchestrator.nights.gate.quantities import CHAMPION
 from orchestrator.nights.gate.rows import KeptAnswers
-from orchestrator.nights.gate.sentences import name_of, probability
+from orchestrator.nights.gate.sentences import probability
 from orchestrator.nights.night import Cell
 from orchestrator.nights.verdict import Finding, Outcome
 from orchestrator.sweep.rules import GateRules
@@ -43,7 +43,7 @@ def against_champion(
     verb = "is still" if outcome is Outcome.STANDING else "is"
     when = f" of {champion.measured_on}" if champion.measured_on else ""
     sentence = (
-        f"{name_of(cell.key)}: {cell.metric or 'score'} {verb} worse than the champion's{when}: from "
+        f"{cell.key}: {cell.metric or 'score'} {verb} worse than the champion's{when}: from "
         f"{champion.score:.2f} to {cell.score:.2f} points (n = {followed.cell_n:,}; {test}), since {since}."
     )
     return replace(

@@ -8,7 +8,7 @@ from orchestrator.nights.gate.level import Change, Level
 from orchestrator.nights.gate.noise import FEWEST, growth
 from orchestrator.nights.gate.quantities import HARDWARE, MEASURES
 from orchestrator.nights.gate.rows import KeptAnswers, RowEvidence
-from orchestrator.nights.gate.sentences import causes, commits_between, name_of, probability
+from orchestrator.nights.gate.sentences import causes, commits_between, probability
 from orchestrator.nights.night import Cell, CellStatus, Night
 from orchestrator.nights.verdict import Finding, Outcome, Quantity
 from orchestrator.sweep.rules import GateRules
@@ -214,7 +214,7 @@ class Followed:
             test=test,
             since=since,
             commits=commits,
-            sentence=f"{name_of(self.cell.key)}: {sentence}",
+            sentence=f"{self.cell.key}: {sentence}",
         )
 
 

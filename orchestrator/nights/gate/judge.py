@@ -8,7 +8,6 @@ from orchestrator.nights.gate.champion import against_champion
 from orchestrator.nights.gate.followed import Followed, comparable
 from orchestrator.nights.gate.quantities import MEASURES
 from orchestrator.nights.gate.rows import KeptAnswers, Reader
-from orchestrator.nights.gate.sentences import name_of
 from orchestrator.nights.night import Cell, CellKey, CellStatus, Night
 from orchestrator.nights.verdict import Finding, Outcome, Quantity, Verdict
 from orchestrator.store.predictions import read_predictions
@@ -48,7 +47,6 @@ def judge(
 def _of_cell(
     night: Night, cell: Cell, before: Sequence[Night], champion: Cell | None, rules: GateRules, kept: KeptAnswers
 ) -> Iterator[Finding]:
-    what = name_of(cell.key)
     if cell.status is not CellStatus.MEASURED:
         outcome = Outcome.FAILED if cell.status is CellStatus.FAILED else Outcome.NOT_COMPARED
         reason = {
@@ -56,7 +54,7 @@ def _of_cell(
             CellStatus.NOT_RUN: "not run",
             CellStatus.TAKEN_OVER: f"taken over from {cell.measured_on or 'an earlier night'}, so it says nothing new",
         }[cell.status]
-        why = f"{what}: {reason}" + (f": {cell.why}" if cell.why else "")
+        why = f"{cell.key}: {reason}" + (f": {cell.why}" if cell.why else "")
         yield Finding(key=cell.key, quantity=Quantity.SCORE, outcome=outcome, sentence=f"{why}.")
         return
     nights, apart = comparable(night, cell, before)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.nights.night import Cell, CellKey, Night
+from orchestrator.nights.night import Cell, Night
 
 _SHOWN = 10  # digits of a commit
-
-
-def name_of(key: CellKey) -> str:
-    """A cell in words."""
-    return f"{key.task}, {key.method} on {key.backbone}"
 
 
 def commit_of(night: Night) -> str:
