@@ -7,8 +7,9 @@ does. False alarms: sweeps in which nothing changes, 50 nights after a history, 
 normal, has the tails of Student's t with 3 degrees of freedom, has single nights far off (2 % of them lose 30 % on
 average, for speeds), or resembles the night before (correlation 0.5). Detection: a loss of 2 points, or a tenth of the
 speed, that stays, found within two nights; for several standard deviations of a night, of a cell's mean over its seeds.
-Answers to test rows are left out: they can only take alarms away. Intervals are Wilson's for shares and Poisson's for
-counts, 95 %. Writes ``benchmarks/results/gate_rates.json``.
+Answers to test rows are left out: they can only take alarms away. First nights: the noise of the nights is not known
+yet, and trainings of the same thing differ as given; rows are taken to confirm every difference, the worst case.
+Intervals are Wilson's for shares and Poisson's for counts, 95 %. Writes ``benchmarks/results/gate_rates.json``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ from rich.table import Table
 from scipy.stats import binomtest, chi2
 
 from orchestrator.nights.gate.level import Level
+from orchestrator.nights.gate.noise import Spread
 from orchestrator.nights.gate.quantities import MEASURES
+from orchestrator.nights.gate.rows import RowEvidence
+from orchestrator.nights.gate.training_noise import training_spread
 from orchestrator.nights.verdict import Quantity
 from orchestrator.sweep.rules import GateRules
 
@@ -57,6 +61,9 @@ KINDS: dict[str, Noise] = {"normal": normal, "heavy tails": heavy, "like the nig
 LOSS = {Quantity.SCORE: 2.0, Quantity.SPEED: -math.log(0.9)}
 SPREADS = {Quantity.SCORE: (0.2, 0.3, 0.4, 0.5, 0.6, 0.8), Quantity.SPEED: (0.01, 0.015, 0.02, 0.025, 0.03, 0.04)}
 QUIET = {Quantity.SCORE: 0.4, Quantity.SPEED: 0.02}
+TRAINING = (0.5, 2.0, 4.0, 6.0, 8.0)
+"""Points by which one training differs from the next."""
+FIRST_NIGHTS = 6
 
 
 def false_alarms(values: np.ndarray, quantity: Quantity, cells: int, history: int, rules: GateRules) -> int:
@@ -117,6 +124,26 @@ def losses(
     return found
 
 
+def first_nights(cells: int, seeds: int, sd: float, loss: float, series: int, rules: GateRules, seed: int) -> float:
+    """Share of series with an alarm in the first nights, of which the third and later ones have lost so much."""
+    values = sd * normal(np.random.default_rng((seed, cells, seeds)), series * FIRST_NIGHTS, seeds)
+    values = values.reshape(series, FIRST_NIGHTS, seeds)
+    values[:, 2:] -= loss
+    limits, count = MEASURES[Quantity.SCORE].limits(rules, cells), 0
+
+    for one in values.tolist():
+
+        def early(nights: Sequence[int], one: list[list[float]] = one) -> Spread:
+            return training_spread([one[night] for night in nights], limits.floor)
+
+        level, found = Level(limits), False
+        for night, scores in enumerate(one):
+            level.follow(night, float(np.mean(scores)), lambda *_: RowEvidence(0.0, 500, "", True), early)
+            found |= level.change is not None and level.change.direction < 0
+        count += found
+    return count / series
+
+
 def main() -> None:
     """Simulate, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -152,8 +179,23 @@ def main() -> None:
         table.add_row(row["quantity"], str(row["cells"]), str(row["history"]), f"{row['sd']:g}",
                       f"{row['found']:.1%}", interval)  # fmt: skip
     console.print(table)
+    first = [
+        {"cells": cells, "seeds": seeds, "sd": sd, "loss": loss,
+         "share": first_nights(cells, seeds, sd, loss, 20 * args.changes, rules, args.seed)}
+        for cells in args.cells
+        for seeds in (1, 3)
+        for sd in TRAINING
+        for loss in (0.0, 5.0, 30.0)
+    ]  # fmt: skip
+    table = Table(
+        "cells", "seeds", "sd of a training", "points lost", f"cells with an alarm in {FIRST_NIGHTS} first nights"
+    )
+    for row in first:
+        texts = (f"{row['sd']:g}", f"{row['loss']:g}", f"{row['share']:.2%}")
+        table.add_row(str(row["cells"]), str(row["seeds"]), *texts)
+    console.print(table)
     settings = {"rules": rules.model_dump(), "sweeps": args.sweeps, "changes": args.changes, "seed": args.seed}
-    text = json.dumps({"settings": settings, "quiet": quiet, "found": found}, indent=1)
+    text = json.dumps({"settings": settings, "quiet": quiet, "found": found, "first": first}, indent=1)
     (RESULTS / "gate_rates.json").write_text(text + "\n")
 
 

@@ -74,9 +74,11 @@ class Night:
 
 
 QUIET = Night(planted="a harmless change")
+EARLY = Night(planted="a harmless change", expected=(0, 3))  # how much nights differ is not known yet
 NIGHTS: tuple[Night, ...] = (
     Night(planted="the first night", expected=(3,)),
-    *[QUIET] * 5,
+    *[EARLY] * 4,
+    QUIET,
     Night(planted="nothing has changed", new_numbers=False, expected=(3,)),
     Night(planted="killed twice in its middle", kills=2),
     Night(planted="learning rates 30 times too low", edits=(LESS_LEARNT,), expected=(0, 1)),

@@ -14,10 +14,10 @@ from orchestrator.summarizer.tables.model import ReportTable, Row, columns, tabl
 from orchestrator.sweep.cells import CellKey
 
 ORDER = tuple(Outcome)
-MARKS = {Outcome.WORSE: "!", Outcome.STANDING: "-", Outcome.BETTER: "+"}
+MARKS = {Outcome.WORSE: "!", Outcome.UNSURE: "?", Outcome.STANDING: "-", Outcome.BETTER: "+"}
 _MARKED = (
-    "! an alarm of that night; - still worse; + better; = taken over: nothing that decides it has changed, so it did "
-    "not train."
+    "! an alarm of that night; ? may be worse; - still worse; + better; = taken over: nothing that decides it has "
+    "changed, so it did not train."
 )
 
 
@@ -35,6 +35,8 @@ def verdict_of(kept: KeptNight) -> str:
         return f"{len(kept.verdict.worse)} worse"
     if failed := {one.key for one in kept.verdict.findings if one.outcome is Outcome.FAILED}:
         return f"{len(failed)} failed"
+    if unsure := [one for one in kept.verdict.findings if one.outcome is Outcome.UNSURE]:
+        return f"{len(unsure)} may be worse"
     return "fine" if kept.verdict.exit_code == 0 else "nothing compared"
 
 

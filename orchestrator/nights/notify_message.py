@@ -18,7 +18,7 @@ SHOWN = 20  # sentences of a kind in a notification; the page has all of them
 LARGEST_PAGE = 5_000_000  # bytes of a page that goes with a mail
 _SECTION, _HEADER = 3_000, 150  # characters that Slack takes in a block
 _ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_OUTCOMES = {0: "fine", 1: "worse", 3: "nothing compared"}
+_OUTCOMES = {0: "fine", 1: "worse", 3: "not known whether worse"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,8 @@ class Message:
             problems: what else went wrong in the night, a sentence each.
         """
         code = verdict.exit_code
-        reasons = [one for one in verdict.findings if one.outcome is Outcome.NOT_COMPARED] if code == 3 else []
+        unknown = (Outcome.UNSURE, Outcome.FAILED, Outcome.NOT_COMPARED)
+        reasons = [one for one in verdict.findings if one.outcome in unknown] if code == 3 else []
         sentences = [formats.line(one.sentence) for one in (*verdict.worse, *reasons) if one.sentence]
         return cls(
             sweep=night.sweep,
@@ -77,7 +78,7 @@ class Message:
 
     @property
     def _parts(self) -> Mapping[str, Sequence[str]]:
-        first = "Worse" if self.exit_code == 1 else "Nothing was compared"
+        first = "Worse" if self.exit_code == 1 else "Not known"
         return {first: self.findings, "Champions": self.champions, "Problems": self.problems}
 
     @property

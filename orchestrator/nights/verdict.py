@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     """Found in this night."""
     FAILED = "failed"
     """The cell was started and has no score: nothing is known of it, so the night cannot be fine."""
+    UNSURE = "may be worse"
+    """A loss that the test rows confirm, where nobody knows yet how much one training differs from another."""
     STANDING = "still worse"
     """Found in an earlier night, and still so: mentioned, but no alarm again."""
     BETTER = "better"
@@ -71,8 +73,11 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0: nothing has become worse; 1: something has; 3: nothing could be compared, or a cell failed."""
+        """0: nothing has become worse; 1: something has; 3: that is not known: nothing could be compared, a cell
+        failed, or a loss may be one."""
         if self.worse:
             return 1
         outcomes = {one.outcome for one in self.findings}
-        return 3 if Outcome.FAILED in outcomes or not outcomes - {Outcome.NOT_COMPARED} else 0
+        if outcomes & {Outcome.FAILED, Outcome.UNSURE}:
+            return 3
+        return 0 if outcomes - {Outcome.NOT_COMPARED} else 3

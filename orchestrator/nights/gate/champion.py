@@ -62,13 +62,15 @@ def _worse(
         return None
     known = [value for night, value in followed.level.values.items() if night <= number]
     noise = step_spread(known[-rules.window :], followed.limits.floor)
-    p = one_beyond(loss, 1, noise) if noise is not None else None
-    if p is not None and p > chance:
+    early = noise is None
+    noise = noise or followed.early(range(number + 1))
+    p = one_beyond(loss, 1, noise)
+    if p > chance:
         return None
     rows = kept.evidence([cell], [champion], -1, chance)
-    if p is None:
-        return f"{rows.name}: {probability(rows.p)}" if rows is not None and rows.p <= chance else None
+    if early and (rows is None or rows.p > chance):
+        return None
     if rows is not None and rows.is_paired and rows.p > CONFIRMED:
         return None
-    own = f"beyond the noise of the nights, {probability(p)}"
+    own = f"beyond the noise of {f'training, {noise.source}' if early else 'the nights'}, {probability(p)}"
     return f"{own}; {rows.name}: {probability(rows.p)}" if rows is not None else own

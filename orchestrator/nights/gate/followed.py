@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.nights.gate.level import Change, Level
-from orchestrator.nights.gate.noise import FEWEST, growth
+from orchestrator.nights.gate.noise import FEWEST, Spread, growth
 from orchestrator.nights.gate.quantities import HARDWARE, MEASURES
 from orchestrator.nights.gate.rows import KeptAnswers, RowEvidence
 from orchestrator.nights.gate.sentences import causes, commits_between, probability
+from orchestrator.nights.gate.training_noise import training_spread
 from orchestrator.nights.night import Cell, CellStatus, Night
 from orchestrator.nights.verdict import Finding, Outcome, Quantity
 from orchestrator.sweep.rules import GateRules
@@ -86,14 +87,21 @@ class Followed:
             self.quantity is Quantity.SCORE and previous is not None and _outcome(previous) == _outcome(one[1])
         )
         if self.is_repeated:
-            self.level.change = None
+            self.level.change = self.level.unsure = None
             return
-        rows = self._rows if self.quantity is Quantity.SCORE else None
-        self.level.follow(number, self.measure.level_value(value), rows)
+        if self.quantity is Quantity.SCORE:
+            self.level.follow(number, self.measure.level_value(value), self._rows, self.early)
+        else:
+            self.level.follow(number, self.measure.level_value(value))
 
     def _rows(self, now: Sequence[int], before: Sequence[int], direction: int) -> RowEvidence | None:
         new, old = ([self.nights[night][1] for night in side] for side in (now, before))
         return self._kept.evidence(new, old, direction, self.limits.single)
+
+    def early(self, nights: Sequence[int]) -> Spread:
+        """How much two trainings differ, before the nights tell it."""
+        scores = [[one.score for one in self.nights[night][1].scores] for night in nights]
+        return training_spread(scores, self.limits.floor)
 
     def finding(self) -> Finding:
         """What the last night says."""
@@ -104,6 +112,8 @@ class Followed:
             return self._changed(level.change)
         if not self.is_repeated and not level.tested:
             return self._not_compared(self._too_few(earlier))
+        if level.unsure is not None:
+            return self._unsure(level.unsure)
         if level.standing is not None and level.standing.before - self.level_now >= self.limits.least:
             return self._standing(level.standing)
         return self._fine()
@@ -130,6 +140,19 @@ class Followed:
         before, now = self.measure.value(change.before), self.measure.value(change.now)
         sentence = f"{self._from_to(before, now)} ({test}), since {first[0].date}; {causes(last, first)}."
         return self._made(outcome, sentence, before, now, n, test, first[0].date, commits_between(last[0], first[0]))
+
+    def _unsure(self, change: Change) -> Finding:
+        first, last = self.nights[change.first], self.nights[self._last_before(change)]
+        n, test = self._test_of(change)
+        before, now = self.measure.value(change.before), self.measure.value(change.now)
+        advice = "" if len(self.cell.scores) > 2 else "; `seeds: 3` in the sweep file would tell"
+        sentence = (
+            f"{self._from_to(before, now)}: the rows say worse, but one training may differ so much from another "
+            f"({test}){advice}; {causes(last, first)}."
+        )
+        return self._made(
+            Outcome.UNSURE, sentence, before, now, n, test, first[0].date, commits_between(last[0], first[0])
+        )
 
     def _standing(self, change: Change) -> Finding:
         first, last = self.nights[change.first], self.nights[self._last_before(change)]
@@ -170,10 +193,14 @@ class Followed:
 
     def _test_of(self, change: Change) -> tuple[int, str]:
         rows = ""
-        if change.rows is not None and (change.rows.is_paired or not change.by_noise):
+        if change.rows is not None and (change.rows.is_paired or change.noise.source):
             rows = f"{change.rows.name}: {probability(change.rows.p)}"
-        if not change.by_noise:
-            return (change.rows.n if change.rows else 0), rows
+        if change.noise.source:
+            own = (
+                f"against the noise of training, {change.noise.sd:.1f} points {change.noise.source}, "
+                f"{probability(change.p)}"
+            )
+            return (change.rows.n if change.rows else 0), f"{rows}; {own}"
         side = "above" if change.direction * self.measure.sign > 0 else "below"
         what = "this night" if change.first == change.found else "two nights in a row"
         own = f"{what} {side} what the {change.nights} before allow by their noise, {probability(change.p)}"

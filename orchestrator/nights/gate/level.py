@@ -20,6 +20,8 @@ of freedom."""
 
 Rows = Callable[[Sequence[int], Sequence[int], int], RowEvidence | None]
 """(nights now, nights before, direction) -> the test over test rows; None where nothing is known of them."""
+Early = Callable[[Sequence[int]], Spread]
+"""Nights -> how much two trainings of the same thing differ, as far as it is known before nights enough are."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Change:
         first, found: nights: the first of the new level, and that in which it was found.
         direction: 1 for better, -1 for worse.
         before, now: means of the old level and of the nights found. nights: that the old level's mean is over.
-        p: chance of it without a change: by the noise of the nights, or by `rows` where that is not known yet.
-        rows: the test over test rows, where there was one. by_noise: whether `p` is by the noise.
+        p: chance of it without a change, by the noise. noise: what that was taken to be.
+        rows: the test over test rows, where there was one.
     """
 
     first: int
@@ -61,8 +63,8 @@ class Change:
     now: float
     nights: int
     p: float
+    noise: Spread
     rows: RowEvidence | None = None
-    by_noise: bool = True
 
 
 @dataclass
@@ -74,6 +76,8 @@ class Level:
         change: in the night followed last; None where there was none.
         standing: the change for the worse that has not been made good, nor been there for a whole window of nights.
         tested: whether the last night could be compared at all.
+        unsure: a loss in the last night that the test rows confirm, and that two trainings of the same thing may well
+            differ by as far as is known; None where there was none.
     """
 
     limits: Limits
@@ -83,6 +87,7 @@ class Level:
     change: Change | None = None
     standing: Change | None = None
     tested: bool = False
+    unsure: Change | None = None
 
     def of(self, nights: Sequence[int]) -> list[float]:
         """Their values."""
@@ -98,10 +103,14 @@ class Level:
                 left -= len(level)
         return spread([self.of(reference), *(self.of(level) for level in older)], self.limits.floor)
 
-    def follow(self, night: int, value: float, rows: Rows | None = None) -> None:
-        """Take up the next night."""
+    def follow(self, night: int, value: float, rows: Rows | None = None, early: Early | None = None) -> None:
+        """Take up the next night.
+
+        Args:
+            early: stands in for the noise of the nights until that is known; needed where ``rows`` are.
+        """
         self.values[night] = value
-        self.change, window = None, self.limits.window
+        self.change, self.unsure, window = None, None, self.limits.window
         reference = self.nights[-window:]
         # Two nights first: a single one would date a change by a night too late.
         two = (self.nights[-window - 1 : -1], [self.nights[-1], night], self.limits.both) if self.nights else None
@@ -110,17 +119,20 @@ class Level:
             tests.append((reference, [night], self.limits.single))
         self.tested = False
         for before, now, chance in tests:
-            found = self._changed(before, now, chance, rows)
+            found = self._changed(before, now, chance, rows, early)
             if found is not None:
+                self.unsure = None
                 self._cut(before, now, found)
                 return
         self.nights.append(night)
         if self.standing is not None and night - self.standing.found > window:
             self.standing = None
 
-    def _changed(self, before: list[int], now: list[int], chance: float, rows: Rows | None) -> Change | None:
+    def _changed(
+        self, before: list[int], now: list[int], chance: float, rows: Rows | None, early: Early | None
+    ) -> Change | None:
         known = len(before) + sum(map(len, self.earlier))
-        if not before or (known < FEWEST and rows is None):
+        if not before or (known < FEWEST and early is None):
             return None
         self.tested = True
         level, new = center(self.of(before)), self.of(now)
@@ -131,13 +143,14 @@ class Level:
         if abs(mean) < self.limits.least or nearer <= 0:
             return None
         noise = self.noise(before)
-        if noise is None and rows is None:
-            return None
 
         def p(noise: Spread, heaviest: int | None = None) -> float:
             if len(now) == 1:
                 return one_beyond(nearer, len(before), noise, heaviest)
             return both_beyond(nearer, len(before), noise, likeness(self.of(before)))
+
+        def change(noise: Spread) -> Change:
+            return Change(now[0], now[-1], direction, level, level + mean, len(before), p(noise), noise, evidence)
 
         if noise is not None and p(noise) > chance:
             return None
@@ -147,14 +160,18 @@ class Level:
         evidence = rows(now, before[-len(now) :], direction) if rows is not None else None
         by_rows = evidence is not None and evidence.p <= chance
         if noise is None:
-            if evidence is None or not by_rows:
+            if early is None or not by_rows:
                 return None
-            return Change(now[0], now[-1], direction, level, level + mean, len(before), evidence.p, evidence, False)
+            found = change(early([*before, *now]))
+            if found.p > chance:
+                self.unsure = found if direction < 0 else None
+                return None
+            return found
         if evidence is not None and evidence.is_paired and evidence.p > CONFIRMED:
             return None
         if len(now) == 1 and not by_rows and p(noise, HEAVIEST) > chance:
             return None
-        return Change(now[0], now[-1], direction, level, level + mean, len(before), p(noise), evidence)
+        return change(noise)
 
     def _cut(self, before: list[int], now: list[int], change: Change) -> None:
         noise = self.noise(before)

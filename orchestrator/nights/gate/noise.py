@@ -29,10 +29,12 @@ class Spread:
 
     Attributes:
         freedom: degrees of freedom that it was estimated with.
+        source: what it was found from, in words; empty for the nights themselves.
     """
 
     sd: float
     freedom: int
+    source: str = ""
 
 
 def spread(levels: Sequence[Sequence[float]], floor: float) -> Spread | None:

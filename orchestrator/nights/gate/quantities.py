@@ -13,7 +13,7 @@ from orchestrator.sweep.rules import GateRules
 
 HARDWARE = ("cpu", "gpu")
 """Keys of a night's provenance: speed and memory are compared between nights on the same."""
-MARGIN = 0.5
+MARGIN = 0.3
 """Part of the chance of a false alarm that is given to the tests: noise with heavy tails, or in which a night resembles
 the one before, gives more alarms than they say (`python -m benchmarks.gate_rates`)."""
 

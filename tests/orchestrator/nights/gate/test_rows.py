@@ -55,16 +55,54 @@ def flipped(right: np.ndarray, lost: int, gained: int = 0) -> np.ndarray:
 RIGHT = np.random.default_rng(0).permutation(ROWS) < 425
 
 
-def test_the_second_night_already_has_a_test() -> None:
-    """Nothing is known yet of how much nights differ, but each row is there twice."""
+def test_three_seeds_give_the_second_night_a_test() -> None:
+    """Seeds say how much one training differs from another, and each row is there twice."""
+    kept = Kept()
+    first = made_night(0, [kept.cell("0", [flipped(RIGHT, lost) for lost in (0, 2, 4)])])
+    lost = made_night(1, [kept.cell("1", [flipped(RIGHT, lost) for lost in (29, 30, 33)])])
+    found = score_of(kept, [first, lost])
+    assert found.outcome is Outcome.WORSE
+    assert "over 500 test rows, 3 seeds together" in found.test
+    assert "against the noise of training, 0.2 points from 3 seeds a night" in found.test
+    as_many = made_night(1, [kept.cell("2", [flipped(RIGHT, 30, 30 - lost) for lost in (2, 4, 6)])])
+    assert score_of(kept, [first, as_many]).outcome is Outcome.FINE
+
+
+def test_one_seed_in_the_second_night_may_be_worse() -> None:
+    """6 points are certain by the rows; whether code or chance made them, nobody knows yet: neither red nor green."""
     kept = Kept()
     first = made_night(0, [kept.cell("0", [RIGHT])])
     lost = made_night(1, [kept.cell("1", [flipped(RIGHT, 30)])])
     found = score_of(kept, [first, lost])
-    assert found.outcome is Outcome.WORSE
-    assert "McNemar's exact test over 500 test rows" in found.test
+    assert found.outcome is Outcome.UNSURE
+    assert "McNemar's exact test over 500 test rows" in found.test and "seeds: 3" in found.sentence
+    cells = [replace(night.cells[0], updates_per_second=None, peak_memory=None) for night in (first, lost)]
+    nights = [made_night(number, [cell]) for number, cell in enumerate(cells)]
+    assert judge(nights[1], nights[:1], {}, RULES, kept.read).exit_code == 3
+    champion = {key(): replace(first.cells[0], measured_on=first.date)}
+    assert score_of(kept, [first, lost], champion).outcome is Outcome.UNSURE
     as_many = made_night(1, [kept.cell("2", [flipped(RIGHT, 30, 24)])])
     assert score_of(kept, [first, as_many]).outcome is Outcome.FINE
+
+
+def test_a_large_loss_after_equal_nights_is_an_alarm() -> None:
+    """Code whose numbers never changed has no noise of nights; 30 points are beyond any that may be assumed."""
+    kept = Kept()
+    nights = [made_night(number, [kept.cell("same", [RIGHT])]) for number in range(20)]
+    assert (
+        score_of(kept, [*nights, made_night(20, [kept.cell("lost", [flipped(RIGHT, 150)])])]).outcome is Outcome.WORSE
+    )
+    found = score_of(kept, [*nights, made_night(20, [kept.cell("less", [flipped(RIGHT, 75)])])])
+    assert found.outcome is Outcome.UNSURE
+
+
+def test_trainings_of_a_short_budget_raise_no_alarm_in_the_first_nights() -> None:
+    """Scores of one configuration, trained 60 steps a night by code that only drew other random numbers."""
+    kept, nights = Kept(), []
+    for number, score in enumerate((39.0, 32.2, 33.4, 20.8)):
+        right = np.random.default_rng(number).permutation(ROWS) < round(score * ROWS / 100)
+        nights.append(made_night(number, [kept.cell(str(number), [right])]))
+        assert score_of(kept, nights).outcome is not Outcome.WORSE
 
 
 def test_equal_nights_do_not_make_a_harmless_change_of_rounding_an_alarm() -> None:
