@@ -198,7 +198,8 @@ def run_night(
         run_one: see `run_sweep`.
 
     Returns:
-        0: nothing is worse; 1: something is; 3: not known: nothing could be compared, a search failed, or rows alone show a loss; 130: Ctrl-C.
+        0: nothing is worse; 1: something is; 3: that is not known (nothing could be compared, a search
+        failed, only test rows show a loss); 130: Ctrl-C.
 
     Raises:
         UserError: before anything starts, with all that is wrong.
