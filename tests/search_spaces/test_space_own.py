@@ -168,6 +168,7 @@ def test_the_hyperparameters_of_the_methods() -> None:
         "bitfit": ["lr"],
         "adapter": ["lr", "reduction"],
         "adapterdrop": ["lr", "reduction", "first_layer"],
+        "lst": ["lr", "reduction", "side_layers"],
         "lamp": ["prompt_lr", "prompt_length", "pool", "rank", "prompt_init"],
         "embedding_matrix": ["prompt_lr", "matrix_lr", "prompt_length", "prompt_init"],
     }

@@ -18,7 +18,7 @@ from search_spaces import (
 
 WIDTHS = (256, 512, 768, 1024, 4096)
 MAIN = {"adept", "dept", "pt", "lora"}
-INSIDE = {"full_finetuning", "bitfit", "adapter", "adapterdrop"}
+INSIDE = {"full_finetuning", "bitfit", "adapter", "adapterdrop", "lst"}
 SPACES = {
     "ablations": {"adept", "pt", "embedding_matrix"},
     "decoder-only": MAIN,

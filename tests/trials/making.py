@@ -39,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "adapter": {"lr": 0.02, "reduction": 8},
     "adapterdrop": {"lr": 0.02, "reduction": 8, "first_layer": 1},
     "peft": {"lr": 0.05, "tuner": "LORA", "r": 3},
+    "lst": {"lr": 0.02, "reduction": 2},
 }
 """A small configuration of each method."""
 

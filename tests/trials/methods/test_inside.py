@@ -31,8 +31,8 @@ def model_of(backbone: Backbone) -> Any:
     return loader.from_pretrained(backbone.facts.location, dtype=torch.float32).eval()
 
 
-def shaken(backbone: Backbone, name: str) -> Trial:
-    made = trial(backbone, config(name))
+def shaken(backbone: Backbone, name: str, **changes: Any) -> Trial:
+    made = trial(backbone, config(name, **changes))
     generator = torch.Generator().manual_seed(1)
     for parameter in made.method.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
