@@ -38,7 +38,7 @@ def small(cluster: Hosts, name: str) -> list[str]:
 
 def test_hosts_that_cannot_take_part_are_named_all_at_once(cluster: Hosts) -> None:
     """A small disk on the second host; on the third another state of the project, and a package that is missing."""
-    changed = cluster.home(3) / "adept-search" / "trials" / "stack.py"
+    changed = cluster.home(3) / "adept-search" / "trials" / "stack" / "step.py"
     as_it_was = changed.read_bytes()
     changed.write_bytes(as_it_was + b"# changed\n")
     refused = cluster.submit(*small(cluster, "mixed"))
