@@ -17,7 +17,7 @@ setup: $(READY)           ## the environment alone
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed; name one: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[test]'
 	umask 077; test -e ~/.ray/auth_token || $(BIN)/ray get-auth-token --generate >/dev/null  # cluster.yaml copies it
 	touch $(READY)
 
