@@ -171,6 +171,8 @@ def test_the_hyperparameters_of_the_methods() -> None:
         "lst": ["lr", "reduction", "side_layers"],
         "lamp": ["prompt_lr", "prompt_length", "pool", "rank", "prompt_init"],
         "embedding_matrix": ["prompt_lr", "matrix_lr", "prompt_length", "prompt_init"],
+        "ia3": ["lr", "rescaled"],
+        "p_tuning": ["lr", "prompt_length", "hidden"],
     }
     plain = hyperparameters("pt")
     length = plain["prompt_length"]

@@ -25,13 +25,13 @@ SPACES = {
     "decoder-only-search": MAIN - {"dept"},
     "large": MAIN | INSIDE,
     "long-prompts": MAIN - {"lora"},
-    "small": {*MAIN, *INSIDE, "lamp", "embedding_matrix"},
+    "small": {*MAIN, *INSIDE, "lamp", "embedding_matrix", "ia3"},
     "t5-3b": MAIN,
     "t5-nano": set(methods()),
 }
 """The shipped spaces, and the methods that each has a grid for."""
 
-LARGER = {"lora", "embedding_matrix"}
+LARGER = {"lora", "embedding_matrix", "p_tuning"}
 """Methods that keep no budget of prompt rows."""
 
 

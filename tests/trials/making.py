@@ -40,6 +40,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "adapterdrop": {"lr": 0.02, "reduction": 8, "first_layer": 1},
     "peft": {"lr": 0.05, "tuner": "LORA", "r": 3},
     "lst": {"lr": 0.02, "reduction": 2},
+    "ia3": {"lr": 0.1, "rescaled": "attention_and_feed_forward"},
+    "p_tuning": {"lr": 0.01, "prompt_length": 3, "hidden": 5},
 }
 """A small configuration of each method."""
 
@@ -52,6 +54,7 @@ MIXED: list[tuple[str, dict[str, Any]]] = [
     ("pt", {**PT, "prompt_init": "uniform", "prompt_length": 20}),
     ("lamp", LAMP),
     ("embedding_matrix", MATRIX),
+    ("p_tuning", {"lr": 0.01, "prompt_length": 3, "hidden": 5}),
 ]
 
 

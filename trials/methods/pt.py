@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from trials.methods import PROMPT_LR, Method, choice, count
+from trials.methods import PROMPT_LR, choice, count
+from trials.methods.base.prompt_file import PromptFile
 
 
-class Pt(Method):
+class Pt(PromptFile):
     """Input [P ; E]. 100 rows unless the configuration says otherwise, started at vocabulary rows or at random.
 
     The released ADePT code cannot run this baseline (its start is lost and it unfreezes the embeddings), so the recipe
     decides nothing but the optimizer here: ``prompt_init`` is ``vocabulary`` (ATTEMPT) or ``uniform`` (compacter).
+    Stock PEFT reads its adapters.
 
     Parameters: m d.
     """

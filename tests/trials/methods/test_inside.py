@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, LlamaConfig, T5Config
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, CodeGenConfig, LlamaConfig, T5Config
 
 from tests.trials.making import Rows, config, gradients, trial
 from tests.trials.methods.test_lora import peft_loss
@@ -139,10 +139,11 @@ def test_adapters_stand_behind_attention_and_feed_forward_layers(
         ("bitfit", 101_376 + 147_456 + 32_128),
         ("adapter", 48 * 37_656 + 47_616),
         ("adapterdrop", 28 * 37_656 + 47_616),
+        ("ia3", 72 * 768),
     ],
 )
 def test_parameters_on_t5_base_are_the_papers(name: str, count: int, tmp_path: Path) -> None:
-    """220M, 280K, 1.9M and 1.1M in ADePT's Table 3."""
+    """220M, 280K, 1.9M and 1.1M in ADePT's Table 3, 55.3K in Table 15."""
     T5Config(d_model=768, d_kv=64, num_heads=12, d_ff=3072, num_layers=12, vocab_size=32_128).save_pretrained(tmp_path)
     assert get_method(name).parameter_count({"lr": 3e-4}, Sizes(768, location=str(tmp_path))) == count
 
@@ -152,6 +153,9 @@ def test_what_cannot_be_changed_so_is_refused_in_the_plan(tmp_path: Path) -> Non
     sizes = Sizes(32, location=str(tmp_path))
     with pytest.raises(UserError, match="adapterdrop: first_layer 5 leaves none: the backbone has 2 layers"):
         get_method("adapterdrop").parameter_count({"lr": 3e-4}, sizes)
+    CodeGenConfig(n_embd=32, n_layer=1, n_head=4, rotary_dim=8, vocab_size=99).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="ia3: PEFT names no keys and values for model type 'codegen'; --method peft"):
+        get_method("ia3").parameter_count({"lr": 3e-3}, Sizes(32, location=str(tmp_path)))
 
 
 def test_layers_of_names_that_are_not_known_are_refused(stock: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,12 +134,23 @@ def parameter_count(method: Inside, values: Mapping[str, Value], location: str) 
     return _parameter_count(method.name, tuple(sorted(shapes.items())), location)
 
 
+def config_at(location: str) -> Any:
+    """transformers' config of the model that is there.
+
+    Raises:
+        OSError, ValueError: there is none, or none that transformers knows.
+    """
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(location, trust_remote_code=False)
+
+
 @cache
 def _parameter_count(name: str, shapes: tuple[tuple[str, Value], ...], location: str) -> int:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     try:
-        config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+        config = config_at(location)
     except (OSError, ValueError):
         return 0
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
