@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from orchestrator.plan.settings import Precision
 from orchestrator.store.paths import StoragePath
 from trials.config import Lane, TrialConfig
+from trials.tasks.base import Quirks
 
 GB = 10**9
 
@@ -19,6 +20,7 @@ class EngineSpec:
         task: a registered task's name or an own task's file.
         backbone: as for `trials.backbones.loading.load_backbone`.
         max_source_length: tokens.
+        data_quirks: whether the rows have the mistakes of the released code (`trials.tasks.base.Task.read`).
         precision: of the backbone's arithmetic, ``float32`` or ``bfloat16``.
         memory_limit: bytes that an engine may use; None: what its device has.
         slots: trials that an engine holds at once; None: as many as pay, found by measuring.
@@ -34,6 +36,7 @@ class EngineSpec:
     backbone: str
     data_dir: str | None
     max_source_length: int
+    data_quirks: Quirks = "as_published"
     cache_dir: str | None = None
     precision: Precision = "float32"
     memory_limit: int | None = None

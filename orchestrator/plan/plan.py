@@ -166,6 +166,7 @@ class Plan:
             task=str(Path(own).expanduser().resolve()) if self.task.in_a_file else own,
             backbone=DEFAULT if self.facts.name == DEFAULT else self.facts.location,
             data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
+            data_quirks=self.settings.data_quirks,
             max_source_length=self.max_source_length,
             precision=self.settings.precision,
             memory_limit=None if self.settings.memory_limit is None else round(self.settings.memory_limit * GB),

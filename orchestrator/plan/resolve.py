@@ -48,7 +48,7 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
         method = get_method(settings.method)
     except UserError as error:
         problems += [f"--{problem}" for problem in error.problems]
-    task = tried(lambda: get_task(settings.task))
+    task = tried(lambda: get_task(settings.task).read(settings.data_quirks))
     backbone = settings.backbone
     if backbone is None:
         backbone = DEFAULT if task is None or task.embedded else PAPERS_BACKBONE
@@ -59,6 +59,8 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     problems += method_problems(settings, method, facts)
     if task is None or facts is None or method is None:
         raise UserError(problems)
+    if settings.data_quirks == "corrected":
+        notes.append(f"rows of {task.title}: {task.correction or 'nothing to correct, they are as published'}")
 
     space_name = settings.space or default_space(
         backbone=facts.name, architecture=facts.architecture, train_size=task.sizes[0] if task.sizes else None

@@ -22,6 +22,7 @@ from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 from trials.methods import method_names, standard_method
+from trials.tasks.base import Quirks
 
 Scheduler = Literal["promotion", "asha", "median", "none"]
 Searcher = Literal["grid", "random", "tpe", "gp"]
@@ -94,6 +95,13 @@ class SearchSettings(OptionModel):
         Path | None,
         train("read the task's data here, in the hub's layout", "FOLDER", decides=ALWAYS, moves="the data"),
     ] = None
+    data_quirks: Annotated[
+        Quirks,
+        train(
+            "rows with the mistakes of the released code (as_published), or without them (corrected)", "NAME",
+            decides=CHANGED, recorded=CHANGED,
+        ),
+    ] = "as_published"  # fmt: skip
     steps: Annotated[Positive | None, train("budget of a trial in updates", "N", SPACES, recorded=ALWAYS)] = None
     eval_every: Annotated[Positive | None, train("updates between two reports", "N", SPACES, recorded=ALWAYS)] = None
     batch_size: Annotated[Positive | None, train("rows in a batch", "N", SPACES, recorded=ALWAYS)] = None

@@ -58,7 +58,8 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
         "template": plan.task.template,
         **process,
     }
-    rows = comparison(plan.task.published_as or plan.task.name, plan.settings.method)
+    known = plan.task.published_as or plan.task.name
+    rows = [] if plan.task.corrected else comparison(known, plan.settings.method)  # the paper's rows are others
     return SearchRecord(
         name=plan.name,
         task=plan.task.name,

@@ -20,6 +20,7 @@ from trials.backbones.describe import describe
 from trials.errors import UserError, did_you_mean
 from trials.methods import get_method
 from trials.tasks import get_task
+from trials.tasks.groups import members
 from yaml_reader import Document, Key
 
 ELSEWHERE = {
@@ -74,7 +75,7 @@ def check_names(sweep: SweepKeys, folder: Path, document: Document) -> Known:
     known: Known = {}
     for key, kind in LISTS.items():
         found: dict[str, str] = {}
-        for place, name in enumerate(getattr(sweep, key) or ()):
+        for place, name in _listed(sweep, key):
             try:
                 own = looked_up[key](name)
             except UserError as error:
@@ -86,6 +87,12 @@ def check_names(sweep: SweepKeys, folder: Path, document: Document) -> Known:
             found.setdefault(name, own)
         known[kind] = found
     return known
+
+
+def _listed(sweep: SweepKeys, key: str) -> list[tuple[int, str]]:
+    """The names of a list, each with its place in the file; a group of tasks as its tasks."""
+    names = enumerate(getattr(sweep, key) or ())
+    return [(place, one) for place, name in names for one in (members(name) if key == "tasks" else (name,))]
 
 
 def planned_searches(
@@ -179,7 +186,9 @@ def _checked_options(path: tuple[Key, ...], options: Mapping[str, Any], folder: 
 
 
 def _check_where(path: tuple[Key, ...], where: Where, sweep: SweepKeys, known: Known, document: Document) -> None:
-    listed = {kind: getattr(sweep, key) or () for key, kind in LISTS.items()}
+    listed = {
+        kind: [*(getattr(sweep, key) or ()), *(name for _, name in _listed(sweep, key))] for key, kind in LISTS.items()
+    }
     given = {kind: names for kind in known if (names := getattr(where, kind)) is not None}
     if not given:
         document.report(path, f"names nothing; it has one or more of {', '.join(known)}")
@@ -196,7 +205,7 @@ def _fits(where: Where, names: Sequence[str | None], known: Known) -> bool:
     """Whether a search is meant, by its names as they are written or as they are."""
     for (kind, own), name in zip(known.items(), names, strict=True):
         wanted = getattr(where, kind)
-        if wanted is not None and not {name, own.get(name or "")} & set(wanted):
+        if wanted is not None and not {name, own.get(name or "")} & {one for named in wanted for one in members(named)}:
             return False
     return True
 
@@ -206,7 +215,7 @@ def _report(problem: str, of: Sequence[tuple[str, str, str | None]], sweep: Swee
     named = [", ".join(name for name in names if name) for names in of]
     more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     task, method, backbone = of[0]
-    path: tuple[Key, ...] = ("tasks", sweep.tasks.index(task))
+    path: tuple[Key, ...] = ("tasks", next(place for place, name in _listed(sweep, "tasks") if name == task))
     if problem.startswith("--method"):
         path = ("methods", sweep.methods.index(method))
     elif problem.startswith("--backbone") and backbone and sweep.backbones:

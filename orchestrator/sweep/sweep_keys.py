@@ -78,7 +78,7 @@ class SweepKeys(Keys):
     """What a sweep file may hold.
 
     Attributes:
-        tasks: names, or YAML files of own tasks, from the sweep file's folder.
+        tasks: names, groups of tasks, or YAML files of own tasks, from the sweep file's folder.
         backbones: None: each task's own.
         seeds: seeds that the winner of each search is trained with, as ``--seeds``; None: as the options say.
         options: of every search, by their names in Python; overrides, in their order, say what is otherwise for some.

@@ -55,6 +55,8 @@ def rules(task: Task) -> dict[str, Any]:
         **({"examples": task.examples.rules} if task.examples else {}),
         **({"group": task.group} if task.group else {}),
         "split": [task.split, SPLIT_SEED, task.sizes],
+        **({"published splits": task.splits} if task.splits else {}),
+        **({"most_train": task.most_train} if task.most_train else {}),
     }
 
 

@@ -17,6 +17,7 @@ from trials.data.tokens import Architecture
 from trials.data_facts import DataIdentity
 from trials.tasks.base import SPLITS, SplitName, Task
 from trials.tasks.metrics import METRICS
+from trials.tasks.targets import right_answers
 
 CONSTANTS = 20
 """Frequent texts that are tried as constant answers."""
@@ -134,7 +135,8 @@ class PreparedTask:
         for name in SPLITS[1:]:
             split = self.split(name)
             targets = split.targets
-            tried = self.task.answers or [text for text, _ in Counter(targets).most_common(CONSTANTS)]
+            frequent = Counter(answer for target in targets for answer in right_answers(target))
+            tried = self.task.answers or [text for text, _ in frequent.most_common(CONSTANTS)]
             scores[name] = max(
                 metric([text] * len(targets), targets, self.task.answers, split.groups) for text in tried
             )

@@ -200,7 +200,7 @@ def split_places(task: Task, counts: Mapping[str, int]) -> dict[str, tuple[str, 
 
     Args:
         task: gives the rule.
-        counts: rows of each published split.
+        counts: rows of each published split, in the order in which the rule reads them (`Task.raw_splits`).
 
     Raises:
         DataError: too few rows for the rule.
@@ -236,8 +236,9 @@ def split_places(task: Task, counts: Mapping[str, int]) -> dict[str, tuple[str, 
             "test": (held_out, list(range(counts[held_out]))),
         }
     else:
-        places = {"train": train} | {split: (split, list(range(counts[split]))) for split in SPLITS if split != "train"}
-    return places
+        places = {split: (name, list(range(n))) for split, (name, n) in zip(SPLITS, counts.items(), strict=True)}
+    name, rows = places["train"]
+    return places | {"train": (name, rows[: task.most_train])}
 
 
 def _permutation(n: int) -> list[int]:

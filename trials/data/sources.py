@@ -16,7 +16,7 @@ from trials.errors import DataError, did_you_mean
 from trials.tasks.base import Task
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"
-_SHARD = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
+_SHARD = re.compile(r"-(\d+)-of-(\d+)(?:-[0-9a-f]{16})?\.parquet$")  # older uploads to the hub end in 16 digits
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def find_source(task: Task, data_dir: Path | None) -> Source:
     if data_dir is not None:
         return _in_data_dir(task, Path(data_dir).expanduser())
     if task.hub is not None:
-        return _on_hub(task, *task.hub)
+        return _on_hub(task, *task.hub, task.revision)
     raise DataError(f"task '{task.name}' has no rows: it is neither embedded nor has it files, a folder or a hub name")
 
 
@@ -150,12 +150,12 @@ def _parts(files: Iterable[Path]) -> tuple[Part, ...]:
     return tuple(Part(str(file), path=file) for file in files)
 
 
-def _on_hub(task: Task, repository: str, subset: str | None) -> Source:
+def _on_hub(task: Task, repository: str, subset: str | None, revision: str | None) -> Source:
     import datasets
 
     name = f"{repository}, subset {subset}" if subset else repository
     try:
-        splits = datasets.load_dataset(repository, subset)
+        splits = datasets.load_dataset(repository, subset, revision=revision)
     # Whatever goes wrong inside (network, authorisation, a moved or changed data set), the way out is the same.
     except Exception as error:
         reason = " ".join(str(error).split())[:300]

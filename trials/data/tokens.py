@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from trials.errors import BackboneError, DataError, UserError, did_you_mean
 from trials.tasks.base import template_pieces
+from trials.tasks.targets import right_answers
 
 Architecture = Literal["encoder-decoder", "decoder-only"]
 ARCHITECTURES: tuple[Architecture, ...] = ("encoder-decoder", "decoder-only")
@@ -192,9 +193,13 @@ class EncodedTargets:
 
 
 def encode_texts(texts: Sequence[str], tokenizer: Any, architecture: Architecture, max_length: int) -> EncodedTargets:
-    """Target ids of texts of any kind, the end-of-sequence token last, which cutting keeps."""
+    """Target ids of texts of any kind, the end-of-sequence token last, which cutting keeps.
+
+    Of several right answers to one example, the first is encoded.
+    """
     end = _end_token(tokenizer)
-    encoded = _ids(tokenizer, list(texts), special=architecture == "encoder-decoder")
+    texts = [right_answers(text)[0] for text in texts]
+    encoded = _ids(tokenizer, texts, special=architecture == "encoder-decoder")
     bodies = [ids[:-1] if ids and ids[-1] == end else ids for ids in encoded]
     back = tokenizer.batch_decode(bodies, skip_special_tokens=True)
     return EncodedTargets(

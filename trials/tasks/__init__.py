@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from trials.errors import TaskError, did_you_mean
-from trials.tasks import debian, glue, metrics, mrqa, super_glue
+from trials.tasks import debian, glue, metrics, mrqa, others, super_glue
 from trials.tasks.base import Task
+from trials.tasks.groups import task_groups
 
 __all__ = ["Task", "get_task", "registered", "task_names"]
 
 GROUP = "adept_search.tasks"
-BENCHMARKS = (debian, glue, super_glue, mrqa)
+BENCHMARKS = (debian, glue, super_glue, mrqa, others)
 
 
 def registered() -> dict[str, Task]:
@@ -51,7 +52,7 @@ def _brought(benchmark: Any, package: str, known: dict[str, Task]) -> list[Task]
     own: dict[str, metrics.Metric] = dict(getattr(benchmark, "METRICS", {}))
     if wrong := [one for one in brought if not isinstance(one, Task)]:
         raise TypeError(f"TASKS holds {wrong[0]!r}, which is no trials.tasks.base.Task")
-    taken = {*known, *(alias for task in known.values() for alias in task.aliases)}
+    taken = {*known, *(alias for task in known.values() for alias in task.aliases), *task_groups()}
     if twice := sorted({name for task in brought for name in (task.name, *task.aliases)} & taken):
         raise ValueError(f"{', '.join(twice)}: there is a task of that name already; choose another")
     if twice := sorted(set(own) & set(metrics.METRICS)):
@@ -71,8 +72,8 @@ def task_names() -> list[str]:
 
 
 def is_registered(name: str) -> bool:
-    """Whether a registered task has that name or alias."""
-    return any(name in (task.name, *task.aliases) for task in registered().values())
+    """Whether a registered task has that name or alias, or a group of tasks that name."""
+    return name in task_groups() or any(name in (task.name, *task.aliases) for task in registered().values())
 
 
 def get_task(name: str | Path) -> Task:
@@ -92,6 +93,8 @@ def get_task(name: str | Path) -> Task:
 
         return load_task_file(path)
     hint = did_you_mean(text, by_name)
+    if text in task_groups():
+        hint = " (it is a group of tasks, for `search --task` and the lists of a sweep file)"
     if path.is_dir():
         hint = " (it is a folder; an own task is a YAML file in it)"
     missing = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +14,16 @@ from trials.tasks.targets import Labels, Target
 SplitName = Literal["train", "validation", "test"]
 SplitRule = Literal["small", "large", "as_given"]
 TsvQuoting = Literal["none", "csv"]
+Quirks = Literal["as_published", "corrected"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 SPLIT_RULES: tuple[SplitRule, ...] = ("as_given", "small", "large")
 
 
-NAMES = ("name", "title", "published_as", "aliases", "hub", "folder", "embedded", "files", "package")
-"""Fields of a task that say what it is called and where its rows are."""
+NAMES = (
+    "name", "title", "published_as", "aliases", "hub", "revision", "folder", "embedded", "files", "package",
+    "corrections", "correction",
+)  # fmt: skip
+"""Fields of a task that say what it is called, where its rows are, and what it would be otherwise."""
 
 Row = Mapping[str, Any]
 
@@ -78,6 +82,9 @@ class Task:
             "small": train as published, the published validation permuted and halved into validation and test;
             "large": the first 1,000 of the permuted train are validation, the published validation is the test;
             "as_given": the three splits as they are. Rows are split before they become examples.
+        splits: the published splits that the rule reads, in its order, where they are called otherwise than train,
+            validation and test. None: they are not.
+        most_train: rows of train at most, the first ones after the split rule. None: all.
         sizes: (train, validation, test) after the split rule, in examples, as the paper's Table 16 counts them;
             asserted when the data is loaded. None: nothing is known, nothing is asserted.
         metrics: names in `metrics.METRICS`; the FIRST selects the checkpoint and the winner. Empty: the target's own.
@@ -86,6 +93,7 @@ class Task:
         group: column of what belongs together, such as the question of several answers; None: the examples of one row
             where `examples` makes several, else there are no groups.
         hub: (data set, subset) on the hub, or None.
+        revision: the commit of the data set on the hub that is read; None: the newest.
         folder: the task's folder under `--data-dir`, e.g. "glue/rte".
         embedded: the rows ship with the project, as Parquet under `trials/embedded/<name>/`.
         files: split -> files of an own task.
@@ -93,6 +101,8 @@ class Task:
             text, unless a file's header is in quotes, and text that looks quoted all the same is refused.
         published_as: the task's key in the paper's tables, or None.
         aliases: other names that `--task` takes.
+        corrections: (field, value) of what is otherwise where the mistakes of the released code are not repeated.
+        correction: what those change, in words.
         package: the package that brings the task; None: this project, or a task file.
     """
 
@@ -101,12 +111,15 @@ class Task:
     template: str
     target: Target
     split: SplitRule = "as_given"
+    splits: tuple[str, ...] | None = None
+    most_train: int | None = None
     sizes: tuple[int, int, int] | None = None
     metrics: tuple[str, ...] = ()
     max_source_length: int = 256
     examples: Examples | None = None
     group: str | None = None
     hub: tuple[str, str | None] | None = None
+    revision: str | None = None
     folder: str | None = None
     embedded: bool = False
     files: Mapping[str, tuple[Path, ...]] | None = field(default=None, hash=False)
@@ -114,6 +127,8 @@ class Task:
     published_as: str | None = None
     aliases: tuple[str, ...] = ()
     package: str | None = None
+    corrections: tuple[tuple[str, Any], ...] = ()
+    correction: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", self.metrics or self.target.metrics)
@@ -179,7 +194,22 @@ class Task:
     @property
     def raw_splits(self) -> tuple[str, ...]:
         """The published splits that the split rule reads (GLUE's test split has no labels: it is never one of them)."""
-        return raw_splits(self.split, own=self.files is not None)
+        return self.splits or raw_splits(self.split, own=self.files is not None)
+
+    def read(self, quirks: Quirks) -> Task:
+        """The task as its rows are to be read: with the mistakes of the released code, or without.
+
+        One that has none is the same either way. The paper's scores are of the rows as published: a corrected task
+        (`corrected`) is none of the paper's.
+        """
+        if quirks == "as_published" or not self.corrections:
+            return self
+        return replace(self, **dict(self.corrections), corrections=(), published_as=None)
+
+    @property
+    def corrected(self) -> bool:
+        """Whether the mistakes that its released code has are taken out of it."""
+        return bool(self.correction) and not self.corrections
 
     def render(self, row: Mapping[str, str]) -> str:
         """The source text of one example."""

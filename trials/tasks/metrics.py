@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trials.errors import did_you_mean
-from trials.tasks.targets import KINDS, Kind, as_number
+from trials.tasks.targets import KINDS, Kind, as_number, right_answers
 
 Classes = Sequence[str] | None
 """All target texts of a task; None where they are not known: then those that occur among the targets."""
@@ -89,13 +89,22 @@ def normalised(text: str) -> str:
 
 
 def same_text(prediction: str, target: str) -> float:
-    """1 where both are equal once they are `normalised`."""
-    return float(normalised(prediction) == normalised(target))
+    """1 where both are equal once they are `normalised`; of several right answers, one of them."""
+    given = normalised(prediction)
+    return float(any(given == normalised(gold) for gold in right_answers(target)))
 
 
 def shared_tokens(prediction: str, target: str) -> float:
-    """F1 of the words that both have once they are `normalised`, with their numbers of occurrences."""
-    given, gold = normalised(prediction).split(), normalised(target).split()
+    """F1 of the words that both have once they are `normalised`, with their numbers of occurrences.
+
+    Of several right answers, the one with the highest F1 counts, as in SQuAD's own script; nothing in common is 0, also
+    where both are empty.
+    """
+    given = normalised(prediction).split()
+    return max(_shared(given, normalised(gold).split()) for gold in right_answers(target))
+
+
+def _shared(given: Sequence[str], gold: Sequence[str]) -> float:
     common = (Counter(given) & Counter(gold)).total()
     return 2.0 * common / (len(given) + len(gold)) if common else 0.0
 
@@ -153,7 +162,7 @@ class Metric:
 
 
 def _equal(prediction: str, target: str) -> float:
-    return float(prediction == target)
+    return float(prediction == target or prediction in right_answers(target))
 
 
 METRICS: dict[str, Metric] = {

@@ -9,6 +9,7 @@ from trials.tasks.base import Examples, Row, Task
 from trials.tasks.targets import Labels, Text
 
 _HUB = "aps/super_glue"
+_REVISION = "3de24cf8022e94f4ee4b9d55a6f539891524d646"
 
 
 def answers_of_a_question(row: Row) -> Iterator[Row]:
@@ -25,19 +26,25 @@ def right_answers(row: Row) -> Iterator[Row]:
         yield {**source, "answer": answer}
 
 
+def marked_spans(row: Row) -> Iterator[Row]:
+    """WSC: the text with `* *` around the noun (span 1) and `# #` around the pronoun (span 2), as T5 marks them.
+
+    A span is where its index says, counted in words between single white spaces; where the text does not go on with
+    the span there, it stays unmarked.
+    """
+    first, second = row["span1_index"], row["span2_index"]
+    text = _marked(row["text"], row["span1_text"], first, "*")
+    yield {"text": _marked(text, row["span2_text"], second + 2 * (first < second), "#"), "label": row["label"]}
+
+
+def _marked(text: str, span: str, index: int, mark: str) -> str:
+    words = re.match(rf"(?:\S+\s){{{index}}}", text)
+    if words is None or not text.startswith(span, words.end()):
+        return text
+    return f"{text[: words.end()]}{mark} {span} {mark}{text[words.end() + len(span) :]}"
+
+
 TASKS: tuple[Task, ...] = (
-    Task(
-        name="superglue-boolq",
-        title="BoolQ",
-        template="question: {question} passage: {passage}",
-        target=Labels({0: "0", 1: "1"}),
-        split="small",
-        sizes=(9_427, 1_635, 1_635),
-        hub=(_HUB, "boolq"),
-        folder="super_glue/boolq",
-        published_as="boolq",
-        aliases=("boolq",),
-    ),
     Task(
         name="superglue-multirc",
         title="MultiRC",
@@ -54,9 +61,68 @@ TASKS: tuple[Task, ...] = (
         ),
         group="asked",
         hub=(_HUB, "multirc"),
+        revision=_REVISION,
         folder="super_glue/multirc",
         published_as="multirc",
         aliases=("multirc",),
+    ),
+    Task(
+        name="superglue-boolq",
+        title="BoolQ",
+        template="question: {question} passage: {passage}",
+        target=Labels({0: "0", 1: "1"}),
+        split="small",
+        sizes=(9_427, 1_635, 1_635),
+        hub=(_HUB, "boolq"),
+        revision=_REVISION,
+        folder="super_glue/boolq",
+        published_as="boolq",
+        aliases=("boolq",),
+    ),
+    Task(
+        name="superglue-wic",
+        title="WiC",
+        template="sentence1: {sentence1} sentence2: {sentence2} word: {word}",
+        target=Labels({0: "0", 1: "1"}),
+        split="small",
+        sizes=(5_428, 319, 319),
+        hub=(_HUB, "wic"),
+        revision=_REVISION,
+        folder="super_glue/wic",
+        published_as="wic",
+        aliases=("wic",),
+    ),
+    Task(
+        name="superglue-wsc.fixed",
+        title="WSC",
+        template="text: {text}",
+        target=Labels({0: "0", 1: "1"}),
+        split="small",
+        sizes=(554, 52, 52),
+        examples=Examples(
+            marked_spans,
+            reads=("text", "span1_index", "span2_index", "span1_text", "span2_text", "label"),
+            texts=("text", "span1_text", "span2_text"),
+        ),
+        hub=(_HUB, "wsc.fixed"),
+        revision=_REVISION,
+        folder="super_glue/wsc.fixed",
+        published_as="wsc",
+        aliases=("wsc", "wsc.fixed"),
+    ),
+    Task(
+        name="superglue-cb",
+        title="CB",
+        template="premise: {premise} hypothesis: {hypothesis}",
+        target=Labels({0: "0", 1: "1", 2: "2"}),
+        split="small",
+        sizes=(250, 28, 28),
+        metrics=("f1_macro", "accuracy"),  # the first selects, the paper reports the second
+        hub=(_HUB, "cb"),
+        revision=_REVISION,
+        folder="super_glue/cb",
+        published_as="cb",
+        aliases=("cb",),
     ),
     Task(
         name="superglue-record",
@@ -70,6 +136,7 @@ TASKS: tuple[Task, ...] = (
         max_source_length=512,
         examples=Examples(right_answers, reads=("passage", "query", "entities", "answers"), texts=("passage", "query")),
         hub=(_HUB, "record"),
+        revision=_REVISION,
         folder="super_glue/record",
         published_as="record",
         aliases=("record",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -14,6 +14,20 @@ Kind = Literal["labels", "text", "number"]
 KINDS: tuple[Kind, ...] = ("labels", "text", "number")
 MOST_NUMBERS = 1_001
 """Values that a number may take, at most: 0 to 100 in steps of 0.1."""
+
+BETWEEN = "\x1e"
+"""Between the right answers of one example, where there are several: Unicode's record separator, part of no answer."""
+
+
+def alternatives(answers: Iterable[str]) -> str:
+    """Several right answers as one target text, each once; those that are empty only where there is no other."""
+    found = dict.fromkeys(answer.replace(BETWEEN, " ").strip() for answer in answers)
+    return BETWEEN.join(filter(None, found))
+
+
+def right_answers(target: str) -> list[str]:
+    """The right answers of an example; the first is the one that is learnt."""
+    return target.split(BETWEEN)
 
 
 @dataclass(frozen=True)
@@ -58,10 +72,14 @@ class Text:
         column: holds the text.
         max_length: tokens of an answer at most, its end included; longer targets are cut in training, and counted in
             the data report. 20 is what ADePT's released code generates (its `generation_max_length`).
+        empty: whether an empty text is a right answer.
+
+    A column may hold several right answers to one example (`alternatives`).
     """
 
     column: str = "target"
     max_length: int = 20
+    empty: bool = False
     kind: ClassVar[Kind] = "text"
     metrics: ClassVar[tuple[str, ...]] = ("exact_match", "token_f1")
     answers: ClassVar[tuple[str, ...]] = ()
@@ -69,11 +87,12 @@ class Text:
     @property
     def rules(self) -> dict[str, Any]:
         """What decides the right answers, as JSON."""
-        return {"target": {"type": self.kind, "column": self.column, "max_length": self.max_length}}
+        more = {"empty": True} if self.empty else {}
+        return {"target": {"type": self.kind, "column": self.column, "max_length": self.max_length, **more}}
 
     def text_of(self, value: Any) -> str:
-        """The text itself. Raises ValueError where it is none, or empty."""
-        if not isinstance(value, str) or not value.strip():
+        """The text itself. Raises ValueError where it is none, or empty and must not be."""
+        if not isinstance(value, str) or not (value.strip() or self.empty):
             raise ValueError("needs a text that is not empty (where no answer is right, write what says so)")
         return value.strip()
 

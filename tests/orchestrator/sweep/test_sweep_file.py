@@ -52,6 +52,26 @@ time_limit: 1h 30m
     assert {one.plan.settings.seeds for one in searches} == {2}
 
 
+def test_a_group_stands_for_its_tasks(tmp_path: Path) -> None:
+    _, searches = planned(
+        tmp_path,
+        "tasks: [debsec, mrqa, cb]\nmethods: pt\nbackbones: t5-nano\n"
+        "options: {data_quirks: corrected}\n"
+        "overrides: [{where: {task: mrqa}, options: {steps: 40}}, {where: {task: newsqa}, options: {steps: 20}}]\n"
+        "without: [{task: hotpotqa}]\n",
+    )
+    assert [(one.key.task, one.plan.training.steps) for one in searches if one.key.task != "debsec"] == [
+        ("nq", 40), ("searchqa", 40), ("newsqa", 20), ("superglue-cb", searches[0].plan.training.steps),
+    ]  # fmt: skip
+    assert {one.key.task for one in searches if one.plan.task.corrected} == {"nq", "searchqa", "newsqa"}
+
+
+def test_a_task_of_a_group_that_stands_beside_it_is_named(tmp_path: Path) -> None:
+    found = problems(tmp_path, "tasks: [glue, rte]\nmethods: pt\nbackbones: t5-nano\nwithout: [{task: mrqa}]\n")
+    assert found[0] == "small.yaml:1: tasks[1]: the task rte stands twice: remove one"
+    assert "the sweep has no task 'mrqa'" in found[1]
+
+
 def test_files_are_meant_from_the_folder_of_the_sweep(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}.csv").write_text("text,label\n" + f"{split} a,x\n{split} b,y\n" * 20)

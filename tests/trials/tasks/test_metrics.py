@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import random
+import re
+import string
 
 import pytest
 from sklearn import metrics as sk
 
 from trials.tasks.metrics import METRICS, compute, value_of_one_example
+from trials.tasks.targets import alternatives
 
 OF_LABELS = [name for name, metric in METRICS.items() if "labels" in metric.kinds]
 
@@ -119,6 +122,61 @@ def test_texts_are_compared_as_squads_script_compares_them() -> None:
     # 1; one word of two common: P 1/2, R 1/2; nothing; both are empty once normalised
     assert METRICS["exact_match"](given, gold) == pytest.approx(100 * 2 / 4)
     assert METRICS["token_f1"](given, gold) == pytest.approx(100 * (1 + 1 / 2) / 4)
+
+
+def squads_script(prediction: str, golds: list[str]) -> tuple[float, float]:
+    """Exact match and F1 of one question, 0 to 1, by SQuAD 1.1's definition, with token lists in place of counters."""
+
+    def words(text: str) -> list[str]:
+        text = re.sub("[" + re.escape(string.punctuation) + "]", "", text.lower())
+        return re.sub(r"\b(a|an|the)\b", " ", text).split()
+
+    def f1(given: list[str], gold: list[str]) -> float:
+        left = list(gold)
+        same = sum(1 for word in given if word in left and (left.remove(word) is None))
+        if not same:
+            return 0.0
+        precision, recall = same / len(given), same / len(gold)
+        return 2 * precision * recall / (precision + recall)
+
+    given = words(prediction)
+    return max(float(given == words(gold)) for gold in golds), max(f1(given, words(gold)) for gold in golds)
+
+
+def test_one_and_several_right_answers_are_scored_by_squads_definition() -> None:
+    source = random.Random(1)
+    pieces = ["the", "A", "an", "cat", "Cat's", "cat.", "dog", "北京", "naïve", "$5", "5", "--", "", "\u00a0", "theory"]
+
+    def text() -> str:
+        return " ".join(source.choice(pieces) for _ in range(source.randrange(5)))
+
+    rows = [(text(), [text() for _ in range(source.randrange(1, 4))]) for _ in range(400)]
+    given = [prediction for prediction, _ in rows]
+    kept = [[gold for gold in dict.fromkeys(g.strip() for g in golds) if gold] or [""] for _, golds in rows]
+    found = compute(["exact_match", "token_f1"], given, [alternatives(golds) for _, golds in rows])
+    wanted = [squads_script(prediction, golds) for prediction, golds in zip(given, kept, strict=True)]
+    assert found["exact_match"] == pytest.approx(100 * sum(em for em, _ in wanted) / len(rows))
+    assert found["token_f1"] == pytest.approx(100 * sum(f1 for _, f1 in wanted) / len(rows))
+    alone = compute(["exact_match", "token_f1"], given, [golds[0] for golds in kept])
+    assert found["exact_match"] > alone["exact_match"] and found["token_f1"] > alone["token_f1"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_metrics_of_labels_agree_with_scikit_learn_whatever_is_answered(seed: int) -> None:
+    """Garbage, blanks, one class only, classes that never occur: by the rules of the released code's `metrics.py`."""
+    source = random.Random(seed)
+    classes = ["0", "1", "2"][: 2 + seed % 2]
+    targets = [source.choice(classes[: 1 + seed % 3]) for _ in range(40)]
+    given = [source.choice([*classes, "", "x", "01", "nan"]) for _ in targets]
+    found = compute(["accuracy", "f1_macro", "matthews_correlation"], given, targets, classes)
+    assert found["accuracy"] == pytest.approx(100 * sk.accuracy_score(targets, given))
+    macro = sk.fbeta_score(targets, given, beta=1, labels=classes, average="macro", zero_division=0)
+    assert found["f1_macro"] == pytest.approx(100 * macro)
+    assert found["matthews_correlation"] == pytest.approx(100 * sk.matthews_corrcoef(targets, given))
+    if set(targets) <= {"0", "1"}:  # `f1_score_with_invalid`, lines 96 to 113
+        numbers = [int(p) if p in ("0", "1") else 1 - int(t) for p, t in zip(given, targets, strict=True)]
+        binary = sk.f1_score(list(map(int, targets)), numbers, zero_division=0)
+        assert METRICS["f1"](given, targets) == pytest.approx(100 * binary)
 
 
 def test_a_group_counts_once() -> None:

@@ -11,6 +11,7 @@ from tests.trials.made_data import REPOSITORY, made_task
 from trials.errors import TaskError
 from trials.tasks import get_task, registered, task_names
 from trials.tasks.base import template_columns
+from trials.tasks.groups import members, task_groups
 from trials.tasks.metrics import unfit
 from trials.tasks.targets import label_key
 
@@ -27,6 +28,15 @@ def test_names_and_aliases_lead_to_one_task_each() -> None:
     assert get_task("boolq") is get_task("superglue-boolq")
     names = [name for task in registered().values() for name in (task.name, *task.aliases)]
     assert len(names) == len(set(names))
+
+
+def test_groups_are_the_benchmarks_of_the_papers_tables() -> None:
+    sizes = {group: len(names) for group, names in task_groups().items()}
+    assert sizes == {"glue": 8, "superglue": 6, "mrqa": 4, "others": 4, "all": 22}
+    assert members("mrqa") == ("nq", "hotpotqa", "searchqa", "newsqa")
+    assert members("rte") == ("rte",)
+    with pytest.raises(TaskError, match=r"no task is called 'glue' .it is a group of tasks"):
+        get_task("glue")
 
 
 @pytest.mark.parametrize("name", task_names())
