@@ -73,6 +73,7 @@ class TrialConfig:
             may stop the trial.
         eval_every: updates between two reports.
         warmup_steps: updates of linear warm-up.
+        sources: names of the source prompts that it starts from, of a method that transfers (`Method.sources`).
     """
 
     method: str
@@ -83,6 +84,10 @@ class TrialConfig:
     recipe: str = "released_code"
     batch_size: int = 32
     warmup_steps: int = 500
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", tuple(self.sources))  # JSON has lists
 
     @property
     def constants(self) -> Recipe:
@@ -107,7 +112,10 @@ class TrialConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``TrialConfig(**d)`` is the way back."""
-        return asdict(self)
+        found = asdict(self)
+        if not self.sources:  # as a configuration was written before there were any
+            del found["sources"]
+        return found
 
 
 @dataclass(kw_only=True)

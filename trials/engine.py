@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import Tensor
 
 from trials.backbones.loading import Backbone
 from trials.checkpoint import restore_trial, save_trial
@@ -51,6 +53,7 @@ class Engine:
     Args:
         typical: a trial like those to come, to measure the device with at once; else the first one that starts.
         measured: what measuring has found before, on this backbone, with these data and such a trial.
+        sources: source prompts that trials may start from, by name, each of shape (rows, d).
 
     Attributes:
         slots: the trials by their ids.
@@ -67,10 +70,12 @@ class Engine:
         settings: EngineSettings | None = None,
         typical: TrialConfig | None = None,
         measured: Measured | None = None,
+        sources: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         self.backbone = backbone
         self.data = data
+        self.sources = dict(sources or {})
         self.stack = Stack(backbone, data.split("train"))
         self.slots: dict[str, Trial] = {}
         self.reports: dict[str, Report] = {}
@@ -112,7 +117,8 @@ class Engine:
         self._refuse_long_rows(config)
         if self.measured is None and not self.settings.deterministic:
             self.measure(config)
-        method = make_method(config, self.backbone.surroundings(self.data.max_source_length))
+        around = replace(self.backbone.surroundings(self.data.max_source_length), sources=self.sources)
+        method = make_method(config, around)
         trial = Trial(config, method.to(self.backbone.device))
         if checkpoint is not None:
             restore_trial(checkpoint, trial, self.data.fingerprint, self.backbone.facts)

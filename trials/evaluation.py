@@ -121,11 +121,30 @@ def _answered(
     losses: list[float | None] = []
     for first in range(0, len(methods), together):
         these = methods[first : first + together]
-        answering = _Answering(backbone, these, rows, len(nodes), tree, max_new_tokens, cost, targets)
-        with weight_updates_of(backbone, these[0]).applied() if these[0].inner else nullcontext():
-            found += answering.run()
-        losses += answering.losses
+        every = _rows_at_once(these, backbone.facts.width) or max(1, len(rows))
+        texts: list[list[str]] = [[] for _ in these]
+        parts: list[list[tuple[float, int] | None]] = [[] for _ in these]
+        for start in range(0, max(1, len(rows)), every):
+            some, wanted = rows[start : start + every], targets[start : start + every]
+            answering = _Answering(backbone, these, some, len(nodes), tree, max_new_tokens, cost, wanted)
+            with weight_updates_of(backbone, these[0]).applied() if these[0].inner else nullcontext():
+                for given, more, part, loss in zip(texts, answering.run(), parts, answering.losses, strict=True):
+                    given += more
+                    part.append(loss)
+        found += texts
+        losses += [_mean(part) for part in parts]
     return found, losses
+
+
+def _rows_at_once(methods: Sequence[MethodModule], width: int) -> int:
+    """Rows whose prompts fit into the table, where each row has its own; 0: all."""
+    own = sum(method.prompt_length for method in methods if method.method.prompts_by_row)
+    return max(1, TABLE_BYTES // (own * 4 * width)) if own else 0
+
+
+def _mean(parts: Sequence[tuple[float, int] | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(part[0] for part in known) / sum(part[1] for part in known) if len(known) == len(parts) else None
 
 
 def score(
@@ -186,15 +205,16 @@ class _Answering:
         groups = [Group(members, [methods[k] for k in members]) for members in grouped(methods)]
         depths = np.array(tree.depths[1 : nodes + 1], dtype=np.int64) - 1
         positions = [np.concatenate([np.arange(len(row) - nodes), len(row) - nodes + depths]) for row in rows]
-        self.table = EmbeddingTable(groups, [Part(rows, positions=positions)] * len(methods), backbone.embedding)
+        part = Part(rows, positions=positions, lengths=[len(row) - nodes for row in rows])
+        self.table = EmbeddingTable(groups, [part] * len(methods), backbone.embedding)
 
     @property
-    def losses(self) -> list[float | None]:
-        """Of each method, in nats a target token; None where the tree does not hold all targets."""
+    def losses(self) -> list[tuple[float, int] | None]:
+        """Of each method, in nats, and of how many target tokens; None where the tree does not hold all targets."""
         if not self._summed:
             return [None] * len(self.methods)
         tokens = sum(map(len, self._paths))
-        return [summed / tokens for summed in self._summed]
+        return [(summed, tokens) for summed in self._summed]
 
     @torch.no_grad()
     def run(self) -> list[list[str]]:

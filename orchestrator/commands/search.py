@@ -14,6 +14,7 @@ from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import SearchSettings, StartOptions, as_arguments, read_settings
 from orchestrator.quiet import silence_libraries
 from orchestrator.run.resume import resumed_options
+from orchestrator.tracking.sources import StoredSources
 
 
 @takes(parameters(SearchSettings), parameters(StartOptions))
@@ -28,7 +29,7 @@ def start(options: Given, how: StartOptions) -> int:
     """Resolve, check, then plan or run; the exit code."""
     options = resumed_options(options) if how.resume else with_absolute_paths(options)
     settings, problems = read_settings(options)
-    plan = make_plan(settings, problems)
+    plan = make_plan(settings, problems, StoredSources())
     if how.plan or not how.debug:
         silence_libraries()
     if how.plan:

@@ -100,7 +100,8 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
         )
     settings = EngineSettings(spec.memory_limit, spec.slots, spec.deterministic)
     alike = _measured_by(spec, data)
-    engine = Engine(backbone, data, settings, spec.typical, held.measured.get(alike))
+    sources = {source.name: source.tensor().to(device) for source in spec.sources}
+    engine = Engine(backbone, data, settings, spec.typical, held.measured.get(alike), sources)
     if engine.measured is not None:
         held.measured[alike] = engine.measured
     return engine

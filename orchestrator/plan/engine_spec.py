@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from orchestrator.plan.settings import Precision
 from orchestrator.store.paths import StoragePath
 from trials.config import Lane, TrialConfig
+from trials.source_prompts import SourcePrompt
 from trials.tasks.base import Quirks
 
 GB = 10**9
@@ -30,6 +31,7 @@ class EngineSpec:
         shipments: paths above that a host without them finds in the storage (`orchestrator.engines.shipping`).
         data: fingerprint that the rows must have; empty: any.
         revision: fingerprint that the backbone's folder must have; empty: any.
+        sources: source prompts that trials start from.
     """
 
     task: str
@@ -47,6 +49,7 @@ class EngineSpec:
     shipments: tuple[Shipment, ...] = ()
     data: str = ""
     revision: str = ""
+    sources: tuple[SourcePrompt, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 from orchestrator.command_lines import flag
 from orchestrator.plan.options import Given
 from orchestrator.plan.settings import SearchSettings, default_output, default_storage
+from orchestrator.plan.sources import is_source, source_parts
 from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE, sqlite_file, uri_problems
 from search_spaces import space_names
 from trials.backbones.describe import is_known
@@ -42,6 +43,9 @@ def with_absolute_paths(options: Mapping[str, str | None], folder: Path = Path()
             and (path := folder / Path(value).expanduser()).exists()
         ):
             found[key] = str(path.resolve())
+    if sources := options.get("sources"):
+        parts = [(part, folder / Path(part).expanduser()) for part in source_parts(sources)]
+        found["sources"] = ",".join(str(path.resolve()) if is_source(path) else part for part, path in parts)
     if options.get("output"):
         found["output"] = absolute(Path(str(options["output"])))
     if (uri := options.get("tracking_uri")) and (database := sqlite_file(uri)) is not None:

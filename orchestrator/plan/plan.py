@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.plan.engine_spec import GB, EngineSpec
 from orchestrator.plan.options import written
 from orchestrator.plan.settings import LEARNING, SearchSettings
+from orchestrator.plan.sources import source_names
 from orchestrator.schedulers.asha import expected_end
 from orchestrator.schedulers.median import expected_median_share
 from orchestrator.searchers.optuna_search import drawn_by_chance
@@ -22,6 +23,7 @@ from search_spaces import Settings as SpaceSettings
 from trials.backbones.facts import DEFAULT, UNKNOWN_REVISION, Facts, lane_in_words
 from trials.config import TRAINER_REVISION, TrialConfig
 from trials.methods import Sizes, get_method
+from trials.source_prompts import SourcePrompt
 from trials.tasks import Task
 
 NAME_OF_BACKBONE = 20
@@ -58,6 +60,7 @@ class Plan:
         grace_period: first rung of early stopping in steps; the budget itself where there is none.
         notes: choices that were made for the user, a sentence each.
         data: fingerprint of the prepared rows, once they are: engines refuse others.
+        sources: the source prompts of a transfer.
     """
 
     settings: SearchSettings
@@ -70,6 +73,7 @@ class Plan:
     grace_period: int
     notes: tuple[str, ...]
     data: str = ""
+    sources: tuple[SourcePrompt, ...] = ()
 
     @property
     def max_source_length(self) -> int:
@@ -152,6 +156,7 @@ class Plan:
             recipe=settings.recipe,
             batch_size=training.batch_size,
             warmup_steps=training.warmup_steps,
+            sources=tuple(source_names(settings.sources)),
         )
         sizes = Sizes.of(self.facts, self.max_source_length)
         return PlannedTrial(number, config, get_method(settings.method).parameter_count(configuration, sizes))
@@ -175,6 +180,7 @@ class Plan:
             lane="stock" if self.changes_modules else None,
             deterministic=self.settings.deterministic,
             data=self.data,
+            sources=self.sources,
             revision="" if self.facts.revision == UNKNOWN_REVISION else self.facts.revision,
         )
 
@@ -186,6 +192,7 @@ class Plan:
             **self.settings.model_dump(mode="json"),
             **asdict(self.training),
             "task": self.task.name,
+            "sources": ",".join(source_names(self.settings.sources)) or None,
             "backbone": self.facts.name,
             "space": self.space.name,
             "data_dir": self.spec.data_dir,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import LEARNING, SearchSettings
+from orchestrator.plan.sources import FindSources, Sources
 from orchestrator.plan.tracking_uri import resolve_tracking_uri
 from orchestrator.schedulers.asha import default_grace_period
+from orchestrator.store.paths import StoragePath
 from orchestrator.store.uris import storage_problems
 from search_spaces import Configuration, Space, default_space, load_space
 from search_spaces import Settings as SpaceSettings
@@ -24,11 +27,18 @@ PAPERS_BACKBONE = "t5-base"
 T = TypeVar("T")
 
 
-def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> Plan:
+def make_plan(
+    settings: SearchSettings,
+    known_problems: Sequence[str] = (),
+    find: FindSources | None = None,
+    begun: Path | None = None,
+) -> Plan:
     """Resolve a request against tasks, backbones and search spaces.
 
     Args:
         known_problems: what `read_settings` found, to be reported together with what is found here.
+        find: how the source prompts of a transfer are found; None: a search that has kept them is planned.
+        begun: folder of the search that is planned again; None: as its plan says.
 
     Raises:
         UserError: everything that is wrong with the request, at once.
@@ -57,8 +67,10 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     facts = tried(lambda: describe(backbone))
     problems += folder_problems(settings)
     problems += method_problems(settings, method, facts)
+    sources = Sources(settings, method, facts, find)
+    problems += sources.problems
     if task is None or facts is None or method is None:
-        raise UserError(problems)
+        raise UserError(problems + sources.missing())
     if settings.data_quirks == "corrected":
         notes.append(f"rows of {task.title}: {task.correction or 'nothing to correct, they are as published'}")
 
@@ -68,7 +80,7 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     length = settings.max_source_length or task.max_source_length
     space = tried(lambda: load_space(space_name, method=settings.method, d_model=facts.width, max_source_length=length))
     if space is None:
-        raise UserError(problems)
+        raise UserError(problems + sources.missing())
     if settings.space is None and space_name != DEFAULT:
         notes.append(f"search space {space.name}: {space.about} (--space chooses another)")
     if space.duplicates:
@@ -84,7 +96,7 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
     if settings.top > samples > 0:  # else that is what is wrong
         problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
     if problems:
-        raise UserError(problems)
+        raise UserError(problems + sources.missing())
     plan = Plan(
         settings=settings,
         task=task,
@@ -96,7 +108,12 @@ def make_plan(settings: SearchSettings, known_problems: Sequence[str] = ()) -> P
         grace_period=grace_period,
         notes=tuple(notes),
     )
-    return replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
+    plan = replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
+    return replace(plan, sources=sources.of(space, sizes, begun or plan.folder, _stored(plan)))
+
+
+def _stored(plan: Plan) -> StoragePath | None:
+    return StoragePath(plan.settings.storage) / plan.name if plan.settings.storage else None
 
 
 def method_problems(settings: SearchSettings, method: Method | None, facts: Facts | None) -> list[str]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.sources import SOURCES
 from orchestrator.record.record import RECORD, SearchRecord
+from orchestrator.record.strict_json import write_atomically
 from orchestrator.store.checkpoints import attempts
 from orchestrator.store.layout import DEFINITION, OPTIONS, TUNE
 from orchestrator.store.paths import Folder, StoragePath
@@ -18,6 +20,7 @@ from trials.backbones.facts import DEFAULT
 from trials.backbones.revisions import same_revision
 from trials.data_facts import DataIdentity
 from trials.errors import UserError
+from trials.source_prompts import to_file
 
 DATA = "data"  # the definition's key of what the rows were
 UID = "uid"  # and that of what tells the search from others of its name
@@ -87,6 +90,8 @@ class SearchFolder:
 
     def begin(self, plan: Plan, options: Mapping[str, Any], record: SearchRecord, data: DataIdentity) -> None:
         """Write down what the search is, so that it can be taken up again; the definition last, as the sign of it."""
+        if plan.sources and not (self.folder / SOURCES).exists():
+            write_atomically(self.folder / SOURCES, to_file(plan.sources))
         keep_record(record, self.record)
         write_twice(self.folder / OPTIONS, dict(options))
         write_twice(self.folder / DEFINITION, {**plan.definition, DATA: asdict(data), UID: record.uid})

@@ -102,6 +102,13 @@ class SearchSettings(OptionModel):
             decides=CHANGED, recorded=CHANGED,
         ),
     ] = "as_published"  # fmt: skip
+    sources: Annotated[
+        str | None,
+        train(
+            "source prompts of a transfer: searches, tasks or adapters' folders", "NAME,...", "none", decides=CHANGED,
+            recorded=CHANGED,
+        ),
+    ] = None  # fmt: skip
     steps: Annotated[Positive | None, train("budget of a trial in updates", "N", SPACES, recorded=ALWAYS)] = None
     eval_every: Annotated[Positive | None, train("updates between two reports", "N", SPACES, recorded=ALWAYS)] = None
     batch_size: Annotated[Positive | None, train("rows in a batch", "N", SPACES, recorded=ALWAYS)] = None

@@ -12,6 +12,7 @@ from orchestrator.command_lines import PROGRAM
 from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import as_arguments
+from orchestrator.plan.sources import SOURCES_KEPT, described, fingerprints
 from orchestrator.record.kept_data import identity, kept_of
 from orchestrator.record.record import STARTED, SearchRecord
 from orchestrator.record.secrecy import shown_command
@@ -36,6 +37,7 @@ def run_tags(plan: Plan, record: SearchRecord, process: Mapping[str, str]) -> di
         "data_fingerprint": identity(record).fingerprint,
         "rows_fingerprint": identity(record).rows,
         "backbone_revision": plan.facts.revision,
+        **_of_sources(plan),
         "options": json.dumps(plan.repeatable),
         **process,
         **{key: record.provenance[key] for key in ("command",) if key in record.provenance},
@@ -56,6 +58,7 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
         "search": plan.settings.searcher,
         "slots": str(plan.slots or "auto"),
         "template": plan.task.template,
+        **_of_sources(plan),
         **process,
     }
     known = plan.task.published_as or plan.task.name
@@ -76,6 +79,13 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
         provenance=facts,
         published=[asdict(row) for row in rows],
     )
+
+
+def _of_sources(plan: Plan) -> dict[str, str]:
+    """Where the source prompts of a transfer came from, and which they are; nothing for other searches."""
+    if not plan.sources:
+        return {}
+    return {"sources": described(plan.sources), SOURCES_KEPT: fingerprints(plan.sources)}
 
 
 def go_on(plan: Plan, options: Mapping[str, str | None], record: SearchRecord, data: PreparedTask) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.plan.options import When
 from orchestrator.plan.plan import PlannedTrial
 from orchestrator.plan.settings import SearchSettings
+from orchestrator.plan.sources import SOURCES_KEPT
 from orchestrator.record.engines import REUSED
 from orchestrator.record.record import Report, TrialRecord
 from orchestrator.record.status import TrialStatus
@@ -142,6 +143,8 @@ def take_over_equal(
 
 def _same(parent: Run, search: Mapping[str, Any], data: Mapping[str, str]) -> bool:
     params, tags = parent.data.params, parent.data.tags
+    if tags.get(SOURCES_KEPT, "") != data.get(SOURCES_KEPT, ""):  # it began elsewhere
+        return False
     return all(params.get(key) == notes.text(search[key]) for key in SAME_SEARCH) and all(
         tags.get(key) == notes.text(data[key]) for key in SAME_DATA
     )

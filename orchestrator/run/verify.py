@@ -20,11 +20,13 @@ from orchestrator.plan.places import missing_places, with_absolute_paths
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import differ
 from orchestrator.plan.settings import SearchSettings, read_settings
+from orchestrator.plan.sources import SOURCES_KEPT, fingerprints
 from orchestrator.record.errors import RecordError
 from orchestrator.record.kept_data import identity
 from orchestrator.record.provenance import describe_hardware
 from orchestrator.record.record import RECORD, Report, SearchRecord, TrialRecord
 from orchestrator.store.layout import OPTIONS, find_search
+from orchestrator.tracking.sources import StoredSources
 from trials.backbones.facts import Facts
 from trials.backbones.revisions import same_revision, why_not_same
 from trials.config import FIRST_REVISION, TRAINER_REVISION, TrialConfig
@@ -109,7 +111,7 @@ def from_folder(name: str, number: int, output: Path, places: Mapping[str, str |
     """
     folder = find_search(name, output)
     options = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
-    return _recorded(SearchRecord.load(folder / RECORD), number, options, places)
+    return _recorded(SearchRecord.load(folder / RECORD), number, options, places, folder)
 
 
 def from_store(run_id: str, tracking_uri: str | None, places: Mapping[str, str | None]) -> Recorded:
@@ -143,7 +145,11 @@ def from_store(run_id: str, tracking_uri: str | None, places: Mapping[str, str |
 
 
 def _recorded(
-    record: SearchRecord, number: int, options: Mapping[str, Any], places: Mapping[str, str | None]
+    record: SearchRecord,
+    number: int,
+    options: Mapping[str, Any],
+    places: Mapping[str, str | None],
+    folder: Path | None = None,
 ) -> Recorded:
     trial = next((trial for trial in record.trials if trial.number == number), None)
     if trial is None:
@@ -165,7 +171,9 @@ def _recorded(
         raise UserError(problems)
     others = SearchSettings.names(lambda option: option.numbers == "none")
     settings, problems = read_settings({k: v for k, v in options.items() if k not in others} | {"storage": ""})
-    plan = make_plan(settings, problems)
+    plan = make_plan(settings, problems, StoredSources(), begun=folder)
+    if (then := record.provenance.get(SOURCES_KEPT)) and then != (now := fingerprints(plan.sources)):
+        raise UserError([f"the source prompts of search {record.name} are not those of then: then {then}, now {now}"])
     config = plan.trial(number, trial.configuration, trial.seed).config
     spec = replace(plan.spec, slots=1, typical=config)
     return Recorded(record, trial, config, spec, plan.facts, settings.deterministic)

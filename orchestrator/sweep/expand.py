@@ -16,6 +16,7 @@ from orchestrator.plan.settings import SearchSettings, faults, read_settings
 from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.state import Part
 from orchestrator.sweep.sweep_keys import SweepKeys, Where
+from orchestrator.tracking.sources import StoredSources
 from trials.backbones.describe import describe
 from trials.errors import UserError, did_you_mean
 from trials.methods import get_method
@@ -156,7 +157,7 @@ def planned(options: Given, places: Mapping[str, str | None], part: Part = "full
     """
     together = {**options, **places}
     settings, wrong = read_settings(together)
-    return PlannedSearch(options=together, plan=make_plan(settings, wrong), search=part)
+    return PlannedSearch(options=together, plan=make_plan(settings, wrong, StoredSources()), search=part)
 
 
 def beside(folder: Path, key: str, value: str) -> str:

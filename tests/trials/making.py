@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ PT = {"prompt_lr": 0.1, "prompt_length": 7}
 LORA = {"lr": 0.01, "rank": 3, "alpha": 6}
 LAMP = {"prompt_lr": 0.1, "prompt_length": 3, "pool": 2, "rank": 4}
 MATRIX = {"prompt_lr": 0.1, "matrix_lr": 0.01, "prompt_length": 2}
+MPT = {"prompt_lr": 0.1, "task_lr": 0.1, "prompt_length": 4, "rank": 2}
+SPOT = {"prompt_lr": 0.1, "prompt_length": 6}
+ATTEMPT = {"prompt_lr": 0.1, "attention_lr": 0.01, "prompt_length": 6, "bottleneck": 3}
+MPT_T = {"prompt_lr": 0.1, "task_lr": 0.01, "prompt_length": 6}
+SOURCES = {"spot": ("sst2",), "attempt": ("sst2", "mnli"), "mpt_t": ("mnli", "sst2")}
+"""Source prompts of the methods that transfer, by the names of `source_prompts`."""
 STRONG = {"lr": 0.3, "rank": 3, "alpha": 6}  # the made-up models are random: less changes none of their answers
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -34,6 +41,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "lora": LORA,
     "lamp": LAMP,
     "embedding_matrix": MATRIX,
+    "mpt": MPT,
+    "spot": SPOT,
+    "attempt": ATTEMPT,
+    "mpt_t": MPT_T,
     "full_finetuning": {"lr": 0.003},
     "bitfit": {"lr": 0.05},
     "adapter": {"lr": 0.02, "reduction": 8},
@@ -55,16 +66,29 @@ MIXED: list[tuple[str, dict[str, Any]]] = [
     ("lamp", LAMP),
     ("embedding_matrix", MATRIX),
     ("p_tuning", {"lr": 0.01, "prompt_length": 3, "hidden": 5}),
+    ("spot", SPOT),
+    ("attempt", ATTEMPT),
+    ("mpt", MPT),
+    ("mpt_t", MPT_T),
+    ("attempt", {**ATTEMPT, "temperature": 5.0}),
 ]
 
 
 def config(method: str = "adept", hyperparameters: dict[str, Any] | None = None, **changes: Any) -> TrialConfig:
     values: dict[str, Any] = {"steps": 40, "eval_every": 10, "batch_size": 8, "warmup_steps": 4, **changes}
+    values.setdefault("sources", SOURCES.get(method, ()))
     return TrialConfig(method, hyperparameters or dict(SMALL.get(method, {})), **values)
 
 
+def source_prompts(backbone: Backbone, rows: int = 6) -> dict[str, torch.Tensor]:
+    """Two that nobody has trained."""
+    generator = torch.Generator().manual_seed(5)
+    return {name: torch.randn(rows, backbone.facts.width, generator=generator) for name in ("sst2", "mnli")}
+
+
 def trial(backbone: Backbone, made_of: TrialConfig) -> Trial:
-    return Trial(made_of, make_method(made_of, backbone.surroundings(16)))
+    around = replace(backbone.surroundings(16), sources=source_prompts(backbone))
+    return Trial(made_of, make_method(made_of, around))
 
 
 def shaken(backbone: Backbone, **changes: Any) -> Trial:
@@ -85,7 +109,11 @@ def mixed(backbone: Backbone, count: int, **changes: Any) -> list[Trial]:
 def inputs_of(backbone: Backbone, method: MethodModule, rows: list[list[int]], answers: list[list[int]]) -> Inputs:
     """Rows with a method's prompt and offsets; the answers behind them where the backbone embeds them."""
     tokens = [[*r, *a] for r, a in zip(rows, answers, strict=True)] if backbone.embeds_answers else rows
-    table = EmbeddingTable([Group([0], [method])], [Part([np.array(t) for t in tokens])], backbone.embedding)
+    table = EmbeddingTable(
+        [Group([0], [method])],
+        [Part([np.array(t) for t in tokens], lengths=[len(r) for r in rows])],
+        backbone.embedding,
+    )
     places = [table.row(0, i) for i in range(len(rows))]
     starts = [method.prompt_length + len(r) for r in rows]
     return Inputs(table.values[table.index(places)], torch.tensor([len(p) for p in places]), torch.tensor(starts))

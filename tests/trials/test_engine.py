@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trials.making import Rows, config, trial
+from tests.trials.making import Rows, config, source_prompts, trial
 from trials.backbones.loading import Backbone
 from trials.config import TRAINER_REVISION, Report, TrialConfig
 from trials.engine import Engine, EngineSettings
@@ -38,7 +38,7 @@ def data(rows: Rows) -> Any:
 
 
 def engine(backbone: Backbone, rows: Rows, **settings: Any) -> Engine:
-    return Engine(backbone, data(rows), EngineSettings(**settings))
+    return Engine(backbone, data(rows), EngineSettings(**settings), sources=source_prompts(backbone))
 
 
 def run(e: Engine, trial_id: str = "a") -> list[Report]:

@@ -214,7 +214,10 @@ def load_adapter(
         own = {n: s for n, s in around.projections.items() if n.rpartition(".")[2] in description["target_modules"]}
         around = replace(around, projections=own)
     try:
-        method = make_method(TrialConfig(**description["trial"]), around)
+        config = TrialConfig(**description["trial"])
+        # The file has all that a trial made of its sources: their place alone is kept for it.
+        places = {name: torch.zeros(config.prompt_length, backbone.facts.width) for name in config.sources}
+        method = make_method(config, replace(around, sources=places))
         method.load_state_dict(method.from_file(load_file(folder / WEIGHTS)))
     except (SafetensorError, OSError, TypeError, KeyError, ValueError, RuntimeError) as error:
         raise UserError(

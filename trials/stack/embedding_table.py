@@ -20,6 +20,9 @@ from trials.config import Recipe
 from trials.methods import Method
 from trials.methods.base.module import MethodModule
 
+SUMMARISED = 64
+"""Rows whose tokens are embedded together to be summed up."""
+
 
 @dataclass
 class Part:
@@ -29,11 +32,13 @@ class Part:
         tokens: ids of each row, each an int array.
         keys: dropout's word of each row, int32, shape (rows,); None in evaluation.
         positions: each token's place in its source, row by row; None where they count from 0.
+        lengths: tokens of each row's source, where an answer may stand behind it; None: all are.
     """
 
     tokens: Sequence[np.ndarray]
     keys: np.ndarray | None = None
     positions: Sequence[np.ndarray] | None = None
+    lengths: Sequence[int] | None = None
 
 
 class Group:
@@ -42,6 +47,7 @@ class Group:
     Attributes:
         members: their places among all trials.
         parameters: by name, stacked, shape (K, ...).
+        constants: likewise; they are not trained.
     """
 
     def __init__(self, members: Sequence[int], methods: Sequence[MethodModule]) -> None:
@@ -51,11 +57,19 @@ class Group:
         self.recipe: Recipe = methods[0].recipe
         names = [name for name, _ in methods[0].named_parameters()]
         self.parameters = {n: torch.stack([m.get_parameter(n).detach() for m in methods]) for n in names}
+        fixed = [name for name, _ in methods[0].named_buffers()]
+        self.constants = {n: torch.stack([m.get_buffer(n) for m in methods]) for n in fixed}
 
     @property
-    def prompts(self) -> Tensor:
-        """Shape (K, m, d)."""
-        return self.method.prompt(self.parameters)
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters and constants, shape (K, ...)."""
+        return {**self.parameters, **self.constants}
+
+    def prompts(self, parts: Sequence[Part], embedding: Tensor) -> Tensor:
+        """Shape (K, m, d); where each row has a prompt of its own, (K, rows, m, d)."""
+        if not self.method.prompts_by_row:
+            return self.method.prompt(self.tensors)
+        return self.method.row_prompts(self.tensors, _summaries(parts, embedding))
 
     @property
     def device(self) -> torch.device:
@@ -67,7 +81,7 @@ def grouped(methods: Sequence[MethodModule]) -> list[list[int]]:
     """Places of the methods that can be stacked with each other."""
     groups: dict[object, list[int]] = {}
     for place, method in enumerate(methods):
-        shapes = tuple((name, tuple(p.shape)) for name, p in method.named_parameters())
+        shapes = tuple((name, tuple(tensor.shape)) for name, tensor in method.state_tensors())
         groups.setdefault((method.method.name, method.recipe, shapes), []).append(place)
     return list(groups.values())
 
@@ -90,7 +104,7 @@ class EmbeddingTable:
         self, groups: Sequence[Group], parts: Sequence[Part], embedding: Tensor, *, gradients: bool = False
     ) -> None:
         self.groups = groups
-        self.prompts: dict[int, np.ndarray] = {}
+        self.prompts: dict[int, np.ndarray] = {}  # by trial, shape (rows, m); one row where all have the same
         self.places: dict[int, list[np.ndarray]] = {}
         self._made: list[tuple[Tensor, Tensor]] = []  # of each group: prompts and shifted tokens
         self._starts: list[int] = []
@@ -100,23 +114,25 @@ class EmbeddingTable:
             for parameter in group.parameters.values():
                 parameter.requires_grad_(gradients)
             with torch.set_grad_enabled(gradients):
-                prompts = group.prompts
-                shifted, places = _shifted(group, [parts[k] for k in group.members], embedding)
-            count, m, d = prompts.shape
+                of_group = [parts[k] for k in group.members]
+                prompts = group.prompts(of_group, embedding)
+                shifted, places = _shifted(group, of_group, embedding)
+            (count, *own, m, d), each = prompts.shape, prompts[0].numel() // prompts.shape[-1]
             tokens = shifted.shape[1]
             for k, (member, rows) in enumerate(zip(group.members, places, strict=True)):
-                self.prompts[member] = size + k * m + np.arange(m)
-                self.places[member] = [size + count * m + k * tokens + row for row in rows]
+                self.prompts[member] = (size + k * each + np.arange(each)).reshape(own[0] if own else 1, m)
+                self.places[member] = [size + count * each + k * tokens + row for row in rows]
             self._starts.append(size)
             self._made.append((prompts, shifted))
             pieces += [prompts.detach().reshape(-1, d), shifted.detach().reshape(-1, d)]
-            size += count * (m + tokens)
+            size += count * (each + tokens)
         self.padding = size
         self.values = torch.cat([*pieces, pieces[0].new_zeros(1, pieces[0].shape[1])])
 
     def row(self, trial: int, row: int) -> np.ndarray:
         """EmbeddingTable rows of a trial's prompt and the tokens of one of its rows."""
-        return np.concatenate([self.prompts[trial], self.places[trial][row]])
+        prompts = self.prompts[trial]
+        return np.concatenate([prompts[row if len(prompts) > 1 else 0], self.places[trial][row]])
 
     def index(self, rows: Sequence[np.ndarray], grain: Grain = ANY) -> Tensor:
         """EmbeddingTable rows of several inputs, padded on the right as the grain has it, shape (rows, length)."""
@@ -169,7 +185,22 @@ def _shifted(group: Group, parts: Sequence[Part], embedding: Tensor) -> tuple[Te
     drop = _dropout(padded(keys, 0, device, np.int32), positions_of, group.recipe.offset_dropout) if drops else _same
     tokens_of = padded(ids, 0, device)
     embedded = torch.nn.functional.embedding(tokens_of, embedding).float()
-    return group.embed(group.parameters, tokens_of, embedded, positions_of, drop), places
+    return group.embed(group.tensors, tokens_of, embedded, positions_of, drop), places
+
+
+@torch.no_grad()
+def _summaries(parts: Sequence[Part], embedding: Tensor) -> Tensor:
+    """`Method.row_prompts`' summaries of each part's rows, shape (K, rows, d); zeros for rows that a part lacks."""
+    found = embedding.new_zeros(len(parts), max(len(part.tokens) for part in parts), embedding.shape[1]).float()
+    for k, part in enumerate(parts):
+        lengths = part.lengths or [len(row) for row in part.tokens]
+        rows = [np.asarray(row[:length], dtype=np.int64) for row, length in zip(part.tokens, lengths, strict=True)]
+        for first in range(0, len(rows), SUMMARISED):
+            these = rows[first : first + SUMMARISED]
+            tokens = torch.nn.functional.embedding(padded(these, 0, embedding.device), embedding)
+            beyond = padded([np.zeros(len(row)) for row in these], 1, embedding.device, np.bool_)
+            found[k, first : first + len(these)] = tokens.masked_fill(beyond[:, :, None], -torch.inf).amax(1).float()
+    return found
 
 
 def _dropout(keys: Tensor, positions: Tensor, p: float):  # type: ignore[no-untyped-def]

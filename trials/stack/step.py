@@ -114,7 +114,7 @@ class Stack:
             tokens = sources
             if backbone.embeds_answers:
                 tokens = [np.concatenate(pair) for pair in zip(sources, answers, strict=True)]
-            parts.append(Part(tokens, trial.row_keys(len(numbers))))
+            parts.append(Part(tokens, trial.row_keys(len(numbers)), lengths=[len(source) for source in sources]))
             owners += [(k, i) for i in range(len(numbers))]
             targets += answers
             starts += [trial.method.prompt_length + len(source) for source in sources]

@@ -21,12 +21,15 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.plan.settings import SearchSettings, StartOptions, read_settings
+from orchestrator.plan.sources import source_names
 from orchestrator.record.record import RENAMED_SETTINGS, SearchRecord
 from orchestrator.run.resume import resumed_options
 from orchestrator.run.reuse import SAME_SEARCH
 from orchestrator.store.layout import OPTIONS
+from trials.backbones.facts import Facts
 from trials.data_facts import DataIdentity
 from trials.errors import UserError
+from trials.source_prompts import SourcePrompt
 
 OTHER: dict[str, Any] = {
     "task": "debmatch", "method": "pt", "backbone": "t5-small", "space": "t5-nano", "recipe": "paper", "steps": 80,
@@ -35,15 +38,28 @@ OTHER: dict[str, Any] = {
     "deterministic": "yes", "seeds": 2, "top": 2, "reuse": "yes", "devices": 1, "slots": 2, "max_concurrent": 3,
     "memory_limit": 2, "host_wait": 5, "name": "mine", "output": "elsewhere", "tracking_uri": "sqlite:///other.db",
     "price": 3, "data_dir": ".", "data_quirks": "corrected",
-    "storage": "file:///tmp/adept-options", "warm_start": "yes",
+    "storage": "file:///tmp/adept-options", "warm_start": "yes", "sources": "mnli",
 }  # fmt: skip
 """A value that is not the default, for each option."""
 
 WITH: dict[str, dict[str, Any]] = {
     "space": {"backbone": "t5-small"}, "searcher": {"samples": 4}, "top": {"seeds": 2},
     "warm_start": {"searcher": "tpe", "samples": 4}, "method": {"backbone": "t5-nano"},
+    "sources": {"method": "spot", "sources": "sst2"},
 }  # fmt: skip
 """What an option needs beside it."""
+
+
+class Untrained:
+    """Finds source prompts of zeros."""
+
+    def find(self, settings: SearchSettings, facts: Facts) -> list[SourcePrompt]:
+        return [
+            SourcePrompt(name, 100, facts.width, bytes(400 * facts.width)) for name in source_names(settings.sources)
+        ]
+
+    def there(self, settings: SearchSettings, facts: Facts) -> list[str]:
+        return []
 
 
 class More(SearchSettings):
@@ -73,7 +89,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def planned(model: type[SearchSettings] = SearchSettings, **given: Any) -> Plan:
     settings, problems = read_settings({key: str(value) for key, value in given.items()}, model)
-    return make_plan(settings, problems)
+    return make_plan(settings, problems, Untrained())
 
 
 def begun(plan: Plan, **given: Any) -> None:
@@ -104,7 +120,7 @@ def test_every_option_is_described_and_stands_in_the_help_below_its_group() -> N
 @pytest.mark.parametrize("name", list(SearchSettings.model_fields))
 def test_every_option_goes_where_its_entry_says(name: str, here: Path) -> None:
     option, beside = SearchSettings.options()[name], WITH.get(name, {})
-    before, after = planned(**beside), planned(**{name: OTHER[name], **beside})
+    before, after = planned(**beside), planned(**{**beside, name: OTHER[name]})
     assert after.values[name] != before.values[name]
     if option.decides is not When.NEVER:
         assert name in after.definition and after.definition[name] == after.values[name]
@@ -118,7 +134,8 @@ def test_every_option_goes_where_its_entry_says(name: str, here: Path) -> None:
     if option.numbers != "none":
         assert name in after.repeatable
     if option.numbers == "trial":
-        assert name in SAME_SEARCH or name in ("data_dir", "data_quirks")  # the data's fingerprint stands for them
+        by_fingerprint = ("data_dir", "data_quirks", "sources")
+        assert name in SAME_SEARCH or name in by_fingerprint
 
 
 def test_an_option_more_is_one_entry(here: Path) -> None:

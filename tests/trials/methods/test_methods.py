@@ -24,7 +24,9 @@ PROJECTIONS = {"0.q": (16, 24), "0.v": (8, 24), "1.q": (16, 24)}
 
 def around(width: int = 24, length: int = 16, vocabulary: int = 6000) -> Surroundings:
     embedding = torch.randn(vocabulary, width, generator=torch.Generator().manual_seed(0))
-    return Surroundings(embedding, TEXT, length, PROJECTIONS)
+    generator = torch.Generator().manual_seed(5)
+    sources = {name: torch.randn(6, width, generator=generator) for name in ("sst2", "mnli")}
+    return Surroundings(embedding, TEXT, length, PROJECTIONS, sources=sources)
 
 
 OWN = [name for name in method_names() if get_method(name).kind != "modules"]
@@ -176,7 +178,10 @@ def test_a_stack_of_methods_shifts_as_each_does_alone(name: str) -> None:
     for k, method in enumerate(made):
         for i, row in enumerate(rows[k]):
             ids = torch.from_numpy(row)[None]
-            expected = torch.cat([method.soft_prompt, method.offset(embedding[ids], tokens=ids)[0]])
+            alone = {n: tensor[None] for n, tensor in method.state_tensors()}
+            greatest = embedding[ids].amax(1)[None]
+            prompt = method.method.row_prompts(alone, greatest)[0, 0]
+            expected = torch.cat([prompt, method.offset(embedding[ids], tokens=ids)[0]])
             assert torch.allclose(table.values[table.row(k, i)], expected, atol=1e-5)
 
 

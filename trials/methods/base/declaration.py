@@ -9,7 +9,7 @@ __future__ import annotations``), and a function that needs torch imports it.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -45,6 +45,7 @@ class Sizes:
             numbers where the backbone is not loaded; empty where they have no name that is known here.
         location: what transformers loads the backbone from; empty where it is loaded.
         vocabulary: rows of the embedding table.
+        sources: rows of each source prompt of a transfer, by name.
     """
 
     width: int
@@ -52,6 +53,7 @@ class Sizes:
     projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     location: str = ""
     vocabulary: int = 0
+    sources: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, facts: Facts, max_source_length: int = 256) -> Sizes:
@@ -119,6 +121,13 @@ class Method:
     trains_prompt: ClassVar[bool] = True
     """Whether the rows of its prompt are themselves trained; else `prompt` makes them from its tensors."""
 
+    sources: ClassVar[tuple[int, int]] = (0, 0)
+    """How many source prompts it starts from, at least and at most: soft prompts that were trained on other tasks. A
+    configuration of it is as long as they are."""
+
+    prompts_by_row: ClassVar[bool] = False
+    """Whether each row of the data has a prompt of its own (`row_prompts`)."""
+
     offset_ends: ClassVar[tuple[str, ...]] = ()
     """Tensors that, where they are zero, leave every token as it is: how a trained method is looked at without its
     offsets."""
@@ -140,12 +149,32 @@ class Method:
         return {}
 
     def starts(self, values: Values, around: Surroundings, generator: torch.Generator) -> dict[str, Tensor]:
-        """Starts of some of `tensors` that depend on the backbone's embeddings, by name; see `Weights.start`."""
+        """Starts of some of `tensors`, or of ``prompt``, that depend on the backbone's embeddings or on source prompts.
+
+        By name; see `Weights.start`.
+        """
+        return {}
+
+    def constants(self, values: Values, around: Surroundings) -> dict[str, Tensor]:
+        """What it computes with beside its parameters, by name: not trained, but kept with it in all files."""
         return {}
 
     def prompt(self, parameters: Mapping[str, Tensor]) -> Tensor:
-        """The soft prompts of K trials, shape (K, m, d), from their parameters, each of shape (K, ...)."""
+        """The soft prompts of K trials, shape (K, m, d), from their parameters and constants, of shape (K, ...)."""
         return parameters["prompt"]
+
+    def row_prompts(self, parameters: Mapping[str, Tensor], summaries: Tensor) -> Tensor:
+        """Where `prompts_by_row`: the soft prompt of each row of K trials.
+
+        Args:
+            parameters: as in `prompt`.
+            summaries: of each row's source, shape (K, rows, d): in each coordinate the greatest value that one of its
+                tokens has there, as the backbone embeds it. No answer takes part.
+
+        Returns:
+            Shape (K, rows, m, d).
+        """
+        return self.prompt(parameters)[:, None].expand(-1, summaries.shape[1], -1, -1)
 
     def shift(self, parameters: Mapping[str, Tensor], embeddings: Tensor, positions: Tensor, drop: Drop) -> Tensor:
         """Token embeddings of K trials with each trial's offset added, in batched matrix products.
@@ -186,6 +215,27 @@ class Method:
     def refuses(self, values: Values, sizes: Sizes) -> str:
         """Why a configuration cannot be trained on a backbone of these sizes; empty where it can."""
         return ""
+
+    @property
+    def is_prompt_alone(self) -> bool:
+        """Whether all that it learns is one soft prompt in front: then a transfer can start from it."""
+        of, plain = type(self), Method
+        return (
+            self.kind == "embedding"
+            and "prompt_length" in self.hyperparameters
+            and not self.prompts_by_row
+            and (of.shift, of.embed) == (plain.shift, plain.embed)
+        )
+
+    def wrong_sources(self, names: Sequence[str]) -> str:
+        """What is wrong with starting from so many source prompts, as the end of a sentence; empty where nothing is."""
+        least, most = self.sources
+        if least <= len(names) <= most:
+            return ""
+        if not most:
+            return "starts from no source prompts"
+        wanted = "one source prompt" if most == 1 else f"{least} to {most} source prompts"
+        return f"starts from {wanted}, and {len(names) or 'none'} {'are' if len(names) > 1 else 'is'} given"
 
     def to_file(self, state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
         """The tensors of an adapter file, by their names there, from those of a trial."""

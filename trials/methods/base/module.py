@@ -6,9 +6,9 @@ front of one frozen model. One of a method that changes weights inside the backb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class Surroundings:
         embedding: the backbone's input embedding table, shape (vocabulary, d).
         init_text_ids: token ids of `INIT_TEXT`, with the end-of-sequence token where the tokenizer adds one.
         max_source_length, projections: see `Sizes`.
+        sources: source prompts by name, each of shape (rows, d).
         model: of transformers, where it computes the backbone as it is (the stock lane).
     """
 
@@ -43,12 +44,14 @@ class Surroundings:
     max_source_length: int
     projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     model: Any = None
+    sources: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def sizes(self) -> Sizes:
         """What the shapes of tensors depend on."""
         vocabulary, width = self.embedding.shape
-        return Sizes(width, self.max_source_length, self.projections, vocabulary=vocabulary)
+        sources = {name: len(prompt) for name, prompt in self.sources.items()}
+        return Sizes(width, self.max_source_length, self.projections, vocabulary=vocabulary, sources=sources)
 
 
 class MethodModule(nn.Module):
@@ -78,6 +81,8 @@ class MethodModule(nn.Module):
             raise UserError([f"{method.name}: {why}; {stackable_methods()}"])
         if why := method.refuses(hyperparameters, self.sizes):
             raise UserError([f"{method.name}: {why}"])
+        if why := method.wrong_sources(list(around.sources)):
+            raise UserError([f"{method.name} {why}"])
         if "prompt_length" in method.hyperparameters and method.value(hyperparameters, "prompt_length") is None:
             raise ValueError(f"{method.name} needs a prompt_length, and {dict(hyperparameters)} has none")
         init = str(method.value(hyperparameters, "prompt_init") or recipe.prompt_init)
@@ -86,6 +91,10 @@ class MethodModule(nn.Module):
         else:
             self.prompt = nn.Parameter(around.embedding.new_zeros(0, around.embedding.shape[1]))
         starts = method.starts(hyperparameters, around, generator)
+        if "prompt" in starts:
+            self.prompt = nn.Parameter(starts["prompt"].detach().clone().float())
+        for name, constant in method.constants(hyperparameters, around).items():
+            self.register_buffer(name, constant.detach().clone().float())
         self._groups = {"prompt": "prompt" if "prompt" in method.groups else next(iter(method.groups))}
         for name, weights in method.tensors(hyperparameters, self.sizes, recipe).items():
             if name in starts:
@@ -115,8 +124,13 @@ class MethodModule(nn.Module):
 
     @property
     def soft_prompt(self) -> Tensor:
-        """The prompt as it stands in front, shape (m, d)."""
-        return self.method.prompt({name: parameter[None] for name, parameter in self.named_parameters()})[0]
+        """The prompt as it stands in front, shape (m, d); where each row has its own, the part that all share."""
+        return self.method.prompt({name: tensor[None] for name, tensor in self.state_tensors()})[0]
+
+    def state_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters, and constants behind them, by name."""
+        yield from self.named_parameters()
+        yield from self.named_buffers()
 
     def offset(self, embeddings: Tensor, positions: Tensor | None = None, tokens: Tensor | None = None) -> Tensor:
         """This trial's shift alone, without dropout.
@@ -129,7 +143,7 @@ class MethodModule(nn.Module):
         rows, length, d = embeddings.shape
         if positions is None:
             positions = torch.arange(length, device=embeddings.device).expand(rows, length)
-        alone = {name: parameter[None] for name, parameter in self.named_parameters()}
+        alone = {name: tensor[None] for name, tensor in self.state_tensors()}
         ids = torch.zeros_like(positions) if tokens is None else tokens
         one = embeddings.reshape(1, -1, d)
         shifted = self.embed(alone, ids.reshape(1, -1), one, positions.reshape(1, -1), lambda x: x)
@@ -190,9 +204,13 @@ def make_method(config: TrialConfig, around: Surroundings) -> MethodModule:
     """The untrained parameters of a trial; the same config and surroundings give the same numbers.
 
     Raises:
-        UserError: the method is not known here, or cannot be trained on such a backbone.
+        UserError: the method is not known here, or cannot be trained on such a backbone; a source prompt of its is not
+            here.
     """
     method = get_method(config.method)
+    if missing := [name for name in config.sources if name not in around.sources]:
+        raise UserError([f"{method.name} starts from the source prompts {', '.join(missing)}, which are not at hand"])
+    around = replace(around, sources={name: around.sources[name] for name in config.sources})
     start = stream(config.seed, "initialisation")
     return method.module()(method, config.hyperparameters, config.constants, around, start)
 
