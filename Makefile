@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 TESTS  ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TESTS) --dist worksteal
 
-.PHONY: demo setup test test-slow test-all test-cluster lint format options clean
+.PHONY: demo setup test test-slow test-all pytest test-cluster lint format options clean
 
 demo: $(READY)            ## find the best ADePT configuration for the embedded task
 	$(BIN)/python orchestrator/search.py
@@ -27,7 +27,9 @@ test: $(READY) lint       ## ruff, mypy, the fast tests
 test-slow: $(READY)       ## real searches, servers and kills: minutes
 	$(PYTEST) -m "slow and not cluster"
 
-test-all: $(READY) lint   ## both in one run, as CI does: real searches wait for much, and other tests use that time
+test-all: lint pytest     ## both in one run, as CI does: real searches wait for much, and other tests use that time
+
+pytest: $(READY)
 	$(PYTEST) -m "not cluster"
 
 test-cluster: $(READY)    ## hosts made by root on this machine (power cuts, lost networks), PostgreSQL, stores: half an hour

@@ -133,7 +133,7 @@ def file_problems(folder: Path, cut: Collection[str] = ()) -> Iterator[str]:
 def tracking_problems(record: SearchRecord, tracking_uri: str) -> Iterator[str]:
     """Runs that are missing, doubled or running, and points of curves that were lost or doubled."""
     client = MlflowClient(tracking_uri)
-    experiment = client.get_experiment_by_name(TASK)
+    experiment = client.get_experiment_by_name(record.experiment or TASK)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], f"tags.search = '{record.name}'")
     yield from (f"run {run.info.run_name} is left running" for run in runs if run.info.status == "RUNNING")

@@ -42,7 +42,7 @@ options: {steps: 12, eval_every: 4, batch_size: 4, samples: 3, deterministic: ye
 history: history
 notify: {when: always, file: notes.jsonl}
 """
-DAY, TIMEOUT = "2026-06-01", 600
+DAY, TIMEOUT = "2026-06-01", 1_800
 
 
 class OneNight:
@@ -114,8 +114,8 @@ def problems(night: OneNight, code: int, calm: OneNight | None) -> Iterator[str]
     for cell in night.kept[0].cells:
         if cell.status is not CellStatus.MEASURED:
             yield f"{cell.key}: {cell.status}"
-        if calm is not None and scores(night) != scores(calm):
-            yield f"{cell.key}: scores {scores(night)}, undisturbed {scores(calm)}"
+    if calm is not None and scores(night) != scores(calm):
+        yield f"scores {scores(night)}, undisturbed {scores(calm)}"
     for folder in night.finished:
         yield from (f"{Path(folder).name}: {one}" for one in all_problems(Path(folder), night.uri, undisturbed=None))
     client = MlflowClient(night.uri)
