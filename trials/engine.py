@@ -16,6 +16,7 @@ from trials.data import PreparedTask
 from trials.errors import UserError
 from trials.evaluation import Scored, score
 from trials.export.adapters import describe_adapter
+from trials.methods import get_method
 from trials.methods.base.module import MethodModule, make_method
 from trials.stack.devices import hint
 from trials.stack.measuring import FEWEST_SLOTS, Measured, measure
@@ -127,6 +128,8 @@ class Engine:
 
     def _refuse_long_rows(self, config: TrialConfig) -> None:
         positions, prompt = self.backbone.facts.positions, config.prompt_length
+        if self.backbone.embeds_answers:
+            prompt += get_method(config.method).prefix_length(config.hyperparameters)
         answer = self.data.max_target_length if self.backbone.embeds_answers else 0
         if not positions:
             return

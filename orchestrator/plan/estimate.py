@@ -150,7 +150,7 @@ def ranges_table(plan: Plan) -> Table:
     """What a searcher draws from."""
     from orchestrator.searchers.distributions import Distributions
 
-    distributions = Distributions(plan.space, plan.facts.width, plan.max_source_length)
+    distributions = Distributions(plan.space, plan.facts.width, plan.max_source_length, plan.sizes)
     table = Table("hyperparameter", "drawn from", title=title(plan))
     for names, text in distributions.describe().items():
         table.add_row(names, text)

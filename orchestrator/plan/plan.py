@@ -7,6 +7,7 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ class Plan:
     def max_source_length(self) -> int:
         """Tokens of the longest source."""
         return self.training.max_source_length or self.task.max_source_length
+
+    @property
+    def sizes(self) -> Sizes:
+        """What the shapes of the method's tensors depend on, beside a configuration."""
+        return Sizes.of(self.facts, self.max_source_length)
+
+    @cached_property
+    def trainable(self) -> list[Configuration]:
+        """The grid without what the method refuses to train on the backbone; a searcher's may hold such ends."""
+        refuses = get_method(self.settings.method).refuses
+        return [found for found in self.space.configurations if not refuses(found, self.sizes)]
 
     @property
     def learns(self) -> bool:
@@ -158,15 +170,14 @@ class Plan:
             warmup_steps=training.warmup_steps,
             sources=tuple(source_names(settings.sources)),
         )
-        sizes = Sizes.of(self.facts, self.max_source_length)
-        return PlannedTrial(number, config, get_method(settings.method).parameter_count(configuration, sizes))
+        return PlannedTrial(number, config, get_method(settings.method).parameter_count(configuration, self.sizes))
 
     @property
     def spec(self) -> EngineSpec:
         """What the engines of this search are made from."""
         own = self.settings.task if self.task.in_a_file else self.task.name
         data_dir = self.settings.data_dir
-        longest = max(self.space.configurations, key=lambda found: float(found.get("prompt_length", 0)))
+        longest = max(self.trainable, key=lambda found: float(found.get("prompt_length", 0)))
         return EngineSpec(
             task=str(Path(own).expanduser().resolve()) if self.task.in_a_file else own,
             backbone=DEFAULT if self.facts.name == DEFAULT else self.facts.location,
@@ -254,7 +265,7 @@ class Plan:
             "warm_start": self.settings.warm_start,
             "axes": [[list(axis.names), [list(row) for row in axis.rows]] for axis in self.space.axes],
             "budget": self.space.budget,
-            "like": self.trial(0, self.space.configurations[0]).config.as_dict(),
+            "like": self.trial(0, self.trainable[0]).config.as_dict(),
         }
 
     @property

@@ -87,11 +87,16 @@ def make_plan(
         notes.append(f"search space {space.name}: {space.duplicates} duplicate configuration(s) dropped")
     sizes = Sizes.of(facts, length)
     refused = dict.fromkeys(why for found in space.configurations if (why := method.refuses(found, sizes)))
-    problems += [f"search space {space.name}: {method.name}: {why} (on {facts.name})" for why in refused]
+    why_not = [f"search space {space.name}: {method.name}: {why} (on {facts.name})" for why in refused]
+    if settings.searcher == "grid" or all(method.refuses(found, sizes) for found in space.configurations):
+        problems += why_not
+    else:
+        notes += [f"{why}; such configurations are not drawn" for why in why_not]
     training = overridden(space.settings, settings)
     problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
     grace_period = chosen_grace_period(settings, training, problems)
-    numbered = sample(space, settings, facts.width, training.max_source_length or length, problems)
+    sizes = replace(sizes, max_source_length=training.max_source_length or length)
+    numbered = sample(space, settings, sizes, problems)
     samples = len(numbered) if settings.searcher == "grid" else settings.samples or 0
     if settings.top > samples > 0:  # else that is what is wrong
         problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
@@ -160,7 +165,7 @@ def chosen_grace_period(settings: SearchSettings, training: SpaceSettings, probl
 
 
 def sample(
-    space: Space, settings: SearchSettings, width: int, max_source_length: int, problems: list[str]
+    space: Space, settings: SearchSettings, sizes: Sizes, problems: list[str]
 ) -> list[tuple[int, Configuration]]:
     """The configurations that are known beforehand, numbered, in the order in which they start.
 
@@ -183,14 +188,16 @@ def sample(
         ConfigurationSearch,  # it brings a library that a grid can do without
     )
 
-    distributions = Distributions(space, width, max_source_length)
+    distributions = Distributions(space, sizes.width, sizes.max_source_length, sizes)
     search = ConfigurationSearch(distributions, settings.searcher, settings.seed, samples)
     there = distributions.count(samples)
     if there < samples:
         configurations = "one configuration" if there == 1 else f"{there} different configurations"
+        some = any(map(distributions.refused, space.configurations))
+        trained = " that can be trained on the backbone" if some else ""
         problems.append(
-            f"--samples {samples}: the ranges of {space.name} hold {configurations} for {space.method}; ask for at "
-            "most that many, or give an axis other ends: its least and greatest value are those of the range"
+            f"--samples {samples}: the ranges of {space.name} hold {configurations} for {space.method}{trained}; ask "
+            "for at most that many, or give an axis other ends: its least and greatest value are those of the range"
         )
         return []
     return [] if settings.searcher in LEARNING else list(iter(search.ask, None))

@@ -7,7 +7,8 @@
 - names, and rows of values that belong together: one of them.
 
 A configuration never trains more parameters than the space's budget, or than the greatest of the grid where that is
-more: a size that would is cut to the largest that does not.
+more: a size that would is cut to the largest that does not. What the method refuses to train on the backbone is not
+drawn (`trials.methods.Method.refuses`).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Distributions:
         space: with its grid.
         width: d of the backbone's embeddings.
         max_source_length: tokens, for sizes that depend on it.
+        backbone: all that is known of the backbone's sizes, for what a method refuses; None: width and length alone.
 
     Attributes:
         all: by the names of Optuna's parameters. Axes of a single value have none.
@@ -48,6 +50,7 @@ class Distributions:
     space: Space
     width: int
     max_source_length: int
+    backbone: Sizes | None = None
     all: dict[str, BaseDistribution] = field(init=False)
     ceiling: int = field(init=False)
 
@@ -69,9 +72,13 @@ class Distributions:
         for values in itertools.product(*(_values(distribution) for _, distribution in axes)):
             found = self.configuration({name: value for (name, _), value in zip(axes, values, strict=True)})
             key = tuple(found.values())
-            if key not in seen:
+            if key not in seen and not self.refused(found):
                 seen.add(key)
                 yield found
+
+    def refused(self, configuration: Configuration) -> str:
+        """Why the method cannot train a configuration on this backbone; empty where it can."""
+        return self._method.refuses(configuration, self._sizes)
 
     def count(self, most: int) -> int:
         """How many different configurations there are, counted up to ``most``."""
@@ -152,7 +159,7 @@ class Distributions:
 
     @property
     def _sizes(self) -> Sizes:
-        return Sizes(self.width, self.max_source_length)
+        return self.backbone or Sizes(self.width, self.max_source_length)
 
     def _cut(self, configuration: Configuration) -> Configuration:
         method, sizes = self._method, self._sizes

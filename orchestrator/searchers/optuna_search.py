@@ -149,7 +149,8 @@ class ConfigurationSearch:
 
     def _drawn(self, number: int) -> tuple[int, Configuration]:
         taken = [tried.configuration for tried in self.tried.values()]
-        if (wanted := next((c for c in self.first if c not in taken), None)) is not None:
+        allowed = (c for c in self.first if c not in taken and not self.distributions.refused(c))
+        if (wanted := next(allowed, None)) is not None:
             return number, wanted
         with _quiet():
             study = self._study(number)
@@ -157,7 +158,7 @@ class ConfigurationSearch:
                 if attempt == _ATTEMPTS // 10:  # it insists on what was tried: leave it to chance
                     study.sampler = _sampler("random", self.seed, number, self.samples)
                 configuration = self.distributions.configuration(study.ask(self.distributions.all).params)
-                if configuration not in taken:
+                if configuration not in taken and not self.distributions.refused(configuration):
                     return number, configuration
         left = [*itertools.islice((c for c in self.distributions.different() if c not in taken), _LEFT)]
         if not left:

@@ -29,7 +29,7 @@ def make_searcher(plan: Plan, record: SearchRecord, folder: Path) -> tuple[Confi
     Raises:
         TrackingError: the tracking store cannot be read.
     """
-    distributions = Distributions(plan.space, plan.facts.width, plan.max_source_length)
+    distributions = Distributions(plan.space, plan.facts.width, plan.max_source_length, plan.sizes)
     searcher = ConfigurationSearch(distributions, plan.settings.searcher, plan.settings.seed, plan.samples)
     if not plan.settings.warm_start:
         return searcher, []

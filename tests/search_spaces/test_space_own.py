@@ -173,6 +173,12 @@ def test_the_hyperparameters_of_the_methods() -> None:
         "embedding_matrix": ["prompt_lr", "matrix_lr", "prompt_length", "prompt_init"],
         "ia3": ["lr", "rescaled"],
         "p_tuning": ["lr", "prompt_length", "hidden"],
+        "prefix": ["lr", "prefix_length", "hidden"],
+        "spot": ["prompt_lr", "prompt_length"],
+        "attempt": ["prompt_lr", "attention_lr", "prompt_length", "bottleneck", "temperature"],
+        "mpt": ["prompt_lr", "task_lr", "prompt_length", "rank", "prompt_init"],
+        "mpt_t": ["prompt_lr", "task_lr", "prompt_length", "rank"],
+        "apt": ["lr", "prefix_length", "hidden"],
     }
     plain = hyperparameters("pt")
     length = plain["prompt_length"]

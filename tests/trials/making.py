@@ -52,6 +52,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "peft": {"lr": 0.05, "tuner": "LORA", "r": 3},
     "lst": {"lr": 0.02, "reduction": 2},
     "ia3": {"lr": 0.1, "rescaled": "attention_and_feed_forward"},
+    "prefix": {"lr": 0.1, "prefix_length": 3},
+    "apt": {"lr": 0.1, "prefix_length": 3},
     "p_tuning": {"lr": 0.01, "prompt_length": 3, "hidden": 5},
 }
 """A small configuration of each method."""

@@ -91,7 +91,7 @@ class DecoderOnly(StockBackbone):
 
     def _once(self, length: int) -> bool:
         """Whether rows of so many tokens are read once for all their answers."""
-        return self.trees and (self.window is None or length <= self.window)
+        return self.trees and (self.window is None or self.stock.before + length <= self.window)
 
 
 def narrowest_window(config: Mapping[str, Any]) -> int | None:

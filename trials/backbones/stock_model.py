@@ -28,8 +28,11 @@ class StockModel:
         model: as it was loaded; nothing in it is replaced.
         numbered: whether it takes the position of each token.
         drops: whether it has dropout; True until that has been looked at.
+        before: places that stand before each row without being read.
         replaced: weights to compute with instead of its own, by its names.
     """
+
+    before = 0
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -59,7 +62,8 @@ class StockModel:
             mask: 1 for what is there, 0 for padding, shape (rows, length); or what is added to scores of attention,
                 shape (rows, 1, length, length).
             places: the places of each row to score, shape (rows, places), so that a vocabulary is not scored where
-                nobody looks; None: all, of an encoder-decoder model those of its decoder.
+                nobody looks, the first of them the source's last; None: all, of an encoder-decoder model those of its
+                decoder.
             dropout: masks of the rows; None drops nothing.
             cache: of what came before, extended.
             more: by the names of the model's arguments; what it does not take, or is None, is left out.

@@ -45,7 +45,7 @@ def text_steps(
 
     def read() -> Tensor:
         mask = (torch.arange(text.shape[1], device=text.device) < lengths[:, None]).long()
-        return model.logits(text, mask, lengths[:, None] - 1)[:, 0]
+        return model.logits(text, mask, torch.stack([inputs.starts, lengths], dim=1) - 1)[:, 1]
 
     def step(tokens: Tensor, number: int) -> Tensor:
         nonlocal text, lengths

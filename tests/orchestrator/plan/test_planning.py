@@ -72,6 +72,24 @@ def test_lora_is_drawn_from_its_ranges() -> None:
     assert all(4 <= float(t.config.hyperparameters["rank"]) <= 16 for t in made.trials)
 
 
+@pytest.mark.parametrize(("searcher", "drawn"), [("random", True), ("tpe", False)])
+def test_a_searcher_draws_nothing_that_the_method_refuses_on_the_backbone(
+    searcher: str, drawn: bool, tmp_path: Path
+) -> None:
+    """Ranks up to 300 where weights have 256; a grid of the same values is refused, and so is one without any other."""
+    file = tmp_path / "ranks.yaml"
+    head = "settings: {steps: 40, eval_every: 10, batch_size: 8, warmup_steps: 4}\ngrids:\n  lora: {lr: [1e-3, 1e-2], "
+    file.write_text(head + "rank: [300, 230]}\n")
+    made = plan(method="lora", space=file, searcher=searcher, samples=20)
+    assert all(230 <= int(t.config.hyperparameters["rank"]) <= 256 for t in made.trials) and bool(made.trials) == drawn
+    assert any("rank 300 is larger than 256" in note and note.endswith("are not drawn") for note in made.notes)
+    assert made.spec.typical is not None and made.spec.typical.hyperparameters["rank"] == 230
+    for options, ranks in (({}, "[300, 230]"), ({"searcher": searcher, "samples": 4}, "300")):
+        file.write_text(head + f"rank: {ranks}}}\n")
+        with pytest.raises(UserError, match="lora: rank 300 is larger than 256"):
+            plan(method="lora", space=file, **options)
+
+
 def test_what_a_method_inside_the_backbone_cannot_be_asked_for_is_said_with_everything_else(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text(

@@ -155,6 +155,16 @@ def few(tmp_path: Path, axes: str) -> Distributions:
     return Distributions(load_space(file, method=method, d_model=WIDTH), WIDTH, 256)
 
 
+@pytest.mark.parametrize("algorithm", ["random", *LEARNING])
+def test_what_cannot_be_trained_on_the_backbone_is_not_drawn(tmp_path: Path, algorithm: str) -> None:
+    """LAMP's rank is at most the rows that it decomposes: of 5 lengths with as many ranks 15 pairs are left."""
+    distributions = few(tmp_path, "lamp: {prompt_lr: 0.1, prompt_length: [1, 5], pool: 1, rank: [1, 5]}")
+    assert distributions.count(1_000) == 15
+    search = searcher(algorithm, samples=15, distributions=distributions)
+    drawn = [found[1] for _ in range(15) if (found := search.ask())]
+    assert len(drawn) == 15 and all(int(c["rank"]) <= int(c["prompt_length"]) for c in drawn)
+
+
 @pytest.mark.parametrize(
     ("axes", "count"),
     [

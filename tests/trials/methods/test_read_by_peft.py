@@ -24,6 +24,8 @@ READ: dict[str, tuple[str, dict[str, Any]]] = {
     "p_tuning": ("p_tuning", {}),
     "ia3": ("ia3", {}),
     "ia3, keys and values": ("ia3", {"lr": 0.1}),
+    "prefix": ("prefix", {}),
+    "prefix, made by a network": ("prefix", {"lr": 0.1, "prefix_length": 3, "hidden": 5}),
 }
 """Configurations of methods whose adapters PEFT reads."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trials.config import RECIPES, Recipe, Value
+from trials.errors import UserError
 from trials.methods.base.hyperparameters import Hyperparameter
 
 if TYPE_CHECKING:
@@ -213,7 +214,10 @@ class Method:
         return ""
 
     def refuses(self, values: Values, sizes: Sizes) -> str:
-        """Why a configuration cannot be trained on a backbone of these sizes; empty where it can."""
+        """Why a configuration cannot be trained on a backbone of these sizes; empty where it can.
+
+        A grid that holds such a configuration is refused in the plan, and a searcher draws none.
+        """
         return ""
 
     @property
@@ -263,6 +267,10 @@ class Method:
         """Rows of the soft prompt; 0 for a method without one."""
         return int(self.value(values, "prompt_length") or 0)
 
+    def prefix_length(self, values: Values) -> int:
+        """Places before each row that are kept and not read; a decoder-only model numbers them as it does tokens."""
+        return 0
+
     def parameter_count(self, values: Values, sizes: Sizes) -> int:
         """How many numbers a configuration trains."""
         count = self.prompt_length(values) * sizes.width if self.trains_prompt else 0
@@ -308,6 +316,14 @@ class Inside(Method):
         """The parameters of the changed model that are trained, by name: those that ask for gradients."""
         return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
 
+    def refuses(self, values: Values, sizes: Sizes) -> str:
+        """See `Method.refuses`: what `change` raises on a copy of the model without weights."""
+        try:
+            self.parameter_count(values, sizes)
+        except UserError as error:
+            return "; ".join(problem.removeprefix(f"{self.name}: ") for problem in error.problems)
+        return ""
+
     def peft_config(self, values: Values, facts: Facts) -> dict[str, Any]:
         """See `Method.peft_config`: nothing that PEFT knows."""
         return {}
@@ -322,7 +338,7 @@ class Inside(Method):
         """See `Method.parameter_count`: of a copy of the model without weights."""
         from trials.methods.base.network import parameter_count
 
-        return parameter_count(self, values, sizes.location)
+        return parameter_count(self, values, sizes.location) if sizes.location else 0
 
 
 Drop = Callable[["Tensor"], "Tensor"]

@@ -86,8 +86,12 @@ class NetworkModule(MethodModule):
     def applied(self, backbone: Any, weights: Mapping[str, Tensor]) -> Any:
         """See `MethodModule.applied`: the changed model computes."""
         if self._stock is None:
-            self._stock = StockModel(self._base[0])
+            self._stock = self.stock_model()
         return backbone.with_model(self._stock, weights)
+
+    def stock_model(self) -> StockModel:
+        """How the changed model is called."""
+        return StockModel(self._base[0])
 
     def to_file(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `MethodModule.to_file`: names as PEFT writes them."""
@@ -134,6 +138,20 @@ def parameter_count(method: Inside, values: Mapping[str, Value], location: str) 
     return _parameter_count(method.name, tuple(sorted(shapes.items())), location)
 
 
+def without_weights(location: str) -> Any:
+    """The model that is there on the device ``meta``: its modules and their shapes alone.
+
+    Raises:
+        OSError, ValueError: see `config_at`.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    config = config_at(location)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    with torch.device("meta"):
+        return kind.from_config(config).requires_grad_(False).eval()
+
+
 def config_at(location: str) -> Any:
     """transformers' config of the model that is there.
 
@@ -147,18 +165,13 @@ def config_at(location: str) -> Any:
 
 @cache
 def _parameter_count(name: str, shapes: tuple[tuple[str, Value], ...], location: str) -> int:
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
     try:
-        config = config_at(location)
+        model = without_weights(location)
     except (OSError, ValueError):
         return 0
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     method = get_method(name)
     assert isinstance(method, Inside)
     with torch.device("meta"):
-        model = kind.from_config(config)
-        model.requires_grad_(False)
         network = changed(method, model, dict(shapes), 0)
     parameters = dict(network.named_parameters())
     return sum(parameters[trained].numel() for trained in method.trains(network))
