@@ -9,17 +9,25 @@ PYTEST := $(BIN)/python -m pytest -n $(TESTS) --dist worksteal
 
 .PHONY: demo setup test test-slow test-all pytest test-cluster lint format options clean
 
-demo: $(READY)            ## find the best ADePT configuration for the embedded task
+demo: $(VENV)/.search     ## find the best ADePT configuration for the embedded task
 	$(BIN)/python orchestrator/search.py
 
-setup: $(READY)           ## the environment alone
+setup: $(READY)           ## the environment alone, with all that the tests need
 
-$(READY): pyproject.toml constraints.txt
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+
+$(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed; name one: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[test]'
+
+$(VENV)/.search: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
+	touch $@
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[test]'
 	umask 077; test -e ~/.ray/auth_token || $(BIN)/ray get-auth-token --generate >/dev/null  # cluster.yaml copies it
-	touch $(READY)
+	touch $(VENV)/.search $(READY)
 
 test: $(READY) lint       ## ruff, mypy, the fast tests
 	$(PYTEST) -m "not slow and not cluster"

@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow import MlflowClient
 
 from orchestrator.nights.history import History
@@ -118,15 +117,14 @@ def problems(night: OneNight, code: int, calm: OneNight | None) -> Iterator[str]
         yield f"scores {scores(night)}, undisturbed {scores(calm)}"
     for folder in night.finished:
         yield from (f"{Path(folder).name}: {one}" for one in all_problems(Path(folder), night.uri, undisturbed=None))
-    client = MlflowClient(night.uri)
+    client = MlflowClient(night.uri, registry_uri=night.uri)
     runs = [run for one in client.search_experiments() for run in client.search_runs([one.experiment_id])]
     kinds = [run.data.tags.get("kind", "") for run in runs]
     for kind, wanted in (("sweep", 1), ("search", len(TASKS))):
         if kinds.count(kind) != wanted:
             yield f"MLflow has {kinds.count(kind)} runs of kind {kind}, not {wanted}"
-    mlflow.set_registry_uri(night.uri)
     for task in TASKS:
-        versions = MlflowClient(night.uri).search_model_versions(f"name='adept-{task}-t5-nano'")
+        versions = client.search_model_versions(f"name='adept-{task}-t5-nano'")
         if len(versions) != 1:
             yield f"{task}: {len(versions)} versions of the champion"
     if not (night.folder / "notes.jsonl").exists():
