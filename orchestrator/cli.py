@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from orchestrator.commands.analyse import analyse
 from orchestrator.commands.champions import champions
 from orchestrator.commands.compare import compare
 from orchestrator.commands.history import history
@@ -32,7 +33,7 @@ app = typer.Typer(
     help="Find the best ADePT configuration for a task on a frozen language model.",
 )
 for command in (
-    search, plan, resume, sweep, report, compare, history, champions, replay, predict, verify, watch, stop,
+    search, plan, resume, sweep, report, analyse, compare, history, champions, replay, predict, verify, watch, stop,
 ):  # fmt: skip
     app.command(name=command.__name__, cls=Command)(command)
 app.command(name="list")(list_names)

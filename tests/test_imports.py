@@ -28,8 +28,8 @@ FOREIGN = {
 FLOOR = {"command_lines", "console", "quiet"}
 """What every room may use: how commands are written out and texts are printed."""
 ROOMS = [
-    "record", "store", "schedulers", "searchers", "plan", "engines", "tracking", "summarizer", "tune", "run", "sweep",
-    "nights", "commands", "cli",
+    "record", "store", "schedulers", "searchers", "plan", "engines", "tracking", "summarizer", "analyses", "tune",
+    "run", "sweep", "nights", "commands", "cli",
 ]  # fmt: skip
 """From the bottom up: a room imports those before it, `FLOOR`, and itself."""
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.record.record import SearchRecord, is_finite
@@ -23,12 +24,16 @@ class FoundSearch:
         started: when it began; None where that is not known.
         source: where it was read, for messages: a file or a run of the tracking store, without secrets.
         predictions: reads the answers to the test rows, by trial number; None where none can be.
+        folder: the search's own; None where it was read elsewhere.
+        run_id: of its run in the tracking store; empty where it was not read there.
     """
 
     record: SearchRecord
     started: datetime | None = None
     source: str = ""
     predictions: Callable[[], Mapping[int, Answers]] | None = field(default=None, compare=False, repr=False)
+    folder: Path | None = field(default=None, compare=False)
+    run_id: str = field(default="", compare=False)
 
     @property
     def answers(self) -> Answers | None:

@@ -94,7 +94,7 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[SearchGroup, ...
         else:
             key = (record.task, record.method, record.backbone, record.recipe, record.metric)
             data = canonical(measured_on(record))
-            members.setdefault((*key, canonical(_settings(search)), _searched(search), data), []).append(search)
+            members.setdefault((*key, canonical(deciding_settings(search)), _searched(search), data), []).append(search)
     groups = []
     for (task, method, backbone, recipe, metric, *_), found in members.items():
         found = sorted(found, key=lambda search: age(search.started))
@@ -108,7 +108,7 @@ def make_groups(searches: Iterable[FoundSearch]) -> tuple[tuple[SearchGroup, ...
                 backbone=backbone,
                 recipe=recipe,
                 metric=metric,
-                settings=_settings(found[-1]),
+                settings=deciding_settings(found[-1]),
                 fixed=_shared(newest.values()),
                 by_seed=dict(sorted(newest.items())),
             )
@@ -185,7 +185,8 @@ def method_title(name: str) -> str:
     return titles.get(method_key(name), name)
 
 
-def _settings(search: FoundSearch) -> dict[str, Any]:
+def deciding_settings(search: FoundSearch) -> dict[str, Any]:
+    """The settings of a search on which a score may depend, where they are not the default."""
     settings = search.record.settings.items()
     return {n: value for n, value in settings if n not in _NO_SCORE_DEPENDS_ON and value != _UNWRITTEN.get(n)}
 

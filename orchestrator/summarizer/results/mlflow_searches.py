@@ -54,7 +54,8 @@ def read_store(uri: str | None) -> FoundSearches:
             unread.append(f"{name} ({source}): {error}")
             continue
         rows = partial(_predictions, client, run.info.run_id, record.predictions) if record.predictions else None
-        searches.append(FoundSearch(record, started_of(record, run.info.start_time / 1000.0), source, rows))
+        started = started_of(record, run.info.start_time / 1000.0)
+        searches.append(FoundSearch(record, started, source, rows, run_id=run.info.run_id))
     return FoundSearches(unique(searches), tuple(unread))
 
 

@@ -131,7 +131,8 @@ def read_folders(folders: Iterable[str | os.PathLike[str]]) -> FoundSearches:
                 unread.append(str(error))
             else:
                 rows = partial(read_predictions, file.parent / record.predictions) if record.predictions else None
-                searches.append(FoundSearch(record, started_of(record, file.stat().st_mtime), str(file), rows))
+                started = started_of(record, file.stat().st_mtime)
+                searches.append(FoundSearch(record, started, str(file), rows, folder=file.parent))
     if problems:
         raise UserError(problems)
     return FoundSearches(unique(searches), tuple(unread))

@@ -31,6 +31,7 @@ _ANY_PLACE = {
 }
 _FORMER = former_flags(SearchSettings)
 _SPACE = "my-space.yaml"
+_WHOLE = ("--scheduler", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Gap:
         like: a measured group of the same row: how its searches were run is how this one should be.
         example: any search of the task, which knows how an own task is named.
         where: values that the configurations must share.
+        space: a shipped space that has such configurations among others; all of them must be trained whole.
     """
 
     label: str
@@ -54,6 +56,7 @@ class Gap:
     like: SearchGroup | None = None
     example: FoundSearch | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
+    space: str = ""
 
 
 def gaps_of(
@@ -104,7 +107,14 @@ def commands(gaps: Iterable[Gap], unfinished: Sequence[FoundSearch] = ()) -> tup
         elif name is None:
             unknown.append(gap)
         else:
-            shared = (gap.method, gap.backbone, str(gap.seeds), str(sorted(gap.where.items())), str(_kept(gap)))
+            shared = (
+                gap.method,
+                gap.backbone,
+                str(gap.seeds),
+                str(sorted(gap.where.items())),
+                gap.space,
+                str(_kept(gap)),
+            )
             loops.setdefault(shared, []).append(gap)
     for together in loops.values():
         filled.setdefault(_search(together), []).extend(together)
@@ -130,7 +140,9 @@ def _search(gaps: Sequence[Gap]) -> str:
     words = [*_PROGRAM, "--method", first.method.lower(), *(word for option in options for word in option)]
     if not any(_name(option) == "--backbone" for option in options):
         words += ["--backbone", first.backbone]
-    if first.where:
+    if first.space:
+        words += ["--space", first.space, *_WHOLE]
+    elif first.where:
         words += ["--space", _SPACE]
     command = shlex.join(words)
     several = {"task": tasks, "seed": [str(seed) for seed in _seeds(first.seeds, options)]}
@@ -140,7 +152,7 @@ def _search(gaps: Sequence[Gap]) -> str:
     for option, values in several.items():
         if len(values) > 1:
             command = f"for {option} in {shlex.join(values)}; do {command}; done"
-    if first.where:
+    if first.where and not first.space:
         command += f"  # {_SPACE}: a space with {formats.pairs(dict(first.where))} in every configuration"
     return command
 
@@ -159,7 +171,8 @@ def _kept(gap: Gap) -> list[list[str]]:
     """The options of an earlier search of the row that hold for all of it; a space only where none is prescribed."""
     if gap.like is None:
         return []
-    return [option for option in _options(gap.like.newest) if not (gap.where and _name(option) == "--space")]
+    prescribed = {"--space", *_WHOLE} if gap.space else {"--space"} if gap.where else set()
+    return [option for option in _options(gap.like.newest) if _name(option) not in prescribed]
 
 
 def _options(search: FoundSearch) -> list[list[str]]:

@@ -21,7 +21,7 @@ from orchestrator.summarizer.results.seed_statistics import SeedEstimate, estima
 from orchestrator.summarizer.tables.cells import EMPTY, measured_cell, other_settings, worth_row
 from orchestrator.summarizer.tables.highlights import LEGEND, LEGEND_ACROSS, highlighted
 from orchestrator.summarizer.tables.missing_cells import Gap, commands, gaps_of
-from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row
+from orchestrator.summarizer.tables.model import Cell, Column, MissingCells, ReportTable, Row
 from orchestrator.summarizer.tables.paper_layouts import PaperAxis, PaperLayout
 from trials.methods import standard_method
 
@@ -40,7 +40,20 @@ def paper_table(
 ) -> ReportTable:
     """One table of the paper: its printed numbers, and a row for each method and backbone that was measured on it."""
     builder = _Measured(layout, groups)
-    lines = [*_quoted_lines(layout), *builder.lines()]
+    lines = list(builder.lines())
+    gaps = builder.gaps if lines else list(_first_gaps(layout))
+    return assembled(layout, lines, builder.notes, commands(gaps, unfinished))
+
+
+def assembled(
+    layout: PaperLayout, measured: Sequence[PaperLine], more: Iterable[str], missing: tuple[MissingCells, ...]
+) -> ReportTable:
+    """A table of the paper from its printed numbers and measured lines.
+
+    Args:
+        more: further notes.
+    """
+    lines = [*_quoted_lines(layout), *measured]
     rows = _marked(layout, lines)
     corner = [Column(layout.corner, numeric=False)]
     if layout.parameters and not layout.across:
@@ -49,43 +62,47 @@ def paper_table(
     notes = [QUOTED.format(table=layout.table), *layout.notes]
     if layout.ranked:
         notes.append(LEGEND_ACROSS if layout.across else LEGEND)
-    measured = [line for line in lines if line.measured]
     if measured:
-        notes += [MEASURED, _other_backbones(layout, measured), *builder.notes]
+        notes += [MEASURED, _other_backbones(layout, measured)]
         examples = [[line.cells[place].one_example for line in measured] for place in range(len(layout.columns))]
-        rows.append(worth_row(examples, blanks=len(corner) - 1))
+        if any(one is not None for column in examples for one in column):
+            rows.append(worth_row(examples, blanks=len(corner) - 1))
     elif layout.unmeasured:
         notes.append(f"Nothing is measured here: {layout.unmeasured}.")
-    gaps = builder.gaps if measured else list(_first_gaps(layout))
+    notes += more
     return ReportTable(
         layout.name,
         f"{layout.title} (Table {layout.table} of the ADePT paper)",
         tuple(columns),
         tuple(rows),
         tuple(note for note in notes if note),
-        commands(gaps, unfinished),
+        missing,
     )
 
 
 @dataclass
-class _Line:
-    """A row before its best cells are known; rows of one ``backbone`` are compared."""
+class PaperLine:
+    """A row before its best cells are known; rows of one ``backbone`` (its key) are compared.
+
+    Attributes:
+        parameters: trainable ones, as printed.
+        cells: one for each column of the layout.
+    """
 
     label: str
     parameters: str
     cells: list[Cell]
     backbone: str
     section: str
-    measured: bool = False
 
 
-def _quoted_lines(layout: PaperLayout) -> Iterator[_Line]:
+def _quoted_lines(layout: PaperLayout) -> Iterator[PaperLine]:
     if layout.across and layout.parameters:
         sizes = [
             next((p for row in layout.rows if (p := layout.quoted(row, column))), None) for column in layout.columns
         ]
         counts = [Cell(size.parameters if size else "", "label") for size in sizes]
-        yield _Line("Parameters", "", counts, "", layout.rows[0].heading)
+        yield PaperLine("Parameters", "", counts, "", layout.rows[0].heading)
     for row in layout.rows:
         published = [layout.quoted(row, column) for column in layout.columns]
         cells = [
@@ -103,7 +120,7 @@ def _quoted_lines(layout: PaperLayout) -> Iterator[_Line]:
         parameters = first.parameters if first else ""
         section = ", ".join(part for part in (row.heading, "quoted") if part)
         backbone = backbone_key(layout.field_of("backbone", row))
-        yield _Line(row.label, parameters or formats.MISSING, cells, backbone, section)
+        yield PaperLine(row.label, parameters or formats.MISSING, cells, backbone, section)
 
 
 class _Measured:
@@ -115,7 +132,7 @@ class _Measured:
         self.gaps: list[Gap] = []
         self.notes: list[str] = []
 
-    def lines(self) -> Iterator[_Line]:
+    def lines(self) -> Iterator[PaperLine]:
         own = backbone_key(self.layout.field_of("backbone"))
         backbones = list(dict.fromkeys(group.backbone for group in self.groups))
         for backbone in sorted(backbones, key=lambda name: backbone_key(name) != own):
@@ -137,7 +154,7 @@ class _Measured:
                 rows.setdefault((method_key(group.method), "[]"), PaperAxis(title, match={"method": group.method}))
         return list(rows.values())
 
-    def _line(self, row: PaperAxis, backbone: str) -> _Line | None:
+    def _line(self, row: PaperAxis, backbone: str) -> PaperLine | None:
         method = row.measured_as or row.match["method"]
         found = [self._of(row, column, method, backbone) for column in self.layout.columns]
         used = [group for groups in found for group in groups]
@@ -154,7 +171,7 @@ class _Measured:
         counts = sorted({count for group in used for count in group.parameters})
         shown = "–".join(dict.fromkeys(formats.parameters(count) for count in (counts[:1] + counts[-1:])))
         section = f"measured on {used[0].backbone}"
-        return _Line(row.label, shown or formats.MISSING, cells, backbone_key(backbone), section, True)
+        return PaperLine(row.label, shown or formats.MISSING, cells, backbone_key(backbone), section)
 
     def _of(self, row: PaperAxis, column: PaperAxis, method: str, backbone: str) -> list[SearchGroup]:
         """The groups behind a cell: one, or one for each task of a mean; none where any is missing."""
@@ -209,7 +226,7 @@ def _metric_of(mean_of: Mapping[str, str], task: str) -> str:
     return next(metric for name, metric in mean_of.items() if task_key(name) == task_key(task))
 
 
-def _marked(layout: PaperLayout, lines: Sequence[_Line]) -> list[Row]:
+def _marked(layout: PaperLayout, lines: Sequence[PaperLine]) -> list[Row]:
     table = [list(line.cells) for line in lines]
     if layout.ranked and layout.across:
         table = [highlighted(cells) for cells in table]
@@ -226,7 +243,7 @@ def _marked(layout: PaperLayout, lines: Sequence[_Line]) -> list[Row]:
     ]
 
 
-def _other_backbones(layout: PaperLayout, lines: Sequence[_Line]) -> str:
+def _other_backbones(layout: PaperLayout, lines: Sequence[PaperLine]) -> str:
     own = backbone_key(layout.field_of("backbone"))
     if own and any(line.backbone != own for line in lines):
         return "A number on another backbone than the quoted ones is no comparison with them."
