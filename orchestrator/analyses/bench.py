@@ -5,12 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from orchestrator.analyses.kept_adapters import adapter_of, options_of
 from orchestrator.analyses.pools import Trained
@@ -20,6 +18,7 @@ from trials.data import PreparedTask, prepare
 from trials.errors import UserError
 from trials.evaluation import answers, score
 from trials.export.adapters import Adapter, load_adapter, read_description
+from trials.export.moments import Moments, moments
 from trials.methods import get_method
 from trials.tasks import get_task
 
@@ -30,16 +29,6 @@ TIMED_ROWS = 256
 """Test rows that are answered for a measurement of speed, at most."""
 TIMES = 3
 """How often; the median counts."""
-TOKENS = 4_096
-"""Training tokens that are looked at together."""
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean and variance of absolute values, over all elements of all tokens."""
-
-    mean: float
-    variance: float
 
 
 class Bench:
@@ -51,6 +40,8 @@ class Bench:
     """
 
     def __init__(self, tracking_uri: str | None = None, data_dir: Path | None = None) -> None:
+        import torch
+
         self.tracking_uri, self.data_dir = tracking_uri, data_dir
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._backbones: dict[tuple[str, ...], Backbone] = {}
@@ -160,51 +151,9 @@ class Bench:
         """Of the embeddings of all training tokens, and of its offsets of them; padding is not among them."""
         key = (one.search.source, one.trial.number)
         if key not in self._moments:
-            self._moments[key] = self._looked_at(one)
+            split = self.rows(one).split("train")
+            self._moments[key] = moments(self.adapter(one), split.batch(range(len(split)))[0])
         return self._moments[key]
-
-    @torch.no_grad()
-    def _looked_at(self, one: Trained) -> tuple[Moments, Moments]:
-        adapter, data = self.adapter(one), self.rows(one)
-        backbone, split = adapter.backbone, data.split("train")
-        tokens, offsets = _Sums(), _Sums()
-        ids: list[int] = []
-        positions: list[int] = []
-
-        def look() -> None:
-            numbers, at = torch.tensor([ids], device=backbone.device), torch.tensor([positions], device=backbone.device)
-            embeddings = backbone.embedding[numbers].float()
-            tokens.add(embeddings)
-            offsets.add(adapter.method.offset(embeddings, at, numbers) - embeddings)
-            ids.clear()
-            positions.clear()
-
-        for row in split.batch(range(len(split)))[0]:
-            ids.extend(int(token) for token in row)
-            positions.extend(range(len(row)))
-            if len(ids) >= TOKENS:
-                look()
-        if ids:
-            look()
-        return tokens.moments, offsets.moments
-
-
-class _Sums:
-    """Running sums of absolute values and their squares, in float64."""
-
-    def __init__(self) -> None:
-        self.count, self.sum, self.squares = 0, 0.0, 0.0
-
-    def add(self, values: torch.Tensor) -> None:
-        sizes = values.abs().double()
-        self.count += sizes.numel()
-        self.sum += float(sizes.sum())
-        self.squares += float(sizes.square().sum())
-
-    @property
-    def moments(self) -> Moments:
-        mean = self.sum / self.count
-        return Moments(mean, max(0.0, self.squares / self.count - mean**2))
 
 
 def _precision(description: Mapping[str, Any]) -> Any:
