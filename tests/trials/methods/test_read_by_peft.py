@@ -22,6 +22,7 @@ from trials.trial import Trial
 READ: dict[str, tuple[str, dict[str, Any]]] = {
     "pt": ("pt", {}),
     "p_tuning": ("p_tuning", {}),
+    "spot": ("spot", {}),
     "ia3": ("ia3", {}),
     "ia3, keys and values": ("ia3", {"lr": 0.1}),
     "prefix": ("prefix", {}),
