@@ -127,6 +127,19 @@ def write_adapter(folder: Path) -> None:
     save_adapter(folder, state, describe_adapter(config, get_task("debsec"), backbone, 64, 2))
 
 
+def write_source(folder: Path, task: str) -> None:
+    """An adapter of prompt tuning on t5-nano, of the length that its space has, as a search of the task leaves it."""
+    from trials import TrialConfig, get_task, load_backbone
+    from trials.export.adapters import describe_adapter, save_adapter
+    from trials.methods.base.module import make_method
+
+    backbone = load_backbone("t5-nano")
+    config = TrialConfig("pt", {"prompt_lr": 0.1, "prompt_length": 100}, steps=1, eval_every=1)
+    made = make_method(config, backbone.surroundings(64))
+    description = describe_adapter(config, get_task("debsec"), backbone, 64, 2) | {"task": task}
+    save_adapter(folder, made.to_file(made.state_dict()), description)
+
+
 @pytest.mark.parametrize("command", TABLE["run"])
 def test_a_command_runs_as_printed(fresh: Path, command: str) -> None:
     if "best_adapter" in command:
@@ -136,6 +149,9 @@ def test_a_command_runs_as_printed(fresh: Path, command: str) -> None:
 
 @pytest.mark.parametrize("command", TABLE["plan"])
 def test_a_longer_command_can_be_planned(fresh: Path, command: str) -> None:
+    if "--sources" in command:
+        for task in ("debsec", "tickets"):
+            write_source(fresh / "runs" / f"{task}-pt" / "best_adapter", task)
     assert "nothing has been started" in run_here(command, "--plan")
 
 

@@ -20,6 +20,7 @@ MAIN_SETTINGS = ("single_task", "instruction_tuning")
 
 # Other names of what the paper names; everything else differs in case and punctuation alone.
 _METHODS = {"prompttuning": "pt", "finetuning": "fullfinetuning", "fullft": "fullfinetuning"}
+_METHODS |= {"spott": "spot", "attemptt": "attempt"}  # transfers by their nature; MPT has a form without, too
 _BACKBONES = {"codegen350mmono": "codegen350m", "metallama38b": "llama38b"}
 _DECIMALS = {"pass@1": 2, "hours": 2, "abs_mean": 2, "abs_variance": 2}  # where the paper prints more than one
 _METRICS = {"em": "exact_match", "matthews": "matthews_correlation", "mcc": "matthews_correlation", "token_f1": "f1"}
@@ -109,7 +110,7 @@ def task_key(name: str) -> str:
 
 
 def method_key(name: str) -> str:
-    """The method's name in small letters and digits; ``SPoT (t)`` stays apart from ``SPoT``."""
+    """The method's name in small letters and digits; ``MPT (t)`` stays apart from ``MPT``."""
     plain = _plain(name)
     return _METHODS.get(plain, plain)
 
