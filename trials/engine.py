@@ -203,7 +203,9 @@ class Engine:
         data, labels = self.data, list(self.data.label_token_ids.values())
         rows, task, longest = data.split(split), data.task, data.max_target_length
         cost = self.stack.cost
-        return score(self.backbone, methods, rows, task.metrics, longest, labels, cost, task.answers, rows.groups)
+        return score(
+            self.backbone, methods, rows, task.metrics, longest, labels, cost, task.answers, rows.groups, task.stops
+        )
 
     def _apart(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """The trials to compute together: all of them, or each for itself."""

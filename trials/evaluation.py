@@ -18,6 +18,7 @@ from torch import Tensor
 
 from trials.backbones.answers import MOST_NODES, AnswerTree
 from trials.backbones.loading import Backbone, Inputs
+from trials.backbones.stops import Stops
 from trials.batching.passes import PassCost, passes
 from trials.methods.base.module import MethodModule
 from trials.stack.embedding_table import EmbeddingTable, Group, Part, grouped
@@ -50,6 +51,7 @@ def answers(
     max_new_tokens: int,
     labels: Sequence[Sequence[int]] = (),
     cost: PassCost | None = None,
+    stops: Sequence[str] = (),
 ) -> list[list[str]]:
     """Each method's greedy answers to tokenised sources, in their order.
 
@@ -57,8 +59,9 @@ def answers(
         labels: token ids of the answers that the task allows, if it has such: rows whose answer is one of them need one
             decoder step. The result is that of greedy decoding either way.
         cost: how to cut passes.
+        stops: texts that end an answer and are no part of it; such answers keep the blanks at their beginning.
     """
-    return _answered(backbone, methods, sources, max_new_tokens, labels, cost)[0]
+    return _answered(backbone, methods, sources, max_new_tokens, labels, cost, stops=stops)[0]
 
 
 def answers_and_likelihoods(
@@ -108,6 +111,7 @@ def _answered(
     labels: Sequence[Sequence[int]],
     cost: PassCost | None,
     targets: Sequence[Sequence[int]] = (),
+    stops: Sequence[str] = (),
 ) -> tuple[list[list[str]], list[float | None]]:
     """Each method's answers and, where the tree holds all ``targets``, its mean loss of a target token."""
     cost = cost or PassCost(grain=backbone.grain)
@@ -127,6 +131,7 @@ def _answered(
         for start in range(0, max(1, len(rows)), every):
             some, wanted = rows[start : start + every], targets[start : start + every]
             answering = _Answering(backbone, these, some, len(nodes), tree, max_new_tokens, cost, wanted)
+            answering.stops = Stops(tuple(stops), backbone.tokenizer) if stops else None
             with weight_updates_of(backbone, these[0]).applied() if these[0].inner else nullcontext():
                 for given, more, part, loss in zip(texts, answering.run(), parts, answering.losses, strict=True):
                     given += more
@@ -157,15 +162,17 @@ def score(
     cost: PassCost | None = None,
     classes: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
+    stops: Sequence[str] = (),
 ) -> list[Scored]:
     """Greedy answers of each method on a split, their metrics in percent, and the loss of its targets.
 
     Args:
         classes: the task's target texts, over which some metrics average (`trials.tasks.metrics`).
         groups: what each row belongs to, for metrics that look at groups.
+        stops: see `answers`.
     """
     sources, targets, texts = split.batch(range(len(split)))
-    given, losses = _answered(backbone, methods, sources, max_new_tokens, labels, cost, targets)
+    given, losses = _answered(backbone, methods, sources, max_new_tokens, labels, cost, targets, stops)
     return [
         Scored(compute(metrics, predictions, texts, classes, groups), predictions, texts, loss)
         for predictions, loss in zip(given, losses, strict=True)
@@ -181,10 +188,12 @@ class _Answering:
         targets: token ids of the rows' right answers, for `losses`; may be empty.
 
     Attributes:
+        stops: what ends an answer beside its end-of-sequence token.
         likelihoods: of each label of the tree by method and row, as they are computed; None: they are not asked for.
     """
 
     likelihoods: dict[tuple[int, int], list[float]] | None = None
+    stops: Stops | None = None
 
     def __init__(
         self,
@@ -226,9 +235,9 @@ class _Answering:
             unread = [pair for part in self._parts(pairs) for pair in self._follow(part, tokens)]
         for part in self._parts(unread):
             inputs = self._inputs(part, 0)
-            found = self.backbone.greedy(inputs, self.max_new_tokens, partial(self._embed, part, inputs))
+            found = self.backbone.greedy(inputs, self.max_new_tokens, partial(self._embed, part, inputs), self.stops)
             tokens |= zip(part, found.tolist(), strict=True)
-        texts = self.backbone.text([tokens[pair] for pair in pairs])
+        texts = self.backbone.text([tokens[pair] for pair in pairs], self.stops)
         return [texts[k * len(self.rows) : (k + 1) * len(self.rows)] for k in range(len(self.methods))]
 
     @torch.no_grad()

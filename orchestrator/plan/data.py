@@ -18,10 +18,17 @@ def prepare_data(plan: Plan, tokenizer: Any = None) -> PreparedTask:
 
     Args:
         tokenizer: the backbone's, where it is at hand.
+
+    Raises:
+        UserError: see `trials.data.prepare`; or the task runs programs, and no sandbox works on this machine.
     """
     from trials.backbones.describe import load_tokenizer
     from trials.data import prepare
 
+    if plan.task.target.kind == "code":
+        from trials.sandbox.find import usable_sandbox
+
+        usable_sandbox()
     return prepare(
         plan.task,
         load_tokenizer(plan.facts) if tokenizer is None else tokenizer,

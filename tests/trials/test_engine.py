@@ -71,7 +71,7 @@ def test_reports_come_every_n_steps_up_to_the_budget(backbone: Backbone, rows: R
 
 
 def test_macro_f1_knows_classes_that_no_row_has(t5: Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(t5, "text", lambda tokens: rows.texts[: len(tokens)])  # every answer right
+    monkeypatch.setattr(t5, "text", lambda tokens, stops: rows.texts[: len(tokens)])  # every answer right
     e = engine(t5, rows)
     e.data.label_token_ids = {}  # so that answers are decoded
     scored = e.score(trial(t5, config()).method, "validation")

@@ -52,7 +52,7 @@ def make_labels(backbone: Backbone, methods: list[MethodModule], rows: Rows) -> 
     """The first tokens that greedy decoding chooses, as labels of one and two tokens without an end."""
     found: list[list[int]] = []
 
-    def note(texts: object) -> list[str]:
+    def note(texts: object, stops: object = None) -> list[str]:
         found.extend(list(map(int, t)) for t in texts)  # type: ignore[attr-defined]
         return [""] * len(texts)  # type: ignore[arg-type]
 

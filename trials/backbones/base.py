@@ -15,6 +15,7 @@ from trials.backbones.answers import AnswerTree
 from trials.backbones.facts import Facts
 from trials.backbones.precision import Precision
 from trials.backbones.stock_model import embedding_table
+from trials.backbones.stops import Stops
 from trials.batching.dropout import Dropout
 from trials.batching.padding import padded
 from trials.batching.passes import ANY, COARSE, Grain
@@ -150,8 +151,12 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
-        """Greedy answers, shape (rows, at most max_new_tokens), padding after the end-of-sequence token."""
+    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed, stops: Stops | None = None) -> Tensor:
+        """Greedy answers, shape (rows, at most max_new_tokens), padding after the end-of-sequence token.
+
+        Args:
+            stops: an answer that holds one of these may end there; what is behind it is of no use.
+        """
 
     def choices(self, logits: Tensor) -> Tensor:
         """Greedy decoding's token at each node of a tree, the root first, shape (rows, nodes) of `tree_logits`."""
@@ -160,11 +165,18 @@ class Backbone(ABC):
             chosen[:, 0] = self.first_token
         return chosen
 
-    def text(self, tokens: Any) -> list[str]:
-        """Decoded answers without special tokens, stripped (the released code's post-processing)."""
-        return [t.strip() for t in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+    def text(self, tokens: Any, stops: Stops | None = None) -> list[str]:
+        """Decoded answers without special tokens, stripped (the released code's post-processing), or cut at a stop."""
+        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [text.strip() if stops is None else stops.cut(text) for text in texts]
 
-    def _greedy(self, logits: Tensor, max_new_tokens: int, advance: Callable[[Tensor, int], Tensor]) -> Tensor:
+    def _greedy(
+        self,
+        logits: Tensor,
+        max_new_tokens: int,
+        advance: Callable[[Tensor, int], Tensor],
+        stops: Stops | None = None,
+    ) -> Tensor:
         """The loop that both architectures share: ``advance`` takes tokens (rows,) and their number in the answer."""
         pad, eos = self.facts.pad_token_id, self.facts.eos_token_id
         done = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
@@ -175,6 +187,8 @@ class Backbone(ABC):
                 token = torch.full_like(token, self.first_token)
             answer.append(token)
             done = done | (token == eos)
+            if stops is not None and stops.due(n + 1):
+                done = done | torch.tensor(stops.reached(answer), device=done.device)
             if n + 1 == max_new_tokens or bool(done.all()):
                 break
             logits = advance(token, n)

@@ -14,6 +14,7 @@ from trials.backbones.base import Decode, Embed, Inputs, losses_of
 from trials.backbones.facts import Facts
 from trials.backbones.precision import Precision
 from trials.backbones.stock import StockBackbone
+from trials.backbones.stops import Stops
 from trials.backbones.texts import text_steps, text_tree
 from trials.batching.dropout import Dropout
 
@@ -71,10 +72,10 @@ class DecoderOnly(StockBackbone):
         ends = starts[:, None] - 1 + torch.arange(nodes + 1, device=self.device)
         return self.stock.logits(inputs.embeddings, mask, ends, position_ids=positions), None
 
-    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
+    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed, stops: Stops | None = None) -> Tensor:
         """See `Backbone.greedy`. Answer tokens stand behind the padding and are masked and numbered accordingly."""
         if not self._once(inputs.embeddings.shape[1] + max_new_tokens):
-            return self._greedy(*text_steps(self.stock, inputs, max_new_tokens, embed))
+            return self._greedy(*text_steps(self.stock, inputs, max_new_tokens, embed), stops)
         cache, mask = DynamicCache(config=self.model.config), inputs.mask
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         ends = inputs.starts[:, None] - 1
@@ -87,7 +88,7 @@ class DecoderOnly(StockBackbone):
             at = (inputs.starts + number)[:, None]
             return self.stock.logits(embed(tokens, number), mask, alone, position_ids=at, cache=cache)[:, 0]
 
-        return self._greedy(first, max_new_tokens, step)
+        return self._greedy(first, max_new_tokens, step, stops)
 
     def _once(self, length: int) -> bool:
         """Whether rows of so many tokens are read once for all their answers."""

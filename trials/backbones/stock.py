@@ -20,6 +20,7 @@ from trials.backbones.base import IGNORED, Backbone, Decode, Embed, Inputs, loss
 from trials.backbones.facts import Facts
 from trials.backbones.precision import DTYPES, Precision
 from trials.backbones.stock_model import StockModel
+from trials.backbones.stops import Stops
 from trials.batching.dropout import Dropout
 from trials.errors import BackboneError
 from trials.methods.base.module import Surroundings
@@ -137,12 +138,12 @@ class Seq2Seq(StockBackbone):
 
         return found, decode
 
-    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
+    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed, stops: Stops | None = None) -> Tensor:
         """See `Backbone.greedy`."""
         encoded = self.stock.encoded(inputs.embeddings, inputs.mask)
-        return self._answered(encoded, inputs.mask, max_new_tokens)
+        return self._answered(encoded, inputs.mask, max_new_tokens, stops)
 
-    def _answered(self, encoded: Any, mask: Tensor, max_new_tokens: int) -> Tensor:
+    def _answered(self, encoded: Any, mask: Tensor, max_new_tokens: int, stops: Stops | None = None) -> Tensor:
         read = torch.full((len(mask), 1), self.start, device=self.device)
 
         def step(tokens: Tensor, number: int) -> Tensor:
@@ -150,7 +151,7 @@ class Seq2Seq(StockBackbone):
             read = torch.cat([read, tokens[:, None]], dim=1)
             return self._decoded(encoded, mask, read)[:, -1]
 
-        return self._greedy(self._decoded(encoded, mask, read)[:, -1], max_new_tokens, step)
+        return self._greedy(self._decoded(encoded, mask, read)[:, -1], max_new_tokens, step, stops)
 
     def _decoded(self, encoded: Any, mask: Tensor, tokens: Tensor) -> Tensor:
         return self.stock.logits(None, mask, encoder_outputs=encoded, decoder_input_ids=tokens)

@@ -112,7 +112,7 @@ def _fingerprint(
         "template": task.template,
         **rules(task),
         "tokenizer": tokenizer_fingerprint(tokenizer),
-        "architecture": [architecture, SEPARATOR],
+        "architecture": [architecture, SEPARATOR if task.separator is None else task.separator],
         "max_source_length": length,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
@@ -127,7 +127,7 @@ def _build(
     rows: dict[str, Rows] = {}
     errors: list[UserError] = []
     try:
-        encoder = SourceEncoder(tokenizer, architecture, length, task.template)
+        encoder = SourceEncoder(tokenizer, architecture, length, task.template, task.separator)
         labels = encode_labels(task.answers, tokenizer, architecture)
     except UserError as error:
         errors.append(error)

@@ -19,6 +19,7 @@ from trials.tasks.base import SPLITS, Task
 # The published splits come from this constant; the seed of a training run never moves them.
 SPLIT_SEED = 42
 VALIDATION_FROM_TRAIN = 1_000
+HELD_OUT = 5  # of the first half of a task in halves, one row in so many is validation
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def split_places(task: Task, counts: Mapping[str, int]) -> dict[str, tuple[str, 
         DataError: too few rows for the rule.
     """
     places: dict[str, tuple[str, list[int]]]
-    train = ("train", list(range(counts["train"])))
+    train = ("train", list(range(counts.get("train", 0))))
     if task.split == "small":
         n = counts["validation"]
         if n < 2:
@@ -235,10 +236,23 @@ def split_places(task: Task, counts: Mapping[str, int]) -> dict[str, tuple[str, 
             "validation": ("train", order[:VALIDATION_FROM_TRAIN]),
             "test": (held_out, list(range(counts[held_out]))),
         }
+    elif task.split == "halves":
+        ((name, n),) = counts.items()
+        rows, fifth = list(range(n)), n // 2 // HELD_OUT
+        if not fifth:
+            raise DataError(
+                f"task '{task.name}': {n} rows cannot be halved and validated; give at least {2 * HELD_OUT}"
+            )
+        cuts = {
+            "train": rows[: n // 2 - fifth],
+            "validation": rows[n // 2 - fifth : n // 2],
+            "test": rows[n // 2 :],
+        }
+        places = {split: (name, chosen) for split, chosen in cuts.items()}
     else:
         places = {split: (name, list(range(n))) for split, (name, n) in zip(SPLITS, counts.items(), strict=True)}
-    name, rows = places["train"]
-    return places | {"train": (name, rows[: task.most_train])}
+    name, first = places["train"]
+    return places | {"train": (name, first[: task.most_train])}
 
 
 def _permutation(n: int) -> list[int]:

@@ -107,7 +107,7 @@ def _in_data_dir(task: Task, data_dir: Path) -> Source:
         raise DataError(f"--data-dir {data_dir}: {what}{near}")
     candidates = [data_dir / task.folder, data_dir / Path(task.folder).name, data_dir]
     for folder in candidates:
-        if any(_files(folder, split) for split in task.raw_splits):
+        if _joined(task, folder) or any(_files(folder, split) for split in task.raw_splits):
             return Source(str(folder), _in_folder(task, folder, f"; expected is {layout(task)}"))
     looked = ", ".join(str(folder) for folder in candidates)
     raise DataError(
@@ -116,7 +116,7 @@ def _in_data_dir(task: Task, data_dir: Path) -> Source:
 
 
 def _in_folder(task: Task, folder: Path, fix: str) -> dict[str, tuple[Part, ...]]:
-    found = {split: _files(folder, split) for split in task.raw_splits}
+    found = {split: _files(folder, split) or _joined(task, folder) for split in task.raw_splits}
     problems = [
         f"{folder / split}.parquet: no such file, nor {split}-*.parquet beside it{fix}"
         for split, files in found.items()
@@ -132,6 +132,12 @@ def _in_folder(task: Task, folder: Path, fix: str) -> dict[str, tuple[Part, ...]
 def _files(folder: Path, split: str) -> list[Path]:
     whole = folder / f"{split}.parquet"
     return [whole] if whole.exists() else sorted(folder.glob(f"{split}-*.parquet"))
+
+
+def _joined(task: Task, folder: Path) -> list[Path]:
+    """The files of the splits that are one, where all of them are there."""
+    found = [_files(folder, split) for split in task.joined or ()]
+    return [file for files in found for file in files] if all(found) else []
 
 
 def _missing_shards(files: list[Path]) -> list[str]:
@@ -166,7 +172,7 @@ def _on_hub(task: Task, repository: str, subset: str | None, revision: str | Non
     columns = list(task.read_columns)
     problems: list[str] = []
     parts: dict[str, tuple[Part, ...]] = {}
-    for split in task.raw_splits:
+    for split in task.joined or task.raw_splits:
         if split not in splits:
             problems.append(f"{name}: no split '{split}'{did_you_mean(split, splits)}; it has {', '.join(splits)}")
             continue
@@ -182,4 +188,6 @@ def _on_hub(task: Task, repository: str, subset: str | None, revision: str | Non
             parts[split] = (Part(f"{name}, split {split}", table=table),)
     if problems:
         raise DataError(problems)
+    if task.joined:
+        parts = {task.raw_splits[0]: tuple(part for split in task.joined for part in parts[split])}
     return Source(f"hub {name}", parts)

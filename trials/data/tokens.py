@@ -28,17 +28,27 @@ def check_architecture(architecture: str) -> None:
 
 
 def encode_source(
-    text: str, tokenizer: Any, architecture: Architecture, max_source_length: int, template: str = ""
+    text: str,
+    tokenizer: Any,
+    architecture: Architecture,
+    max_source_length: int,
+    template: str = "",
+    separator: str | None = None,
 ) -> list[int]:
     """The source ids of one text; see `encode_sources`."""
-    return encode_sources([text], tokenizer, architecture, max_source_length, template)[0]
+    return encode_sources([text], tokenizer, architecture, max_source_length, template, separator)[0]
 
 
 def encode_sources(
-    texts: Sequence[str], tokenizer: Any, architecture: Architecture, max_source_length: int, template: str = ""
+    texts: Sequence[str],
+    tokenizer: Any,
+    architecture: Architecture,
+    max_source_length: int,
+    template: str = "",
+    separator: str | None = None,
 ) -> list[list[int]]:
     """Source ids of each text, at most `max_source_length` long, truncated on the right; see `SourceEncoder`."""
-    return SourceEncoder(tokenizer, architecture, max_source_length, template).encode(texts).ids
+    return SourceEncoder(tokenizer, architecture, max_source_length, template, separator).encode(texts).ids
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class SourceEncoder:
 
     encoder-decoder: the text's tokens and the end-of-sequence token, which truncation keeps (T5's own layout).
     decoder-only: the text's tokens (with the beginning-of-sequence token where the tokenizer adds one, without an end),
-    cut so that the tokens of `SEPARATOR`, which follow, fit whole.
+    cut so that the tokens of the separator (`SEPARATOR`, unless the task has one of its own), which follow, fit whole.
 
     A text that spells a control token (`</s>`, `<pad>`) stays text: its ids are those of its characters. Control tokens
     that the template itself holds, such as the marks of a chat, are meant.
@@ -71,11 +81,19 @@ class SourceEncoder:
         BackboneError: the tokenizer has no end-of-sequence token.
     """
 
-    def __init__(self, tokenizer: Any, architecture: Architecture, max_source_length: int, template: str = "") -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        architecture: Architecture,
+        max_source_length: int,
+        template: str = "",
+        separator: str | None = None,
+    ) -> None:
         self.tokenizer, self.architecture = tokenizer, architecture
         self._end = _end_token(tokenizer)
         both = architecture == "encoder-decoder"
-        self._tail = [self._end] if both else _ids(tokenizer, [SEPARATOR], special=False)[0]
+        between = SEPARATOR if separator is None else separator
+        self._tail = [self._end] if both else _ids(tokenizer, [between], special=False)[0] if between else []
         added = tokenizer.num_special_tokens_to_add()  # an end that the tokenizer adds is in the tail already
         taken = max(added, 1) if both else added + len(self._tail)
         if max_source_length <= taken:

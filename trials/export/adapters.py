@@ -64,6 +64,8 @@ def describe_adapter(
         "trial": config.as_dict(),
         "task": task.name,
         "template": task.template,
+        "separator": task.separator,
+        "stops": list(task.stops),
         "target": task.target.kind,
         "tsv_quoting": task.tsv_quoting,
         "labels": {str(value): text for value, text in task.labels.items()},
@@ -161,17 +163,18 @@ class Adapter:
         rows = by_columns(inputs, self.columns)
         tokenizer, architecture = self.backbone.tokenizer, self.backbone.facts.architecture
         longest, template = self.description["max_source_length"], self.description["template"]
+        separator, stops = self.description.get("separator"), self.description.get("stops", ())
         targets = list(encode_labels(list(self.labels), tokenizer, architecture).values())
         found: list[Prediction] = []
         for first in range(0, len(rows), ROWS):
             texts = [render(template, row) for row in rows[first : first + ROWS]]
-            sources = encode_sources(texts, tokenizer, architecture, longest, template)
+            sources = encode_sources(texts, tokenizer, architecture, longest, template, separator)
             most = self.description["max_target_length"]
             if self.kind == "labels":
                 given, likelihoods = answers_and_likelihoods(self.backbone, self.method, sources, most, targets)
                 found += predictions(given, likelihoods, self.labels)
             else:
-                found += as_answered(answers(self.backbone, [self.method], sources, most)[0], self.kind)
+                found += as_answered(answers(self.backbone, [self.method], sources, most, stops=stops)[0], self.kind)
         return found
 
 

@@ -19,7 +19,7 @@ class Limits:
         answer: bytes of one value that it hands over.
     """
 
-    cpu_seconds: int = 4
+    cpu_seconds: int = 10
     wall_seconds: float = 60.0
     memory: int = 512 << 20
     file: int = 1 << 20

@@ -38,6 +38,12 @@ class Check:
     names: tuple[str, ...]
     setup: str = ""
 
+    @classmethod
+    def of(cls, problem: str, answer: str) -> Check:
+        """The check of an answer to a problem, which is JSON: prompt, tests, names, setup."""
+        found = json.loads(problem)
+        return cls(found["prompt"] + answer, tuple(found["tests"]), tuple(found["names"]), found["setup"])
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from trials.errors import TaskError, did_you_mean
-from trials.tasks import debian, glue, metrics, mrqa, others, super_glue
+from trials.tasks import debian, glue, mbpp, metrics, mrqa, others, super_glue
 from trials.tasks.base import Task
 from trials.tasks.groups import task_groups
 
 __all__ = ["Task", "get_task", "registered", "task_names"]
 
 GROUP = "adept_search.tasks"
-BENCHMARKS = (debian, glue, super_glue, mrqa, others)
+BENCHMARKS = (debian, glue, super_glue, mrqa, others, mbpp)
 
 
 def registered() -> dict[str, Task]:

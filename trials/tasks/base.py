@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from trials.tasks.targets import Labels, Target
+from trials.tasks.targets import Code, Labels, Target
 
 SplitName = Literal["train", "validation", "test"]
-SplitRule = Literal["small", "large", "as_given"]
+SplitRule = Literal["small", "large", "as_given", "halves"]
 TsvQuoting = Literal["none", "csv"]
 Quirks = Literal["as_published", "corrected"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -21,7 +21,7 @@ SPLIT_RULES: tuple[SplitRule, ...] = ("as_given", "small", "large")
 
 NAMES = (
     "name", "title", "published_as", "aliases", "hub", "revision", "folder", "embedded", "files", "package",
-    "corrections", "correction",
+    "corrections", "correction", "joined",
 )  # fmt: skip
 """Fields of a task that say what it is called, where its rows are, and what it would be otherwise."""
 
@@ -82,13 +82,17 @@ class Task:
             "small": train as published, the published validation permuted and halved into validation and test;
             "large": the first 1,000 of the permuted train are validation, the published validation is the test;
             "as_given": the three splits as they are. Rows are split before they become examples.
+            MBPP's runs know a fourth, "halves": the first half of the rows, in their order, and the second, which is
+            the test. The last fifth of the first half is validation, which they have none of.
         splits: the published splits that the rule reads, in its order, where they are called otherwise than train,
             validation and test. None: they are not.
+        joined: the splits on the hub that are, one after the other, the one that the rule reads. None: it is one there.
         most_train: rows of train at most, the first ones after the split rule. None: all.
         sizes: (train, validation, test) after the split rule, in examples, as the paper's Table 16 counts them;
             asserted when the data is loaded. None: nothing is known, nothing is asserted.
         metrics: names in `metrics.METRICS`; the FIRST selects the checkpoint and the winner. Empty: the target's own.
         max_source_length: tokens of the source, truncated on the right.
+        separator: what a decoder-only backbone reads between source and answer; None: `trials.data.SEPARATOR`.
         examples: how a row becomes examples; None: each row is one.
         group: column of what belongs together, such as the question of several answers; None: the examples of one row
             where `examples` makes several, else there are no groups.
@@ -112,10 +116,12 @@ class Task:
     target: Target
     split: SplitRule = "as_given"
     splits: tuple[str, ...] | None = None
+    joined: tuple[str, ...] | None = None
     most_train: int | None = None
     sizes: tuple[int, int, int] | None = None
     metrics: tuple[str, ...] = ()
     max_source_length: int = 256
+    separator: str | None = None
     examples: Examples | None = None
     group: str | None = None
     hub: tuple[str, str | None] | None = None
@@ -158,6 +164,11 @@ class Task:
     def labels(self) -> Mapping[Any, str]:
         """Value -> target text, where the target is one of a few labels; else none."""
         return self.target.texts if isinstance(self.target, Labels) else {}
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Texts that end an answer; none but where a program is written."""
+        return self.target.stops if isinstance(self.target, Code) else ()
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -247,6 +258,8 @@ def raw_splits(rule: SplitRule, *, own: bool) -> tuple[str, ...]:
     """The splits that a rule reads; the held-out one of the large rule is validation on the hub, test in own files."""
     if rule == "as_given":
         return ("train", "validation", "test")
+    if rule == "halves":
+        return ("full",)
     if rule == "large" and own:
         return ("train", "test")
     return ("train", "validation")

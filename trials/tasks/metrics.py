@@ -109,6 +109,24 @@ def _shared(given: Sequence[str], gold: Sequence[str]) -> float:
     return 2.0 * common / (len(given) + len(gold)) if common else 0.0
 
 
+def passes(prediction: str, target: str) -> float:
+    """1 where a program that continues its prompt passes its tests, which are run in a sandbox (`trials.sandbox`)."""
+    return all_pass([prediction], [target])[0]
+
+
+def all_pass(predictions: Sequence[str], targets: Sequence[str]) -> list[float]:
+    """`passes` of many: side by side on the cores of this machine, and equal ones once.
+
+    Raises:
+        SandboxError: there is no sandbox on this machine, so that nothing was run.
+    """
+    from trials.sandbox.run import Check
+    from trials.sandbox.verdicts import verdicts
+
+    checks = [Check.of(right_answers(t)[-1], p) for p, t in zip(predictions, targets, strict=True)]
+    return [float(verdict.passed) for verdict in verdicts(checks)]
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric, called with predictions, targets, and if they are known the task's classes and groups.
@@ -119,6 +137,9 @@ class Metric:
         over: of a group's rows, what counts for it; the metric is the mean over groups. None: over examples.
         kinds: of targets that it is for.
         binary: needs the target texts "0" and "1".
+        verbatim: blanks at the ends of an answer count.
+        by_rows: `by_row` of many at once, where that is faster.
+        constants: answers of which the best is the best constant answer; none: the task's answers, or its targets.
     """
 
     whole: Callable[[Sequence[str], Sequence[str], Classes], float] | None = None
@@ -126,6 +147,13 @@ class Metric:
     over: Callable[[Sequence[float]], float] | None = None
     kinds: tuple[Kind, ...] = ("labels",)
     binary: bool = False
+    verbatim: bool = False
+    by_rows: Callable[[Sequence[str], Sequence[str]], list[float]] | None = None
+    constants: tuple[str, ...] = ()
+
+    def read(self, texts: Sequence[str]) -> list[str]:
+        """Predictions, or targets, as they are compared: without white space at their ends, unless it counts."""
+        return list(texts) if self.verbatim else [text.strip() for text in texts]
 
     def __call__(
         self, predictions: Sequence[str], targets: Sequence[str], classes: Classes = None, groups: Groups = None
@@ -148,7 +176,10 @@ class Metric:
         """
         if self.by_row is None:
             raise TypeError("a metric over all examples at once has no scores of single ones")
-        rows = [self.by_row(p, t) for p, t in zip(predictions, targets, strict=True)]
+        if self.by_rows is not None:
+            rows = self.by_rows(predictions, targets)
+        else:
+            rows = [self.by_row(p, t) for p, t in zip(predictions, targets, strict=True)]
         if self.over is None or groups is None:
             return rows
         of_group: dict[str, list[float]] = defaultdict(list)
@@ -179,6 +210,8 @@ METRICS: dict[str, Metric] = {
     # A group has several right answers to one source: the best of them counts (SQuAD's and ReCoRD's own scripts).
     "best_exact_match": Metric(by_row=same_text, over=max, kinds=("text",)),
     "best_token_f1": Metric(by_row=shared_tokens, over=max, kinds=("text",)),
+    # Share of problems whose first answer passes all their tests.
+    "pass_at_1": Metric(by_row=passes, by_rows=all_pass, kinds=("code",), verbatim=True, constants=("    pass\n",)),
 }
 
 
@@ -215,7 +248,7 @@ def compute(
     classes: Classes = None,
     groups: Groups = None,
 ) -> dict[str, float]:
-    """The value of each metric; white space around predictions, targets and classes does not count.
+    """The value of each metric; white space around texts does not count (but see `Metric.verbatim`).
 
     Args:
         classes: the task's (`Task.answers`), whether they occur or not.
@@ -225,9 +258,11 @@ def compute(
         KeyError: a metric of another name.
         ValueError: no example, or not as many predictions as targets.
     """
-    read, wanted = [p.strip() for p in predictions], [t.strip() for t in targets]
     known = _stripped(classes)
-    return {metric: METRICS[metric](read, wanted, known, groups) for metric in metrics}
+    return {
+        name: METRICS[name](METRICS[name].read(predictions), METRICS[name].read(targets), known, groups)
+        for name in metrics
+    }
 
 
 def value_of_one_example(
@@ -240,11 +275,11 @@ def value_of_one_example(
     greatest), and the largest fall counts, so that no difference that one example can make is called a gain. Where no
     prediction is right, the fall is measured from perfect predictions.
     """
-    read, wanted = [p.strip() for p in predictions], [t.strip() for t in targets]
     score_of = METRICS[metric]
-    score = score_of(read, wanted, known := _stripped(classes), groups)
+    read, wanted = score_of.read(predictions), score_of.read(targets)
     if score_of.by_row is not None:
         return 100.0 / score_of.units(groups, len(wanted))
+    score = score_of(read, wanted, known := _stripped(classes), groups)
     occurring = sorted(set(wanted))
     if "number" in score_of.kinds:
         occurring = sorted({min(wanted, key=as_number), max(wanted, key=as_number)})

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-Kind = Literal["labels", "text", "number"]
+Kind = Literal["labels", "text", "number", "code"]
 KINDS: tuple[Kind, ...] = ("labels", "text", "number")
+"""What a task file can ask for; code is asked for by registered tasks alone, since it is run."""
 MOST_NUMBERS = 1_001
 """Values that a number may take, at most: 0 to 100 in steps of 0.1."""
 
@@ -95,6 +96,34 @@ class Text:
         if not isinstance(value, str) or not (value.strip() or self.empty):
             raise ValueError("needs a text that is not empty (where no answer is right, write what says so)")
         return value.strip()
+
+
+@dataclass(frozen=True)
+class Code(Text):
+    """A program that continues the source, scored by running it (`trials.sandbox`).
+
+    Its column holds the reference and what answers are scored by, as two `alternatives`: the first is learnt.
+
+    Attributes:
+        stops: texts that end an answer, and are no part of it.
+    """
+
+    column: str = "check"
+    max_length: int = 256
+    stops: tuple[str, ...] = ()
+    kind: ClassVar[Kind] = "code"
+    metrics: ClassVar[tuple[str, ...]] = ("pass_at_1",)
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """What decides the right answers, as JSON."""
+        return {"target": {**super().rules["target"], "stops": list(self.stops)}}
+
+    def text_of(self, value: Any) -> str:
+        """The text as it is: blanks at its beginning indent a program. Raises ValueError where it is none."""
+        if not isinstance(value, str) or len(right_answers(value)) != 2:
+            raise ValueError("needs a program and what it is scored by")
+        return value
 
 
 @dataclass(frozen=True)

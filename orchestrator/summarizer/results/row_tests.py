@@ -94,7 +94,7 @@ def _scores_of(metric: str) -> Callable[[Answers], np.ndarray] | None:
         return None
 
     def scores(answers: Answers) -> np.ndarray:
-        given, gold = ([text.strip() for text in texts] for texts in (answers.given, answers.gold))
+        given, gold = known.read(answers.given), known.read(answers.gold)
         return np.array(known.scores(given, gold, answers.groups or None))
 
     return scores

@@ -13,6 +13,7 @@ from trials.backbones.answers import AnswerTree
 from trials.backbones.base import IGNORED, Backbone, Decode, Embed, Inputs
 from trials.backbones.facts import Facts
 from trials.backbones.precision import DTYPES, Precision
+from trials.backbones.stops import Stops
 from trials.backbones.t5 import weight_updates
 from trials.backbones.t5.forward import T5, Encoded, Past
 from trials.batching.dropout import Dropout
@@ -68,11 +69,11 @@ class T5Backbone(Backbone):
         logits = self.t5.logits(self.t5.decode(encoded, tokens, self.numbers(tree.depths), visible))
         return logits, lambda rows, most: self._decoded(encoded.rows(self.numbers(rows)), most)
 
-    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed) -> Tensor:
+    def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed, stops: Stops | None = None) -> Tensor:
         """See `Backbone.greedy`."""
-        return self._decoded(self.t5.encode(inputs.embeddings, inputs.lengths), max_new_tokens)
+        return self._decoded(self.t5.encode(inputs.embeddings, inputs.lengths), max_new_tokens, stops)
 
-    def _decoded(self, encoded: Encoded, max_new_tokens: int) -> Tensor:
+    def _decoded(self, encoded: Encoded, max_new_tokens: int, stops: Stops | None = None) -> Tensor:
         past, rows = Past(), len(encoded.states)
 
         def step(tokens: Tensor, number: int) -> Tensor:
@@ -81,4 +82,4 @@ class T5Backbone(Backbone):
             return self.t5.logits(self.t5.decode(encoded, tokens[:, None], depths, visible, past=past))[:, -1]
 
         first = torch.full((rows,), self.start, device=self.device)
-        return self._greedy(step(first, -1), max_new_tokens, step)
+        return self._greedy(step(first, -1), max_new_tokens, step, stops)

@@ -11,6 +11,10 @@ from typing import Any
 
 SEVERAL: dict[str, Callable[..., Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
+TYPES: dict[str, type] = {
+    kind.__name__: kind for kind in (int, float, complex, str, bytes, bool, list, tuple, set, frozenset, dict)
+}
+
 
 class Values:
     """Writes and reads values; objects of other types stay where they are, and a number stands for each.
@@ -55,6 +59,8 @@ class Values:
             return ["set", [self.written(one) for one in value]]
         if kind.__module__ in ("decimal", "fractions") and kind.__name__ in ("Decimal", "Fraction"):
             return [kind.__name__, str(value)]
+        if kind is type and value in TYPES.values():
+            return ["type", value.__name__]
         self.kept.append(value)
         return ["kept", len(self.kept) - 1]
 
@@ -73,6 +79,8 @@ class Values:
             return complex(*map(float.fromhex, parts))
         if name in ("bytes", "bytearray"):
             return bytes.fromhex(parts[0]) if name == "bytes" else bytearray.fromhex(parts[0])
+        if name == "type":
+            return TYPES[parts[0]]
         if name == "dict":
             return {self.read(key): self.read(one) for key, one in parts[0]}
         if name in SEVERAL:
