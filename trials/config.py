@@ -74,6 +74,7 @@ class TrialConfig:
         eval_every: updates between two reports.
         warmup_steps: updates of linear warm-up.
         sources: names of the source prompts that it starts from, of a method that transfers (`Method.sources`).
+        shots: rows of train that it is trained on, drawn by its seed (`trials.data.few_shot`); None: all.
     """
 
     method: str
@@ -85,6 +86,7 @@ class TrialConfig:
     batch_size: int = 32
     warmup_steps: int = 500
     sources: tuple[str, ...] = ()
+    shots: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", tuple(self.sources))  # JSON has lists
@@ -115,6 +117,8 @@ class TrialConfig:
         found = asdict(self)
         if not self.sources:  # as a configuration was written before there were any
             del found["sources"]
+        if self.shots is None:  # as a configuration was written before there were any
+            del found["shots"]
         return found
 
 

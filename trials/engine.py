@@ -13,6 +13,7 @@ from trials.backbones.loading import Backbone
 from trials.checkpoint import restore_trial, save_trial
 from trials.config import Report, TrialConfig
 from trials.data import PreparedTask
+from trials.data.few_shot import few_shot_rows
 from trials.errors import UserError
 from trials.evaluation import Scored, score
 from trials.export.adapters import describe_adapter
@@ -80,6 +81,7 @@ class Engine:
         self.stack = Stack(backbone, data.split("train"))
         self.slots: dict[str, Trial] = {}
         self.reports: dict[str, Report] = {}
+        self._drawn: dict[tuple[int, int], list[int]] = {}
         self.measured: Measured | None = None
         if measured is not None:
             self._use(measured)
@@ -113,18 +115,26 @@ class Engine:
 
         Raises:
             UserError: the checkpoint is of another trial, other data or another backbone, or the backbone has no
-                positions for the longest rows.
+                positions for the longest rows. DataError: there is no row to draw for a few-shot trial.
         """
         self._refuse_long_rows(config)
         if self.measured is None and not self.settings.deterministic:
             self.measure(config)
         around = replace(self.backbone.surroundings(self.data.max_source_length), sources=self.sources)
         method = make_method(config, around)
-        trial = Trial(config, method.to(self.backbone.device))
+        trial = Trial(config, method.to(self.backbone.device), self._few_shot_rows(config))
         if checkpoint is not None:
             restore_trial(checkpoint, trial, self.data.fingerprint, self.backbone.facts)
         self.slots[trial_id] = trial
         self.reports.pop(trial_id, None)
+
+    def _few_shot_rows(self, config: TrialConfig) -> list[int] | None:
+        if config.shots is None:
+            return None
+        asked = (config.shots, config.seed)
+        if asked not in self._drawn:  # the trials of a search share a few seeds
+            self._drawn[asked] = few_shot_rows(self.data.task, self.data.split("train").targets, *asked)
+        return self._drawn[asked]
 
     def _refuse_long_rows(self, config: TrialConfig) -> None:
         positions, prompt = self.backbone.facts.positions, config.prompt_length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -56,11 +57,15 @@ class Trial:
 
     What is drawn at random depends on (seed, step) alone, so a restart needs no generator's state, and the position
     in the data is the step.
+
+    Args:
+        rows: those of train that it is trained on; None: all.
     """
 
-    def __init__(self, config: TrialConfig, method: MethodModule) -> None:
+    def __init__(self, config: TrialConfig, method: MethodModule, rows: Sequence[int] | None = None) -> None:
         self.config = config
         self.method = method
+        self.rows = rows
         groups = method.parameter_groups()
         self.peaks = {group: rate for group, rate in method.peak_rates().items() if groups[group]}
         self.moments: dict[str, Moments] = {
@@ -80,7 +85,9 @@ class Trial:
 
     def next_rows(self, size: int) -> list[int]:
         """Row numbers of the next batch out of ``size`` training rows."""
-        return batch_rows(self.config.seed, self.step, size, self.config.batch_size)
+        size = size if self.rows is None else len(self.rows)
+        places = batch_rows(self.config.seed, self.step, size, self.config.batch_size)
+        return places if self.rows is None else [self.rows[place] for place in places]
 
     def row_keys(self, rows: int) -> np.ndarray:
         """What the next update's dropout masks are made from: one word for each row of its batch."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import as_text, parameters, takes
+from orchestrator.commands.task_group import is_group, start_group
 from orchestrator.console import PlainConsole, messages_on, messages_shown
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
@@ -27,6 +28,8 @@ def search(**given: Any) -> None:
 
 def start(options: Given, how: StartOptions) -> int:
     """Resolve, check, then plan or run; the exit code."""
+    if is_group(options.get("task")):
+        return start_group(options, how)
     options = resumed_options(options) if how.resume else with_absolute_paths(options)
     settings, problems = read_settings(options)
     plan = make_plan(settings, problems, StoredSources())

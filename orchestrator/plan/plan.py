@@ -169,6 +169,7 @@ class Plan:
             batch_size=training.batch_size,
             warmup_steps=training.warmup_steps,
             sources=tuple(source_names(settings.sources)),
+            shots=settings.shots,
         )
         return PlannedTrial(number, config, get_method(settings.method).parameter_count(configuration, self.sizes))
 

@@ -19,9 +19,10 @@ from search_spaces import Configuration, Space, default_space, load_space
 from search_spaces import Settings as SpaceSettings
 from trials.backbones.describe import describe
 from trials.backbones.facts import DEFAULT, Facts
+from trials.data.few_shot import classes_of, drawn, shots_problem
 from trials.errors import UserError
 from trials.methods import Method, Sizes, get_method, stackable_methods
-from trials.tasks import get_task
+from trials.tasks import Task, get_task
 
 PAPERS_BACKBONE = "t5-base"
 T = TypeVar("T")
@@ -74,8 +75,12 @@ def make_plan(
     if settings.data_quirks == "corrected":
         notes.append(f"rows of {task.title}: {task.correction or 'nothing to correct, they are as published'}")
 
+    if settings.shots is not None:
+        problems += [f"--shots {settings.shots}: {why}"] if (why := shots_problem(task, settings.shots)) else []
+        notes.append(few_shot_note(task, settings))
+    train_size = settings.shots or (task.sizes[0] if task.sizes else None)
     space_name = settings.space or default_space(
-        backbone=facts.name, architecture=facts.architecture, train_size=task.sizes[0] if task.sizes else None
+        backbone=facts.name, architecture=facts.architecture, train_size=train_size
     )
     length = settings.max_source_length or task.max_source_length
     space = tried(lambda: load_space(space_name, method=settings.method, d_model=facts.width, max_source_length=length))
@@ -119,6 +124,15 @@ def make_plan(
 
 def _stored(plan: Plan) -> StoragePath | None:
     return StoragePath(plan.settings.storage) / plan.name if plan.settings.storage else None
+
+
+def few_shot_note(task: Task, settings: SearchSettings) -> str:
+    """What a few-shot search trains on, and whether its score says enough."""
+    shots = settings.shots or 0
+    rows, classes = drawn(task, shots), len(classes_of(task))
+    odd = f" ({shots} cannot be shared out among {classes} classes by the released code's rule)" if rows < shots else ""
+    seeds = "" if settings.seeds > 1 else "; scores differ much between seeds, --seeds 3 gives their mean"
+    return f"few-shot: {rows} rows of train{odd}, drawn anew for each seed; validation and test are whole{seeds}"
 
 
 def method_problems(settings: SearchSettings, method: Method | None, facts: Facts | None) -> list[str]:

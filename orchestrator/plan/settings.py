@@ -73,8 +73,12 @@ class SearchSettings(OptionModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Annotated[
-        str, train("task name, or the YAML file of an own task", "TASK", identifies=True, moves="the task file")
-    ] = "debsec"
+        str,
+        train(
+            "task name, a group (glue, superglue, mrqa, others, all), or the YAML file of an own task", "TASK",
+            identifies=True, moves="the task file",
+        ),
+    ] = "debsec"  # fmt: skip
     method: Annotated[str, train("{choices}", "METHOD", choices=method_names, identifies=True)] = standard_method()
     backbone: Annotated[
         str | None,
@@ -106,6 +110,13 @@ class SearchSettings(OptionModel):
         str | None,
         train(
             "source prompts of a transfer: searches, tasks or adapters' folders", "NAME,...", "none", decides=CHANGED,
+            recorded=CHANGED,
+        ),
+    ] = None  # fmt: skip
+    shots: Annotated[
+        Positive | None,
+        train(
+            "few-shot: train on so many rows, drawn by the training seed", "N", "all rows", decides=CHANGED,
             recorded=CHANGED,
         ),
     ] = None  # fmt: skip

@@ -37,6 +37,9 @@ SAME_SEARCH = (
 )
 """Parameters of a search's run that must be equal; one that either side lacks is not."""
 
+SAME_IF_GIVEN = ("shots",)
+"""Parameters that must be equal, and that a search's run has where they were given."""
+
 SAME_DATA = ("data_fingerprint", "backbone_revision")
 """Tags of a search's run that must be equal."""
 
@@ -145,7 +148,8 @@ def _same(parent: Run, search: Mapping[str, Any], data: Mapping[str, str]) -> bo
     params, tags = parent.data.params, parent.data.tags
     if tags.get(SOURCES_KEPT, "") != data.get(SOURCES_KEPT, ""):  # it began elsewhere
         return False
-    return all(params.get(key) == notes.text(search[key]) for key in SAME_SEARCH) and all(
+    given = {key: notes.text(search[key]) for key in (*SAME_SEARCH, *SAME_IF_GIVEN) if key in search}
+    return all(params.get(key) == given.get(key) for key in (*SAME_SEARCH, *SAME_IF_GIVEN)) and all(
         tags.get(key) == notes.text(data[key]) for key in SAME_DATA
     )
 

@@ -7,7 +7,7 @@ does; `corrected` scores against the best of all. Selection is by exact match, t
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from trials.tasks.base import Examples, Row, Task
 from trials.tasks.targets import Text, alternatives
@@ -47,8 +47,11 @@ def _answers(row: Row) -> list[str]:
     return list(answers)
 
 
-_READS = {"reads": ("question", "context", "answers"), "texts": ("question", "context")}
-_ALL_ANSWERS = (("examples", Examples(all_answers, **_READS)),)
+def _examples(make: Callable[[Row], Iterator[Row]]) -> Examples:
+    return Examples(make, reads=("question", "context", "answers"), texts=("question", "context"))
+
+
+_ALL_ANSWERS = (("examples", _examples(all_answers)),)
 _CORRECTION = "a prediction is compared with each right answer, not with the first alone"
 
 
@@ -62,7 +65,7 @@ def _task(name: str, title: str, repository: str, revision: str, sizes: tuple[in
         sizes=sizes,
         metrics=("exact_match", "token_f1"),
         max_source_length=512,
-        examples=Examples(first_answer, **_READS),
+        examples=_examples(first_answer),
         hub=(f"lucadiliello/{repository}", None),
         revision=revision,
         folder=f"mrqa/{name}",
@@ -94,7 +97,7 @@ TASKS: tuple[Task, ...] = (
         sizes=(86_599, 1_000, 10_570),
         metrics=("exact_match", "token_f1"),
         max_source_length=512,
-        examples=Examples(answers_as_written, **_READS),
+        examples=_examples(answers_as_written),
         hub=("rajpurkar/squad", None),
         revision="7b6d24c440a36b6815f21b70d25016731768db1f",
         folder="squad",

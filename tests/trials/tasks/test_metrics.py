@@ -132,8 +132,7 @@ def squads_script(prediction: str, golds: list[str]) -> tuple[float, float]:
         return re.sub(r"\b(a|an|the)\b", " ", text).split()
 
     def f1(given: list[str], gold: list[str]) -> float:
-        left = list(gold)
-        same = sum(1 for word in given if word in left and (left.remove(word) is None))
+        same = sum(min(given.count(word), gold.count(word)) for word in set(given))
         if not same:
             return 0.0
         precision, recall = same / len(given), same / len(gold)
