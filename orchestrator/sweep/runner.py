@@ -103,7 +103,8 @@ def prepare_run(
     Args:
         place: the sweep's folder. run: the run's name; one that was cut off goes on.
         champions: the configuration that stands for a pinned search; None: the winner of the sweep's last run.
-        spaces: folder for the spaces of pinned searches; None: the run's.
+        spaces: folder for the spaces of pinned searches, of a run that is only planned; None: the run's. A plan looks
+            at a search's rows, which may have to come from the hub, only where it could be taken over.
 
     Raises:
         RecordError: the run's state cannot be read.
@@ -120,7 +121,8 @@ def prepare_run(
     found = CurrentRun(sweep=sweep, folder=folder, state=state, earlier=list(earlier_runs(place, run)))
     for search in searches:
         turn = turn_of(_pinned(moved_into(search, folder), found, champions, spaces or folder), before)
-        if not turn.state.status.is_measured:
+        measured = any(one.key == turn.state.key for run in found.earlier for one in run.measured)
+        if not turn.state.status.is_measured and (spaces is None or measured):
             turn.state.parts = parts_of(turn.search.plan)
             turn.state.fingerprint = fingerprint(turn.state.parts)
             if sweep.unchanged == "take over":

@@ -16,6 +16,10 @@ from trials.tasks import groups
 def test_the_plan_of_a_group_is_that_of_a_sweep_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("a plan asked for rows, which would come from the hub")
+
+    monkeypatch.setattr("orchestrator.sweep.fingerprint.prepare_data", never)
     monkeypatch.chdir(tmp_path)
     code, out, err = typed(
         "search", "--task", "mrqa", "--method", "pt", "--backbone", "t5-nano", "--steps", "40", "--seeds", "2", "--plan"
