@@ -114,10 +114,10 @@ def store(here: Path, tracking_uri: str) -> tuple[MlflowClient, str]:
         client.log_param(parent, name, value)
     client.log_metric(parent, "validation/accuracy", 80.0)
     client.set_tag(parent, "search_id", "u1")
-    for trial, value in (("1", 5.0), ("2", 6.0)):
+    for trial, number in (("1", 5.0), ("2", 6.0)):
         more = {"mlflow__parentRunId": parent, "adapter": "4"}
         child = run_of(client, experiment, kind="trial", trial=trial, **more)
-        client.log_artifacts(child, str(adapter(here / f"made-{trial}", value)), "adapter")
+        client.log_artifacts(child, str(adapter(here / f"made-{trial}", number)), "adapter")
     return client, tracking_uri
 
 

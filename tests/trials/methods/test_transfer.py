@@ -43,7 +43,7 @@ def by_hand(tensors: dict[str, torch.Tensor], sources: list[torch.Tensor], row: 
 def test_attempts_prompt_of_each_row_is_that_of_the_formula(t5: Backbone) -> None:
     """Whatever stands beside the row, and though an answer stands behind it."""
     made = shaken(t5, "attempt", {})
-    made.method.down.data *= 30  # else all prompts weigh the same
+    made.method.get_parameter("down").data *= 30  # else all prompts weigh the same
     rows = [np.array([5, 9, 11, 700]), np.array([44, 8]), np.array([1000, 3, 5])]
     lengths = [4, 2, 2]  # the last row's third token is its answer
     table = EmbeddingTable([Group([0], [made.method])], [Part(rows, lengths=lengths)], t5.embedding)
