@@ -16,6 +16,7 @@ from trials.backbones.loading import Backbone, load_backbone
 from trials.backbones.stock_model import StockModel
 from trials.errors import UserError
 from trials.methods import Sizes, get_method
+from trials.methods.ia3 import Ia3
 from trials.stack.step import Stack
 from trials.trial import Trial
 
@@ -156,6 +157,12 @@ def test_what_cannot_be_changed_so_is_refused_in_the_plan(tmp_path: Path) -> Non
     CodeGenConfig(n_embd=32, n_layer=1, n_head=4, rotary_dim=8, vocab_size=99).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="ia3: PEFT names no keys and values for model type 'codegen'; --method peft"):
         get_method("ia3").parameter_count({"lr": 3e-3}, Sizes(32, location=str(tmp_path)))
+
+
+def test_without_the_package_peft_it_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.methods.ia3.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"--method ia3: the package peft is not installed; pip install 'adept-search"):
+        Ia3().modules("t5", {"lr": 3e-3})
 
 
 def test_layers_of_names_that_are_not_known_are_refused(stock: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
