@@ -27,9 +27,9 @@ class GatedPrefix(Prefix):
     def __init__(self, network: Any, kept: KeptStates, rows: int, hidden: int, layers: Sequence[nn.Module]) -> None:
         super().__init__(network, kept, rows, hidden)
         width = int(network.config.get_text_config(decoder=True).hidden_size)
-        like = {"device": self.rows.device, "dtype": self.rows.dtype}
-        self.gate = nn.Parameter(torch.zeros(len(layers), width, rows, **like))
-        self.scale = nn.Parameter(torch.ones(len(layers), **like))
+        like = self.rows.detach()
+        self.gate = nn.Parameter(like.new_zeros(len(layers), width, rows))
+        self.scale = nn.Parameter(like.new_ones(len(layers)))
         self._begun: list[Any] = []
         for number, layer in enumerate(layers):
             layer.register_forward_pre_hook(partial(self._weigh, number), with_kwargs=True)

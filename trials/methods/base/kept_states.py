@@ -95,7 +95,7 @@ def _of_config(network: Any, method: str) -> KeptStates:
     return KeptStates(len(layers), int(getattr(config, "num_key_value_heads", None) or heads), int(width))
 
 
-def decoder_layers(network: Any, kept: KeptStates, method: str) -> nn.ModuleList:
+def decoder_layers(network: Any, kept: KeptStates, method: str) -> list[nn.Module]:
     """The layers whose attention keeps them, in order.
 
     Raises:
@@ -105,7 +105,7 @@ def decoder_layers(network: Any, kept: KeptStates, method: str) -> nn.ModuleList
     found = next((layers for layers in lists if len(layers) == kept.layers), None)
     if found is None:
         raise UserError([_refusal(network, method, "its layers stand in no list of their own")])
-    return found
+    return list(found)
 
 
 def _both(network: Any) -> bool:
