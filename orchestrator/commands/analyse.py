@@ -82,9 +82,13 @@ def run(
     from orchestrator.summarizer.writers import terminal
 
     bench = Bench(tracking_uri, data_dir)
-    works = [analysed(analysis, searches, bench) for analysis in analyses]
-    tables = [work.table() for work in works]
-    if not any(work.lines for work in works) and (tracking_uri or runs):
+    named, works, tables = bool(tracking_uri or runs), [], []
+    for analysis in analyses:  # each may take minutes: it is shown as soon as it is there
+        works.append(analysed(analysis, searches, bench))
+        tables.append(works[-1].table())
+        if works[-1].lines or not named:
+            terminal.show(tables[-1], console)
+    if not any(work.lines for work in works) and named:
         where = ", ".join([*map(str, runs), *([tracking_uri] if tracking_uri else [])])
         needs = "; ".join(f"{work.analysis.name} needs {work.analysis.needs}" for work in works)
         commands = [f"this makes it: {fill.command}" for table in tables for fill in table.missing if fill.command]
@@ -93,8 +97,9 @@ def run(
             f"nothing to analyse in {where}{' of what is selected' if any(wanted) else ''}: {needs}, with trials that "
         )
         raise UserError([f"{why}trained the whole budget", *dict.fromkeys(unusable or commands), *found.unread])
-    for table in tables:
-        terminal.show(table, console)
+    for work, table in zip(works, tables, strict=True):
+        if named and not work.lines:
+            terminal.show(table, console)
     for text in found.unread:
         console.print(Text(f"Left out: {record_formats.line(text)}."))
     if out is not None:
