@@ -181,7 +181,7 @@ def main() -> None:
     console.print(table)
     first = [
         {"cells": cells, "seeds": seeds, "sd": sd, "loss": loss,
-         "share": first_nights(cells, seeds, sd, loss, 20 * args.changes, rules, args.seed)}
+         "share": first_nights(cells, seeds, sd, loss, 5 * args.changes, rules, args.seed)}
         for cells in args.cells
         for seeds in (1, 3)
         for sd in TRAINING

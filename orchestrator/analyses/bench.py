@@ -152,7 +152,8 @@ class Bench:
         key = (one.search.source, one.trial.number)
         if key not in self._moments:
             split = self.rows(one).split("train")
-            self._moments[key] = moments(self.adapter(one), split.batch(range(len(split)))[0])
+            rows = split.batch(range(len(split)))[0]
+            self._moments[key] = moments(self.adapter(one), (row.tolist() for row in rows))
         return self._moments[key]
 
 
