@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from trials.errors import UserError
 from trials.methods import Inside, Values
 from trials.methods.prefix import PrefixTuning
 
@@ -37,9 +38,11 @@ class Apt(PrefixTuning):
     def change(self, network: Any, values: Values) -> Any:
         """See `PrefixTuning.change`."""
         from trials.methods.base.gated_prefix import GatedPrefix
-        from trials.methods.base.kept_states import decoder_layers, kept_states
+        from trials.methods.base.kept_states import decoder_layers, kept_states, refusal
 
         kept, hidden = kept_states(network, self.name), int(self.value(values, "hidden") or 0)
+        if getattr(network.config.get_text_config(decoder=True), "altup_num_inputs", 1) > 1:
+            raise UserError([refusal(network, self.name, "its layers take several streams of hidden states")])
         layers = decoder_layers(network, kept, self.name)
         GatedPrefix(network, kept, self.prefix_length(values), hidden, layers)
         return network

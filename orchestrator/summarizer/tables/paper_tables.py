@@ -128,7 +128,7 @@ class _Measured:
 
     def __init__(self, layout: PaperLayout, groups: Sequence[SearchGroup]) -> None:
         self.layout = layout
-        self.groups = [group for group in groups if task_key(group.task) in layout.tasks]
+        self.groups = [group for group in groups if task_key(group.task) in layout.tasks and _as_published(group)]
         self.gaps: list[Gap] = []
         self.notes: list[str] = []
 
@@ -209,6 +209,12 @@ class _Measured:
         metric = self.layout.field_of("metric", column)
         scores = hours(groups[0]) if metric == "hours" else groups[0].scores(metric)
         return measured_cell(estimate(list(scores.values())), metric, groups[0].one_example)
+
+
+def _as_published(group: SearchGroup) -> bool:
+    """Whether it trained on all rows, with the mistakes that the published numbers have."""
+    settings = group.settings
+    return settings.get("shots") is None and settings.get("data_quirks", "as_published") == "as_published"
 
 
 def hours(group: SearchGroup) -> dict[int, float]:

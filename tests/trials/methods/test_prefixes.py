@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import DynamicCache, EncoderDecoderCache, MambaConfig, T5Config
+from transformers import DynamicCache, EncoderDecoderCache, Gemma3nTextConfig, MambaConfig, T5Config
 
 from tests.trials.making import Rows, config, trial
 from tests.trials.methods.test_inside import model_of
@@ -109,3 +109,19 @@ def test_a_model_that_keeps_no_keys_and_values_is_refused_in_the_plan(name: str,
     MambaConfig(hidden_size=32, state_size=8, num_hidden_layers=2, vocab_size=99).save_pretrained(tmp_path)
     with pytest.raises(UserError, match=f"{name}: keys and values cannot stand before the rows of model type 'mamba'"):
         get_method(name).parameter_count({"lr": 0.1}, Sizes(32, location=str(tmp_path)))
+
+
+def test_layers_of_several_streams_take_a_prefix_without_gates(tmp_path: Path) -> None:
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "num_kv_shared_layers": 0}
+    layers = {"num_hidden_layers": 2, "layer_types": ["full_attention"] * 2, "laurel_rank": 4}
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": 99, "vocab_size_per_layer_input": 99}
+    more: dict[str, Any] = {
+        "hidden_size_per_layer_input": 8,
+        "altup_num_inputs": 2,
+        "activation_sparsity_pattern": None,
+    }
+    Gemma3nTextConfig(**heads, **layers, **sizes, **more).save_pretrained(tmp_path)
+    where = Sizes(32, location=str(tmp_path))
+    assert get_method("prefix").parameter_count({"lr": 0.1, "prefix_length": 3}, where) == 3 * 2 * 2 * 16
+    with pytest.raises(UserError, match=r"apt: .*'gemma3n_text': its layers take several streams of hidden states"):
+        get_method("apt").parameter_count({"lr": 0.1, "prefix_length": 3}, where)

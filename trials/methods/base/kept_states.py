@@ -46,20 +46,20 @@ def kept_states(network: Any, method: str) -> KeptStates:
         UserError: not every layer keeps keys and values of the same shape; `method` is named.
     """
     if "past_key_values" not in inspect.signature(network.forward).parameters:
-        raise UserError([_refusal(network, method, "its layers keep no keys and values")])
+        raise UserError([refusal(network, method, "its layers keep no keys and values")])
     try:
         cache = _read(network)
     except Exception as error:  # of somebody's model: whatever it raises
         if network.device.type != "meta":  # without weights some models cannot look at their own mask
             what = f"it cannot begin with kept ones ({type(error).__name__})"
-            raise UserError([_refusal(network, method, what)]) from error
+            raise UserError([refusal(network, method, what)]) from error
         return _of_config(network, method)
     shapes: set[tuple[Any, ...]] = set()
     layers = [layer for layer in own_layers(cache) if _counts(network, method, layer)]
     for layer in layers:
         shapes |= {tuple(layer.keys.shape), tuple(layer.values.shape)}
     if len(shapes) != 1 or not layers:
-        raise UserError([_refusal(network, method, "its layers keep keys and values of different shapes")])
+        raise UserError([refusal(network, method, "its layers keep keys and values of different shapes")])
     ((_, heads, _, width),) = shapes
     return KeptStates(len(layers), heads, width)
 
@@ -67,7 +67,7 @@ def kept_states(network: Any, method: str) -> KeptStates:
 def _counts(network: Any, method: str, layer: Any) -> bool:
     """Whether a layer of a cache has read something; a prophet's decoder has more of them than layers."""
     if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
-        raise UserError([_refusal(network, method, "some of its layers keep something else than keys and values")])
+        raise UserError([refusal(network, method, "some of its layers keep something else than keys and values")])
     return layer.keys is not None
 
 
@@ -104,7 +104,7 @@ def decoder_layers(network: Any, kept: KeptStates, method: str) -> list[nn.Modul
     lists = (module for module in network.get_decoder().modules() if isinstance(module, nn.ModuleList))
     found = next((layers for layers in lists if len(layers) == kept.layers), None)
     if found is None:
-        raise UserError([_refusal(network, method, "its layers stand in no list of their own")])
+        raise UserError([refusal(network, method, "its layers stand in no list of their own")])
     return list(found)
 
 
@@ -112,6 +112,7 @@ def _both(network: Any) -> bool:
     return bool(network.config.is_encoder_decoder)
 
 
-def _refusal(network: Any, method: str, what: str) -> str:
+def refusal(network: Any, method: str, what: str) -> str:
+    """Why a method cannot keep anything before a model's rows, and which methods can."""
     rows = f"the rows of model type {network.config.model_type!r}"
     return f"{method}: keys and values cannot stand before {rows}: {what}; {stackable_methods()}"

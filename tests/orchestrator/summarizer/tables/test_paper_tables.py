@@ -110,6 +110,13 @@ def test_a_measured_row_stands_beside_the_quoted_one() -> None:
     assert cell(table, "One test example", "RTE").text == "0.72"
 
 
+@pytest.mark.parametrize("setting", [{"shots": 16}, {"data_quirks": "corrected"}])
+def test_what_was_trained_on_other_rows_than_the_papers_is_in_none_of_its_tables(setting: dict[str, Any]) -> None:
+    other = searched(99.0, seed=1, settings={**searched(99.0).record.settings, **setting})
+    assert not measured(grid(3, other))
+    assert cell(grid(3, other, searched(84.0, seed=2)), "ADePT", "RTE", "measured").text == "84.0"
+
+
 def test_a_lead_of_less_than_one_example_is_not_marked_as_one() -> None:
     table = grid(3, searched(83.1, n=139))  # the paper's best is 82.7
     assert cell(table, "ADePT", "RTE", "measured").highlight == "best"
