@@ -28,8 +28,8 @@ from rich.table import Table
 
 from orchestrator.plan.engine_spec import EngineSpec
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import read_settings
 from orchestrator.quiet import silence_libraries
 from orchestrator.record.record import SearchRecord
 from orchestrator.tracking.tracker import End, Tracker

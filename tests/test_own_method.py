@@ -17,8 +17,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import Plan, make_plan
-from orchestrator.plan.settings import read_settings
 from orchestrator.searchers.distributions import Distributions
 from search_spaces import SpaceError, load_space
 from trials.backbones.loading import load_backbone

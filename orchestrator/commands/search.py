@@ -11,8 +11,9 @@ from orchestrator.commands.task_group import is_group, start_group
 from orchestrator.console import PlainConsole, messages_on, messages_shown
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import SearchSettings, StartOptions, as_arguments, read_settings
+from orchestrator.plan.settings import SearchSettings, StartOptions, as_arguments
 from orchestrator.quiet import silence_libraries
 from orchestrator.run.resume import resumed_options
 from orchestrator.tracking.sources import StoredSources

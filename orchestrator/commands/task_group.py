@@ -14,7 +14,8 @@ from orchestrator.command_lines import flag
 from orchestrator.commands.sweep import start_sweep
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
-from orchestrator.plan.settings import SearchSettings, StartOptions, default_output, read_settings
+from orchestrator.plan.read_settings import read_settings
+from orchestrator.plan.settings import SearchSettings, StartOptions, default_output
 from orchestrator.sweep.expand import ELSEWHERE
 from orchestrator.sweep.sweep_file import read_and_plan
 from trials.errors import UserError

@@ -17,9 +17,10 @@ from typing import Any
 from orchestrator.plan.engine_spec import EngineSpec
 from orchestrator.plan.options import current
 from orchestrator.plan.places import missing_places, with_absolute_paths
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import differ
-from orchestrator.plan.settings import SearchSettings, read_settings
+from orchestrator.plan.settings import SearchSettings
 from orchestrator.plan.sources import SOURCES_KEPT, fingerprints
 from orchestrator.record.errors import RecordError
 from orchestrator.record.kept_data import identity

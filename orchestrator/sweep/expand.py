@@ -11,8 +11,9 @@ from typing import Any
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import faults, read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import SearchSettings, faults, read_settings
+from orchestrator.plan.settings import SearchSettings
 from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.state import Part
 from orchestrator.sweep.sweep_keys import SweepKeys, Where

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import read_settings
 from orchestrator.record.record import SearchRecord
 from orchestrator.tune import runner
 from orchestrator.tune.progress import Progress

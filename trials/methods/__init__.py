@@ -18,7 +18,7 @@ Nothing here needs torch; `trials.methods.base.module` does, with `make_method` 
 
 from __future__ import annotations
 
-from trials.methods.base.declaration import Drop, Inside, Kind, Method, Sizes, Values, Weights, uniform
+from trials.methods.base.declaration import Drop, Kind, Method, Sizes, Values, Weights, uniform
 from trials.methods.base.hyperparameters import (
     PROMPT_INIT,
     PROMPT_LENGTH,
@@ -28,6 +28,7 @@ from trials.methods.base.hyperparameters import (
     count,
     rate,
 )
+from trials.methods.base.inside import Inside
 from trials.methods.base.registry import (
     GROUP,
     get_method,

@@ -16,8 +16,9 @@ import pytest
 from rich.console import Console
 
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import SearchSettings, as_arguments, read_settings
+from orchestrator.plan.settings import SearchSettings, as_arguments
 from orchestrator.run import detach
 from orchestrator.store.lock import LOCK, STALE, SearchLock, running_owner
 from orchestrator.store.log import LOG, follow, followed, last_lines

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.plan.data import planned_data
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import read_settings
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.page import write_search_page
 from tests.orchestrator.made_records import make_record

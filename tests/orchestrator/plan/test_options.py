@@ -18,9 +18,10 @@ from orchestrator.plan.options import Group, Option, When, current, former_flags
 from orchestrator.plan.options_page import page
 from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.search_folder import SearchFolder
-from orchestrator.plan.settings import SearchSettings, StartOptions, read_settings
+from orchestrator.plan.settings import SearchSettings, StartOptions
 from orchestrator.plan.sources import source_names
 from orchestrator.record.record import RENAMED_SETTINGS, SearchRecord
 from orchestrator.run.resume import resumed_options

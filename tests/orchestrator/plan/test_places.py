@@ -15,9 +15,9 @@ from orchestrator.command_lines import command_line, resume_command
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import to_keep, with_absolute_paths
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.search_folder import SearchFolder
-from orchestrator.plan.settings import read_settings
 from orchestrator.run.resume import resumed_options
 from orchestrator.store.layout import DEFINITION, OPTIONS
 from orchestrator.store.twin_files import write_twice

@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.plan.estimate import Device, estimate, expectation, stopping
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import read_settings
 from trials.errors import UserError
 from trials.methods import method_names
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import check_finished, check_prepared
 from orchestrator.plan.search_folder import SearchFolder
-from orchestrator.plan.settings import read_settings
 from orchestrator.record.kept_data import kept_of
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.run.run import prepare_data

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan.settings import read_settings
+from orchestrator.plan.read_settings import read_settings
 
 
 @pytest.mark.parametrize(

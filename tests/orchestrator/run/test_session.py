@@ -10,8 +10,8 @@ import ray
 from mlflow import MlflowClient
 from rich.console import Console
 
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import read_settings
 from orchestrator.record.engines import updates_per_second
 from orchestrator.record.record import SearchRecord
 from orchestrator.run.run import run_search

@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 from safetensors.numpy import save_file
 
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.search_folder import SearchFolder
-from orchestrator.plan.settings import read_settings
 from orchestrator.plan.sources import SOURCES
 from orchestrator.record.record import SearchRecord
 from orchestrator.tracking.registry import Registry, champion_of

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import read_settings
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping

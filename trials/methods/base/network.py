@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from trials.backbones.stock_model import StockModel
 from trials.config import Recipe, Value
 from trials.errors import UserError
-from trials.methods.base.declaration import Drop, Inside
+from trials.methods.base.declaration import Drop
+from trials.methods.base.inside import Inside
 from trials.methods.base.module import MethodModule, Surroundings
 from trials.methods.base.registry import get_method
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from orchestrator.plan.estimate import Device, warnings
+from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
-from orchestrator.plan.settings import read_settings
 from orchestrator.record.binomial import interval, standard_error
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.record.selection import choose_winner
