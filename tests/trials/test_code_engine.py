@@ -28,8 +28,8 @@ def test_programs_are_learnt_written_and_run(tmp_path: Path) -> None:
     data = prepare(task, backbone.tokenizer, architecture="decoder-only", data_dir=tmp_path)
     assert data.majority() == {"validation": 0.0, "test": 0.0}
     engine = Engine(backbone, data, EngineSettings(deterministic=True))
-    training = {"steps": 150, "eval_every": 150, "batch_size": 4, "warmup_steps": 10}
-    engine.start("a", TrialConfig("full_finetuning", {"lr": 0.01}, **training))
+    training = TrialConfig("full_finetuning", {"lr": 0.01}, steps=150, eval_every=150, batch_size=4, warmup_steps=10)
+    engine.start("a", training)
     assert engine.next_report("a").score == 100.0
     scored = engine.score(engine.slots["a"].method, "test")
     assert set(scored.predictions) == {" \n return 1"} and scored.metrics == {"pass_at_1": 100.0}
