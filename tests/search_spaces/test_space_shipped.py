@@ -19,19 +19,20 @@ from search_spaces import (
 WIDTHS = (256, 512, 768, 1024, 4096)
 MAIN = {"adept", "dept", "pt", "lora"}
 INSIDE = {"full_finetuning", "bitfit", "adapter", "adapterdrop", "lst"}
+TRANSFER = {"spot", "attempt", "mpt", "mpt_t"}
 SPACES = {
     "ablations": {"adept", "pt", "embedding_matrix"},
     "decoder-only": MAIN,
-    "decoder-only-search": MAIN - {"dept"},
-    "large": MAIN | INSIDE,
+    "decoder-only-search": (MAIN | TRANSFER) - {"dept"},
+    "large": MAIN | INSIDE | TRANSFER,
     "long-prompts": MAIN - {"lora"},
-    "small": {*MAIN, *INSIDE, "lamp", "embedding_matrix", "ia3"},
+    "small": {*MAIN, *INSIDE, *TRANSFER, "lamp", "embedding_matrix", "ia3"},
     "t5-3b": MAIN,
     "t5-nano": set(methods()),
 }
 """The shipped spaces, and the methods that each has a grid for."""
 
-LARGER = {"lora", "embedding_matrix", "p_tuning"}
+LARGER = {"lora", "embedding_matrix", "p_tuning", "attempt", "mpt", "mpt_t"}
 """Methods that keep no budget of prompt rows."""
 
 
