@@ -133,13 +133,14 @@ def test_some_reference_solutions_pass_and_their_neighbours_do_not(cache: None) 
     assert found == [True] * len(right) + [False] * len(wrong)
 
 
-@pytest.mark.slow
 @needs_real_data
-def test_all_974_reference_solutions_pass_their_tests(cache: None) -> None:
-    problems = [Problem.of(row) for row in real_rows()]
+def test_reference_solutions_pass_their_tests(cache: None) -> None:
+    """One of forty; all of them by ``python -m benchmarks.mbpp_references``, in minutes."""
+    rows = real_rows()
+    problems = [Problem.of(row) for row in rows[::40]]
     found = verdicts([Check.of(problem.check, problem.solution) for problem in problems])
-    assert {number: verdict for number, verdict in enumerate(found, 1) if not verdict.passed} == {}
-    assert len(found) == 974
+    assert {number: verdict for number, verdict in enumerate(found) if not verdict.passed} == {}
+    assert len(rows) == 974
 
 
 @needs_real_data
