@@ -59,7 +59,7 @@ def test_peft_reads_the_adapter_and_gives_the_same_losses(
     backbone = load_backbone(folders[on], lane="stock" if get_method(name).kind == "modules" else None)
     made = shaken(backbone, name, values)
     ours = our_losses(backbone, made.method, rows)
-    assert ours != pytest.approx(our_losses(backbone, trial(backbone, made.config).method, rows), rel=1e-3)
+    assert ours != pytest.approx(our_losses(backbone, trial(backbone, made.config).method, rows), rel=2e-4)
     saved(tmp_path, made, backbone)
     loader = AutoModelForCausalLM if backbone.embeds_answers else AutoModelForSeq2SeqLM
     theirs = PeftModel.from_pretrained(loader.from_pretrained(folders[on], dtype=torch.float32), tmp_path).eval()
