@@ -112,15 +112,13 @@ def test_a_model_that_keeps_no_keys_and_values_is_refused_in_the_plan(name: str,
 
 
 def test_layers_of_several_streams_take_a_prefix_without_gates(tmp_path: Path) -> None:
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "num_kv_shared_layers": 0}
-    layers = {"num_hidden_layers": 2, "layer_types": ["full_attention"] * 2, "laurel_rank": 4}
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": 99, "vocab_size_per_layer_input": 99}
-    more: dict[str, Any] = {
-        "hidden_size_per_layer_input": 8,
-        "altup_num_inputs": 2,
-        "activation_sparsity_pattern": None,
-    }
-    Gemma3nTextConfig(**heads, **layers, **sizes, **more).save_pretrained(tmp_path)
+    sizes: dict[str, Any] = {
+        "hidden_size": 32, "intermediate_size": 64, "vocab_size": 99, "vocab_size_per_layer_input": 99,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "num_kv_shared_layers": 0,
+        "num_hidden_layers": 2, "layer_types": ["full_attention"] * 2, "laurel_rank": 4,
+        "hidden_size_per_layer_input": 8, "altup_num_inputs": 2, "activation_sparsity_pattern": None,
+    }  # fmt: skip
+    Gemma3nTextConfig(**sizes).save_pretrained(tmp_path)
     where = Sizes(32, location=str(tmp_path))
     assert get_method("prefix").parameter_count({"lr": 0.1, "prefix_length": 3}, where) == 3 * 2 * 2 * 16
     with pytest.raises(UserError, match=r"apt: .*'gemma3n_text': its layers take several streams of hidden states"):
