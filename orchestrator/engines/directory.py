@@ -45,15 +45,22 @@ class Directory:
         self._rooms: dict[str, Room] = {}
         self._asked: dict[str, asyncio.Task[Room | None]] = {}
         self._ended: set[str] = set()
-        self._share = 0
+        self._share, self._published = 0, 0
         self._fresh_until = 0.0
         self._refreshing: asyncio.Task[None] | None = None
         self._arrived = 0
         self._met = asyncio.Event()
 
-    async def publish(self, names: list[str], share: int) -> None:
-        """Set which engines there are from now on."""
-        self._share = share
+    async def publish(self, names: list[str], share: int, number: int) -> None:
+        """Set which engines there are from now on.
+
+        Args:
+            number: grows from call to call: Ray may deliver two calls of an actor like this in either order, and the
+                list of before must not stay.
+        """
+        if number < self._published:
+            return
+        self._published, self._share = number, share
         for name in self._engines.keys() - set(names):
             self._forget(name)
         for name in names:

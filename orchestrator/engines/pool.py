@@ -60,6 +60,7 @@ class EnginePool:
         self._refused: set[str] = set()
         self._directory: Any = None
         self._published: tuple[list[str], int] | None = None
+        self._times_published = 0
         self._ended: ray.ObjectRef | None = None
         self._kind = "CPU"
         self._beside_driver = 0.0
@@ -297,4 +298,5 @@ class EnginePool:
         if now == self._published:
             return []
         self._published = now
-        return [self._directory.publish.remote(*now)]
+        self._times_published += 1
+        return [self._directory.publish.remote(*now, self._times_published)]
