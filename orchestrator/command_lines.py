@@ -31,6 +31,11 @@ def resume_command(name: str, output: Path, storage: str | None = None) -> str:
     return command_line("resume", name, output=output.expanduser(), storage=storage or None)
 
 
+def comma_separated(text: str | None) -> tuple[str, ...]:
+    """The parts of an option's value that is a list with commas."""
+    return tuple(part for piece in (text or "").split(",") if (part := piece.strip()))
+
+
 def flag(key: str) -> str:
     """An attribute's option on the command line."""
     return "--" + key.replace("_", "-")

@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.command_lines import comma_separated
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import TrackingUri
-from orchestrator.commands.sources import Runs, find, listed, selection
+from orchestrator.commands.sources import Runs, find, selection
 from orchestrator.console import PlainConsole
 from orchestrator.record import formats as record_formats
 from trials.errors import UserError, did_you_mean
@@ -120,7 +121,7 @@ def _list(console: Console) -> None:
 def _forms(text: str | None, out: Path | None, problems: list[str]) -> tuple[str, ...]:
     if text is None:
         return FORMS
-    names = listed(text)
+    names = comma_separated(text)
     wrong = [name for name in names if name not in FORMS]
     problems += [
         f"--formats {name}: it is one or more of {', '.join(FORMS)}{did_you_mean(name, FORMS)}" for name in wrong

@@ -10,6 +10,7 @@ from typing import Annotated, cast, get_args
 import typer
 from rich.table import Table
 
+from orchestrator.command_lines import comma_separated
 from orchestrator.commands.messages import with_messages
 from orchestrator.console import PlainConsole
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
@@ -78,7 +79,7 @@ def read_settings(
     Raises:
         UserError: everything that is wrong with them.
     """
-    names = [name.strip() for name in scheduler.split(",") if name.strip()]
+    names = comma_separated(scheduler)
     problems = [
         f"--scheduler {name}: must be one of {', '.join(SCHEDULERS)}{did_you_mean(name, SCHEDULERS)}"
         for name in names

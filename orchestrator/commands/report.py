@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from orchestrator.command_lines import comma_separated
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import TrackingUri
-from orchestrator.commands.sources import Runs, find, listed, selection
+from orchestrator.commands.sources import Runs, find, selection
 from orchestrator.console import PlainConsole
 from orchestrator.summarizer.results.saved_searches import FoundSearches
 from trials.errors import UserError
@@ -45,7 +46,7 @@ def report(
         from orchestrator.summarizer.writers import terminal
 
         forms = chosen_formats(formats)
-        paper_layouts = chosen(listed(tables)) if tables is not None else None
+        paper_layouts = chosen(comma_separated(tables)) if tables is not None else None
         wanted = selection(task, method, backbone, name, since, until)
         found = find(tracking_uri, runs or [], none_needed=paper_layouts is not None)
         searches = wanted.of(found.searches)

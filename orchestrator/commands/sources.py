@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.command_lines import comma_separated
 from orchestrator.plan.settings import default_output
 from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE
 from orchestrator.summarizer.results.saved_searches import FoundSearches, SearchFilter, read_folders, unique
@@ -68,12 +69,9 @@ def selection(
         problems.append(f"--until {until}: it is before --since {since}, so no search can be meant")
     if problems:
         raise UserError(problems)
-    return SearchFilter(listed(task), listed(method), listed(backbone), listed(name), first, last)
-
-
-def listed(text: str | None) -> tuple[str, ...]:
-    """The parts of a list with commas."""
-    return tuple(part for piece in (text or "").split(",") if (part := piece.strip()))
+    return SearchFilter(
+        comma_separated(task), comma_separated(method), comma_separated(backbone), comma_separated(name), first, last
+    )
 
 
 def _store(uri: str | None) -> FoundSearches:

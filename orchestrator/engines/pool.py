@@ -6,6 +6,7 @@ is about to, takes its engines off the list that trials choose from (`orchestrat
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 import time
@@ -53,17 +54,15 @@ class EnginePool:
     """
 
     def __init__(self, plan: Plan, build: Build = build_engine, kept: KeptEngines | None = None) -> None:
-        self._plan = plan
-        self._spec = plan.spec
+        self._plan, self._spec = plan, plan.spec
         self._members = Members(build, kept)
         self._hosts: HostChecks | None = None  # None: on a Ray of one's own, where there is only this one
         self._refused: set[str] = set()
         self._directory: Any = None
         self._published: tuple[list[str], int] | None = None
-        self._times_published = 0
+        self._publications = itertools.count(1)
         self._ended: ray.ObjectRef | None = None
-        self._kind = "CPU"
-        self._beside_driver = 0.0
+        self._kind, self._beside_driver = "CPU", 0.0
         self._starting = False
         self._next_look = 0.0
         self._alone_since: float | None = None
@@ -298,5 +297,4 @@ class EnginePool:
         if now == self._published:
             return []
         self._published = now
-        self._times_published += 1
-        return [self._directory.publish.remote(*now, self._times_published)]
+        return [self._directory.publish.remote(*now, next(self._publications))]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from orchestrator.nights.gate.training_noise import seed_squares
 from orchestrator.nights.night import Cell, CellKey, CellStatus, Night
 from orchestrator.record import formats
 from orchestrator.summarizer.results.found_search import FoundSearch
@@ -136,11 +137,10 @@ def night_noise(key: CellKey, nights: Sequence[Night]) -> TrainingNoise | None:
 
 def seed_noise(sides: Sequence[Sequence[float]]) -> TrainingNoise | None:
     """The noise of a mean over seeds from how the seeds of both sides differ; None of single seeds."""
-    seeds = len(sides[0])
-    if seeds < 2:
+    squares, freedom = seed_squares(sides)
+    if not freedom:
         return None
-    variance = statistics.fmean(statistics.variance(side) for side in sides)
-    return TrainingNoise(math.sqrt(variance / seeds), 2 * (seeds - 1), f"from {seeds} seeds")
+    return TrainingNoise(math.sqrt(squares / freedom), freedom, f"from {len(sides[0])} seeds")
 
 
 def _trained(cell: Cell | None) -> float | None:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.command_lines import flag
+from orchestrator.command_lines import comma_separated, flag
 from orchestrator.plan.options import Given
 from orchestrator.plan.settings import SearchSettings, default_output, default_storage
-from orchestrator.plan.sources import is_source, source_parts
+from orchestrator.plan.sources import is_source
 from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE, sqlite_file, uri_problems
 from search_spaces import space_names
 from trials.backbones.describe import is_known
@@ -44,7 +44,7 @@ def with_absolute_paths(options: Mapping[str, str | None], folder: Path = Path()
         ):
             found[key] = str(path.resolve())
     if sources := options.get("sources"):
-        parts = [(part, folder / Path(part).expanduser()) for part in source_parts(sources)]
+        parts = [(part, folder / Path(part).expanduser()) for part in comma_separated(sources)]
         found["sources"] = ",".join(str(path.resolve()) if is_source(path) else part for part, path in parts)
     if options.get("output"):
         found["output"] = absolute(Path(str(options["output"])))

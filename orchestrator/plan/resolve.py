@@ -91,9 +91,10 @@ def make_plan(
     if space.duplicates:
         notes.append(f"search space {space.name}: {space.duplicates} duplicate configuration(s) dropped")
     sizes = Sizes.of(facts, length)
-    refused = dict.fromkeys(why for found in space.configurations if (why := method.refuses(found, sizes)))
+    refusals = [method.refuses(found, sizes) for found in space.configurations]
+    refused = dict.fromkeys(filter(None, refusals))
     why_not = [f"search space {space.name}: {method.name}: {why} (on {facts.name})" for why in refused]
-    if settings.searcher == "grid" or all(method.refuses(found, sizes) for found in space.configurations):
+    if settings.searcher == "grid" or all(refusals):
         problems += why_not
     else:
         notes += [f"{why}; such configurations are not drawn" for why in why_not]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from orchestrator.command_lines import comma_separated
 from orchestrator.store.layout import ADAPTER
 from orchestrator.store.paths import StoragePath
 from trials.backbones.facts import Facts
@@ -111,12 +112,7 @@ class Sources:
 
 def source_names(sources: str | None) -> list[str]:
     """What a search calls its sources: a name as it is, a folder by its own name, or that of the search it is in."""
-    return [name_of(part) for part in source_parts(sources)]
-
-
-def source_parts(sources: str | None) -> list[str]:
-    """The parts of ``--sources``, as they were typed."""
-    return [part.strip() for part in (sources or "").split(",") if part.strip()]
+    return [name_of(part) for part in comma_separated(sources)]
 
 
 def is_source(path: Path) -> bool:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.command_lines import comma_separated
 from orchestrator.plan.settings import SearchSettings
-from orchestrator.plan.sources import name_of, source_parts
+from orchestrator.plan.sources import name_of
 from orchestrator.store.layout import ADAPTER
 from orchestrator.tracking import projection
 from orchestrator.tracking.pages import find_experiments, find_runs, quoted
@@ -71,7 +72,7 @@ class StoredSources:
         """
         place = _Place(settings, facts)
         found, problems = [], []
-        for part in source_parts(settings.sources):
+        for part in comma_separated(settings.sources):
             try:
                 found.append(place.source(part))
             except UserError as error:

@@ -19,6 +19,16 @@ LEAST_FREEDOM = 4
 """Degrees of freedom from which seeds alone are believed: three seeds in two nights."""
 
 
+def seed_squares(nights: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Squared deviations of a mean over seeds, summed, and their degrees of freedom, by how a night's seeds differ.
+
+    Args:
+        nights: each night's score by seed, in points.
+    """
+    squares = sum(statistics.variance(night) * (len(night) - 1) for night in nights if len(night) > 1)
+    return squares / min(map(len, nights)), sum(len(night) - 1 for night in nights)
+
+
 def training_spread(nights: Sequence[Sequence[float]], floor: float) -> Spread:
     """The standard deviation of a night's mean over seeds.
 
@@ -27,8 +37,7 @@ def training_spread(nights: Sequence[Sequence[float]], floor: float) -> Spread:
         floor: the smallest standard deviation that is believed.
     """
     seeds = min(map(len, nights))
-    within = sum(len(night) - 1 for night in nights)
-    squares = sum(statistics.variance(night) * (len(night) - 1) for night in nights if len(night) > 1) / seeds
+    squares, within = seed_squares(nights)
     if within >= LEAST_FREEDOM:
         return Spread(max(math.sqrt(squares / within), floor), within, f"from {seeds} seeds a night")
     # Of few seeds and nights: the mean of what they say and of what is assumed, each by its weight. The last night is

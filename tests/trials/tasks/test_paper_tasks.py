@@ -18,7 +18,7 @@ from trials.data.rows import Rows, load_rows, split_places
 from trials.data.sources import find_source
 from trials.errors import DataError
 from trials.tasks import get_task
-from trials.tasks.base import Quirks, Task
+from trials.tasks.base import Task
 
 ODD = "Zoë’s — 北京 naïve; {a} _b_ </s> 50%"
 
@@ -287,34 +287,3 @@ def test_answers_that_are_missing_are_named(tmp_path: Path) -> None:
     record = PAPER["superglue-record"].row
     found = read_one(get_task("record"), tmp_path, [record, {**record, "answers": []}])
     assert found.targets == ["Bob", "Ann", "<unk>"]  # lines 821 to 826
-
-
-def corrected(name: str, quirks: Quirks = "corrected") -> Task:
-    return get_task(name).read(quirks)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "target"),
-    [
-        ("winogrande", "sentence: Ann met Bob as _ came. option0: Ann option1: Bob", "1"),
-        ("stsb", f"sentence1: {ODD} sentence2: ", "5.0"),
-        ("nq", ASKED, "Ann ' s\x1eAnn"),
-        ("squad", ASKED, "cat\x1eAnn ' s cat"),
-        ("hotpotqa", ASKED, ""),
-        ("rte", f"sentence1: {ODD} sentence2: ", "0"),
-    ],
-)
-def test_mistakes_of_the_released_code_are_corrected_where_asked(
-    name: str, text: str, target: str, tmp_path: Path
-) -> None:
-    rows = read_one(corrected(name), tmp_path, [PAPER[name].row])
-    assert (rows.sources, rows.targets) == ([text], [target])
-    assert corrected(name, "as_published") is get_task(name)
-    assert corrected(name).corrected == (name != "rte")
-    assert corrected(name).published_as is None or name == "rte"  # the paper's scores are of other rows
-
-
-def test_only_tasks_with_a_mistake_have_a_correction() -> None:
-    found = {name for name in PAPER if get_task(name).correction}
-    assert found == {"stsb", "winogrande", "nq", "hotpotqa", "searchqa", "newsqa", "squad"}
-    assert {name for name in PAPER if get_task(name).corrections} == found
