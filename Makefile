@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # Processes that run tests; each may start a Ray of two cores.
 TESTS  ?= 2
+# Compiled modules are kept, also where the environment asks for none: a search is a dozen processes with long imports.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n $(TESTS) --dist worksteal
 
 .PHONY: demo setup test test-slow test-all pytest test-cluster lint format options clean
@@ -14,7 +16,9 @@ demo: $(VENV)/.search     ## find the best ADePT configuration for the embedded 
 
 setup: $(READY)           ## the environment alone, with all that the tests need
 
+# Modules are compiled on all cores, which pip does on one.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib/python3*/site-packages || true  # some files are for other Pythons
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed; name one: make PYTHON=python3.11 ...")'
@@ -22,10 +26,12 @@ $(BIN)/python:
 
 $(VENV)/.search: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e .
+	$(COMPILE)
 	touch $@
 
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e '.[test]'
+	$(COMPILE)
 	umask 077; test -e ~/.ray/auth_token || $(BIN)/ray get-auth-token --generate >/dev/null  # cluster.yaml copies it
 	touch $(VENV)/.search $(READY)
 

@@ -19,7 +19,8 @@ _REQUIRED_KEYS = ["settings", "grids"]
 def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_source_length: int = 256) -> Space:
     """Reads, checks and multiplies out the grid of one method.
 
-    The whole file is checked, the grids of other methods too; `from_budget` is worked out for this method alone.
+    The whole file is checked, the grids of other methods too, but for those that are slow to check (PEFT's tuners: the
+    package takes seconds to import); `from_budget` is worked out for this method alone.
 
     Args:
         name_or_file: a shipped space's name (`space_names`) or a YAML file.
@@ -129,7 +130,8 @@ def _read_grids(document: Document, method: str) -> dict[str, Grid]:
     for name in methods():
         if name in given:
             try:
-                grids[name] = read_grid(document, declared(name))
+                unread = name != method and declared(name).slow_to_check
+                grids[name] = Grid(name) if unread else read_grid(document, declared(name))
             except SpaceError as error:
                 for problem in error.problems:
                     document.report(("grids", name), problem)

@@ -189,7 +189,8 @@ def test_an_unknown_architecture_is_refused() -> None:
 def test_importing_the_package_loads_nothing_heavy_and_not_what_is_above() -> None:
     code = (
         "import sys, search_spaces; search_spaces.load_space('small', method='adept', d_model=768);"
-        "print([name for name in ('torch', 'ray', 'numpy', 'transformers', 'mlflow', 'orchestrator')"
+        "search_spaces.load_space('t5-nano', method='adept', d_model=256);"  # it has a grid of PEFT's tuners, too
+        "print([name for name in ('torch', 'ray', 'numpy', 'transformers', 'peft', 'mlflow', 'orchestrator')"
         " if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -99,6 +99,7 @@ class Peft(Inside):
     name = "peft"
     hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = Fields()
     groups: ClassVar = {"tuner": "lr"}
+    slow_to_check: ClassVar = True
 
     def tuner(self, values: Values) -> str:
         """PEFT's name of a configuration's tuner."""

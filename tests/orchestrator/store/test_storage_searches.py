@@ -75,9 +75,9 @@ def test_who_was_taken_for_dead_notices_and_copies_nothing_any_more(s3: S3, tmp_
     place = StoragePath(s3.uri) / "rte"
     with SearchLock(tmp_path, "rte", place) as lock, Mirror(tmp_path, place, lock.check):
         other = replace(Owner.this_process(), host="gpu-7", token="another")
-        (place / LOCK).write_text(json.dumps(asdict(other)))
 
         def noticed() -> bool:
+            (place / LOCK).write_text(json.dumps(asdict(other)))  # again, where a sign of life came just after it
             try:
                 lock.check()
             except LockError as error:

@@ -138,6 +138,10 @@ class Method:
     peft_type: ClassVar[str] = ""
     """``peft_type`` of its adapter files; empty: its name in capitals."""
 
+    slow_to_check: ClassVar[bool] = False
+    """Whether its hyperparameters come from a package that takes seconds to import: its grid is checked only where it
+    is the method that is asked for."""
+
     standard: ClassVar[bool] = False
     """Whether it is the method that a search takes which names none, and that tables show first. One is."""
 
