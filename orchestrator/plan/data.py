@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from trials.errors import BackboneError
 
 if TYPE_CHECKING:
     from trials.data import PreparedTask
+
+log = logging.getLogger(__name__)
 
 
 def prepare_data(plan: Plan, tokenizer: Any = None) -> PreparedTask:
@@ -29,6 +32,8 @@ def prepare_data(plan: Plan, tokenizer: Any = None) -> PreparedTask:
         from trials.sandbox.find import usable_sandbox
 
         usable_sandbox()
+    for download in _downloads(plan):
+        log.info("%s", download)
     return prepare(
         plan.task,
         load_tokenizer(plan.facts) if tokenizer is None else tokenizer,
@@ -36,6 +41,20 @@ def prepare_data(plan: Plan, tokenizer: Any = None) -> PreparedTask:
         data_dir=Path(plan.spec.data_dir) if plan.spec.data_dir else None,
         max_source_length=plan.max_source_length,
     )
+
+
+def _downloads(plan: Plan) -> list[str]:
+    """What a user waits for: what is fetched from the hub since there is no copy of it here."""
+    from trials.data.hub import is_here
+    from trials.hub import copy_here
+
+    task, model = plan.task, plan.facts.location
+    found = []
+    if task.hub and task.files is None and not task.embedded and not plan.spec.data_dir and not is_here(task):
+        found.append(f"fetching the rows of {task.title} from the hub ({task.hub[0]})")
+    if not Path(model).is_dir() and copy_here("model", model, "config.json") is None:
+        found.append(f"fetching {plan.facts.name} from the hub ({model})")
+    return found
 
 
 def planned_data(plan: Plan) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 import yaml
 
 from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION, Facts, from_config
-from trials.backbones.revisions import weights_fingerprint
+from trials.backbones.revisions import CONFIG, weights_fingerprint
 from trials.config import Lane
 from trials.errors import BackboneError, did_you_mean
+from trials.hub import copy_here, explained, fetched, is_the_hubs, known_whole, mark_whole
+
+_FEWEST_TOKENS = 2  # beside control tokens; one is what a tokenizer without any files has, that of white space
 
 
 @cache
@@ -113,17 +117,39 @@ def from_hub(model: str) -> Facts:
     """Facts about a model of the hub, from its config there or in the local cache."""
     from transformers import AutoConfig
 
+    commit = hub_commit(model)
     try:
-        config = AutoConfig.from_pretrained(model, trust_remote_code=False).to_dict()
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False, revision=commit).to_dict()
     except (OSError, ValueError) as error:
         refuse_own_code(model, error)
-        raise BackboneError(
-            [
-                f"--backbone {model!r}: its config could not be read from the hub ({str(error).splitlines()[0]}); "
-                "check the id and the network, or give a folder"
-            ]
-        ) from error
+        raise BackboneError([f"--backbone {model!r}: {explained(error, 'model', model)}; or give a folder"]) from error
     return from_config(config, model.split("/")[-1], model)
+
+
+def hub_commit(location: str, wanted: str = "") -> str | None:
+    """The commit of a model of the hub that is loaded, so that config, tokenizer and weights are of one.
+
+    It is that of the copy on this machine, which is not asked about again; without one, the newest, whose config is
+    downloaded.
+
+    Args:
+        wanted: another commit, where one is known.
+
+    Returns:
+        None for a folder.
+
+    Raises:
+        BackboneError: the hub cannot be reached, or does not give the model to this user.
+    """
+    if Path(location).is_dir():
+        return None
+    if re.fullmatch("[0-9a-f]{40}", wanted):
+        return wanted
+    try:
+        return fetched("model", location, CONFIG).parent.name
+    except Exception as error:  # as many kinds as there are libraries below the hub's client
+        why = explained(error, "model", location)
+        raise BackboneError([f"--backbone {location!r}: {why}; or give a folder"]) from error
 
 
 def refuse_own_code(location: str, error: Exception) -> None:
@@ -144,21 +170,50 @@ def refuse_own_code(location: str, error: Exception) -> None:
         ) from error
 
 
-def load_tokenizer(facts: Facts, *, local: bool = False) -> Any:
+def load_tokenizer(facts: Facts, *, local: bool = False, wanted: str = "") -> Any:
     """The backbone's tokenizer (transformers' fast one); with `local`, only where no network is needed.
+
+    Args:
+        wanted: the commit of a model of the hub; see `hub_commit`.
 
     Raises:
         BackboneError: there is none, or the hub cannot be reached.
     """
     from transformers import AutoTokenizer
 
-    try:
-        return AutoTokenizer.from_pretrained(facts.location, trust_remote_code=False, local_files_only=local)
-    except (OSError, ValueError) as error:
-        refuse_own_code(facts.location, error)
-        raise BackboneError(
-            [
-                f"--backbone {facts.name}: its tokenizer could not be loaded from {facts.location} "
-                f"({str(error).splitlines()[0]}); check the network, or give a folder that holds it"
-            ]
-        ) from error
+    from trials.data.tokens import control_tokens
+
+    of_hub = not Path(facts.location).is_dir()
+    if local and of_hub and copy_here("model", facts.location, CONFIG) is None:
+        raise BackboneError([f"--backbone {facts.name}: no copy of {facts.location} is on this machine"])
+    commit = hub_commit(facts.location, wanted)
+    whole = commit is not None and known_whole("model", facts.location, commit, "tokenizer")
+    for here in dict.fromkeys((local or whole, local)):  # the hub's cache may have been emptied
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                facts.location, trust_remote_code=False, local_files_only=here, revision=commit
+            )
+        except Exception as error:
+            if here and not local:
+                continue
+            if not isinstance(error, OSError | ValueError) and not is_the_hubs(error):
+                raise
+            refuse_own_code(facts.location, error)
+            why = explained(error, "model", facts.location, wanted or None) if of_hub else str(error).splitlines()[0]
+            raise BackboneError(
+                [
+                    f"--backbone {facts.name}: its tokenizer could not be loaded from {facts.location} ({why}); or "
+                    "give a folder that holds it"
+                ]
+            ) from error
+        if of_hub and len(tokenizer.get_vocab().keys() - control_tokens(tokenizer)) < _FEWEST_TOKENS:
+            raise BackboneError(
+                [
+                    f"--backbone {facts.name}: {facts.location} holds no tokenizer (transformers makes up one without "
+                    "any words); give a folder that holds both, written by save_pretrained"
+                ]
+            )
+        if commit is not None and not here:
+            mark_whole("model", facts.location, commit, "tokenizer")
+        break
+    return tokenizer

@@ -16,13 +16,14 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from trials.backbones.base import IGNORED, Backbone, Embed, Inputs
 from trials.backbones.check import Finding, check, check_half, found_once, unsupported
 from trials.backbones.decoder_only import DecoderOnly
-from trials.backbones.describe import describe, load_tokenizer, refuse_own_code
-from trials.backbones.facts import UNKNOWN_REVISION, Facts, from_config
+from trials.backbones.describe import describe, hub_commit, load_tokenizer, refuse_own_code
+from trials.backbones.facts import Facts, from_config
 from trials.backbones.precision import Precision
 from trials.backbones.stock import Seq2Seq, StockBackbone
 from trials.backbones.t5.backbone import T5Backbone
 from trials.config import Architecture, Lane
 from trials.errors import BackboneError
+from trials.hub import explained, is_the_hubs
 
 __all__ = [
     "IGNORED",
@@ -45,6 +46,7 @@ def load_backbone(
     precision: Precision = "float32",
     cache_dir: Path | None = None,
     lane: Lane | None = None,
+    revision: str = "",
 ) -> Backbone:
     """Load a backbone, frozen.
 
@@ -57,14 +59,15 @@ def load_backbone(
         precision: of its arithmetic; float32 is that of the published runs.
         cache_dir: where findings are kept; None: `trials.data.cache.default_cache_dir`.
         lane: ``stock`` to have transformers' own code compute it; None: the fastest there is (`Facts.lane`).
+        revision: the commit of a model of the hub; empty: that of the copy on this machine, or else the newest.
 
     Raises:
         BackboneError: no such model, no weights, not a language model, or none that is computed right here.
     """
     facts = in_lane(describe(name), lane)
-    tokenizer = load_tokenizer(facts)
-    model = load_model(facts).to(device)
-    facts = loaded_facts(facts, model.config)
+    tokenizer = load_tokenizer(facts, wanted=revision)
+    model = load_model(facts, revision).to(device)
+    facts = loaded_facts(facts, model.config, hub_commit(facts.location, revision))
     made: list[Backbone] = []
 
     def find() -> Finding:
@@ -90,19 +93,25 @@ def in_lane(facts: Facts, lane: Lane | None) -> Facts:
     return replace(facts, lane="stock") if lane == "stock" else facts
 
 
-def load_model(facts: Facts) -> Any:
+def load_model(facts: Facts, wanted: str = "") -> Any:
     """The model of transformers in float32, all of its weights read from files.
+
+    Args:
+        wanted: the commit of a model of the hub; see `hub_commit`.
 
     Raises:
         BackboneError: it cannot be loaded, or weights are missing.
     """
-    kind = MODELS[facts.architecture]
+    kind, commit = MODELS[facts.architecture], hub_commit(facts.location, wanted)
     try:  # weights that are no safetensors (on the hub) are read with torch's weights_only, which runs no code either
         model, info = kind.from_pretrained(
-            facts.location, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+            facts.location, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, revision=commit
         )
     except Exception as error:
         refuse_own_code(facts.location, error)
+        if commit is not None and is_the_hubs(error):
+            why = explained(error, "model", facts.location, wanted or None)
+            raise BackboneError([f"--backbone {facts.name}: {why}; or give a folder"]) from error
         why = f"{type(error).__name__}: {(str(error).strip() or 'no words').splitlines()[0][:160]}"
         raise BackboneError([f"--backbone {facts.name}: transformers cannot load it ({why})"]) from error
     problems = [
@@ -143,8 +152,7 @@ def made_of(model: Any, tokenizer: Any, facts: Facts, precision: Precision = "fl
     return backbone
 
 
-def loaded_facts(facts: Facts, config: Any) -> Facts:
-    """The facts with what only the loaded config knows: special tokens, and the hub's revision."""
-    unknown = facts.revision == UNKNOWN_REVISION
-    revision = getattr(config, "_commit_hash", None) or facts.revision if unknown else facts.revision
+def loaded_facts(facts: Facts, config: Any, commit: str | None) -> Facts:
+    """The facts with what only the loaded config knows (special tokens), and the commit of a model of the hub."""
+    revision = commit or facts.revision
     return replace(from_config(config.to_dict(), facts.name, facts.location), revision=revision, lane=facts.lane)

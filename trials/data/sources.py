@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from trials.data.hub import load_repository
 from trials.data.lines import lines_of
 from trials.data.reading import is_quoted, read_table
 from trials.errors import DataError, did_you_mean
@@ -86,7 +87,7 @@ def find_source(task: Task, data_dir: Path | None) -> Source:
     if data_dir is not None:
         return _in_data_dir(task, Path(data_dir).expanduser())
     if task.hub is not None:
-        return _on_hub(task, *task.hub, task.revision)
+        return _on_hub(task, *task.hub)
     raise DataError(f"task '{task.name}' has no rows: it is neither embedded nor has it files, a folder or a hub name")
 
 
@@ -156,19 +157,9 @@ def _parts(files: Iterable[Path]) -> tuple[Part, ...]:
     return tuple(Part(str(file), path=file) for file in files)
 
 
-def _on_hub(task: Task, repository: str, subset: str | None, revision: str | None) -> Source:
-    import datasets
-
+def _on_hub(task: Task, repository: str, subset: str | None) -> Source:
     name = f"{repository}, subset {subset}" if subset else repository
-    try:
-        splits = datasets.load_dataset(repository, subset, revision=revision)
-    # Whatever goes wrong inside (network, authorisation, a moved or changed data set), the way out is the same.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(
-            f"task '{task.name}' needs {name} from the hub, which did not load ({type(error).__name__}: {reason}): "
-            f"go online, or give {layout(task)}"
-        ) from error
+    splits = load_repository(task, layout(task))
     columns = list(task.read_columns)
     problems: list[str] = []
     parts: dict[str, tuple[Part, ...]] = {}

@@ -271,7 +271,8 @@ def _loaded(
     name = str(backbone or description["base_model_name_or_path"])
     try:
         lane: Lane | None = "stock" if get_method(description["trial"]["method"]).kind == "modules" else None
-        return load_backbone(name, device, precision or description.get("precision", "float32"), lane=lane)
+        scored_in, trained = precision or description.get("precision", "float32"), description["backbone_revision"]
+        return load_backbone(name, device, scored_in, lane=lane, revision="" if backbone else trained)
     except BackboneError as error:
         if backbone is not None:
             raise

@@ -153,6 +153,7 @@ TASKS: tuple[Task, ...] = (
         max_source_length=325,
         examples=Examples(example, reads=("text", "code", "test_setup_code", "test_list"), texts=("text", "code")),
         hub=("google-research-datasets/mbpp", "full"),
+        revision="4bb6404fdc6cacfda99d4ac4205087b89d32030c",
         joined=("prompt", "test", "validation", "train"),  # in the order of their task_id: 1, 11, 511, 601
         folder="mbpp",
         published_as="mbpp",

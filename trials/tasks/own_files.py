@@ -50,8 +50,14 @@ def located(files: Mapping[str, Sequence[str]], folder: Path) -> tuple[dict[str,
 
 def _in_folder(folder: Path, problems: list[str]) -> list[Path]:
     """The files of rows in a folder; others are a problem, since rows may be in them, but for notes of the writer."""
-    inside = sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] not in "._")
-    if not inside:
+    seen = sorted(path for path in folder.iterdir() if path.name[0] not in "._")
+    inside = [path for path in seen if path.is_file()]
+    if folders := [path.name for path in seen if path.is_dir()]:
+        problems.append(
+            f"{folder}: the folder holds folders ({', '.join(folders[:3])}{', ...' if len(folders) > 3 else ''}); the "
+            f"pattern {folder.name}/**/* names the files in all of them"
+        )
+    elif not inside:
         problems.append(f"{folder}: the folder holds no files of rows")
     if unknown := [file for file in inside if format_of(file) is None]:
         problems.append(f"{unknown_format(unknown[0])}; a pattern, such as {folder.name}/*.parquet, leaves files out")

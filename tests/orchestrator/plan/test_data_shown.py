@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import datasets
 import pytest
+from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.plan.data import planned_data
+from orchestrator.plan.data import planned_data, prepare_data
 from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.page import write_search_page
 from tests.orchestrator.made_records import make_record
 from trials.data.report import DataReport, SplitReport
-from trials.errors import DataError
+from trials.errors import BackboneError, DataError
 
 FACTS = DataReport(
     {
@@ -71,6 +73,22 @@ def test_a_plan_says_why_it_has_not_looked(tmp_path: Path) -> None:
     assert "train 3 rows, validation 3 rows, test 2 rows; not looked at as tokens" in line
     with pytest.raises(DataError, match="is 'z' in 1 row"):
         planned(task=str(write_task(tmp_path, test="a,x\nb,z\n")))
+
+
+def test_what_is_to_be_downloaded_is_named_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    caplog.set_level("INFO", logger="orchestrator")
+    plan = make_plan(*read_settings({"task": "rte", "backbone": "t5-base", "output": str(tmp_path)}))
+    with pytest.raises(BackboneError, match="HF_HUB_OFFLINE is set"):
+        prepare_data(plan)
+    assert caplog.messages == [
+        "fetching the rows of RTE from the hub (nyu-mll/glue)",
+        "fetching t5-base from the hub (google-t5/t5-base)",
+    ]
 
 
 def test_the_report_is_kept_and_shown_on_the_page(tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def test_a_hub_out_of_reach_leads_to_the_data_dir(monkeypatch: pytest.MonkeyPatc
     def unreachable(*_: Any, **__: Any) -> None:
         raise ConnectionError("Couldn't reach 'owner/made' on the Hub")
 
+    monkeypatch.setattr("trials.data.hub._ask", lambda *_: None)
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     [problem] = problems_of(None, split="small", hub=("owner/made", "toy"))
     assert "owner/made, subset toy" in problem

@@ -6,7 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -125,6 +125,51 @@ def test_patterns_and_folders_of_shards_are_read_in_order(tmp_path: Path) -> Non
     found = "\n".join(problems_of(tmp_path, files.replace("test.*", "tets*")))
     for piece in ("1 of 3 shards missing: number [1]", "unknown format '.xlsx'", "no file matches"):
         assert piece in found
+    (tmp_path / "train" / "2026").mkdir()
+    assert "train: the folder holds folders (2026); the pattern train/**/*" in "".join(problems_of(tmp_path, files))
+
+
+def shards(folder: Path, columns: Mapping[str, Sequence[object]]) -> str:
+    """Rows in three shards of three formats, two of them compressed; the three splits are alike."""
+    for split in ("train", "validation", "test"):
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        third = len(rows) // 3
+        lines = "".join(json.dumps(row) + "\n" for row in rows[third : 2 * third])
+        head, *cells = [",".join(map(str, row)) for row in [list(columns), *(row.values() for row in rows[:third])]]
+        (folder / split / "a").mkdir(parents=True)
+        (folder / split / "a" / "0.csv.gz").write_bytes(gzip.compress("\n".join([head, *cells]).encode()))
+        both = [pa.compress(half.encode(), "zstd", asbytes=True) for half in lines.splitlines(keepends=True)]
+        (folder / split / "a" / "1.jsonl.zst").write_bytes(b"".join(both))  # as `zstd` appends: a frame after the other
+        write_rows(folder / split / "b.parquet", pa.Table.from_pylist(rows[2 * third :]))
+    return ", ".join(f'{split}: "{split}/**/*.*"' for split in ("train", "validation", "test"))
+
+
+def test_texts_from_shards_of_several_formats(tmp_path: Path) -> None:
+    texts: dict[str, list[str]] = {
+        "text": [f"t{i}" for i in range(6)],
+        "part": ["belt", "2026-01-01", "1", "1", "a seal", "2"],
+    }
+    task = task_of(tmp_path, shards(tmp_path, texts), "target: {type: text, column: part}\n")
+    rows = load_rows(task, find_source(task, None))["train"]
+    assert (rows.sources, rows.targets) == (texts["text"], texts["part"])
+
+
+def test_numbers_from_shards_of_several_formats(tmp_path: Path) -> None:
+    days: dict[str, list[object]] = {"text": [f"t{i}" for i in range(6)], "days": [1, 0.24, 5, 2.5, 3, 4.76]}
+    target = "target: {type: number, column: days, range: [0, 5], step: 0.5}\n"
+    task = task_of(tmp_path, shards(tmp_path, days), target)
+    assert load_rows(task, find_source(task, None))["train"].targets == ["1.0", "0.0", "5.0", "2.5", "3.0", "5.0"]
+
+
+def test_a_group_is_one_in_shards_of_several_formats(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {
+        "text": [f"t{i}" for i in range(6)],
+        "label": [0, 1] * 3,
+        "asked": [1, 2, 1, 2, 1.0, 2.0],
+    }
+    more = "group: asked\nmetrics: [accuracy, group_accuracy]\n"
+    task = task_of(tmp_path, shards(tmp_path, columns), more)
+    assert load_rows(task, find_source(task, None))["train"].groups == ["1", "2"] * 3
 
 
 def test_a_column_with_a_dot_in_every_format(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""A stand-in of the Hugging Face hub, and a process that uses it as a user's does."""
