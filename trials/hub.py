@@ -1,6 +1,6 @@
 """The Hugging Face hub as its own client reaches it: waits that end, and what went wrong in a user's words.
 
-`huggingface_hub` asks for a repository's facts and its list of files without any time limit (2.4: `repo_info`,
+`huggingface_hub` 2.4 asks for a repository's facts and its list of files without any time limit (`repo_info`,
 `list_repo_tree`, `get_paths_info`), so that a server which accepts and never answers would hold a search for ever.
 """
 
@@ -19,19 +19,21 @@ _NO_FILES = "infer the same data file format for all splits"  # what `datasets` 
 
 @cache
 def end_all_waits() -> None:
-    """Give each request of the hub's client the time limit of a download where it has none, in this process.
+    """Give each request of the hub's client a time limit, in this process.
 
-    The limit is that of `HF_HUB_DOWNLOAD_TIMEOUT`, 10 seconds without it, and counts from one byte to the next: a large
-    file may take as long as it takes.
+    The limit is the longer one of `HF_HUB_DOWNLOAD_TIMEOUT` and `HF_HUB_ETAG_TIMEOUT` (10 seconds without them), and
+    counts from one byte to the next: a large file may take as long as it takes. It holds for requests that come with a
+    longer one, too: for the headers of a file, the client waits 60 seconds, six times over. With its pauses between
+    tries, a hub that never answers is given up after a minute and a half.
     """
-    from huggingface_hub import constants, set_client_factory
+    from huggingface_hub import set_client_factory
     from huggingface_hub.utils._http import default_client_factory
 
     def limit(request: Any) -> None:
-        given = request.extensions.get("timeout") or {}
-        none = dict.fromkeys(("connect", "read", "write", "pool"))
-        limits = {name: given.get(name) or constants.HF_HUB_DOWNLOAD_TIMEOUT for name in none}
-        request.extensions["timeout"] = limits
+        given, most = request.extensions.get("timeout") or {}, seconds()
+        request.extensions["timeout"] = {
+            name: min(given.get(name) or most, most) for name in ("connect", "read", "write", "pool")
+        }
 
     def client() -> Any:
         made = default_client_factory()
@@ -39,6 +41,13 @@ def end_all_waits() -> None:
         return made
 
     set_client_factory(client)
+
+
+def seconds() -> float:
+    """How long one answer of the hub is waited for."""
+    from huggingface_hub import constants
+
+    return max(constants.HF_HUB_DOWNLOAD_TIMEOUT, constants.HF_HUB_ETAG_TIMEOUT)
 
 
 def copy_here(kind: Kind, name: str, file: str, revision: str | None = None) -> Path | None:
@@ -124,10 +133,9 @@ def explained(error: BaseException, kind: Kind, name: str, revision: str | None 
     if "RepositoryNotFoundError" in kinds or _status(chain) in (401, 403):
         return f"the hub shows no {what} {name}: check the id or, where it is private, {login}"
     if _any(kinds, "TimeoutException", "TimeoutError", "Timeout"):
-        seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
         return (
-            f"{constants.ENDPOINT} did not answer within {seconds} s, or stopped in the middle of the {which}: try "
-            "again later, or give it more seconds with HF_HUB_DOWNLOAD_TIMEOUT and HF_HUB_ETAG_TIMEOUT"
+            f"{constants.ENDPOINT} did not answer within {seconds()} s, or stopped in the middle of the {which}: try "
+            "again later, or give it more seconds with HF_HUB_DOWNLOAD_TIMEOUT"
         )
     if _any(kinds, "ConnectError", "ProxyError"):
         return (

@@ -196,7 +196,7 @@ def test_a_slow_server_is_waited_for_and_one_that_hangs_is_not(place: Place, mod
     for kind, files in (("datasets", toy("hung")), ("models", models[0])):
         place.hub.add(kind, "lab/hung", files)
         place.hub.add(kind, "lab/down", files)
-    place.trouble("lab/hung", wait=60)
+    place.trouble("lab/hung", wait=600)
     place.trouble("lab/down", status=503)
     for what, given in {"rows": made("lab/hung"), "model": {"name": "lab/hung"}}.items():
         found = place.client(what, **given)
