@@ -150,6 +150,7 @@ class Reign:
         """Why a version cannot answer on the data and the backbone of now; empty where it can."""
         from safetensors import SafetensorError, safe_open
 
+        from trials.backbones.facts import UNKNOWN_REVISION
         from trials.backbones.revisions import is_former
         from trials.export.adapters import WEIGHTS, read_description
 
@@ -164,7 +165,8 @@ class Reign:
             except (SafetensorError, OSError) as error:
                 return f"its adapter cannot be read ({WEIGHTS} of {version.shown} is damaged: {error})"
         trained, here = str(description["backbone_revision"]), winner.record.provenance.get("backbone revision", "")
-        if here and trained != here and not is_former(trained):
+        known = here and UNKNOWN_REVISION not in (here, trained)
+        if known and trained != here and not is_former(trained):
             return f"the weights of {winner.cell.key.backbone} have changed ({trained} then, {here} now)"
         champion = self._searched(version)
         differ = "" if champion is None else rows_differ(champion.record, winner.record)

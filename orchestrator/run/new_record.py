@@ -17,6 +17,7 @@ from orchestrator.record.kept_data import identity, kept_of
 from orchestrator.record.record import STARTED, SearchRecord
 from orchestrator.record.secrecy import shown_command
 from orchestrator.summarizer.results.published import comparison
+from trials.backbones.revisions import revision_here
 
 if TYPE_CHECKING:
     from trials.data import PreparedTask
@@ -36,7 +37,7 @@ def run_tags(plan: Plan, record: SearchRecord, process: Mapping[str, str]) -> di
         "split_seed": str(SPLIT_SEED),
         "data_fingerprint": identity(record).fingerprint,
         "rows_fingerprint": identity(record).rows,
-        "backbone_revision": plan.facts.revision,
+        "backbone_revision": revision_here(plan.facts.revision, plan.facts.location),
         **_of_sources(plan),
         "options": json.dumps(plan.repeatable),
         **process,
@@ -53,7 +54,7 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
     facts = {
         STARTED: datetime.now(UTC).isoformat(timespec="seconds"),
         **kept_of(data.identity),
-        "backbone revision": plan.facts.revision,
+        "backbone revision": revision_here(plan.facts.revision, plan.facts.location),
         "space": plan.space.name,
         "search": plan.settings.searcher,
         "slots": str(plan.slots or "auto"),

@@ -95,6 +95,26 @@ def model(name: str, revision: str = "") -> dict[str, Any]:
     return {"revision": backbone.facts.revision, "sum": float(backbone.embedding.double().sum()), "ids": ids}
 
 
+def adapter(folder: str, name: str = "") -> dict[str, Any]:
+    """Write an adapter of a model, or load one: the revision that it is on, and whether it may start a search there."""
+    from tests.trials.making import config, trial
+    from trials.backbones.describe import describe
+    from trials.backbones.loading import load_backbone
+    from trials.export.adapters import describe_adapter, load_adapter, save_adapter
+    from trials.export.source_prompts import read_source_prompt
+    from trials.tasks import get_task
+
+    if not name:
+        loaded = load_adapter(folder).backbone.facts
+        read_source_prompt(Path(folder), "debsec", describe(loaded.location), "an adapter")
+        return {"revision": loaded.revision}
+    backbone = load_backbone(name)
+    made = trial(backbone, config("pt"))
+    description = describe_adapter(made.config, get_task("debsec"), backbone, 64, 2)
+    save_adapter(Path(folder), made.method.state_dict(), description)
+    return {"revision": description["backbone_revision"]}
+
+
 def tiny_t5(folder: str, seed: int) -> dict[str, Any]:
     """Write a T5 of random weights with the embedded backbone's tokenizer, as `save_pretrained` does."""
     import torch
@@ -148,7 +168,9 @@ def main() -> None:
 
     answers, sys.stdout = sys.stdout, sys.stderr
     hurry()
-    known: dict[str, Callable[..., dict[str, Any]]] = {one.__name__: one for one in (rows, model, tiny_t5, environment)}
+    known: dict[str, Callable[..., dict[str, Any]]] = {
+        one.__name__: one for one in (rows, model, adapter, tiny_t5, environment)
+    }
     for line in sys.stdin:
         given = json.loads(line)
         what, start = given.pop("what"), time.monotonic()

@@ -114,6 +114,20 @@ def check_offline(client: Client) -> None:
     assert "Traceback" not in done["output"]
 
 
+def test_an_adapter_is_loaded_on_the_commit_that_it_was_trained_on(
+    place: Place, models: list[dict[str, bytes]], tmp_path: Path
+) -> None:
+    first = place.hub.add("models", "lab/goes-on", models[0]).main
+    assert place.client("adapter", folder=str(tmp_path), name="lab/goes-on")["revision"] == first
+    assert place.client("adapter", folder=str(tmp_path))["revision"] == first
+    second = place.hub.add("models", "lab/goes-on", models[1]).main
+    (place.home / "hub" / "models--lab--goes-on" / "refs" / "main").write_text(second)  # as a newer download does
+    place.client("model", name="lab/goes-on", revision=second)
+    assert place.client("model", name="lab/goes-on")["revision"] == second
+    problem = place.client.problem("adapter", folder=str(tmp_path))  # no search on the newer one starts from it
+    assert f"was trained on other weights than those of goes-on, on lab/goes-on: {first} then" in problem
+
+
 def test_what_the_hub_does_not_have_is_named(place: Place, models: list[dict[str, bytes]]) -> None:
     place.hub.add("datasets", "lab/rows", toy())
     place.hub.add("models", "lab/known", models[0])

@@ -18,6 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from trials.backbones.facts import UNKNOWN_REVISION
+from trials.hub import copy_here
+
 SCHEME = "v2-"  # how a fingerprint begins; one without it was made by `former_fingerprint`
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")  # transformers loads them with a model, where PEFT is
@@ -62,7 +65,8 @@ def loaded_files(folder: Path) -> list[str]:
 def same_revision(kept: str, here: str, location: str) -> bool:
     """Whether a revision kept with a result is that of the backbone here.
 
-    One that an earlier version wrote down is equal only where its fingerprint covered all weights of the folder.
+    One that an earlier version wrote down is equal only where its fingerprint covered all weights of the folder; of a
+    model of the hub, earlier versions wrote down none, and so nothing speaks against it.
 
     Args:
         here, location: `Facts.revision` and `Facts.location`.
@@ -70,7 +74,21 @@ def same_revision(kept: str, here: str, location: str) -> bool:
     if kept == here:
         return True
     folder = Path(location).expanduser()
+    if not folder.is_dir():
+        return UNKNOWN_REVISION in (kept, here := revision_here(here, location)) or kept == here
     return is_former(kept) and folder.is_dir() and _former_covers(folder) and former_fingerprint(folder) == kept
+
+
+def revision_here(revision: str, location: str) -> str:
+    """A revision; where it is a model's of the hub that is not loaded yet, the commit of the copy that is here, if any.
+
+    Args:
+        revision, location: `Facts.revision` and `Facts.location`.
+    """
+    if revision != UNKNOWN_REVISION:
+        return revision
+    copy = copy_here("model", location, CONFIG)
+    return copy.parent.name if copy else revision
 
 
 def why_not_same(kept: str, here: str) -> str:

@@ -15,7 +15,7 @@ from tests.trials.making import Rows, config, trial
 from tests.trials.test_engine import engine
 from trials.backbones import revisions
 from trials.backbones.describe import describe
-from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION
+from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION, UNKNOWN_REVISION
 from trials.backbones.loading import load_backbone
 from trials.backbones.revisions import former_fingerprint, same_revision, weights_fingerprint
 from trials.errors import UserError
@@ -150,6 +150,13 @@ def test_a_revision_of_an_earlier_version_counts_where_it_had_covered_all_weight
     with pytest.raises(UserError, match="written by an earlier version, whose fingerprint did not cover") as error:
         load_adapter(adapter)
     assert f"write its revision {backbone.facts.revision} into {adapter / CONFIG}" in str(error.value)
+
+
+def test_nothing_speaks_against_a_model_of_the_hub_of_which_no_commit_is_known() -> None:
+    commit, other = "1" * 40, "2" * 40
+    assert same_revision(UNKNOWN_REVISION, commit, "lab/never-here")
+    assert same_revision(commit, UNKNOWN_REVISION, "lab/never-here")
+    assert not same_revision(commit, other, "lab/never-here")
 
 
 def test_the_embedded_backbone_has_the_name_that_adapters_know_it_by() -> None:
