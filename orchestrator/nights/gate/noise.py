@@ -40,17 +40,16 @@ class Spread:
 def spread(levels: Sequence[Sequence[float]], floor: float) -> Spread | None:
     """The spread of the nights of all levels about their own level's mean; None where there are fewer than `FEWEST`.
 
-    Single nights far from the others (a machine's bad hour) are left out.
+    Single nights far from the others of their level (a machine's bad hour) are left out; nights of another level are no
+    measure for that: where nothing was learnt, scores hardly vary.
 
     Args:
         floor: the smallest standard deviation that is believed: a few equal nights do not prove that there is none.
     """
     deviations = [[value - median(level) for value in level] for level in levels if level]
-    every = [deviation for part in deviations for deviation in part]
-    if len(every) < FEWEST:
+    if sum(map(len, deviations)) < FEWEST:
         return None
-    limit = max(_outlier(every), _OUTLIER * floor)
-    kept = [[one for one in part if abs(one) <= limit] for part in deviations]
+    kept = [[one for one in part if abs(one) <= max(_outlier(part), _OUTLIER * floor)] for part in deviations]
     freedom = sum(len(part) - 1 for part in kept if part)
     if not freedom:
         return None

@@ -9,6 +9,7 @@ from benchmarks.gate_rates import KINDS, detected, false_alarms
 from orchestrator.nights.gate.level import Level
 from orchestrator.nights.gate.noise import FEWEST, Spread, both_beyond, growth, spread
 from orchestrator.nights.gate.quantities import MEASURES
+from orchestrator.nights.gate.rows import RowEvidence
 from orchestrator.nights.verdict import Quantity
 from orchestrator.sweep.rules import GateRules
 
@@ -66,6 +67,22 @@ def test_a_change_is_reported_once_and_stands_until_it_is_made_good() -> None:
     whole = followed(values)[0]
     assert whole.standing is None
     assert len(whole.nights) > 20  # it is back at the old level, whose nights count again
+
+
+def test_nights_in_which_nothing_is_learnt_do_not_make_the_others_look_quieter() -> None:
+    """As three simulated weeks had it: two nights with learning rates far too low, which answer much the same."""
+    learnt, low = [39.8, 45.6, 41.4, 45.0, 41.0, 47.8, 45.2], [23.2, 23.8]
+    limits = MEASURES[Quantity.SCORE].limits(RULES, 3)
+    level, found = Level(limits), []
+    for night, value in enumerate([*learnt, *low, 49.4, 32.2]):
+        level.follow(
+            night, value, lambda *_: RowEvidence(1e-6, 500, "McNemar's exact test", True), lambda _: Spread(4, 10)
+        )
+        found += [(level.change.first, level.change.direction)] if level.change is not None else []
+    assert found == [(7, -1), (9, 1)]  # and 32.2 is an odd night of trainings that differ by three points
+    assert level.nights == [*range(7), 9, 10]
+    around = spread([low, learnt], limits.floor)
+    assert around is not None and 2 < around.sd < 4
 
 
 def test_a_loss_that_stays_for_a_whole_window_is_the_new_level() -> None:
