@@ -55,7 +55,7 @@ def test_a_group_is_searched_and_the_same_command_takes_it_over(
         monkeypatch.setattr(place, lambda: small)
     assert groups.members("glue") == small["glue"]
     command = [
-        "search", "--task", "glue", "--method", "pt", "--backbone", "t5-nano", "--steps", "4", "--eval-every", "2",
+        "search", "--task", "glue", "--method", "pt", "--backbone", "t5-nano", "--steps", "4", "--eval-every", "4",
         "--batch-size", "4", "--samples", "2", "--shots", "16", "--name", "both", "--tracking-uri",
         f"sqlite:///{default_database}",
     ]  # fmt: skip
