@@ -19,6 +19,7 @@ from trials.backbones.stops import Stops
 from trials.batching.dropout import Dropout
 from trials.batching.padding import padded
 from trials.batching.passes import ANY, COARSE, Grain
+from trials.batching.transfers import Reading, sent
 from trials.methods.base.module import INIT_TEXT, Surroundings
 
 IGNORED = -100
@@ -119,7 +120,7 @@ class Backbone(ABC):
 
     def numbers(self, values: Sequence[int]) -> Tensor:
         """Whole numbers on the device, shape (len(values),)."""
-        return torch.tensor(list(values)).to(self.device, non_blocking=True)
+        return sent(torch.tensor(list(values)), self.device)
 
     def token_losses(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
         """Cross-entropy in nats of each target token, 0 where there is none.
@@ -179,6 +180,9 @@ class Backbone(ABC):
     ) -> Tensor:
         """The loop that both architectures share: ``advance`` takes tokens (rows,) and their number in the answer."""
         pad, eos = self.facts.pad_token_id, self.facts.eos_token_id
+        # An accelerator makes the next token while it is read whether the last one has ended all answers.
+        behind = 0 if logits.device.type == "cpu" else 1
+        ended: list[Reading] = []
         done = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
         answer: list[Tensor] = []
         for n in range(max_new_tokens):
@@ -188,8 +192,9 @@ class Backbone(ABC):
             answer.append(token)
             done = done | (token == eos)
             if stops is not None and stops.due(n + 1):
-                done = done | torch.tensor(stops.reached(answer), device=done.device)
-            if n + 1 == max_new_tokens or bool(done.all()):
+                done = done | sent(torch.tensor(stops.reached(answer)), done.device)
+            ended.append(Reading(done.all()))
+            if n + 1 == max_new_tokens or (len(ended) > behind and ended.pop(0).look()):
                 break
             logits = advance(token, n)
         return torch.stack(answer, dim=1)

@@ -17,6 +17,7 @@ from trials.backbones.stock import StockBackbone
 from trials.backbones.stops import Stops
 from trials.backbones.texts import text_steps, text_tree
 from trials.batching.dropout import Dropout
+from trials.batching.transfers import sent
 
 
 class DecoderOnly(StockBackbone):
@@ -63,7 +64,7 @@ class DecoderOnly(StockBackbone):
         inside, node = (number >= 0) & (number < nodes), number.clamp(0, nodes - 1)
         positions = torch.where(inside, starts[:, None] - 1 + self.numbers(tree.depths[1:])[node], places)
         in_source = (number < 0)[:, None, :] & (places <= places[:, None])
-        above = torch.from_numpy(tree.visible[1:, 1:]).to(self.device)
+        above = sent(torch.from_numpy(tree.visible[1:, 1:]), self.device)
         in_tree = above[node[:, :, None], node[:, None, :]] & inside[:, :, None] & inside[:, None, :]
         itself = torch.eye(length, dtype=torch.bool, device=self.device)  # padding has to see something
         allowed = (in_source | in_tree | itself)[:, None]

@@ -128,7 +128,7 @@ class Seq2Seq(StockBackbone):
             logits = self._decoded(encoded, mask, tokens)
             if found is None:
                 found = logits.new_zeros(len(mask), 1 + len(tree.tokens), logits.shape[-1])
-            found[:, [0, *path]] = logits
+            found[:, self.numbers([0, *path])] = logits
         assert found is not None  # there is the root's, at least
 
         def decode(rows: Any, most: int) -> Tensor:

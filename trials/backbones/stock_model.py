@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trials.backbones.training_mode import TrainingMode
+from trials.backbones.unasked import unasked
 from trials.batching.dropout import Dropout
 from trials.errors import BackboneError
 
@@ -85,10 +86,11 @@ class StockModel:
         """What an encoder-decoder model's encoder makes of rows, as its decoder takes it (``encoder_outputs``)."""
         encoder = self.model.get_encoder()
         given = {"inputs_embeds": embeddings.to(self.model.dtype, copy=True), "attention_mask": mask}
-        if not self.replaced:
-            return encoder(**given)
         weights = {f"model.{name}": weight for name, weight in self.replaced.items()}
-        return functional_call(_Part(self.model, encoder), weights, (), given, tie_weights=False)
+        with unasked(embeddings.device):
+            if not self.replaced:
+                return encoder(**given)
+            return functional_call(_Part(self.model, encoder), weights, (), given, tie_weights=False)
 
     def _given(self, embeddings: Tensor | None, mask: Tensor, **more: Any) -> dict[str, Any]:
         if embeddings is not None:
@@ -97,7 +99,8 @@ class StockModel:
         return {name: value for name, value in more.items() if value is not None and name in self._takes}
 
     def _scored(self, given: dict[str, Any], places: Tensor | None) -> Tensor:
-        with nullcontext() if places is None else _picking(self._head, places):
+        device = given["attention_mask"].device
+        with unasked(device), nullcontext() if places is None else _picking(self._head, places):
             if self.replaced:
                 found = functional_call(self.model, dict(self.replaced), (), given, tie_weights=False)
             else:

@@ -11,7 +11,9 @@ from one word: about three times faster on a CPU than drawing from a generator, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -19,12 +21,16 @@ import torch
 from torch import Tensor
 
 from trials.batching.randomness import number
+from trials.batching.transfers import sent
 
 BLOCK = 64  # counters are made for lengths rounded up to this, so that few of them are kept
 SITES = 64  # places of a network whose words are made together: a dozen tiny operations for all instead of for each
 STRIDES = {1: (1,), 2: (1 << 16, 1), 3: (1 << 26, 1 << 13, 1)}  # bits of position or head, query, key in one counter
 LENGTHS = {1: (), 2: (0,), 3: (1, 2)}  # the axes whose size depends on the rows: positions; queries and keys
 
+
+AT_ONCE = 1 << 26  # decisions: 64 million words' halves, 128 MiB of masks in bfloat16
+Place = tuple[int, tuple[int, ...]]
 
 INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes, of the size of a float
 
@@ -122,6 +128,12 @@ def _places(block: int, device: torch.device) -> Tensor:
     return torch.arange(block * SITES, (block + 1) * SITES, dtype=torch.int32, device=device)[:, None] * PLACE
 
 
+@lru_cache(maxsize=64)
+def _places_of(sites: tuple[int, ...], device: torch.device) -> Tensor:
+    """The words of some places, as `_places` has them, shape (sites, 1)."""
+    return sent(torch.tensor(sites, dtype=torch.int32), device)[:, None] * PLACE
+
+
 class Dropout:
     """The masks of one pass.
 
@@ -132,10 +144,47 @@ class Dropout:
     def __init__(self, keys: Tensor) -> None:
         self.keys = keys
         self._words: dict[int, Tensor] = {}
+        self._coming: deque[tuple[int, tuple[int, ...]]] = deque()
+        self._made: dict[int, Tensor] = {}
+
+    def prepare(self, places: Iterable[Place], p: float, dtype: torch.dtype, most: int = AT_ONCE) -> None:
+        """Make the masks of these places together, as they come: dozens of launches for all of them, not for each.
+
+        Args:
+            places: each a place of the network and the shape of a row's mask there, in the order of their use.
+            most: decisions that are made at once; those of one place are not divided.
+        """
+        self._coming = deque(places) if p > 0 else deque()
+        self._p, self._dtype, self._most = p, dtype, most
+
+    def made(self, site: int) -> Tensor | None:
+        """The mask of a place, shape (rows, *its shape), once; None where it was not announced."""
+        if site not in self._made:
+            if not self._coming or self._coming[0][0] != site:
+                return None
+            self._make()
+        return self._made.pop(site)
+
+    def _make(self) -> None:
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        size = 0
+        while self._coming:
+            site, shape = self._coming[0]
+            size += len(self.keys) * math.prod(shape)
+            if by_shape and size > self._most:
+                break
+            by_shape.setdefault(shape, []).append(site)
+            self._coming.popleft()
+        every = tuple(site for sites in by_shape.values() for site in sites)
+        words = scramble(self.keys + _places_of(every, self.keys.device)).split([len(s) for s in by_shape.values()])
+        for (shape, sites), of_sites in zip(by_shape.items(), words, strict=True):
+            masks = keep(of_sites, shape, self._p, self._dtype)
+            self._made |= zip(sites, masks.unbind(), strict=True)
 
     def mask(self, x: Tensor, p: float, site: int) -> Tensor:
         """The mask of ``x`` at a place of the network, shape of ``x``: (rows, length, features) or (rows, *, *, *)."""
-        return keep(self.words(site), x.shape[1:], p, x.dtype)
+        made = self.made(site)
+        return keep(self.words(site), x.shape[1:], p, x.dtype) if made is None else made
 
     def words(self, site: int) -> Tensor:
         """The word of each row at a place of the network, shape (rows,)."""

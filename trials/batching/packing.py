@@ -138,4 +138,5 @@ class PackedDropout(Dropout):
 
     def mask(self, x: Tensor, p: float, site: int) -> Tensor:
         """See `Dropout.mask`."""
-        return self._packing.mask(self.words(site), x.shape[1:], p, x.dtype)
+        made = self.made(site)  # of rows that are not packed
+        return self._packing.mask(self.words(site), x.shape[1:], p, x.dtype) if made is None else made.flatten(0, 1)

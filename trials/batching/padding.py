@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trials.batching.transfers import sent
+
 
 def padded(
     rows: Sequence[Any], value: int, device: torch.device, dtype: Any = np.int64, length: int | None = None
@@ -17,4 +19,4 @@ def padded(
     out = np.full((len(rows), length or max(map(len, rows))), value, dtype=dtype)
     for line, row in zip(out, rows, strict=True):
         line[: len(row)] = row
-    return torch.from_numpy(out).to(device, non_blocking=True)
+    return sent(torch.from_numpy(out), device)

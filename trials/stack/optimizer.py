@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from trials.batching.transfers import sent
 from trials.config import Recipe
 
 Moments = tuple[Tensor, Tensor]
@@ -53,9 +54,7 @@ def adamw(
     """
     first, second = recipe.betas
     device = next(iter(rates.values())).device  # 1 - beta**n is small at first: float32 would lose half its digits
-    of_mean, of_square = (
-        torch.tensor([1 - beta**n for n in updates]).to(device, non_blocking=True) for beta in (first, second)
-    )
+    of_mean, of_square = (sent(torch.tensor([1 - beta**n for n in updates]), device) for beta in (first, second))
     for name, parameter in parameters.items():
         mean, square = moments[name]
         g = gradients[name]

@@ -20,6 +20,7 @@ from torch import Tensor
 from trials.backbones.loading import IGNORED, Backbone, Inputs
 from trials.batching.dropout import Dropout
 from trials.batching.passes import PassCost, passes
+from trials.batching.transfers import sent
 from trials.errors import UserError
 from trials.stack.embedding_table import EmbeddingTable, Group, Part, grouped
 from trials.stack.optimizer import Moments, adamw, clip
@@ -56,7 +57,7 @@ class TrainingGroup(Group):
         clip(gradients, self.recipe.max_grad_norm)
         device, first = self.device, self.trials[0].method
         rates = [trial.learning_rates() for trial in self.trials]
-        by_group = {g: torch.tensor([r[g] for r in rates]).to(device, non_blocking=True) for g in rates[0]}
+        by_group = {g: sent(torch.tensor([r[g] for r in rates]), device) for g in rates[0]}
         by_name = {name: by_group[first.group_of(name)] for name in self.parameters}
         adamw(self.parameters, gradients, self.moments, by_name, [t.step + 1 for t in self.trials], self.recipe)
 
@@ -132,11 +133,11 @@ class Stack:
             inputs = Inputs(
                 x, backbone.numbers([lengths[i] for i in these]), backbone.numbers([starts[i] for i in these])
             )
-            dropout = Dropout(torch.from_numpy(keys[these]).to(device, non_blocking=True))
+            dropout = Dropout(sent(torch.from_numpy(keys[these]), device))
             with changes.applied() if changes else nullcontext():
                 wanted = backbone.padded([targets[i] for i in these], IGNORED)
                 by_token = backbone.token_losses(inputs, wanted, dropout)
-            share = torch.from_numpy(shares[owner[these]]).float().to(device, non_blocking=True)
+            share = sent(torch.from_numpy(shares[owner[these]]).float(), device)
             of_rows = by_token.sum(1) * share
             of_rows.sum().backward()
             assert x.grad is not None

@@ -63,6 +63,18 @@ def test_rows_steps_seeds_and_sites_differ() -> None:
     assert len(masks) == 24
 
 
+@pytest.mark.parametrize("most", [1, 40_000, 1 << 26])
+def test_masks_made_together_are_those_made_one_by_one(most: int) -> None:
+    places = [(9, (5, 31)), (10, (2, 5, 5)), (17, (5, 31)), (1000, (5, 64)), (18, (2, 5, 5)), (7, (5, 31))]
+    together, single = Dropout(keys()), Dropout(keys())
+    together.prepare(places, 0.1, torch.bfloat16, most)
+    assert together.made(10) is None  # another place's turn, and one that nobody announced
+    for site, shape in places:
+        x = torch.ones(6, *shape, dtype=torch.bfloat16)
+        assert torch.equal(together.mask(x, 0.1, site), single.mask(x, 0.1, site))
+    assert together.made(7) is None
+
+
 def test_a_rows_word_does_not_depend_on_the_batch() -> None:
     assert np.array_equal(row_keys(5, 9, 4), row_keys(5, 9, 32)[:4])
     assert len(set(row_keys(5, 9, 1000).tolist())) == 1000

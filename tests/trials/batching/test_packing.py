@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trials.backbones.loading import Backbone, load_backbone
+from trials.backbones.loading import Backbone, Inputs, load_backbone
 from trials.backbones.t5.forward import T5
 from trials.batching.dropout import Dropout, row_keys
 from trials.batching.packing import ROUND, Packing
@@ -72,6 +72,25 @@ def test_states_masks_and_gradients_are_those_of_padded_rows(
             off = float((one - other).abs().max() / one.abs().max())
             assert off < (1e-5 if precision == "float32" else 0.05), name
             assert torch.equal(one == 0, other == 0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_step_on_an_accelerator_has_the_numbers_of_masks_made_one_by_one(
+    t5_folder: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an accelerator's way of making masks gives, looked at on the processor: encoder and decoder."""
+    on = load_backbone(t5_folder, precision=precision)  # type: ignore[arg-type]
+    monkeypatch.setattr(T5, "grain", ANY)
+    targets = torch.tensor([[30, 1]] * len(LENGTHS))
+    found = []
+    for gathers in (False, True):
+        monkeypatch.setattr(T5, "gathers", gathers)
+        rows = rows_of(on.facts.width).requires_grad_()
+        losses = on.token_losses(Inputs(rows, LENGTHS, LENGTHS), targets, Dropout(torch.from_numpy(row_keys(1, 2, 7))))
+        losses.sum().backward()
+        found.append((losses.detach(), rows.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=0)
 
 
 def test_a_processor_packs_and_rows_in_bfloat16_come_in_few_lengths(t5: Backbone, t5_folder: str) -> None:

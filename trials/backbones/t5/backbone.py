@@ -18,6 +18,7 @@ from trials.backbones.t5 import weight_updates
 from trials.backbones.t5.forward import T5, Encoded, Past
 from trials.batching.dropout import Dropout
 from trials.batching.passes import Grain
+from trials.batching.transfers import sent
 from trials.errors import BackboneError
 
 
@@ -65,7 +66,7 @@ class T5Backbone(Backbone):
         """See `Backbone.tree_logits`. The decoder's own tokens are never shifted."""
         encoded = self.t5.encode(inputs.embeddings, inputs.lengths)
         tokens = self.numbers([self.start, *tree.tokens]).expand(len(inputs.lengths), -1)
-        visible = torch.from_numpy(tree.visible).to(self.device)
+        visible = sent(torch.from_numpy(tree.visible), self.device)
         logits = self.t5.logits(self.t5.decode(encoded, tokens, self.numbers(tree.depths), visible))
         return logits, lambda rows, most: self._decoded(encoded.rows(self.numbers(rows)), most)
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
+from trials.backbones.t5 import places
 from trials.backbones.t5.functions import AddNorm, Heads, ReluDropout, SelfAttention
 from trials.batching.dropout import Dropout, keep
 from trials.batching.packing import Packing
@@ -149,15 +150,17 @@ class T5:
             lengths: prompt and tokens in each row, shape (rows,).
             dropout: masks of the rows; None in evaluation.
         """
-        places = torch.arange(x.shape[1], device=x.device)
-        blocked = (places >= lengths[:, None]).float().mul_(BLOCKED).to(self.dtype)[:, None, None]
+        line = torch.arange(x.shape[1], device=x.device)
+        blocked = (line >= lengths[:, None]).float().mul_(BLOCKED).to(self.dtype)[:, None, None]
         packing = Packing(lengths, x.shape[1], self.grain)
         drop, hidden = packing.dropout(dropout), packing.of_blocks(blocked)
+        if drop is not None and self.gathers:
+            drop.prepare(places.encoder(self.config, x.shape[1]), self.p, self.dtype)
         x, y = self._normed(self._dropped(packing.packed(x), drop, 0))
         added: list[Tensor] = []
         for number, layer in enumerate(self.encoder):
             if layer.bias is not None:
-                bias = self._bias(layer.bias, places - places[:, None], both_ways=True)
+                bias = self._bias(layer.bias, line - line[:, None], both_ways=True)
                 parts = (bias[:, :, : block.length, : block.length] for block in packing.blocks)
                 added = [part if b is None else part + b for part, b in zip(parts, hidden, strict=True)]
             site = 8 * number
@@ -174,10 +177,17 @@ class T5:
             return ANY
         return Grain(length=COARSE.length if self.dtype == torch.bfloat16 else 1, packed=True)
 
+    @property
+    def gathers(self) -> bool:
+        """Whether masks are made together: where each launch has its price. Caches of a processor want single ones."""
+        return self.tokens.device.type != "cpu"
+
     def _masks(self, packing: Packing, dropout: Dropout | None, site: int) -> list[Tensor] | None:
         """Of the attention weights of each block, shape (rows, heads, length, length)."""
         if dropout is None or self.p == 0:
             return None
+        if (made := dropout.made(site)) is not None:
+            return [made]
         words = dropout.words(site)
         shapes = ((words[b.row : b.row + b.rows], (self.heads, b.length, b.length)) for b in packing.blocks)
         return [keep(of_rows, shape, self.p, self.dtype) for of_rows, shape in shapes]
@@ -202,8 +212,11 @@ class T5:
         Returns:
             After the last norm without its scale, for `logits`, shape (rows, n, d).
         """
+        n, length = tokens.shape[1], encoded.states.shape[1]
+        if dropout is not None and self.gathers:
+            dropout.prepare(places.decoder(self.config, n, len(depths), length), self.p, self.dtype)
         x, y = self._normed(self._dropped(F.embedding(tokens, self.tokens).float(), dropout, 1000))
-        n, bias = tokens.shape[1], x.new_empty(0)
+        bias = x.new_empty(0)
         for number, layer in enumerate(self.decoder):
             if layer.bias is not None:
                 bias = self._bias(layer.bias, depths - depths[-n:, None], both_ways=False)
