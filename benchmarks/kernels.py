@@ -26,7 +26,7 @@ from trials.backbones.base import Backbone, Inputs
 from trials.backbones.precision import DTYPES, Precision
 from trials.batching.dropout import Dropout
 from trials.batching.passes import PassCost
-from trials.config import TrialConfig
+from trials.config import TrialConfig, Value
 from trials.stack.step import Stack
 
 RESULTS = Path(__file__).with_name("results")
@@ -65,7 +65,7 @@ def evaluation_pass(on: Backbone, rows: int, length: int) -> Launches:
 
 def update(on: Backbone, rows: int, length: int) -> Launches:
     """All of one trial's step, in one pass."""
-    chosen = {"prompt_lr": 0.3, "mlp_lr": 1e-4, "prompt_length": 20, "bottleneck": 30}
+    chosen: dict[str, Value] = {"prompt_lr": 0.3, "mlp_lr": 1e-4, "prompt_length": 20, "bottleneck": 30}
     config = TrialConfig("adept", chosen, 1000, 100, batch_size=rows)
     made = trials_without_numbers(on, [config])
     stack = Stack(on, MadeRows([length - 20] * (2 * rows), 8000), PassCost(256, 1 << 20))
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--precision", default="bfloat16", choices=list(DTYPES))
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--length", type=int, default=64, help="tokens of each row")
+    parser.add_argument("--out", type=Path, help="JSON [benchmarks/results/kernels-BACKBONE-PRECISION.json]")
     args = parser.parse_args()
     found = counted(args.backbone, args.precision, args.rows, args.length)
     shape = f"{args.rows} rows of {args.length} tokens"
@@ -103,9 +104,10 @@ def main() -> None:
     for what, of_it in found.items():
         table.add_row(what, f"{of_it['kernels']:,}", f"{1e3 * LAUNCH * of_it['kernels']:.1f}")
     Console(width=100).print(table)
-    RESULTS.mkdir(exist_ok=True)
-    out = RESULTS / f"kernels-{args.backbone}-{args.precision}.json"
-    out.write_text(json.dumps({"settings": vars(args), "torch": torch.__version__, **found}, indent=1) + "\n")
+    out = args.out or RESULTS / f"kernels-{args.backbone}-{args.precision}.json"
+    out.parent.mkdir(exist_ok=True)
+    settings = {key: value for key, value in vars(args).items() if key != "out"}
+    out.write_text(json.dumps({"settings": settings, "torch": torch.__version__, **found}, indent=1) + "\n")
     print(out)
 
 

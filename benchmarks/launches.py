@@ -98,7 +98,7 @@ def _is_view(func: Any) -> bool:
     return bool(returned) and all(alias is not None and not alias.is_write for alias in returned)
 
 
-def without_numbers(name: str, precision: Precision = "float32", **changes: Any) -> Backbone:
+def without_numbers(name: str, precision: Precision, **changes: Any) -> Backbone:
     """A backbone of a published size on the device ``meta``, with t5-nano's tokenizer.
 
     Args:

@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--stack", type=int, default=8, help="trials")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="JSON [benchmarks/results/roofline-BACKBONE-DEVICE-PRECISION.json]")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     on = backbone(args.backbone, args.precision, args.device)
@@ -101,7 +102,7 @@ def main() -> None:
     memory = copy_rate(on.device)
     best = max(rates)
     found = {
-        "settings": vars(args),
+        "settings": {key: value for key, value in vars(args).items() if key != "out"},
         "step_gflop_floor": floor / 1e9,
         "step_gflops_per_second": best / 1e9,
         "matrix_gflops_per_second": ceiling / 1e9,
@@ -118,9 +119,9 @@ def main() -> None:
     console = Console(width=100)
     console.print(table)
     console.print(f"memory copies at {memory / 2**30:.1f} GiB/s")
-    RESULTS.mkdir(exist_ok=True)
     name = args.backbone.split("/")[-1]
-    out = RESULTS / f"roofline-{name}-{args.device}-{args.precision}.json"
+    out = args.out or RESULTS / f"roofline-{name}-{args.device}-{args.precision}.json"
+    out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(found, indent=1) + "\n")
     print(out)
 

@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to train at each K")
     parser.add_argument("--stacks", type=int, nargs="+", default=[1, 2, 4, 8, 16, 24], metavar="K")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="JSON [benchmarks/results/throughput-BACKBONE-DEVICE-PRECISION.json]")
     args = parser.parse_args()
     if args.one:
         print(json.dumps(one(args)))
@@ -112,10 +113,11 @@ def main() -> None:
             f"{row['peak_memory_mib'] / apart:.2f}",
         )
     Console(width=110).print(table)
-    RESULTS.mkdir(exist_ok=True)
     name = args.backbone.split("/")[-1]
-    out = RESULTS / f"throughput-{name}-{args.device}-{args.precision}.json"
-    out.write_text(json.dumps({"settings": vars(args), "stacks": found}, indent=1) + "\n")
+    out = args.out or RESULTS / f"throughput-{name}-{args.device}-{args.precision}.json"
+    out.parent.mkdir(exist_ok=True)
+    settings = {key: value for key, value in vars(args).items() if key != "out"}
+    out.write_text(json.dumps({"settings": settings, "stacks": found}, indent=1) + "\n")
     print(out)
 
 

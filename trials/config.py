@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 Value = float | int | str
 Architecture = Literal["encoder-decoder", "decoder-only"]
 Lane = Literal["fast", "stock"]
+Precision = Literal["float32", "float32-exact", "bfloat16"]
 PromptInit = Literal["text", "vocabulary", "uniform"]
 
 TRAINER_REVISION = 2

@@ -12,7 +12,7 @@ import typer
 
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.rows_out import FORMS, form_of, with_predictions, written
-from orchestrator.plan.settings import SearchSettings
+from orchestrator.plan.settings import AUTO, SearchSettings
 from trials.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def predict(
         str | None, typer.Option(metavar="FOLDER", help="where the backbone is now [where the adapter says]")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="float32 or bfloat16 [the one that the adapter was scored in]")
+        str | None, typer.Option(metavar="NAME", help="float32, float32-exact or bfloat16 [the adapter's own]")
     ] = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="leave wrong rows without a prediction [refuse all]")
@@ -128,7 +128,8 @@ def run(
 def option_problems(form: str | None, form_in: str | None, precision: str | None) -> list[str]:
     """What is wrong with options that have a few values each: a sentence each."""
     choices = {"--format": (form, FORMS), "--input-format": (form_in, tuple(FORMS_IN))}
-    choices["--precision"] = (precision, SearchSettings.choices("precision"))
+    known_precisions = tuple(name for name in SearchSettings.choices("precision") if name != AUTO)
+    choices["--precision"] = (precision, known_precisions)
     return [
         f"{name} {value}: must be one of {', '.join(known)}{did_you_mean(value, known)}"
         for name, (value, known) in choices.items()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.plan.settings import Precision
 from orchestrator.store.paths import StoragePath
-from trials.config import Lane, TrialConfig
+from trials.config import Lane, Precision, TrialConfig
 from trials.source_prompts import SourcePrompt
 from trials.tasks.base import Quirks
 
@@ -22,7 +21,7 @@ class EngineSpec:
         backbone: as for `trials.backbones.loading.load_backbone`.
         max_source_length: tokens.
         data_quirks: whether the rows have the mistakes of the released code (`trials.tasks.base.Task.read`).
-        precision: of the backbone's arithmetic, ``float32`` or ``bfloat16``.
+        precision: of the backbone's arithmetic (`trials.config.Precision`).
         memory_limit: bytes that an engine may use; None: what its device has.
         slots: trials that an engine holds at once; None: as many as pay, found by measuring.
         typical: a trial to measure the device with.

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.plan.engine_spec import GB, EngineSpec
 from orchestrator.plan.options import written
-from orchestrator.plan.settings import LEARNING, SearchSettings
+from orchestrator.plan.settings import AUTO, LEARNING, SearchSettings
 from orchestrator.plan.sources import source_names
 from orchestrator.schedulers.asha import expected_end
 from orchestrator.schedulers.median import expected_median_share
@@ -22,7 +22,7 @@ from orchestrator.store.paths import shown
 from search_spaces import Configuration, Space
 from search_spaces import Settings as SpaceSettings
 from trials.backbones.facts import DEFAULT, UNKNOWN_REVISION, Facts, lane_in_words
-from trials.config import TRAINER_REVISION, TrialConfig
+from trials.config import TRAINER_REVISION, Precision, TrialConfig
 from trials.methods import Sizes, get_method
 from trials.source_prompts import SourcePrompt
 from trials.tasks import Task
@@ -61,6 +61,7 @@ class Plan:
         grace_period: first rung of early stopping in steps; the budget itself where there is none.
         notes: choices that were made for the user, a sentence each.
         data: fingerprint of the prepared rows, once they are: engines refuse others.
+        chosen: the precision that ``auto`` stands for in this search, once it is known.
         sources: the source prompts of a transfer.
     """
 
@@ -74,7 +75,14 @@ class Plan:
     grace_period: int
     notes: tuple[str, ...]
     data: str = ""
+    chosen: Precision | None = None
     sources: tuple[SourcePrompt, ...] = ()
+
+    @property
+    def precision(self) -> Precision:
+        """Of the backbone's arithmetic; until ``auto`` has been decided on, the published recipe's."""
+        asked = self.settings.precision
+        return self.chosen or "float32" if asked == AUTO else asked
 
     @property
     def max_source_length(self) -> int:
@@ -185,7 +193,7 @@ class Plan:
             data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
             data_quirks=self.settings.data_quirks,
             max_source_length=self.max_source_length,
-            precision=self.settings.precision,
+            precision=self.precision,
             memory_limit=None if self.settings.memory_limit is None else round(self.settings.memory_limit * GB),
             slots=self.slots,
             typical=self.trial(0, longest).config,
@@ -207,6 +215,7 @@ class Plan:
             "sources": ",".join(source_names(self.settings.sources)) or None,
             "backbone": self.facts.name,
             "space": self.space.name,
+            "precision": self.chosen or self.settings.precision,
             "data_dir": self.spec.data_dir,
             "max_source_length": self.max_source_length,
             "grace_period": self.grace_period,
@@ -250,6 +259,7 @@ class Plan:
             "scheduler": [self.settings.scheduler, self.grace_period, self.settings.reduction_factor],
             "trials": [trial.config.as_dict() for trial in sorted(self.trials, key=lambda t: t.number)],
             **written(self.values, type(self.settings), lambda option: option.decides),
+            "precision": self.settings.precision,  # as asked for: what it stands for is found out later
             **({"proposed": self._proposed} if self.learns else {}),
         }
 

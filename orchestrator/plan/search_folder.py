@@ -18,11 +18,13 @@ from orchestrator.store.paths import Folder, StoragePath
 from orchestrator.store.twin_files import copy_of, keep_record, load_record, read_either, write_twice
 from trials.backbones.facts import DEFAULT
 from trials.backbones.revisions import same_revision
+from trials.config import Precision
 from trials.data_facts import DataIdentity
 from trials.errors import UserError
 from trials.source_prompts import to_file
 
 DATA = "data"  # the definition's key of what the rows were
+CHOSEN = "chosen_precision"  # that of what ``--precision auto`` stands for
 UID = "uid"  # and that of what tells the search from others of its name
 _SHOWN = 40  # characters of a value in a message
 _CALLED = {"revision": "revision of the backbone's weights"}
@@ -35,6 +37,7 @@ class SearchFolder:
     Attributes:
         begun: whether a search has been started in it. damage: what was found damaged there, and what was used instead.
         data: what the search's rows were when it began; None where an earlier version did not write that down.
+        precision: what ``--precision auto`` stands for in it; None: not decided.
         uid: the `SearchRecord.uid` of the search that began; empty likewise.
     """
 
@@ -42,6 +45,7 @@ class SearchFolder:
     record: Path = field(init=False)
     begun: bool = False
     data: DataIdentity | None = None
+    precision: Precision | None = None
     uid: str = ""
     damage: list[str] = field(default_factory=list)
 
@@ -61,7 +65,7 @@ class SearchFolder:
             return None
         self.begun = True
         before, damaged = read_either(definition)
-        data, self.uid = before.pop(DATA, None), before.pop(UID, "")
+        data, self.uid, self.precision = before.pop(DATA, None), before.pop(UID, ""), before.pop(CHOSEN, None)
         self.data = None if data is None else DataIdentity(**data)
         now = json.loads(json.dumps(plan.definition))
         # An earlier version did not name what a task file decides: the data's fingerprint differs then (`same_data`).
@@ -94,7 +98,8 @@ class SearchFolder:
             write_atomically(self.folder / SOURCES, to_file(plan.sources))
         keep_record(record, self.record)
         write_twice(self.folder / OPTIONS, dict(options))
-        write_twice(self.folder / DEFINITION, {**plan.definition, DATA: asdict(data), UID: record.uid})
+        found_out = {DATA: asdict(data), UID: record.uid, **({CHOSEN: plan.chosen} if plan.chosen else {})}
+        write_twice(self.folder / DEFINITION, {**plan.definition, **found_out})
 
 
 def moved(plan: Plan, before: Mapping[str, Any]) -> set[str]:

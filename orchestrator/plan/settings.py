@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -32,7 +32,10 @@ LEARNING = ("tpe", "gp")
 HALVING = ("asha", "promotion")
 """Schedulers that let a share of the trials go on at each rung."""
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "float32-exact", "bfloat16", "auto"]
+AUTO: Final = "auto"
+"""The precision that the search's devices multiply fastest, found out when it begins and kept with it."""
+
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -127,9 +130,13 @@ class SearchSettings(OptionModel):
     max_source_length: Annotated[
         Positive | None, train("longest source in tokens", "N", "the task's", decides=ALWAYS, recorded=ALWAYS)
     ] = None
-    precision: Annotated[Precision, train("{choices}, of the backbone", "NAME", decides=ALWAYS, recorded=ALWAYS)] = (
-        "float32"
-    )
+    precision: Annotated[
+        Precision,
+        train(
+            "{choices}, of the backbone; on CUDA float32 means TF32 products, but for float32-exact", "NAME",
+            decides=ALWAYS, recorded=ALWAYS,
+        ),
+    ] = "float32"  # fmt: skip
     seed: Annotated[
         Natural, train("training seed; the data split has its own", "N", numbers="search", identifies=True)
     ] = 42

@@ -58,6 +58,7 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
         "space": plan.space.name,
         "search": plan.settings.searcher,
         "slots": str(plan.slots or "auto"),
+        **({"precision": f"{plan.precision}, chosen by --precision auto"} if plan.chosen else {}),
         "template": plan.task.template,
         **_of_sources(plan),
         **process,

@@ -18,6 +18,7 @@ from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.same_data import check_finished, check_prepared
 from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
+from orchestrator.plan.settings import AUTO
 from orchestrator.record import engines, provenance
 from orchestrator.record.data_report import data_lines
 from orchestrator.record.errors import LockError
@@ -65,6 +66,7 @@ class Running:
         session: what it shares with other searches; None: nothing.
         rerun: numbers of trials to be trained from the start.
         quiet: show no more than warnings and results. debug: show Ray's own messages, too.
+        own: where there is no session: its own, if Ray was needed early.
     """
 
     plan: Plan
@@ -75,6 +77,7 @@ class Running:
     rerun: Collection[int] = ()
     quiet: bool = False
     debug: bool = False
+    own: Session | None = None
 
 
 def run_search(
@@ -108,6 +111,7 @@ def run_search(
     take_up(plan)
     files = SearchFolder(plan.folder)
     record = files.previous(plan)
+    plan = replace(plan, chosen=files.precision)
     again = trials_to_rerun(rerun, record)
     if record is not None and is_finished(plan, record) and not again:
         return show_finished(plan, files, record, console, session)
@@ -130,7 +134,8 @@ def run_search(
     with held(plan) as lock:
         record = files.previous(plan)  # another process may have ended since
         check_prepared(plan, record, files.data, data)
-        return run_alone(running, record, data, lock)
+        running = replace(running, plan=replace(plan, chosen=files.precision))
+        return run_alone(decided(running), record, data, lock)
 
 
 def show_finished(
@@ -151,6 +156,20 @@ def show_finished(
     complete_tracking(plan, record, console, plan.parameters, tags, artifacts, sweep_run)
     complete(plan)
     return 0
+
+
+def decided(running: Running) -> Running:
+    """The search with a precision: ``auto`` is decided on before anything of it is written, once and for all."""
+    plan = running.plan
+    if plan.settings.precision != AUTO or plan.chosen:
+        return running
+    from orchestrator.engines.fastest_precision import chosen_precision
+
+    session = running.session or Session()
+    session.connect(running.debug)
+    chosen, why = chosen_precision(plan.facts)
+    log.info(f"--precision auto: {why}")
+    return replace(running, plan=replace(plan, chosen=chosen), own=session)
 
 
 def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask, lock: SearchLock) -> int:
@@ -208,7 +227,7 @@ def train_and_test(
     from orchestrator.tune import runner
 
     plan, files, console = running.plan, running.files, running.console
-    session = running.session or Session()
+    session = running.session or running.own or Session()
     started, before = time.monotonic(), record.wall_seconds
     shown: dict[str, Any] = {"expected_end": plan.expected_end, "headline": session.headline}
     progress = Progress(plan.count, plan.steps, record.metric, console, running.quiet, **shown)

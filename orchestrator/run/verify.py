@@ -20,7 +20,7 @@ from orchestrator.plan.places import missing_places, with_absolute_paths
 from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import differ
-from orchestrator.plan.settings import SearchSettings
+from orchestrator.plan.settings import AUTO, SearchSettings
 from orchestrator.plan.sources import SOURCES_KEPT, fingerprints
 from orchestrator.record.errors import RecordError
 from orchestrator.record.kept_data import identity
@@ -33,7 +33,7 @@ from trials.backbones.revisions import same_revision, why_not_same
 from trials.config import FIRST_REVISION, TRAINER_REVISION, TrialConfig
 from trials.errors import UserError
 
-DRIFT = {"float32": 2.0, "bfloat16": 4.0}
+DRIFT = {"float32": 2.0, "float32-exact": 2.0, "bfloat16": 4.0}
 """Standard errors of the validation score by which a score may differ, by precision, where numbers need not be equal;
 at least two examples. Rounding decides which answers of a trial change; it cannot make the trial better or worse.
 `benchmarks.drift` measured 0.7 and 2.9 at most."""
@@ -176,6 +176,8 @@ def _recorded(
     if (then := record.provenance.get(SOURCES_KEPT)) and then != (now := fingerprints(plan.sources)):
         raise UserError([f"the source prompts of search {record.name} are not those of then: then {then}, now {now}"])
     config = plan.trial(number, trial.configuration, trial.seed).config
+    if settings.precision == AUTO:
+        plan = replace(plan, chosen=record.settings["precision"])
     spec = replace(plan.spec, slots=1, typical=config)
     return Recorded(record, trial, config, spec, plan.facts, settings.deterministic)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trials.backbones.answers import AnswerTree
 from trials.backbones.facts import Facts
-from trials.backbones.precision import Precision
+from trials.backbones.precision import Precision, in_halves
 from trials.backbones.stock_model import embedding_table
 from trials.backbones.stops import Stops
 from trials.batching.dropout import Dropout
@@ -90,7 +90,7 @@ class Backbone(ABC):
         On a CPU bfloat16 products run on kernels that oneDNN compiles for each shape, in 0.5 ms or, where the processor
         has a matrix unit (AMX), in 3 ms; a pass has forty products. Without a grain few shapes would come twice.
         """
-        return COARSE if self.device.type == "cpu" and self.precision == "bfloat16" else ANY
+        return COARSE if self.device.type == "cpu" and in_halves(self.precision) else ANY
 
     def surroundings(self, max_source_length: int) -> Surroundings:
         """What a new method may look at."""

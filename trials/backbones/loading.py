@@ -18,7 +18,7 @@ from trials.backbones.check import Finding, check, check_half, found_once, unsup
 from trials.backbones.decoder_only import DecoderOnly
 from trials.backbones.describe import describe, hub_commit, load_tokenizer, refuse_own_code
 from trials.backbones.facts import Facts, from_config
-from trials.backbones.precision import Precision
+from trials.backbones.precision import Precision, in_halves, products_as
 from trials.backbones.stock import Seq2Seq, StockBackbone
 from trials.backbones.t5.backbone import T5Backbone
 from trials.config import Architecture, Lane
@@ -56,7 +56,8 @@ def load_backbone(
     Args:
         name: ``t5-nano`` (embedded), a folder, or a model id of the Hugging Face hub.
         device: where it goes.
-        precision: of its arithmetic; float32 is that of the published runs.
+        precision: of its arithmetic; float32-exact is that of the published runs (`products_as`). This process
+            multiplies so from now on.
         cache_dir: where findings are kept; None: `trials.data.cache.default_cache_dir`.
         lane: ``stock`` to have transformers' own code compute it; None: the fastest there is (`Facts.lane`).
         revision: the commit of a model of the hub; empty: that of the copy on this machine, or else the newest.
@@ -64,6 +65,7 @@ def load_backbone(
     Raises:
         BackboneError: no such model, no weights, not a language model, or none that is computed right here.
     """
+    products_as("float32-exact", torch.device(device))  # what is compared below is, without rounding of products
     facts = in_lane(describe(name), lane)
     tokenizer = load_tokenizer(facts, wanted=revision)
     model = load_model(facts, revision).to(device)
@@ -73,7 +75,7 @@ def load_backbone(
     def find() -> Finding:
         whole = made_of(model, tokenizer, facts)
         finding = check(whole, model)
-        if precision != "float32":
+        if in_halves(precision):
             del whole  # which may be a copy of all weights
             made.append(made_of(model, tokenizer, facts, precision))
             check_half(made[0], model, finding)
@@ -85,6 +87,7 @@ def load_backbone(
     finding = found_once(described, torch.device(device), find, cache_dir)
     backbone = made[0] if made else made_of(model, tokenizer, facts, precision)
     finding.apply(backbone)
+    products_as(precision, torch.device(device))
     return backbone
 
 

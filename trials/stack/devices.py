@@ -7,27 +7,32 @@ from functools import cache
 
 import torch
 
-from trials.backbones.precision import DTYPES, Precision
+from trials.backbones.precision import DTYPES, Precision, in_halves, products_as
 from trials.errors import UserError
 
 SIDE, SIDE_ON_CUDA = 256, 4096  # of the square matrices that are multiplied to see how fast a device is
+FLOATS, FLOATS_ON_CUDA = 1 << 28, 1 << 38  # operations of a product of a model's shape, at most
 REPEATS = 3  # of which the fastest counts
+LONG = 0.2  # seconds after which none is repeated
 SLOW, FAST = 0.5, 1.5  # times float32's pace: below the one a precision is refused, above the other it is worth a word
 
 
 @cache
-def pace(precision: Precision, device: torch.device) -> float:
+def pace(precision: Precision, device: torch.device, shape: tuple[int, int] | None = None) -> float:
     """How many times as fast as in float32 a device multiplies matrices: a tenth of a second to find out, once.
+
+    Args:
+        shape: of a model's matrix, features and hidden units; None: a square one.
 
     Measured, for what a processor without units for a precision does depends on the libraries, too: in bfloat16 it may
     be as fast as in float32, or fifty times slower.
     """
-    return _seconds("float32", device) / _seconds(precision, device)
+    return _seconds("float32", device, shape) / _seconds(precision, device, shape)
 
 
 def has_units(precision: Precision, device: torch.device) -> bool:
     """Whether a device has units for a precision: without them it multiplies so slowly that nobody can want it."""
-    return precision == "float32" or pace(precision, device) >= SLOW
+    return not in_halves(precision) or pace(precision, device) >= SLOW
 
 
 def refuse_slow(precision: Precision, device: torch.device) -> None:
@@ -47,7 +52,7 @@ def refuse_slow(precision: Precision, device: torch.device) -> None:
 
 def hint(precision: Precision, device: torch.device) -> str:
     """What a user may want to know of a device that could be faster; empty where there is nothing."""
-    if precision == "float32" and (found := pace("bfloat16", device)) > FAST:
+    if not in_halves(precision) and (found := pace("bfloat16", device)) > FAST:
         return f"--precision bfloat16 would multiply {found:.1f} times faster here"
     return ""
 
@@ -58,14 +63,22 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _seconds(precision: Precision, device: torch.device) -> float:
-    side = SIDE_ON_CUDA if device.type == "cuda" else SIDE
-    matrix = torch.ones(side, side, dtype=DTYPES[precision], device=device)
-    times = []
-    for _ in range(REPEATS + 1):  # the first may have to make its kernel
+def _seconds(precision: Precision, device: torch.device, shape: tuple[int, int] | None = None) -> float:
+    fast = device.type == "cuda"
+    side = SIDE_ON_CUDA if fast else SIDE
+    width, ff = shape or (side, side)
+    most = (FLOATS_ON_CUDA if fast else FLOATS) // (2 * width * ff)
+    rows = side if shape is None else min(max(16, most), 65_536 if fast else 1024)
+    rounded = torch.backends.cuda.matmul.allow_tf32 if fast else False
+    products_as(precision, device)
+    tokens = torch.ones(rows, width, dtype=DTYPES[precision], device=device)
+    matrix = torch.ones(width, ff, dtype=DTYPES[precision], device=device)
+    times: list[float] = []
+    while len(times) <= REPEATS and (len(times) < 2 or sum(times) < LONG):  # the first may have to make its kernel
         wait(device)
         started = time.perf_counter()
-        matrix @ matrix
+        tokens @ matrix
         wait(device)
         times.append(time.perf_counter() - started)
+    products_as("float32" if rounded else "float32-exact", device)
     return min(times[1:])

@@ -35,7 +35,10 @@ from orchestrator.plan.read_settings import read_settings
         ({"ties": "los"}, "--ties los: must be one of keep, loss (did you mean 'loss'?)"),
         ({"scheduler": "median", "ties": "loss"}, "--ties loss: --scheduler median has no use for it; leave it out"),
         ({"searcher": "randm"}, "did you mean 'random'?"),
-        ({"precision": "bf16"}, "--precision bf16: must be one of float32, bfloat16 (did you mean 'bfloat16'?)"),
+        (
+            {"precision": "bf16"},
+            "--precision bf16: must be one of float32, float32-exact, bfloat16, auto (did you mean 'bfloat16'?)",
+        ),
         ({"memory_limit": "0"}, "--memory-limit 0: must be greater than 0"),
         ({"memory_limit": "8GB"}, "--memory-limit 8GB: must be a number"),
         ({"slots": "auto"}, "--slots auto: must be a whole number"),

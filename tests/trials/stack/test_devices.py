@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
+from trials.backbones.precision import products_as
 from trials.errors import UserError
 from trials.stack import devices
 from trials.stack.devices import hint, pace, refuse_slow
@@ -16,7 +19,9 @@ CPU = torch.device("cpu")
 def bfloat16_takes(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     """Pretend that a product in bfloat16 takes so many times as long as one in float32."""
     pace.cache_clear()
-    yield lambda times: monkeypatch.setattr(devices, "_seconds", lambda p, device: times if p == "bfloat16" else 1.0)
+    yield lambda times: monkeypatch.setattr(
+        devices, "_seconds", lambda p, device, shape: times if p == "bfloat16" else 1.0
+    )
     pace.cache_clear()
 
 
@@ -51,3 +56,29 @@ def test_about_as_fast_is_neither(bfloat16_takes) -> None:  # type: ignore[no-un
     bfloat16_takes(1.0)
     refuse_slow("bfloat16", CPU)
     assert hint("float32", CPU) == ""
+
+
+def test_a_models_shapes_are_timed_in_well_under_a_second() -> None:
+    pace.cache_clear()
+    started = time.process_time()
+    assert pace("bfloat16", CPU, (768, 3072)) > 0
+    assert time.process_time() - started < 2  # of this process alone, whatever else the machine does
+
+
+def test_exact_float32_is_never_refused_and_may_be_worth_a_word(bfloat16_takes) -> None:  # type: ignore[no-untyped-def]
+    bfloat16_takes(0.25)
+    refuse_slow("float32-exact", CPU)
+    assert hint("float32-exact", CPU) == hint("float32", CPU) != ""
+
+
+def test_cuda_rounds_products_of_float32_but_for_exact_ones() -> None:
+    """The switch is torch's own, there without a device, too; other devices leave it alone."""
+    switch, before = torch.backends.cuda.matmul, torch.backends.cuda.matmul.allow_tf32
+    try:
+        for precision, rounds in (("float32", True), ("float32-exact", False), ("float32", True), ("bfloat16", False)):
+            products_as(precision, torch.device("cuda"))  # type: ignore[arg-type]
+            assert switch.allow_tf32 is rounds
+        products_as("float32", CPU)
+        assert switch.allow_tf32 is False
+    finally:
+        switch.allow_tf32 = before
