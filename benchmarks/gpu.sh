@@ -42,11 +42,12 @@ if [ -n "$quick" ]; then
 settings: {steps: 4, eval_every: 2, batch_size: 2, warmup_steps: 0}
 grids: {adept: {prompt_lr: [0.1, 0.2], mlp_lr: 0.1, prompt_length: 5, bottleneck: 3}}
 YAML
-    part numbers 120 benchmarks.same_numbers --device "$device"
+    part numbers 180 benchmarks.same_numbers --device "$device"
     part kernels 60 benchmarks.kernels
     part roofline 60 benchmarks.roofline --device "$device" --batch-size 4 --stack 2 --steps 1
     part throughput 90 benchmarks.throughput --device "$device" --batch-size 4 --stacks 1 2 --seconds 1
-    part makespan 140 benchmarks.makespan --task debsec --space "$folder/two.yaml" --arms stopping
+    part makespan 200 benchmarks.makespan --task debsec --space "$folder/two.yaml" --arms stopping \
+        --ours "--precision auto"
 else
     shape=(--backbone t5-base-shape --device "$device" --precision bfloat16 --batch-size 32)
     part numbers 60 benchmarks.same_numbers --device "$device"

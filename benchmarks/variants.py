@@ -179,9 +179,11 @@ class PlainAddNorm:
     """`trials.backbones.t5.functions.AddNorm` without a backward pass of its own."""
 
     @staticmethod
-    def apply(x: Tensor, added: Tensor | None, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def apply(
+        x: Tensor, added: Tensor | None, mask: Tensor | None, eps: float, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
         """Two of the shape of ``x``."""
-        x = x if added is None else x + added
+        x = x if added is None else x + (added if mask is None else added * mask)
         return x, (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)).to(dtype)
 
 

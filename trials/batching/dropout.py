@@ -29,7 +29,7 @@ STRIDES = {1: (1,), 2: (1 << 16, 1), 3: (1 << 26, 1 << 13, 1)}  # bits of positi
 LENGTHS = {1: (), 2: (0,), 3: (1, 2)}  # the axes whose size depends on the rows: positions; queries and keys
 
 
-AT_ONCE = 1 << 26  # decisions: 64 million words' halves, 128 MiB of masks in bfloat16
+AT_ONCE = 1 << 27  # decisions: 256 MiB of masks in bfloat16, and as much while they are made
 Place = tuple[int, tuple[int, ...]]
 
 INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes, of the size of a float

@@ -75,10 +75,10 @@ def test_states_masks_and_gradients_are_those_of_padded_rows(
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_step_on_an_accelerator_has_the_numbers_of_masks_made_one_by_one(
+def test_work_gathered_into_few_launches_has_the_numbers_of_a_processors(
     t5_folder: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an accelerator's way of making masks gives, looked at on the processor: encoder and decoder."""
+    """An accelerator's way through encoder and decoder, on the processor: masks, attention, residuals and norms."""
     on = load_backbone(t5_folder, precision=precision)  # type: ignore[arg-type]
     monkeypatch.setattr(T5, "grain", ANY)
     targets = torch.tensor([[30, 1]] * len(LENGTHS))
@@ -89,8 +89,9 @@ def test_a_step_on_an_accelerator_has_the_numbers_of_masks_made_one_by_one(
         losses = on.token_losses(Inputs(rows, LENGTHS, LENGTHS), targets, Dropout(torch.from_numpy(row_keys(1, 2, 7))))
         losses.sum().backward()
         found.append((losses.detach(), rows.grad))
-    assert torch.equal(found[0][0], found[1][0])
-    torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=0)
+    for one, other in zip(*found, strict=True):
+        assert one is not None and other is not None
+        assert float((one - other).norm() / one.norm()) < (1e-5 if precision == "float32" else 0.05)
 
 
 def test_a_processor_packs_and_rows_in_bfloat16_come_in_few_lengths(t5: Backbone, t5_folder: str) -> None:

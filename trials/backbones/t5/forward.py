@@ -15,8 +15,8 @@ The residual stream is float32; matrix products, attention and activations are i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -25,32 +25,13 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from trials.backbones.t5 import places
-from trials.backbones.t5.functions import AddNorm, Heads, ReluDropout, SelfAttention
+from trials.backbones.t5.functions import AddNorm, BatchedAttention, Heads, ReluDropout, SelfAttention
+from trials.backbones.t5.positions import bucket
 from trials.batching.dropout import Dropout, keep
 from trials.batching.packing import Packing
 from trials.batching.passes import ANY, COARSE, Grain
 
 BLOCKED = -1e9  # added to the score of a key that must not be seen; exp() makes it exactly 0
-
-
-def bucket(distance: Tensor, buckets: int, farthest: int, *, both_ways: bool) -> Tensor:
-    """Raffel et al.'s relative position buckets: exact for small distances, logarithmic for larger ones.
-
-    Args:
-        distance: key's position minus query's, int64, any shape.
-        buckets: how many there are. farthest: from here on all share the last.
-        both_ways: whether later keys have buckets of their own (encoder) or are never seen (decoder).
-    """
-    if both_ways:
-        buckets //= 2
-        base = (distance > 0) * buckets
-        distance = distance.abs()
-    else:
-        base = torch.zeros_like(distance)
-        distance = (-distance).clamp(min=0)
-    exact = buckets // 2
-    log = (distance.clamp(min=1).float() / exact).log() / math.log(farthest / exact) * (buckets - exact)
-    return base + torch.where(distance < exact, distance, (exact + log.long()).clamp(max=buckets - 1))
 
 
 @dataclass
@@ -164,10 +145,14 @@ class T5:
                 parts = (bias[:, :, : block.length, : block.length] for block in packing.blocks)
                 added = [part if b is None else part + b for part, b in zip(parts, hidden, strict=True)]
             site = 8 * number
-            masks = self._masks(packing, drop, site + 1)
-            values = SelfAttention.apply(F.linear(y, layer.qkv), packing, added, masks, self.heads)
-            x, y = self._normed(x, self._attended(values, layer.out, drop, site))
-            x, y = self._normed(x, self._fed_forward(y, layer, drop, site))
+            masks, qkv = self._masks(packing, drop, site + 1), F.linear(y, layer.qkv)
+            if self.gathers:
+                sizes, mask = (packing.rows, packing.longest, self.heads), masks[0] if masks else None
+                values = BatchedAttention.apply(qkv, sizes, added[0], mask)
+            else:
+                values = SelfAttention.apply(qkv, packing, added, masks, self.heads)
+            x, y = self._normed(x, F.linear(values, layer.out), drop, site + 2)
+            x, y = self._normed(x, self._fed_forward(y, layer, drop, site), drop, site + 4)
         return Encoded(packing.unpacked(self._dropped(y, drop, 7)), blocked)
 
     @property
@@ -179,7 +164,7 @@ class T5:
 
     @property
     def gathers(self) -> bool:
-        """Whether masks are made together: where each launch has its price. Caches of a processor want single ones."""
+        """Whether work is gathered into few launches, where each has its price; a processor's caches want pieces."""
         return self.tokens.device.type != "cpu"
 
     def _masks(self, packing: Packing, dropout: Dropout | None, site: int) -> list[Tensor] | None:
@@ -228,9 +213,9 @@ class T5:
                     k, v = (torch.cat(pair, dim=2) for pair in zip(past.layers[number], (k, v), strict=True))
                 past.layers[number:] = [(k, v), *past.layers[number + 1 :]]
             values = self._attention(q, k, v, bias, dropout, site + 1).transpose(1, 2).flatten(2)
-            x, y = self._normed(x, self._attended(values, layer.out, dropout, site))
-            x, y = self._normed(x, self._cross_attended(y, encoded, layer, dropout, site + 8))
-            x, y = self._normed(x, self._fed_forward(y, layer, dropout, site))
+            x, y = self._normed(x, F.linear(values, layer.out), dropout, site + 2)
+            x, y = self._normed(x, self._cross_attended(y, encoded, layer, dropout, site + 8), dropout, site + 10)
+            x, y = self._normed(x, self._fed_forward(y, layer, dropout, site), dropout, site + 4)
         return self._dropped(y, dropout, 999)
 
     def logits(self, states: Tensor) -> Tensor:
@@ -245,9 +230,20 @@ class T5:
         )
         return F.embedding(places, table).to(self.dtype).permute(2, 0, 1).contiguous()[None]
 
-    def _normed(self, x: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The residual stream with an output added to it, and its norm."""
-        return AddNorm.apply(x, added, self.eps, self.dtype)
+    def _normed(
+        self, x: Tensor, added: Tensor | None = None, dropout: Dropout | None = None, site: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """The residual stream with an output added to it, of which some is dropped, and its norm."""
+        mask = None
+        if added is not None and dropout is not None and self.gathers and self.p > 0:
+            mask = dropout.mask(added, self.p, site)
+        elif added is not None:
+            added = self._dropped(added, dropout, site)
+        return AddNorm.apply(x, added, mask, self._epsilon if self.gathers else self.eps, self.dtype)
+
+    @cached_property
+    def _epsilon(self) -> Tensor:
+        return torch.full((1,), self.eps, device=self.tokens.device)
 
     def _projected(self, y: Tensor, layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each of shape (rows, heads, length, head width)."""
@@ -260,10 +256,6 @@ class T5:
         weights = torch.baddbmm(added, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2)).softmax(-1)
         weights = self._dropped(weights.view(rows, heads, queries, -1), dropout, site)
         return (weights.flatten(0, 1) @ v.flatten(0, 1)).view_as(q)
-
-    def _attended(self, values: Tensor, out: Tensor, dropout: Dropout | None, site: int) -> Tensor:
-        """An attention's output, shape (..., d), of its values, shape (..., inner)."""
-        return self._dropped(F.linear(values, out), dropout, site + 2)
 
     def _cross_attended(self, y: Tensor, encoded: Encoded, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
         query, key, value, out = layer.cross
@@ -281,7 +273,7 @@ class T5:
             scores = torch.einsum("rnhw,rlhw->rnhl", q, k)
             weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)
             values = torch.einsum("rnhl,rlhw->rnhw", weights, v)
-        return self._attended(values.flatten(2), out, dropout, site)
+        return F.linear(values.flatten(2), out)
 
     def _fed_forward(self, y: Tensor, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
         h = F.linear(y, layer.up)
@@ -293,7 +285,7 @@ class T5:
             h = ReluDropout.apply(h, mask, self.p)
         else:
             h = self._dropped(self.activation(h), dropout, site + 3)
-        return self._dropped(F.linear(h, layer.down), dropout, site + 4)
+        return F.linear(h, layer.down)
 
     def _dropped(self, x: Tensor, dropout: Dropout | None, site: int) -> Tensor:
         return x if dropout is None else dropout(x, self.p, site)

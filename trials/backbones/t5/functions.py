@@ -23,28 +23,39 @@ class AddNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, added: Tensor | None, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, x: Tensor, added: Tensor | None, mask: Tensor | None, eps: float | Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
         """Both of the shape of ``x``, the first float32.
 
         Args:
             x: float32; overwritten by the sum unless ``added`` is None.
             added: of any precision; None at the start of the stream.
+            mask: of dropout for ``added``, of its shape and precision; None: it is added as it is.
+            eps: where it is a tensor, of one number, launches are saved at the price of other rounding.
         """
         ctx.set_materialize_grads(False)
         ctx.added = None if added is None else added.dtype
         if added is None:
             x = x.clone()  # the caller's own
         else:
-            x.add_(added)
+            if mask is None:
+                x.add_(added)
+            else:
+                x.addcmul_(added, mask)
             ctx.mark_dirty(x)
         size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        inverse = size.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
-        y = (x * inverse).to(dtype)
-        ctx.save_for_backward(y, inverse)
+        if isinstance(eps, Tensor):
+            inverse = torch.addcmul(eps, size, size, value=1 / x.shape[-1]).rsqrt_()
+        else:
+            inverse = size.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        ctx.saves_launches = isinstance(eps, Tensor)
+        y = torch.mul(x, inverse, out=torch.empty_like(x, dtype=dtype))
+        ctx.save_for_backward(y, inverse, mask)
         return x, y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         """d/ds = g_s + (g - y mean(g y)) / sqrt(mean(s**2) + eps), for ``x`` and ``added`` alike.
 
         Where g_s is given it was made by the next `AddNorm` for this one alone, and all that was computed from it came
@@ -52,11 +63,19 @@ class AddNorm(torch.autograd.Function):
         """
         along, g = gradients
         if g is not None:
-            y, inverse = ctx.saved_tensors
-            share = torch.linalg.vecdot(g, y).float().unsqueeze(-1).div_(-y.shape[-1])
-            across = torch.addcmul(g.float(), y.float(), share)
+            y, inverse, _ = ctx.saved_tensors
+            share = torch.linalg.vecdot(g, y).float().unsqueeze(-1)
+            if ctx.saves_launches:
+                across = torch.addcmul(g, y, share, value=-1 / y.shape[-1])
+            else:
+                across = torch.addcmul(g, y, share.div_(-y.shape[-1]))  # float32, whatever g and y are
             along = across.mul_(inverse) if along is None else along.addcmul_(across, inverse)
-        return along, None if along is None or ctx.added is None else along.to(ctx.added), None, None
+        if along is None or ctx.added is None:
+            return along, None, None, None, None
+        mask = ctx.saved_tensors[2]
+        if mask is None:
+            return along, along.to(ctx.added), None, None, None
+        return along, torch.mul(along, mask, out=torch.empty_like(mask)), None, None, None
 
 
 class Heads(torch.autograd.Function):
@@ -145,6 +164,48 @@ def _write(into: Tensor, block: Block, of_heads: Tensor) -> None:
     heads, width = into.shape[1:]
     rows = into.view(block.rows, block.length, heads, width)
     rows.copy_(of_heads.view(block.rows, heads, block.length, width).transpose(1, 2))
+
+
+class BatchedAttention(torch.autograd.Function):
+    """`SelfAttention` of rows that are all padded to one length, in few launches: heads are brought together once."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, sizes: tuple[int, int, int], added: Tensor, mask: Tensor | None) -> Tensor:
+        """Attended values, shape (tokens, inner).
+
+        Args:
+            qkv: shape (tokens, 3 inner), row by row.
+            sizes: rows, their length, and heads.
+            added: to the scores, shape (rows, heads, length, length).
+            mask: of dropout for the weights, of that shape.
+        """
+        rows, length, heads = sizes
+        parts = qkv.view(rows, length, 3, heads, -1).permute(2, 0, 3, 1, 4).reshape(3, rows * heads, length, -1)
+        q, k, v = parts.unbind()
+        weights = torch.baddbmm(added.flatten(0, 1), q, k.transpose(1, 2)).softmax(-1)
+        mask = None if mask is None else mask.view_as(weights)
+        attended = torch.bmm(weights if mask is None else weights * mask, v)
+        ctx.sizes = sizes
+        ctx.save_for_backward(parts, weights, mask)
+        return attended.view(rows, heads, length, -1).transpose(1, 2).reshape(rows * length, -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None, None]:
+        """Of the projections, all in one tensor."""
+        parts, weights, mask = ctx.saved_tensors
+        rows, length, heads = ctx.sizes
+        q, k, v = parts.unbind()
+        g = gradients[0].view(rows, length, heads, -1).transpose(1, 2).reshape(rows * heads, length, -1)
+        of_weights, dropped = torch.bmm(g, v.transpose(1, 2)), weights
+        if mask is not None:
+            of_weights, dropped = of_weights.mul_(mask), weights * mask
+        of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+        found = torch.empty_like(parts)
+        torch.bmm(of_scores, k, out=found[0])
+        torch.bmm(of_scores.transpose(1, 2), q, out=found[1])
+        torch.bmm(dropped.transpose(1, 2), g, out=found[2])
+        whole = found.view(3, rows, heads, length, -1).permute(1, 3, 0, 2, 4)
+        return whole.reshape(rows * length, -1), None, None, None
 
 
 class ReluDropout(torch.autograd.Function):
