@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.analyses.kept_adapters import adapter_of, options_of
 from orchestrator.analyses.pools import Trained
+from orchestrator.plan.settings import SearchSettings
 from orchestrator.store.checkpoints import write_files
 from orchestrator.summarizer.results.published import metric_key
 from trials.data import PreparedTask, prepare
@@ -89,10 +90,11 @@ class Bench:
         task = str(options.get("task") or one.search.record.task)
         data_dir = self.data_dir or (Path(kept) if kept else None)
         length = int(adapter.description["max_source_length"])
-        key = (task, str(data_dir), facts.location, str(length))
+        read = {name: options.get(name) or SearchSettings.default(name) for name in ("data_quirks", "data_sizes")}
+        key = (task, *read.values(), str(data_dir), facts.location, str(length))
         if key not in self._rows:
             self._rows[key] = prepare(
-                get_task(task),
+                get_task(task).read(read["data_quirks"], read["data_sizes"]),
                 adapter.backbone.tokenizer,
                 architecture=facts.architecture,
                 data_dir=data_dir,

@@ -83,7 +83,7 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     if spec.backbone != asked.backbone:  # adapters name their backbone as the user knows it
         backbone.facts = replace(backbone.facts, location=asked.backbone)
     data = prepare(
-        get_task(spec.task).read(spec.data_quirks),
+        get_task(spec.task).read(spec.data_quirks, spec.data_sizes),
         backbone.tokenizer,
         architecture=backbone.facts.architecture,
         data_dir=Path(spec.data_dir) if spec.data_dir else None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestrator.store.paths import StoragePath
 from trials.config import Lane, Precision, TrialConfig
 from trials.source_prompts import SourcePrompt
-from trials.tasks.base import Quirks
+from trials.tasks.base import DataSizes, Quirks
 
 GB = 10**9
 
@@ -20,7 +20,7 @@ class EngineSpec:
         task: a registered task's name or an own task's file.
         backbone: as for `trials.backbones.loading.load_backbone`.
         max_source_length: tokens.
-        data_quirks: whether the rows have the mistakes of the released code (`trials.tasks.base.Task.read`).
+        data_quirks, data_sizes: how the task's rows are read (`trials.tasks.base.Task.read`).
         precision: of the backbone's arithmetic (`trials.config.Precision`).
         memory_limit: bytes that an engine may use; None: what its device has.
         slots: trials that an engine holds at once; None: as many as pay, found by measuring.
@@ -38,6 +38,7 @@ class EngineSpec:
     data_dir: str | None
     max_source_length: int
     data_quirks: Quirks = "as_published"
+    data_sizes: DataSizes = "published"
     cache_dir: str | None = None
     precision: Precision = "float32"
     memory_limit: int | None = None

@@ -192,6 +192,7 @@ class Plan:
             backbone=DEFAULT if self.facts.name == DEFAULT else self.facts.location,
             data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
             data_quirks=self.settings.data_quirks,
+            data_sizes=self.settings.data_sizes,
             max_source_length=self.max_source_length,
             precision=self.precision,
             memory_limit=None if self.settings.memory_limit is None else round(self.settings.memory_limit * GB),

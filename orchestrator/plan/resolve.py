@@ -23,6 +23,7 @@ from trials.data.few_shot import classes_of, drawn, shots_problem
 from trials.errors import UserError
 from trials.methods import Method, Sizes, get_method, stackable_methods
 from trials.tasks import Task, get_task
+from trials.tasks.base import SPLITS
 
 PAPERS_BACKBONE = "t5-base"
 T = TypeVar("T")
@@ -59,7 +60,8 @@ def make_plan(
         method = get_method(settings.method)
     except UserError as error:
         problems += [f"--{problem}" for problem in error.problems]
-    task = tried(lambda: get_task(settings.task).read(settings.data_quirks))
+    named = tried(lambda: get_task(settings.task))
+    task = named and named.read(settings.data_quirks, settings.data_sizes)
     backbone = settings.backbone
     if backbone is None:
         backbone = DEFAULT if task is None or task.embedded else PAPERS_BACKBONE
@@ -70,10 +72,12 @@ def make_plan(
     problems += method_problems(settings, method, facts)
     sources = Sources(settings, method, facts, find)
     problems += sources.problems
-    if task is None or facts is None or method is None:
+    if named is None or task is None or facts is None or method is None:
         raise UserError(problems + sources.missing())
     if settings.data_quirks == "corrected":
         notes.append(f"rows of {task.title}: {task.correction or 'nothing to correct, they are as published'}")
+    if settings.data_sizes == "any":
+        notes.append(any_sizes_note(named))
 
     if settings.shots is not None:
         problems += [f"--shots {settings.shots}: {why}"] if (why := shots_problem(task, settings.shots)) else []
@@ -125,6 +129,14 @@ def make_plan(
 
 def _stored(plan: Plan) -> StoragePath | None:
     return StoragePath(plan.settings.storage) / plan.name if plan.settings.storage else None
+
+
+def any_sizes_note(task: Task) -> str:
+    """What follows where a registered task's rows need not be as many as published."""
+    if task.sizes is None:
+        return f"rows of {task.title}: --data-sizes any changes nothing, no sizes are known of them"
+    published = ", ".join(f"{split} {n:,}" for split, n in zip(SPLITS, task.sizes, strict=True))
+    return f"rows of {task.title}: any number of them (published: {published}), so no published score is quoted"
 
 
 def few_shot_note(task: Task, settings: SearchSettings) -> str:

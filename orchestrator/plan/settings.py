@@ -22,7 +22,7 @@ from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 from trials.methods import method_names, standard_method
-from trials.tasks.base import Quirks
+from trials.tasks.base import DataSizes, Quirks
 
 Scheduler = Literal["promotion", "asha", "median", "none"]
 Searcher = Literal["grid", "random", "tpe", "gp"]
@@ -109,6 +109,13 @@ class SearchSettings(OptionModel):
             decides=CHANGED, recorded=CHANGED,
         ),
     ] = "as_published"  # fmt: skip
+    data_sizes: Annotated[
+        DataSizes,
+        train(
+            "rows of a registered task: as many as published, or any number, such as a part of them", "NAME",
+            decides=CHANGED, recorded=CHANGED,
+        ),
+    ] = "published"  # fmt: skip
     sources: Annotated[
         str | None,
         train(

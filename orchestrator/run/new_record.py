@@ -64,7 +64,8 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
         **process,
     }
     known = plan.task.published_as or plan.task.name
-    rows = [] if plan.task.corrected else comparison(known, plan.settings.method)  # the paper's rows are others
+    others = plan.task.corrected or plan.settings.data_sizes == "any" or plan.settings.shots is not None
+    rows = [] if others else comparison(known, plan.settings.method)  # the paper's are of all rows, as published
     return SearchRecord(
         name=plan.name,
         task=plan.task.name,

@@ -94,7 +94,7 @@ def load_rows(task: Task, source: Source) -> dict[str, Rows]:
         raise DataError(
             f"task '{task.name}': found {_sizes(sizes)} rows, expected are {_sizes(task.sizes)} "
             f"(published rows read: {', '.join(f'{split} {n:,}' for split, n in counts.items())}); "
-            "the files are not the whole published data set"
+            "the files are not the whole published data set; --data-sizes any takes them as they are"
         )
     return rows
 

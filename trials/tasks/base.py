@@ -15,6 +15,7 @@ SplitName = Literal["train", "validation", "test"]
 SplitRule = Literal["small", "large", "as_given", "halves"]
 TsvQuoting = Literal["none", "csv"]
 Quirks = Literal["as_published", "corrected"]
+DataSizes = Literal["published", "any"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 SPLIT_RULES: tuple[SplitRule, ...] = ("as_given", "small", "large")
 
@@ -207,15 +208,16 @@ class Task:
         """The published splits that the split rule reads (GLUE's test split has no labels: it is never one of them)."""
         return self.splits or raw_splits(self.split, own=self.files is not None)
 
-    def read(self, quirks: Quirks) -> Task:
-        """The task as its rows are to be read: with the mistakes of the released code, or without.
+    def read(self, quirks: Quirks, sizes: DataSizes = "published") -> Task:
+        """The task as its rows are to be read: with the mistakes of the released code, or without; all of them, or any.
 
-        One that has none is the same either way. The paper's scores are of the rows as published: a corrected task
-        (`corrected`) is none of the paper's.
+        One that has no mistakes, or whose sizes are not known, is the same either way. The paper's scores are of all
+        rows as published: a corrected task (`corrected`), or one of any sizes, is none of the paper's.
         """
-        if quirks == "as_published" or not self.corrections:
-            return self
-        return replace(self, **dict(self.corrections), corrections=(), published_as=None)
+        task = self
+        if quirks == "corrected" and self.corrections:
+            task = replace(task, **dict(self.corrections), corrections=(), published_as=None)
+        return replace(task, sizes=None, published_as=None) if sizes == "any" and self.sizes is not None else task
 
     @property
     def corrected(self) -> bool:

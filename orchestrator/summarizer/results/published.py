@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from orchestrator.record.record import SearchRecord
 
@@ -96,6 +98,14 @@ def comparison(task: str, method: str | None = None, backbone: str | None = None
         and (method is None or method_key(row.method) == method_key(method))
         and (backbone is None or backbone_key(row.backbone) == backbone_key(backbone))
     ]
+
+
+_AS_PUBLISHED = {"shots": None, "data_quirks": "as_published", "data_sizes": "published"}
+
+
+def on_published_rows(settings: Mapping[str, Any]) -> bool:
+    """Whether a search's settings say that it trained on all rows, with the mistakes that published numbers have."""
+    return all(settings.get(option, whole) == whole for option, whole in _AS_PUBLISHED.items())
 
 
 def published_of(record: SearchRecord) -> list[PublishedRow]:

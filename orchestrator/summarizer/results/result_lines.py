@@ -13,6 +13,7 @@ from orchestrator.summarizer.results.published import (
     backbone_key,
     method_key,
     metric_key,
+    on_published_rows,
     printed,
     published_of,
 )
@@ -137,7 +138,8 @@ def _paper(record: SearchRecord) -> str:
     rows = [row for row in published_of(record) if method_key(row.method) == method_key(record.method)]
     same = [row for row in rows if backbone_key(row.backbone) == backbone_key(record.backbone)]
     if not rows:
-        return "has no number for this task and method"
+        asked = on_published_rows(record.settings)
+        return "has no number for this task and method" if asked else "is not quoted: its rows are others than these"
     texts = []
     for row in same or rows:
         spread = f" ± {formats.score(row.std)}" if row.std is not None else ""

@@ -30,6 +30,7 @@ def setup_lines(record: SearchRecord) -> list[Line]:
     budget, every = settings.pop("steps", None), settings.pop("eval_every", None)
     seeds = sorted({trial.seed for trial in record.trials})
     sizes = ", ".join(f"{split} {formats.whole(n)}" for split, n in record.sizes.items())
+    given = "; rows as they were given, perhaps a part of those published" if settings.get("data_sizes") else ""
     _, fixed = split_configuration(record.trials)
     lines = [
         Line("Task", formats.value(record.task) + (f" ({record.title})" if record.task_title != record.task else "")),
@@ -37,7 +38,7 @@ def setup_lines(record: SearchRecord) -> list[Line]:
         Line("Backbone", formats.value(record.backbone)),
         Line("Recipe", formats.value(record.recipe)),
         Line("Metric", f"{formats.value(record.metric)} (selects on validation)"),
-        Line("Examples", sizes or formats.MISSING),
+        Line("Examples", (sizes or formats.MISSING) + given),
         Line("Budget", f"{_steps(budget)} a trial, evaluated every {_steps(every)}"),
         Line("Seeds" if len(seeds) > 1 else "Seed", ", ".join(map(str, seeds)) or formats.MISSING),
     ]

@@ -14,6 +14,7 @@ from orchestrator.summarizer.results.published import (
     MAIN_TABLES,
     backbone_key,
     method_key,
+    on_published_rows,
     printed,
     task_key,
 )
@@ -128,7 +129,9 @@ class _Measured:
 
     def __init__(self, layout: PaperLayout, groups: Sequence[SearchGroup]) -> None:
         self.layout = layout
-        self.groups = [group for group in groups if task_key(group.task) in layout.tasks and _as_published(group)]
+        self.groups = [
+            group for group in groups if task_key(group.task) in layout.tasks and on_published_rows(group.settings)
+        ]
         self.gaps: list[Gap] = []
         self.notes: list[str] = []
 
@@ -209,12 +212,6 @@ class _Measured:
         metric = self.layout.field_of("metric", column)
         scores = hours(groups[0]) if metric == "hours" else groups[0].scores(metric)
         return measured_cell(estimate(list(scores.values())), metric, groups[0].one_example)
-
-
-def _as_published(group: SearchGroup) -> bool:
-    """Whether it trained on all rows, with the mistakes that the published numbers have."""
-    settings = group.settings
-    return settings.get("shots") is None and settings.get("data_quirks", "as_published") == "as_published"
 
 
 def hours(group: SearchGroup) -> dict[int, float]:

@@ -16,6 +16,7 @@ from orchestrator.plan.resolve import make_plan
 from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.page import write_search_page
 from tests.orchestrator.made_records import make_record
+from tests.trials.made_data import write_rows
 from trials.data.report import DataReport, SplitReport
 from trials.errors import BackboneError, DataError
 
@@ -105,3 +106,20 @@ def test_the_report_is_kept_and_shown_on_the_page(tmp_path: Path) -> None:
     ):
         assert piece in section
     assert '<section id="data"' not in write_search_page(make_record(), tmp_path / "old.html").read_text()
+
+
+def test_a_part_of_a_registered_task_is_taken_where_that_is_said(tmp_path: Path) -> None:
+    for split, count in (("train", 8), ("validation", 9)):
+        rows = [{"sentence1": f"{split} {n}", "sentence2": "so", "label": n % 2} for n in range(count)]
+        write_rows(tmp_path / "data" / "glue" / "rte" / f"{split}.parquet", rows)
+    command = ["plan", "--task", "rte", "--backbone", "t5-nano", "--data-dir", str(tmp_path / "data")]
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 2
+    assert "expected are train 2,490, validation 138, test 139" in " ".join(refused.output.split())
+    assert "--data-sizes any takes them as they are" in " ".join(refused.output.split())
+    done = CliRunner().invoke(app, [*command, "--data-sizes", "any"])
+    assert done.exit_code == 0, done.output
+    note = "rows of RTE: any number of them (published: train 2,490, validation 138, test 139)"
+    assert note in done.output and "data: validation: 4 rows" in done.output
+    own = CliRunner().invoke(app, ["plan", "--task", str(write_task(tmp_path)), "--data-sizes", "any"])
+    assert "--data-sizes any changes nothing" in own.output

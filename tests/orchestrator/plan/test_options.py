@@ -38,7 +38,7 @@ OTHER: dict[str, Any] = {
     "searcher": "random", "samples": 3, "scheduler": "asha", "grace_period": 120, "reduction_factor": 2, "ties": "loss",
     "deterministic": "yes", "seeds": 2, "top": 2, "reuse": "yes", "devices": 1, "slots": 2, "max_concurrent": 3,
     "memory_limit": 2, "host_wait": 5, "name": "mine", "output": "elsewhere", "tracking_uri": "sqlite:///other.db",
-    "price": 3, "data_dir": ".", "data_quirks": "corrected", "shots": 16,
+    "price": 3, "data_dir": ".", "data_quirks": "corrected", "data_sizes": "any", "shots": 16,
     "storage": "file:///tmp/adept-options", "warm_start": "yes", "sources": "mnli",
 }  # fmt: skip
 """A value that is not the default, for each option."""
@@ -135,7 +135,7 @@ def test_every_option_goes_where_its_entry_says(name: str, here: Path) -> None:
     if option.numbers != "none":
         assert name in after.repeatable
     if option.numbers == "trial":
-        by_fingerprint = ("data_dir", "data_quirks", "sources")
+        by_fingerprint = ("data_dir", "data_quirks", "data_sizes", "sources")
         assert name in (*SAME_SEARCH, *SAME_IF_GIVEN) or name in by_fingerprint
 
 

@@ -1,4 +1,4 @@
-"""A transfer from its sources to its table, and on from what it kept, without the sources."""
+"""A few-shot transfer from its sources to its table, and on from what it kept, without the sources."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.record.record import SearchRecord
 from tests.commands import adept
 from tests.faults.small_search import make_task
 from tests.orchestrator.tracking.test_sources import adapter
@@ -29,8 +30,9 @@ def test_a_transfer_is_searched_and_verified_without_its_sources(
     for name, value in (("one", 0.1), ("two", -0.2)):
         adapter(tmp_path / "runs" / name / "best_adapter", value, rows=20)
     asked = ["search", "--task", "task.yaml", "--backbone", "t5-nano", "--space", "space.yaml", "--method", "attempt"]
-    asked += ["--sources", "one,two", "--name", "mine", "--deterministic", "--devices", "1"]
+    asked += ["--sources", "one,two", "--name", "mine", "--deterministic", "--devices", "1", "--shots", "16"]
     assert "Winner" in adept(tmp_path, *asked)
+    assert SearchRecord.load(tmp_path / "runs" / "mine" / "search.json").settings["shots"] == 16
     for name in ("one", "two"):
         shutil.rmtree(tmp_path / "runs" / name)
     assert "search mine is finished" in adept(tmp_path, *asked)

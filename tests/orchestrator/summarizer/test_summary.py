@@ -117,6 +117,12 @@ def test_a_task_of_our_own_has_no_number(tmp_path: Path) -> None:
     assert "Published" not in text
 
 
+def test_the_papers_number_is_not_quoted_beside_a_score_on_other_rows(tmp_path: Path) -> None:
+    text = summary(searched(published=[], settings={"steps": 8, "data_sizes": "any"}), tmp_path)
+    assert fact(text, "Paper") == "- Paper: is not quoted: its rows are others than these"
+    assert "rows as they were given, perhaps a part of those published" in fact(text, "Examples")
+
+
 def test_the_calls_to_copy_are_whole_and_hold_no_password(tmp_path: Path) -> None:
     text = summary(searched(), tmp_path)
     assert "`from trials import load_adapter; load_adapter('runs/rte/adapter').predict(['...'])`" in text

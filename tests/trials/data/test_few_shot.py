@@ -9,9 +9,10 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+import torch
 
 from tests.trials.made_data import made_task, nano_tokenizer, numbered, write_splits
-from tests.trials.making import config
+from tests.trials.making import config, source_prompts
 from trials.backbones.loading import Backbone
 from trials.config import TrialConfig
 from trials.data import prepare
@@ -100,6 +101,23 @@ def test_a_trial_trains_on_its_few_rows_alone_and_goes_on_with_them(tmp_path: Pa
     assert again.slots["a"].rows == wanted["a"]
     assert again.next_report("a").train_loss == last
     assert engine.next_report("all").train_loss != last
+
+
+def test_a_transfer_starts_from_its_source_and_trains_on_its_few_rows(tmp_path: Path, t5: Backbone) -> None:
+    data = prepare(
+        made_task(), nano_tokenizer(), architecture="encoder-decoder",
+        data_dir=write_splits(tmp_path, train=numbered(60)), cache_dir=tmp_path / "cache",
+    )  # fmt: skip
+    source = source_prompts(t5)["sst2"]
+    engine = Engine(t5, data, EngineSettings(deterministic=True), sources={"sst2": source})
+    for seed in (42, 43):
+        few = config("spot", seed=seed, shots=2, steps=2, eval_every=2, batch_size=2)
+        engine.start(str(seed), few)
+    one, other = engine.slots["42"], engine.slots["43"]
+    assert one.rows == few_shot_rows(data.task, data.split("train").targets, 2, 42) and one.rows != other.rows
+    assert torch.equal(one.method.prompt, source) and torch.equal(other.method.prompt, source)
+    engine.next_report("42")
+    assert not torch.equal(one.method.prompt, source)
 
 
 def test_a_configuration_that_sees_all_rows_is_written_as_before() -> None:
