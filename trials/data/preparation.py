@@ -9,7 +9,7 @@ from typing import Any
 
 from trials.data.cache import cached, default_cache_dir
 from trials.data.identity import digests_of, identity_of, rules
-from trials.data.prepared import PreparedTask
+from trials.data.prepared import ROWS, PreparedTask
 from trials.data.report import DataReport, SplitCounts, make_report
 from trials.data.rows import Rows, load_rows
 from trials.data.sources import Source, find_source
@@ -26,8 +26,10 @@ from trials.errors import DataError, UserError
 from trials.tasks.base import Task
 from trials.tasks.targets import Target, Text
 
-# Raise it when the same inputs would give other files.
+# Raise it when the same inputs would give other ids: searches that go on are compared by it.
 FORMAT = 2
+# Raise it when the same ids lie otherwise in their files.
+LAYOUT = 2
 _TOKENISED_AT_ONCE = 1_000
 
 
@@ -65,7 +67,7 @@ def prepare(
     def build(folder: Path) -> dict[str, Any]:
         return _build(folder, task, source, tokenizer, architecture, length)
 
-    folder, facts = cached(cache, f"{task.name}-{fingerprint}", build)
+    folder, facts = cached(cache, f"{task.name}-{fingerprint}-{LAYOUT}", build)
     return PreparedTask(
         task=task,
         architecture=architecture,
@@ -121,7 +123,7 @@ def _fingerprint(
 def _build(
     folder: Path, task: Task, source: Source, tokenizer: Any, architecture: Architecture, length: int
 ) -> dict[str, Any]:
-    """Tokenises into `folder`, one `datasets` folder a split; returns what `prepare` needs beside the rows."""
+    """Tokenises into `folder`, one Arrow file a split; returns what `prepare` needs beside the rows."""
     labels: dict[str, list[int]] = {}  # stays empty where answers are no closed set
     encoder: SourceEncoder | None = None
     rows: dict[str, Rows] = {}
@@ -153,40 +155,29 @@ def _build(
 def _save(
     folder: Path, rows: Rows, labels: dict[str, list[int]], encoder: SourceEncoder, target: Target
 ) -> SplitCounts:
-    import datasets
+    """Tokenises a split and writes it, some rows at a time: neither its texts nor its ids are ever in memory whole."""
     import pyarrow as pa
 
     ids = pa.list_(pa.int32())
-    counts = SplitCounts(getattr(encoder.tokenizer, "unk_token_id", None))
-    chunks = []
-    for start in range(0, len(rows), _TOKENISED_AT_ONCE):
-        some = rows.sources[start : start + _TOKENISED_AT_ONCE]
-        encoded = encoder.encode(some)
-        counts.add(some, encoded)
-        chunks.append(pa.array(encoded.ids, type=ids))
-    sources = pa.chunked_array(chunks)
-    if isinstance(target, Text):
-        texts = encode_texts(rows.targets, encoder.tokenizer, encoder.architecture, target.max_length)
-        counts.cut_targets, counts.lost_targets = sum(texts.cut), sum(texts.lost)
-        targets = texts.ids
-    else:
-        targets = [labels[text] for text in rows.targets]
-    numbers, text = datasets.List(datasets.Value("int32")), datasets.Value("string")
-    columns = {
-        "input_ids": (sources, numbers),
-        "target_ids": (pa.array(targets, type=ids), numbers),
-        "target": (pa.array(rows.targets), text),
-        **({"group": (pa.array(rows.groups), text)} if rows.groups else {}),
-    }
-    saved = datasets.Dataset.from_dict(
-        {name: values for name, (values, _) in columns.items()},
-        features=datasets.Features({name: kind for name, (_, kind) in columns.items()}),
+    kinds = {"input_ids": ids, "target_ids": ids, "target": pa.string()} | (
+        {"group": pa.string()} if rows.groups else {}
     )
-    quiet = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        saved.save_to_disk(folder, num_shards=1)
-    finally:
-        if not quiet:
-            datasets.enable_progress_bars()
+    counts = SplitCounts(getattr(encoder.tokenizer, "unk_token_id", None))
+    folder.mkdir()
+    with pa.OSFile(str(folder / ROWS), "wb") as file, pa.ipc.new_stream(file, pa.schema(kinds)) as writer:
+        for start in range(0, len(rows), _TOKENISED_AT_ONCE):
+            some = slice(start, start + _TOKENISED_AT_ONCE)
+            texts, targets = rows.sources[some], rows.targets[some]
+            encoded = encoder.encode(texts)
+            counts.add(texts, encoded)
+            if isinstance(target, Text):
+                answers = encode_texts(targets, encoder.tokenizer, encoder.architecture, target.max_length)
+                counts.cut_targets += sum(answers.cut)
+                counts.lost_targets += sum(answers.lost)
+                target_ids = answers.ids
+            else:
+                target_ids = [labels[text] for text in targets]
+            columns = [encoded.ids, target_ids, targets, *([rows.groups[some]] if rows.groups else [])]
+            arrays = [pa.array(values, kind) for values, kind in zip(columns, kinds.values(), strict=True)]
+            writer.write_batch(pa.record_batch(arrays, names=list(kinds)))
     return counts

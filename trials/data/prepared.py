@@ -19,6 +19,9 @@ from trials.tasks.base import SPLITS, SplitName, Task
 from trials.tasks.metrics import METRICS
 from trials.tasks.targets import right_answers
 
+ROWS = "rows.arrow"
+"""The file of a split in its folder: an Arrow stream of record batches, without compression."""
+
 CONSTANTS = 20
 """Frequent texts that are tried as constant answers."""
 
@@ -91,7 +94,7 @@ class PreparedTask:
     Attributes:
         fingerprint: 16 hexadecimal digits that change with everything that decides the ids: rows, template, labels,
             split rule, tokenizer, length, architecture.
-        folder: where the Arrow files lie, one `datasets` folder.
+        folder: where the Arrow files lie, one folder a split.
         origin: where the rows came from, for run records.
         sizes: split -> rows.
         max_target_length: tokens of the longest answer, its end-of-sequence token included.
@@ -118,10 +121,8 @@ class PreparedTask:
         if name not in self.sizes:
             raise KeyError(f"no split '{name}': {', '.join(self.sizes)}")
         if name not in self._splits:
-            import datasets
-
-            rows = datasets.load_from_disk(str(self.folder / name), keep_in_memory=False)
-            self._splits[name] = Split(rows.data.table)
+            with pa.ipc.open_stream(pa.memory_map(str(self.folder / name / ROWS))) as stream:
+                self._splits[name] = Split(stream.read_all())  # views into the map, which lives as long as they do
         return self._splits[name]
 
     def majority(self) -> dict[str, float]:

@@ -189,7 +189,7 @@ def make_report(
     classes = dict.fromkeys(task.labels.values())
     splits = {}
     for split, found in counts.items():
-        ids, targets = found.ids, np.unique(rows[split].targets, return_inverse=True)[1]
+        ids, targets = found.ids, _codes(rows[split].targets)
         occurring = Counter(rows[split].targets)
         earlier = {before: _shared(ids, counts[before].ids) for before in ("train", "validation") if before in counts}
         splits[split] = SplitReport(
@@ -218,9 +218,15 @@ def _one_of_each(ids: np.ndarray, targets: np.ndarray, groups: Sequence[str]) ->
     """Hashes of tokens and targets, without further rows of the same tokens and group."""
     if not groups:
         return ids, targets
-    group = np.unique(groups, return_inverse=True)[1].astype(np.uint64)
-    _, first = np.unique(np.stack([ids, group], axis=1), axis=0, return_index=True)
+    _, first = np.unique(np.stack([ids, _codes(groups).astype(np.uint64)], axis=1), axis=0, return_index=True)
     return ids[first], targets[first]
+
+
+def _codes(texts: Sequence[str]) -> np.ndarray:
+    """A number for each text, the same for equal ones: NumPy's own way would make all as wide as the longest."""
+    import pyarrow as pa
+
+    return pa.array(texts, pa.string()).dictionary_encode().indices.to_numpy(zero_copy_only=False)
 
 
 def _digest(content: bytes) -> int:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from trials.data.examples import SHOWN, Lines, Places, examples_of
 from trials.data.sources import Source
+from trials.data.texts import Rendered
 from trials.errors import DataError
 from trials.tasks.base import SPLITS, Task
 from trials.tasks.targets import label_key
@@ -28,12 +29,12 @@ class Rows:
     """The examples of one split.
 
     Attributes:
-        sources, targets: texts.
+        sources: source texts, made of their columns when they are asked for. targets: texts.
         starts: the first example of each published row, and their number at the end; None: each row is one example.
         groups: what each example belongs to; empty where there are no groups.
     """
 
-    sources: list[str]
+    sources: Rendered
     targets: list[str]
     starts: list[int] | None = None
     groups: list[str] = field(default_factory=list)
@@ -51,12 +52,12 @@ class Rows:
         starts = self.starts
         places = rows if starts is None else [i for row in rows for i in range(starts[row], starts[row + 1])]
         groups = [self.groups[i] for i in places] if self.groups else []
-        return Rows([self.sources[i] for i in places], [self.targets[i] for i in places], groups=groups)
+        return Rows(self.sources.take(places), [self.targets[i] for i in places], groups=groups)
 
 
 def joined(parts: Sequence[Rows], task: Task) -> Rows:
     """The examples of a split's files, one after the other. Groups without a name of their own become numbers."""
-    sources = [text for part in parts for text in part.sources]
+    sources = Rendered.joined([part.sources for part in parts])
     targets = [text for part in parts for text in part.targets]
     groups = [group for part in parts for group in part.groups]
     if task.examples is None:
@@ -74,18 +75,18 @@ def load_rows(task: Task, source: Source) -> dict[str, Rows]:
         DataError: all problems of all files at once.
     """
     problems: list[str] = []
-    published: dict[str, Rows] = {}
+    parts_of: dict[str, list[Rows]] = {}
     for split, parts in source.parts.items():
-        found: list[Rows] = []
+        parts_of[split] = []
         for part in parts:
             try:
-                found.append(check_rows(part.read(task), task, part.where, partial(part.lines, task)))
+                parts_of[split].append(check_rows(part.read(task), task, part.where, partial(part.lines, task)))
             except DataError as error:
                 problems += error.problems
-        published[split] = joined(found, task)
     if problems:
         # With a split unread the sizes below would only repeat what is reported already.
         raise DataError(problems)
+    published = {split: joined(found, task) for split, found in parts_of.items()}
     counts = {split: rows.count for split, rows in published.items()}
     places = split_places(task, counts)
     rows = {split: published[origin].take(chosen) for split, (origin, chosen) in places.items()}
@@ -113,11 +114,10 @@ def check_rows(table: pa.Table, task: Task, where: str, lines: Lines = lambda _:
         table, row_of = examples_of(table, task, where, place)
         starts, place = [0, *np.cumsum(np.bincount(row_of)).tolist()], Places(lines, row_of)
     problems: list[str] = []
-    texts: dict[str, list[str]] = {}
+    texts: dict[str, pa.ChunkedArray] = {}
     for name in task.columns:
-        found, values = _text_column(table.column(name), f"{where}: column '{name}'", place)
-        problems += found
-        texts[name] = values
+        texts[name] = _decoded(table.column(name))
+        problems += _text_problems(texts[name], f"{where}: column '{name}'", place)
     found, targets = _target_column(table.column(task.target.column), task, where, place)
     problems += found
     groups: list[str] = []
@@ -128,26 +128,30 @@ def check_rows(table: pa.Table, task: Task, where: str, lines: Lines = lambda _:
         groups = [label_key(value) for value in column.to_pylist()]  # one group, however a file spells a number
     if problems:
         raise DataError(problems)
-    sources = [task.render(dict(zip(texts, row, strict=True))) for row in zip(*texts.values(), strict=True)]
-    return Rows(sources, targets, starts, groups)
+    table = pa.table({name: _that_can_be_taken(column) for name, column in texts.items()})
+    return Rows(Rendered(table, task.template), targets, starts, groups)
 
 
-def _text_column(column: pa.ChunkedArray, where: str, place: Places) -> tuple[list[str], list[str]]:
-    """(problems, texts) of a column that the template names."""
-    column = _decoded(column)
+def _that_can_be_taken(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column in a type of which rows can be taken: pyarrow 25 cannot of views."""
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+
+
+def _text_problems(column: pa.ChunkedArray, where: str, place: Places) -> list[str]:
+    """What is wrong with a column that the template names."""
     kind = column.type
     if pa.types.is_null(kind) or column.null_count == len(column):
-        return [f"{where} is null in every row; fill it, or take it out of the template"], []
+        return [f"{where} is null in every row; fill it, or take it out of the template"]
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        return [f"{where} holds {column.type}, not text; write it as strings"], []
+        return [f"{where} holds {column.type}, not text; write it as strings"]
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        return [f"{where} is not valid UTF-8 text ({_bad_utf8(column, place)}); write it again as UTF-8"], []
+        return [f"{where} is not valid UTF-8 text ({_bad_utf8(column, place)}); write it again as UTF-8"]
     nulls = np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False))
     if len(nulls):
-        return [f"{where} is null in {place(nulls)}; drop these rows or fill in the text"], []
-    return [], column.to_pylist()
+        return [f"{where} is null in {place(nulls)}; drop these rows or fill in the text"]
+    return []
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
