@@ -41,7 +41,7 @@ def three(folder: Path, ending: str, content: str) -> str:
 
 
 def rows_of(task: Task) -> list[str]:
-    return load_rows(task, find_source(task, None))["train"].sources
+    return list(load_rows(task, find_source(task, None))["train"].sources)
 
 
 def test_quotation_marks_are_text_in_a_tab_separated_file(tmp_path: Path) -> None:
