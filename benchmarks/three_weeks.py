@@ -57,13 +57,13 @@ without: [{{task: matches, method: adept}}]
 options: {{steps: {steps}, eval_every: {steps}, batch_size: 16, space: space.yaml, seeds: {seeds}}}
 overrides:
 - where: {{task: matches}}
-  options: {{steps: 10, eval_every: 10}}
+  options: {{steps: 40, eval_every: 40}}
 history: {history}
 notify: {{when: always, file: {notes}}}
 """
 SPACE = """\
 about: one configuration a method
-settings: {steps: 60, eval_every: 30, batch_size: 16, warmup_steps: 6}
+settings: {steps: 120, eval_every: 60, batch_size: 16, warmup_steps: 6}
 grids:
   adept: {prompt_lr: [3e-1], mlp_lr: [3e-3], prompt_length: [20], bottleneck: [39]}
   pt: {prompt_lr: [3e-1], prompt_length: [40]}
@@ -233,7 +233,7 @@ def main() -> None:
     """Run the nights."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.three_weeks", description=__doc__.split("\n\n")[0])
     parser.add_argument("--nights", type=int, default=len(NIGHTS), help="the first so many [all]")
-    parser.add_argument("--steps", type=int, default=60, help="updates of a training [60]")
+    parser.add_argument("--steps", type=int, default=120, help="updates of a training [120]")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each task and method [1]")
     parser.add_argument("--folder", type=Path, help="work there, and keep it [a temporary folder]")
     options = parser.parse_args()

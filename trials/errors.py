@@ -5,7 +5,7 @@ from __future__ import annotations
 from yaml_reader.errors import UserError
 from yaml_reader.hints import did_you_mean
 
-__all__ = ["BackboneError", "DataError", "TaskError", "UserError", "did_you_mean"]
+__all__ = ["BackboneError", "DataError", "RowsError", "TaskError", "UserError", "did_you_mean"]
 
 
 class DataError(UserError):
@@ -14,6 +14,18 @@ class DataError(UserError):
 
 class TaskError(UserError):
     """A task's name or its file is wrong."""
+
+
+class RowsError(TaskError):
+    """A task's file is right, and its rows cannot be found, read or used.
+
+    Attributes:
+        task: the task's name.
+    """
+
+    def __init__(self, problems: list[str], task: str = "") -> None:
+        super().__init__(problems)
+        self.task = task
 
 
 class BackboneError(UserError):

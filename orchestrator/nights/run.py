@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -36,8 +36,8 @@ from orchestrator.sweep.estimates import engines
 from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.runner import RunOne, run_sweep
 from orchestrator.sweep.runs import sweep_folder
-from orchestrator.sweep.state import SweepState, earlier_runs, read_state
-from orchestrator.sweep.sweep_file import SweepFile, read_and_plan
+from orchestrator.sweep.state import SearchState, SweepState, earlier_runs, read_state
+from orchestrator.sweep.sweep_file import SweepFile, read_and_plan_what_has_rows
 from trials.errors import UserError
 
 PAGE = "history.html"  # in the sweep's folder
@@ -57,6 +57,7 @@ class Nights:
     Attributes:
         place: the sweep's folder, with a folder for each night.
         tracking_uri: as given; None: the house's default.
+        failed: searches that cannot be run, since their tasks' rows cannot be read.
     """
 
     sweep: SweepFile
@@ -64,6 +65,7 @@ class Nights:
     history: History
     tracking_uri: str | None
     console: Console
+    failed: Sequence[SearchState] = ()
     _calibrated: float = field(default=float("-inf"))
 
     def champions(self, keys: list[CellKey]) -> dict[CellKey, Cell]:
@@ -88,6 +90,7 @@ class Nights:
                 debug=debug,
                 champions={key: cell.configuration for key, cell in found.items()} if self.sweep.champions else None,
                 between=lambda: self._calibrated_now(max(engines(search.plan) for search in searches)),
+                failed=self.failed,
                 run_one=run_one,
             )
             if state.ended is None:
@@ -205,7 +208,7 @@ def run_night(
         UserError: before anything starts, with all that is wrong.
     """
     places = dict(places or {})
-    sweep, searches = read_and_plan(name_or_path, places)
+    sweep, searches, failed = read_and_plan_what_has_rows(name_or_path, places)
     output = places.get("output")
     place = sweep_folder(sweep, Path(output) if output else None)
     where = sweep.history_place or str(default_history(place.parent))
@@ -213,7 +216,12 @@ def run_night(
     if problems:
         raise UserError(problems)
     nights = Nights(
-        sweep=sweep, place=place, history=History(where), tracking_uri=places.get("tracking_uri"), console=console
+        sweep=sweep,
+        place=place,
+        history=History(where),
+        tracking_uri=places.get("tracking_uri"),
+        console=console,
+        failed=failed,
     )
     nights.history.kept(sweep.name)  # one that a later version wrote is refused now, not when the night is over
     chosen = chosen_date(place, day)

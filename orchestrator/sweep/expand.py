@@ -12,14 +12,14 @@ from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.read_settings import faults, read_settings
-from orchestrator.plan.resolve import make_plan
+from orchestrator.plan.resolve import PAPERS_BACKBONE, make_plan
 from orchestrator.plan.settings import SearchSettings
 from orchestrator.sweep.cells import CellKey
-from orchestrator.sweep.state import Part
+from orchestrator.sweep.state import Part, SearchState, SearchStatus
 from orchestrator.sweep.sweep_keys import SweepKeys, Where
 from orchestrator.tracking.sources import StoredSources
 from trials.backbones.describe import describe
-from trials.errors import UserError, did_you_mean
+from trials.errors import RowsError, UserError, did_you_mean
 from trials.methods import get_method
 from trials.tasks import get_task
 from trials.tasks.groups import members
@@ -63,11 +63,15 @@ Known = dict[str, dict[str, str]]
 """What the lists name, and there is: by task, method and backbone, each name as it is written, and its own."""
 
 
-def check_names(sweep: SweepKeys, folder: Path, document: Document) -> Known:
+def check_names(
+    sweep: SweepKeys, folder: Path, document: Document, rowless: dict[str, RowsError] | None = None
+) -> Known:
     """Report what the lists name and there is not, and what they name twice; the others are known.
 
     Args:
         folder: of the sweep file.
+        rowless: gets the tasks whose rows cannot be read, by their names as written, which are then known as well;
+            None: they are reported as all else.
     """
     looked_up: dict[str, Callable[[str], str]] = {
         "tasks": lambda name: get_task(beside(folder, "task", name)).name,
@@ -81,9 +85,11 @@ def check_names(sweep: SweepKeys, folder: Path, document: Document) -> Known:
             try:
                 own = looked_up[key](name)
             except UserError as error:
-                for problem in error.problems:
-                    document.report((key, place), problem.removeprefix("--backbone "))
-                continue
+                if rowless is None or not isinstance(error, RowsError):
+                    for problem in error.problems:
+                        document.report((key, place), problem.removeprefix("--backbone "))
+                    continue
+                own, rowless[name] = error.task, error
             if own in found.values():
                 document.report((key, place), f"the {kind} {own} stands twice: remove one")
             found.setdefault(name, own)
@@ -98,12 +104,19 @@ def _listed(sweep: SweepKeys, key: str) -> list[tuple[int, str]]:
 
 
 def planned_searches(
-    sweep: SweepKeys, known: Known, folder: Path, document: Document, places: Mapping[str, str | None]
-) -> list[PlannedSearch]:
-    """All searches that can be planned, in the file's order; why others cannot is reported.
+    sweep: SweepKeys,
+    known: Known,
+    folder: Path,
+    document: Document,
+    places: Mapping[str, str | None],
+    rowless: Mapping[str, RowsError],
+) -> tuple[list[PlannedSearch], list[SearchState]]:
+    """All searches that can be planned, in the file's order, and those of tasks without rows, which have failed.
+
+    Why others cannot be planned is reported.
 
     Args:
-        known: what `check_names` found. folder: of the sweep file. places: options of every search.
+        known, rowless: what `check_names` found. folder: of the sweep file. places: options of every search.
     """
     wheres: list[tuple[tuple[Key, ...], Where]] = [
         *((("overrides", place, "where"), one.where) for place, one in enumerate(sweep.overrides)),
@@ -121,6 +134,7 @@ def planned_searches(
     ]
     backbones: Iterable[str | None] = [None] if sweep.backbones is None else known["backbone"]
     searches: list[PlannedSearch] = []
+    failed: list[SearchState] = []
     problems: dict[str, list[tuple[str, str, str | None]]] = {}
     left_out = 0
     for names in product(known["task"], known["method"], backbones):
@@ -128,6 +142,9 @@ def planned_searches(
             left_out += 1
             continue
         task, method, backbone = names
+        if task in rowless:
+            failed.append(_failed(names, known, "; ".join(rowless[task].problems)))
+            continue
         options: Given = {**common, "task": beside(folder, "task", task), "method": method}
         options["backbone"] = backbone and beside(folder, "backbone", backbone)
         part = sweep.search
@@ -142,9 +159,17 @@ def planned_searches(
                 problems.setdefault(problem, []).append(names)
     for problem, of in problems.items():
         _report(problem, of, sweep, document)
-    if left_out and not searches and not problems:
+    if left_out and not searches and not failed and not problems:
         document.report(("without",), "leaves every search out: nothing would be run")
-    return searches
+    return searches, failed
+
+
+def _failed(names: tuple[str, str, str | None], known: Known, why: str) -> SearchState:
+    """A search that cannot be planned."""
+    task, method, backbone = names
+    own = describe(PAPERS_BACKBONE).name if backbone is None else known["backbone"][backbone]
+    key = CellKey(known["task"][task], known["method"][method], own)
+    return SearchState(key=key, status=SearchStatus.FAILED, why=why)
 
 
 def planned(options: Given, places: Mapping[str, str | None], part: Part = "full") -> PlannedSearch:

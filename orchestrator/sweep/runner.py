@@ -28,7 +28,7 @@ from orchestrator.sweep.pinned import is_full_turn, last_winner, pin, record_in
 from orchestrator.sweep.report import write_sweep_report
 from orchestrator.sweep.runs import Turn, is_tested, moved_into, take_over, turn_of
 from orchestrator.sweep.shown_in_mlflow import open_sweep_run, shown_of
-from orchestrator.sweep.state import SearchStatus, SweepState, earlier_runs, read_state
+from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, read_state
 from orchestrator.sweep.sweep_file import SweepFile
 from orchestrator.tracking.sweep_run import SweepRun
 from trials.errors import UserError
@@ -149,11 +149,13 @@ def run_sweep(
     debug: bool = False,
     champions: Champions | None = None,
     between: Callable[[], float | None] | None = None,
+    failed: Sequence[SearchState] = (),
     run_one: RunOne | None = None,
 ) -> SweepState:
     """Run all searches of a sweep that there is time for.
 
     Args:
+        failed: searches that cannot be run; the run's state has them, too.
         place, run, champions: as `prepare_run`.
         quiet, debug: as of each search.
         between: called before each search; what it returns is kept in `SweepState.calibration`.
@@ -170,10 +172,13 @@ def run_sweep(
     with SearchLock(place, sweep.name, what="sweep", other=other) as lock:
         running = prepare_run(sweep, searches, place, run, champions)
         state = running.state
+        state.searches += failed
+        for one in failed:
+            console.print(f"failed: {one.key}: {one.why}", soft_wrap=True)
         state.provenance = provenance.collect()
         begun = read_state(running.folder) is not None
         running.keep()
-        if run_one is None:
+        if run_one is None and searches:
             running.tracked = open_sweep_run(searches[0].plan.settings.tracking_uri, state, running.folder, begun)
         _say_what_is_taken_over(running, console)
         number = 0

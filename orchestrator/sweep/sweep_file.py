@@ -10,9 +10,10 @@ from pydantic import PrivateAttr
 
 from orchestrator.sweep.estimates import check_time_limit
 from orchestrator.sweep.expand import PlannedSearch, check_names, planned_searches
+from orchestrator.sweep.state import SearchState
 from orchestrator.sweep.sweep_keys import SweepKeys
 from sweeps import FOLDER, sweep_names
-from trials.errors import UserError, did_you_mean
+from trials.errors import RowsError, UserError, did_you_mean
 from yaml_reader import Document, DocumentError, read_document
 from yaml_reader.models import validated
 
@@ -60,6 +61,27 @@ def read_and_plan(
     Raises:
         UserError: as `read_sweep`; also what is wrong with `places`.
     """
+    sweep, searches, _ = _planned(name_or_path, places or {}, rowless=None)
+    return sweep, searches
+
+
+def read_and_plan_what_has_rows(
+    name_or_path: str | Path, places: Mapping[str, str | None] | None = None
+) -> tuple[SweepFile, list[PlannedSearch], list[SearchState]]:
+    """As `read_and_plan`, but an own task whose rows cannot be read stops no other: its searches have failed.
+
+    Returns:
+        The sweep, the searches that can be run, and those that have failed.
+
+    Raises:
+        UserError: as `read_and_plan`, for all that is not about rows.
+    """
+    return _planned(name_or_path, places or {}, rowless={})
+
+
+def _planned(
+    name_or_path: str | Path, places: Mapping[str, str | None], rowless: dict[str, RowsError] | None
+) -> tuple[SweepFile, list[PlannedSearch], list[SearchState]]:
     path = located(name_or_path)
     document = _read(path)
     sweep = validated(document, SweepFile)
@@ -68,12 +90,12 @@ def read_and_plan(
         document.found.append(
             (0, f"{path.name}: the file names the sweep, so its name may hold letters, digits, '.', '_' and '-' only")
         )
-    known = check_names(sweep, path.parent, document)
-    searches = planned_searches(sweep, known, path.parent, document, places or {})
+    known = check_names(sweep, path.parent, document, rowless)
+    searches, failed = planned_searches(sweep, known, path.parent, document, places, rowless or {})
     check_time_limit(sweep, searches, document)
     if document.found:
         raise UserError(document.problems)
-    return sweep, searches
+    return sweep, searches, failed
 
 
 def located(name_or_path: str | Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from trials.errors import TaskError
+from trials.errors import RowsError, TaskError
 from trials.tasks import is_registered
 from trials.tasks.base import SPLITS, EachElement, Examples, Task, TsvQuoting, raw_splits, template_columns
 from trials.tasks.metrics import unfit
@@ -99,7 +99,7 @@ def load_task_file(path: str | Path) -> Task:
 
     Raises:
         TaskError: the file is missing, is no YAML, or something in it or in its data's columns is wrong; all problems
-            at once, each with the line of its key.
+            at once, each with the line of its key. RowsError: nothing is wrong but with the rows.
     """
     path = Path(path).expanduser()
     document = _read(path)
@@ -122,7 +122,10 @@ def load_task_file(path: str | Path) -> Task:
     )
     if keys.name and is_registered(keys.name):
         document.report(("name",), f"'{keys.name}' is a registered task; choose another name")
-    for problem in [*_checked_splits(keys) * ("files" in document.data), *problems]:
+    for problem in _checked_splits(keys) * ("files" in document.data):
+        document.report(("files",), problem)
+    is_right = not document.found
+    for problem in problems:
         document.report(("files",), problem)
     if columns and files:
         found, problems = read_files(task)
@@ -135,8 +138,9 @@ def load_task_file(path: str | Path) -> Task:
             task = replace(task, target=Labels(texts, target.column))
     for problem in unfit(task.metrics, target.kind, task.answers, task.grouped):
         document.report(("metrics",), problem)
+        is_right = False
     if document.found:
-        raise TaskError(document.problems)
+        raise RowsError(document.problems, task.name) if is_right else TaskError(document.problems)
     return task
 
 

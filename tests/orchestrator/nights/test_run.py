@@ -19,6 +19,7 @@ from orchestrator.run.session import Session
 from orchestrator.store.lock import SearchLock
 from orchestrator.sweep import estimates, fingerprint
 from orchestrator.sweep.expand import PlannedSearch
+from orchestrator.sweep.sweep_file import read_and_plan
 from tests.orchestrator.sweep.made_sweeps import DEVICE, SMALL, made
 from trials.errors import UserError
 
@@ -77,6 +78,40 @@ def test_what_has_not_changed_is_taken_over_and_proves_nothing_new(weeks: Weeks)
     assert weeks.night("2026-06-02") == 3 and len(weeks.trained) == 4
     cell = History(weeks.folder / "runs" / "history").nights("small")[-1].cells[0]
     assert cell.status is CellStatus.TAKEN_OVER and cell.measured_on == "2026-06-01"
+
+
+def test_rows_that_cannot_be_read_fail_their_own_searches_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weeks = Weeks(tmp_path, NIGHT.replace("debmatch", "mail.yaml"))
+    rows = "text,kind\n" + "\n".join(f"{kind} {number},{kind}" for number in range(9) for kind in ("good", "bad"))
+    files = {split: f"{split}.csv" for split in ("train", "validation", "test")}
+    for file in files.values():
+        (tmp_path / file).write_text(rows + f"\nthe last of {file},good\n")
+    (tmp_path / "mail.yaml").write_text(
+        f"{{name: mail, template: '{{text}}', label_column: kind, files: {json.dumps(files)}}}"
+    )
+    whole = (tmp_path / "train.csv").read_text()
+    (tmp_path / "train.csv").write_text(whole + '"cut off')
+    with pytest.raises(UserError, match=r"train\.csv"):
+        read_and_plan(weeks.file)  # a sweep that someone watches is refused
+    assert weeks.night("2026-06-01") == 3
+    night, verdict = (one := History(tmp_path / "runs" / "history").kept("small")[0]).night, one.verdict
+    assert sorted((cell.key.task, cell.status) for cell in night.cells) == [
+        *[("debsec", CellStatus.MEASURED)] * 2,
+        *[("mail", CellStatus.FAILED)] * 2,
+    ]
+    assert {cell.key.backbone for cell in night.cells} == {"t5-nano"}
+    assert verdict is not None and sum("train.csv" in one.sentence for one in verdict.findings) == 2
+    (tmp_path / "train.csv").write_text(whole)
+    weeks.night("2026-06-02")
+    assert sorted(weeks.trained) == ["debsec adept", "debsec pt", "mail adept", "mail pt"]
+    weeks.file.write_text(weeks.file.read_text().replace("debsec, ", ""))
+    (tmp_path / "test.csv").unlink()
+    assert weeks.night("2026-06-03") == 3 and weeks.dates[-1] == "2026-06-03"  # nothing is left to run: it says so
+    weeks.file.write_text(weeks.file.read_text().replace("pt]", "ptt]"))
+    with pytest.raises(UserError, match="'ptt'"):
+        weeks.night("2026-06-04")
 
 
 @pytest.mark.parametrize("step", ["judge", "crown", "write_history_page", "notify", "write_night"])
