@@ -5,9 +5,10 @@
     adept-search replay benchmarks/curves.parquet
 
 One grid after the other, in one engine on one core, with the space `spaces/t5-nano-24.yaml` at a smaller budget and
-with more reports than a search would make: early stopping can be replayed at any of them. A grid that is in the folder
-or in benchmarks/curves.parquet already is not trained again, so the command goes on where it was stopped, and several
-can share the work. The curves of the grids in the folder are added to that file.
+with more reports than a search would make: early stopping can be replayed at any of them. A grid that is in the
+folder, or with its validation losses in benchmarks/curves.parquet, is not trained again, so the command goes on where
+it was stopped, and several can share the work. The curves of the grids in the folder are added to that file, in the
+place of those that it has of the same task and seed.
 """
 
 from __future__ import annotations
@@ -74,12 +75,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data-dir", type=Path, help="for tasks that are not embedded, in the hub's layout")
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--eval-every", type=int, default=20)
+    parser.add_argument("--eval-every", type=int, default=10)
     parser.add_argument("--precision", default="bfloat16", choices=["float32", "bfloat16"])
     parser.add_argument("--folder", type=Path, default=Path("runs/grids"))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    held = {(one.task, one.seed) for one in read_curves(CURVES)} if CURVES.exists() else set()
+    held = held_with_losses(CURVES)
     for seed in args.seeds:
         for task in args.tasks:
             file = args.folder / f"{task}-{seed}" / "search.json"
@@ -92,6 +93,11 @@ def main() -> None:
             best = max(trial.best_score or 0.0 for trial in found.trials)
             print(f"{found.name}: best {best:.1f}, {found.wall_seconds:.0f} s", flush=True)
     print(f"{CURVES} holds {add(sorted(args.folder.glob('*/search.json')))} grids")
+
+
+def held_with_losses(curves: Path) -> set[tuple[str, int]]:
+    """Task and seed of the grids that need not be trained again: early ones were recorded without their losses."""
+    return {(one.task, one.seed) for one in read_curves(curves) if one.has_losses} if curves.exists() else set()
 
 
 def add(files: list[Path]) -> int:
