@@ -14,6 +14,7 @@ from orchestrator.command_lines import comma_separated
 from orchestrator.commands.messages import with_messages
 from orchestrator.console import PlainConsole
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
+from orchestrator.schedulers.make import STOP_CHANCE
 from orchestrator.schedulers.simulation.curves import RecordedGrid, read_curves, record
 from orchestrator.schedulers.simulation.figures import SCHEDULERS, ReplayRow, Setting, compare
 from trials.errors import UserError, did_you_mean
@@ -34,6 +35,9 @@ def replay(
         str,
         typer.Option(metavar="NAME", help="keep: equal scores go on together; loss: told apart by validation loss"),
     ] = "keep",
+    stop_chance: Annotated[
+        float, typer.Option(metavar="P", help="freeze-thaw: a trial that wins with no more than this chance is stopped")
+    ] = STOP_CHANCE,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="decide independently of the order of arrival")
     ] = False,
@@ -52,7 +56,7 @@ def replay(
     """Replay: what a scheduler would have spent and found on searches that were trained whole, beside baselines."""
 
     def run() -> int:
-        settings = read_settings(scheduler, grace_period, reduction_factor, deterministic, ties)
+        settings = read_settings(scheduler, grace_period, reduction_factor, deterministic, ties, stop_chance)
         if recorded:
             record_folders(recorded, curves)
         grids = of_task(read_curves(curves), task)
@@ -72,7 +76,12 @@ def replay(
 
 
 def read_settings(
-    scheduler: str, grace_period: float | None, reduction_factor: int, deterministic: bool, ties: str
+    scheduler: str,
+    grace_period: float | None,
+    reduction_factor: int,
+    deterministic: bool,
+    ties: str,
+    stop_chance: float = STOP_CHANCE,
 ) -> list[Setting]:
     """The settings to replay.
 
@@ -93,9 +102,12 @@ def read_settings(
         problems.append(f"--reduction-factor {reduction_factor}: must be at least 2")
     if ties not in get_args(Ties):
         problems.append(f"--ties {ties}: must be one of {', '.join(get_args(Ties))}")
+    if not 0 < stop_chance < 1:
+        problems.append(f"--stop-chance {stop_chance}: must be above 0 and below 1")
     if problems:
         raise UserError(problems)
-    return [Setting(name, grace_period, reduction_factor, deterministic, cast(Ties, ties)) for name in names]
+    shared = (grace_period, reduction_factor, deterministic, cast(Ties, ties), stop_chance)
+    return [Setting(name, *shared) for name in names]
 
 
 def record_folders(folders: list[Path], curves: Path) -> None:

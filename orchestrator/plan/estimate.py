@@ -167,7 +167,7 @@ def expectation(plan: Plan) -> str:
     if plan.settings.scheduler == "none":
         return stopping(plan)
     text = f"about {plan.expected_steps:,} with early stopping ({stopping(plan)})"
-    if plan.settings.ties == "keep":
+    if plan.settings.ties == "keep" and plan.settings.scheduler != "freeze-thaw":
         text += f"; up to {plan.steps:,} where trials tie, for equal scores go on together"
     return text
 
@@ -178,6 +178,11 @@ def stopping(plan: Plan) -> str:
     first = f"{settings.scheduler}: first decision at step {plan.grace_period:,}"
     if settings.scheduler == "none":
         text = "every trial runs to the end"
+    elif settings.scheduler == "freeze-thaw":
+        text = (
+            f"freeze-thaw: decided at each report, from step {plan.training.eval_every:,} on; a trial ends that wins "
+            f"with no more than {settings.stop_chance:.3g} probability"
+        )
     elif settings.scheduler == "median":
         text = f"{first}; half the trials are taken to end there"
     else:

@@ -16,6 +16,7 @@ from orchestrator.plan.options import written
 from orchestrator.plan.settings import AUTO, LEARNING, SearchSettings
 from orchestrator.plan.sources import source_names
 from orchestrator.schedulers.asha import expected_end
+from orchestrator.schedulers.make import FREEZE_THAW_SHARE
 from orchestrator.schedulers.median import expected_median_share
 from orchestrator.searchers.optuna_search import drawn_by_chance
 from orchestrator.store.paths import shown
@@ -159,6 +160,8 @@ class Plan:
         settings, steps = self.settings, self.training.steps
         if settings.scheduler == "none":
             return float(steps)
+        if settings.scheduler == "freeze-thaw":
+            return max(float(step), steps * max(FREEZE_THAW_SHARE, 1.0 / trials))
         if settings.scheduler == "median":
             share = expected_median_share(steps, self.grace_period)
             return share * steps if step <= self.grace_period else float(steps)

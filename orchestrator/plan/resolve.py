@@ -181,6 +181,8 @@ def chosen_grace_period(settings: SearchSettings, training: SpaceSettings, probl
     """The first rung in steps."""
     if settings.scheduler == "none":
         return training.steps
+    if settings.scheduler == "freeze-thaw":
+        return training.eval_every
     if settings.grace_period is None:
         return default_grace_period(training.steps, training.eval_every)
     if settings.grace_period > training.steps or settings.grace_period % training.eval_every:

@@ -19,12 +19,13 @@ from pydantic_core import PydanticCustomError
 from orchestrator.command_lines import flag
 from orchestrator.plan.options import Group, Option, OptionModel, When
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
+from orchestrator.schedulers.make import STOP_CHANCE
 from trials.config import RECIPES
 from trials.errors import did_you_mean
 from trials.methods import method_names, standard_method
 from trials.tasks.base import DataSizes, Quirks
 
-Scheduler = Literal["promotion", "asha", "median", "none"]
+Scheduler = Literal["promotion", "asha", "freeze-thaw", "median", "none"]
 Searcher = Literal["grid", "random", "tpe", "gp"]
 LEARNING = ("tpe", "gp")
 """Searchers that suggest a configuration from what was reported of others: there is no list of trials beforehand."""
@@ -157,7 +158,8 @@ class SearchSettings(OptionModel):
     scheduler: Annotated[
         Scheduler,
         search(
-            "promotion: pause, go on with the best; asha, median: stop poor trials; none", "NAME", recorded=ALWAYS
+            "promotion: pause, go on with the best; asha, median: stop poor trials; freeze-thaw: a model of the curves "
+            "decides; none", "NAME", recorded=ALWAYS,
         ),
     ] = "promotion"  # fmt: skip
     grace_period: Annotated[
@@ -181,6 +183,14 @@ class SearchSettings(OptionModel):
             decides=CHANGED, recorded=CHANGED,
         ),
     ] = "keep"  # fmt: skip
+    stop_chance: Annotated[
+        float,
+        Field(gt=0, lt=1),
+        search(
+            "a trial that wins with no more than this chance is stopped", "P", schedulers=("freeze-thaw",),
+            decides=CHANGED, recorded=CHANGED,
+        ),
+    ] = STOP_CHANCE  # fmt: skip
     deterministic: Annotated[
         bool,
         search(

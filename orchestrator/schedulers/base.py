@@ -132,9 +132,7 @@ class Scheduler(ABC):
         for number, step in sorted(self._diverging.items()):
             made.append(Decision(number, Action.DIVERGED, step, self.best.get(number)))
             self.take(made[-1])
-        for rung in sorted((rung for rung in self.rungs.values() if rung.open), key=lambda rung: rung.step):
-            made += self._decide(rung, sorted(number for number in rung.open if number not in self.over))
-        return made
+        return made + self._decide_all()
 
     def enter(self, rung: Rung, number: int) -> bool:
         """Note how the trial stands so far at a rung, unless that is noted there; whether it was not."""
@@ -164,6 +162,12 @@ class Scheduler(ABC):
     @abstractmethod
     def _pass(self, number: int, step: int, score: float) -> None:
         """Enter a finite report into the rungs that it reaches."""
+
+    def _decide_all(self) -> list[Decision]:
+        made: list[Decision] = []
+        for rung in sorted((rung for rung in self.rungs.values() if rung.open), key=lambda rung: rung.step):
+            made += self._decide(rung, sorted(number for number in rung.open if number not in self.over))
+        return made
 
     @abstractmethod
     def _decide(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:

@@ -43,6 +43,29 @@ class Action(StrEnum):
         return {"go on": cls.CONTINUE, "wait": cls.PAUSE}.get(str(value))
 
 
+class Expectation(NamedTuple):
+    """What a model of the learning curves expects of a trial and of the one that it expects to end best.
+
+    Attributes:
+        end, best: scores at the end of the budget, in points. end_spread, best_spread: their standard deviations.
+        chance: that the trial beats all others by more than one example, from 0 to 1.
+    """
+
+    end: float
+    end_spread: float
+    best: float
+    best_spread: float
+    chance: float
+
+    def __str__(self) -> str:
+        """``expected end 47.0 +- 3.0, best 58.0 +- 2.0, chance to win 0.4 %``."""
+        chance = "under 0.1" if self.chance < 0.001 else f"{100 * self.chance:.1f}"
+        return (
+            f"expected end {self.end:.1f} +- {self.end_spread:.1f}, best {self.best:.1f} +- {self.best_spread:.1f}, "
+            f"chance to win {chance} %"
+        )
+
+
 @dataclass(frozen=True)
 class Decision:
     """What becomes of one trial, and all that this rests on.
@@ -55,6 +78,7 @@ class Decision:
         cutoff: the least score that goes on; None where nothing was compared.
         loss: the trial's lowest on validation up to then, in nats; None where not known.
         cutoff_loss: with the score of the cutoff, the highest that goes on; None where not known.
+        expected: what a model of the curves expects; None where none was asked.
     """
 
     number: int
@@ -66,6 +90,7 @@ class Decision:
     cutoff: float | None = None
     loss: float | None = None
     cutoff_loss: float | None = None
+    expected: Expectation | None = None
 
     @property
     def ends(self) -> bool:
@@ -84,6 +109,9 @@ class Decision:
         if self.action is Action.DIVERGED:
             last = "it never had a finite one" if self.score is None else f"its best before was {self.score:.1f}"
             return f"{at}its score is not a number; {last}"
+        if self.expected is not None:
+            what = {Action.STOP: "stopped", Action.PAUSE: "waits"}.get(self.action, "goes on")
+            return f"{at}{self.expected}, {what}"
         among = (
             f"rank {self.rank} of {self.n}"
             if self.rank is not None
@@ -104,13 +132,15 @@ class Decision:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` is the way back."""
-        return {**asdict(self), "action": str(self.action)}
+        expected = None if self.expected is None else list(self.expected)
+        return {**asdict(self), "action": str(self.action), "expected": expected}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Decision:
         """What `as_dict` gave, also before losses were in it or the action had this name; passes over further keys."""
         known = {name: plain[name] for name in cls.__dataclass_fields__ if name in plain}
-        return cls(**{**known, "action": Action(plain.get("action") or plain["verdict"])})
+        expected = None if known.get("expected") is None else Expectation(*known["expected"])
+        return cls(**{**known, "expected": expected, "action": Action(plain.get("action") or plain["verdict"])})
 
 
 def _apart(one: float, other: float, digits: Iterable[int]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from orchestrator.schedulers.decision import Action, Decision, Standing
+from orchestrator.schedulers.decision import Action, Decision, Expectation, Standing
 
 
 @dataclass
@@ -59,8 +59,10 @@ class Rung:
         action = Action.CONTINUE if standing >= cutoff else Action.STOP
         return self.decision(number, action, cutoff)
 
-    def decision(self, number: int, action: Action, cutoff: Standing | None = None) -> Decision:
+    def decision(
+        self, number: int, action: Action, cutoff: Standing | None = None, expected: Expectation | None = None
+    ) -> Decision:
         """What becomes of a trial that came by, with its place and what it was compared with."""
         own, rank, n = self.standings[number], self.rank(number), len(self.standings)
         least = (None, None) if cutoff is None else (cutoff.score, cutoff.loss)
-        return Decision(number, action, self.step, own.score, rank, n, least[0], own.loss, least[1])
+        return Decision(number, action, self.step, own.score, rank, n, least[0], own.loss, least[1], expected)

@@ -138,6 +138,9 @@ class Search:
             reduction_factor=plan.settings.reduction_factor,
             deterministic=plan.settings.deterministic,
             ties=plan.settings.ties,
+            stop_chance=plan.settings.stop_chance,
+            configurations={trial.number: trial.config.hyperparameters for trial in plan.trials},
+            examples=self.record.sizes.get("validation", 0),
         )
         stages: list[Stage] = [SearchStage(plan, scheduler, self.storage, self.record, searcher, self.checkpoints)]
         if plan.repeats:

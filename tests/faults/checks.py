@@ -19,6 +19,7 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Asha, Promotion
 from orchestrator.schedulers.base import NoStopping, Scheduler
 from orchestrator.schedulers.decision import Action, Decision
+from orchestrator.schedulers.freeze_thaw import FreezeThaw
 from tests.faults.small_search import TASK
 from trials.checkpoint import step_of
 
@@ -88,6 +89,9 @@ def scheduler_of(settings: dict[str, Any]) -> Scheduler:
         return NoStopping(*place)
     if settings["scheduler"] == "asha":
         return Asha(*place, settings["grace_period"], settings["reduction_factor"])
+    if settings["scheduler"] == "freeze-thaw":
+        known = dict(settings["configurations"])
+        return FreezeThaw(*place, settings["stop_chance"], known, settings["examples"])
     return Promotion(*place, settings["grace_period"], settings["reduction_factor"], together=settings["together"])
 
 
@@ -101,7 +105,9 @@ def tell(scheduler: Scheduler, entry: dict[str, Any]) -> None:
         scheduler.note_end(entry["number"], TrialStatus.DIVERGED)
     else:
         report = entry["report"]
-        scheduler.note(entry["number"], report["step"], report["score"], report.get("best_score"))
+        scheduler.note(
+            entry["number"], report["step"], report["score"], report.get("best_score"), report.get("validation/loss")
+        )
 
 
 def file_problems(folder: Path, cut: Collection[str] = ()) -> Iterator[str]:

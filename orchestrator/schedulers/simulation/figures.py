@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties, default_grace_period
 from orchestrator.schedulers.base import Scheduler
+from orchestrator.schedulers.make import STOP_CHANCE, make_scheduler
 from orchestrator.schedulers.simulation.baselines import RayAsha, first_look, random_subset, whole
 from orchestrator.schedulers.simulation.curves import RecordedGrid
 from orchestrator.schedulers.simulation.simulate import Outcome, replay
@@ -20,7 +21,7 @@ from trials.errors import UserError
 RESAMPLES = 2_000  # of the bootstrap
 LEVEL = 0.95
 FIGURES = ("share", "regret", "kept", "near", "seconds")
-SCHEDULERS = ("asha", "promotion", "median", "none")
+SCHEDULERS = ("asha", "promotion", "freeze-thaw", "median", "none")
 
 Rule = Callable[[RecordedGrid], Scheduler]
 
@@ -33,6 +34,7 @@ class Setting:
         grace_period: first rung as a share of the budget; None: the default of a search.
         deterministic: decide independently of the order of arrival.
         ties: see `orchestrator.schedulers.asha`; a grid without losses keeps them.
+        stop_chance: see `orchestrator.schedulers.freeze_thaw`.
     """
 
     scheduler: str
@@ -40,11 +42,10 @@ class Setting:
     reduction_factor: int = REDUCTION_FACTOR
     deterministic: bool = False
     ties: Ties = "keep"
+    stop_chance: float = STOP_CHANCE
 
     def make(self, grid: RecordedGrid) -> Scheduler:
         """A fresh scheduler for a grid."""
-        from orchestrator.schedulers.make import make_scheduler
-
         return make_scheduler(
             self.scheduler,
             grid.curves,
@@ -53,6 +54,9 @@ class Setting:
             reduction_factor=self.reduction_factor,
             deterministic=self.deterministic,
             ties=self.ties,
+            stop_chance=self.stop_chance,
+            configurations={number: curve.configuration for number, curve in grid.curves.items()},
+            examples=grid.examples,
         )
 
     def first_rung(self, grid: RecordedGrid) -> int:
@@ -67,6 +71,8 @@ class Setting:
         """For a table: ``promotion, grace period 0.25, reduction factor 3``."""
         if self.scheduler == "none":
             return "none"
+        if self.scheduler == "freeze-thaw":
+            return f"freeze-thaw, stop chance {self.stop_chance:.3g}"
         grace = "default" if self.grace_period is None else f"{self.grace_period:.3g}"
         ties = ", ties by loss" if self.ties == "loss" else ""
         factor = "" if self.scheduler == "median" else f", reduction factor {self.reduction_factor}{ties}"

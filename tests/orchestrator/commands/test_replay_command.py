@@ -68,7 +68,10 @@ def test_all_that_is_wrong_is_said(folder: Path) -> None:
         app, ["replay", "x", "--scheduler", "ahsa", "--reduction-factor", "1", "--grace-period", "2"]
     )
     assert run.exit_code == 2
-    assert "--scheduler ahsa: must be one of asha, promotion, median, none (did you mean 'asha'?)" in run.output
+    assert (
+        "--scheduler ahsa: must be one of asha, promotion, freeze-thaw, median, none (did you mean 'asha'?)"
+        in run.output
+    )
     assert "--reduction-factor 1: must be at least 2" in run.output
     assert "--grace-period 2.0: a share of the budget" in run.output
     run = CliRunner().invoke(app, ["replay", str(folder / "c"), "--record", str(folder)])

@@ -38,7 +38,7 @@ OTHER: dict[str, Any] = {
     "searcher": "random", "samples": 3, "scheduler": "asha", "grace_period": 120, "reduction_factor": 2, "ties": "loss",
     "deterministic": "yes", "seeds": 2, "top": 2, "reuse": "yes", "devices": 1, "slots": 2, "max_concurrent": 3,
     "memory_limit": 2, "host_wait": 5, "name": "mine", "output": "elsewhere", "tracking_uri": "sqlite:///other.db",
-    "price": 3, "data_dir": ".", "data_quirks": "corrected", "data_sizes": "any", "shots": 16,
+    "price": 3, "data_dir": ".", "data_quirks": "corrected", "data_sizes": "any", "shots": 16, "stop_chance": 0.1,
     "storage": "file:///tmp/adept-options", "warm_start": "yes", "sources": "mnli",
 }  # fmt: skip
 """A value that is not the default, for each option."""
@@ -46,7 +46,7 @@ OTHER: dict[str, Any] = {
 WITH: dict[str, dict[str, Any]] = {
     "space": {"backbone": "t5-small"}, "searcher": {"samples": 4}, "top": {"seeds": 2},
     "warm_start": {"searcher": "tpe", "samples": 4}, "method": {"backbone": "t5-nano"},
-    "sources": {"method": "spot", "sources": "sst2"},
+    "sources": {"method": "spot", "sources": "sst2"}, "stop_chance": {"scheduler": "freeze-thaw"},
 }  # fmt: skip
 """What an option needs beside it."""
 

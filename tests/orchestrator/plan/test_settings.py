@@ -18,7 +18,10 @@ from orchestrator.plan.read_settings import read_settings
         ({"reduction_factor": "1"}, "--reduction-factor 1: must be at least 2"),
         ({"seed": "-1"}, "--seed -1: must be at least 0"),
         ({"recipe": "papr"}, "--recipe papr: must be one of released_code, paper (did you mean 'paper'?)"),
-        ({"scheduler": "hyperband"}, "--scheduler hyperband: must be one of promotion, asha, median, none"),
+        (
+            {"scheduler": "hyperband"},
+            "--scheduler hyperband: must be one of promotion, asha, freeze-thaw, median, none",
+        ),
         ({"seeds": "0"}, "--seeds 0: must be greater than 0"),
         ({"top": "3"}, "--top 3: configurations are compared over seeds; add --seeds"),
         ({"warm_start": "yes"}, "--warm-start: grid learns nothing from earlier searches; add --searcher tpe or gp"),
