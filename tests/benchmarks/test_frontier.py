@@ -1,0 +1,53 @@
+"""The frontier of early stopping: what counts as learnt, and how early reports rank final scores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import frontier
+from benchmarks.made_curves import made_grid
+from orchestrator.schedulers.simulation.curves import record
+from orchestrator.schedulers.simulation.figures import Setting
+from tests.orchestrator.made_records import make_record, make_trial
+
+
+def test_a_grid_is_learnt_where_its_best_stands_out() -> None:
+    grid = made_grid(1, trials=8, reports=6)
+    flat = replace(grid, curves={n: replace(c, scores=(50.0,) * 6) for n, c in grid.curves.items()})
+    assert frontier.is_learnt(grid)
+    assert not frontier.is_learnt(flat)
+
+
+def test_kendalls_tau_counts_pairs() -> None:
+    assert frontier.kendall([1, 2, 3], [10, 20, 30]) == 1.0
+    assert frontier.kendall([1, 2, 3], [3, 2, 1]) == -1.0
+    assert frontier.kendall([1, 2, 3, 4], [1, 2, 4, 3]) == pytest.approx(4 / 6)
+    assert frontier.kendall([0, 0, 0], [1, 2, 3]) == 0.0
+    assert frontier.ranks([5.0, 1.0, 5.0]) == [2.0, 0.5, 2.0]
+
+
+def test_losses_are_ranked_beside_scores_where_they_are_known() -> None:
+    grid = made_grid(2, trials=6, reports=10)
+    assert all(taus.keys() == {"score"} for taus in frontier.signals(grid).values())
+    final = {n: curve.scores[-1] for n, curve in grid.curves.items()}
+    known = {n: replace(c, losses=(100.0 - final[n],) * 10) for n, c in grid.curves.items()}
+    found = frontier.signals(replace(grid, curves=known))
+    assert all(taus["loss"] == 1.0 for taus in found.values())
+
+
+def test_the_tables_are_printed_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = make_record(make_trial(1, [50.0, 60.0, 90.0]), make_trial(2, [1.0, 2.0, 3.0]), make_trial(3, [1.0] * 3))
+    curves = record([search], tmp_path / "curves.parquet")
+    monkeypatch.setattr(frontier, "RULES", {"none": Setting("none").make})
+    frontier.main([str(curves), "--repeats", "2", "--results", str(tmp_path)])
+    assert "something is learnt: 1 grid(s)" in capsys.readouterr().out
+    written = json.loads((tmp_path / "frontier.json").read_text())
+    assert written["rules"]["something is learnt"]["rows"] == {"none": {"share": 1.0, "regret": 0.0, "within": 1.0}}
+    with pytest.raises(SystemExit, match="there is no such file of curves"):
+        frontier.main([str(tmp_path / "nowhere.parquet")])
