@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -14,6 +15,8 @@ from typing import Any, Literal
 
 Kind = Literal["dataset", "model"]
 _SHOWN = 200
+_NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_NO_ROOM = "Not enough disk space"  # what `datasets` says before it begins
 _NO_FILES = "infer the same data file format for all splits"  # what `datasets` finds where a split has no files
 
 
@@ -141,6 +144,12 @@ def explained(error: BaseException, kind: Kind, name: str, revision: str | None 
         return (
             f"{constants.ENDPOINT} cannot be reached ({_shown(_root(chain))}): check the network, or HF_ENDPOINT, "
             "which names the hub"
+        )
+    places = [one for one in chain if isinstance(one, OSError) and (one.errno in _NO_PLACE or _NO_ROOM in str(one))]
+    if places:
+        return (
+            f"the {which} cannot be kept on this machine ({_shown(places[0])}): make room or give the right to write, "
+            f"or set HF_HOME, which is {constants.HF_HOME} now, to another folder"
         )
     if (status := _status(chain)) and status >= 500:
         return f"the hub answers with an error of its own ({status}) when asked for the {which}: try again later"

@@ -12,6 +12,7 @@ import pytest
 from tests.hub.client import Client
 from tests.hub.repositories import commitment_bank, toy
 from tests.hub.server import TOKEN, Hub, Trouble
+from trials.hub import explained
 from trials.tasks import get_task
 
 CB, CB_COMMIT = "aps/super_glue", "3de24cf8022e94f4ee4b9d55a6f539891524d646"
@@ -218,6 +219,18 @@ def test_a_slow_server_is_waited_for_and_one_that_hangs_is_not(place: Place, mod
         assert found["seconds"] < 60
     for what, given in {"rows": made("lab/down"), "model": {"name": "lab/down"}}.items():
         assert "an error of its own (503)" in place.client.problem(what, **given)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), PermissionError(13, "denied", "/hub"), OSError(20, "no folder")]
+)
+def test_a_disk_that_takes_no_copy_is_not_put_down_to_the_network(error: OSError) -> None:
+    wrapped = RuntimeError("while it was downloaded")
+    wrapped.__cause__ = error
+    for one in (error, wrapped):
+        problem = explained(one, "model", "lab/large")
+        assert "the model lab/large cannot be kept on this machine" in problem and str(error) in problem
+        assert "HF_HOME" in problem and "check the id" not in problem
 
 
 @pytest.mark.slow
