@@ -124,7 +124,8 @@ def load_task_file(path: str | Path) -> Task:
         document.report(("name",), f"'{keys.name}' is a registered task; choose another name")
     for problem in _checked_splits(keys) * ("files" in document.data):
         document.report(("files",), problem)
-    is_right = not document.found
+    # Labels that the rows bring may fit no metric: the rows' fault, not the file's.
+    is_right = not document.found and not unfit(task.metrics, target.kind, task.answers, task.grouped)
     for problem in problems:
         document.report(("files",), problem)
     if columns and files:
@@ -138,7 +139,6 @@ def load_task_file(path: str | Path) -> Task:
             task = replace(task, target=Labels(texts, target.column))
     for problem in unfit(task.metrics, target.kind, task.answers, task.grouped):
         document.report(("metrics",), problem)
-        is_right = False
     if document.found:
         raise RowsError(document.problems, task.name) if is_right else TaskError(document.problems)
     return task

@@ -15,7 +15,7 @@ import pytest
 from tests.trials.made_data import write_rows
 from trials.data.rows import load_rows
 from trials.data.sources import find_source
-from trials.errors import DataError, TaskError
+from trials.errors import DataError, RowsError, TaskError
 from trials.tasks.base import Task
 from trials.tasks.own import load_task_file
 
@@ -42,6 +42,17 @@ def three(folder: Path, ending: str, content: str) -> str:
 
 def rows_of(task: Task) -> list[str]:
     return list(load_rows(task, find_source(task, None))["train"].sources)
+
+
+def test_labels_that_the_rows_bring_are_a_fault_of_the_rows(tmp_path: Path) -> None:
+    """Of a file of which nothing else is wrong; a metric that fits no labels at all is the file's."""
+    for labels in ("good", "good bad odd"):
+        files = three(tmp_path, "csv", "text,label\n" + "".join(f"{kind},{kind}\n" for kind in labels.split()))
+        with pytest.raises(RowsError, match="f1 is binary"):
+            task_of(tmp_path, files, "metrics: [f1]\n")
+        with pytest.raises(TaskError, match="pearson is for") as caught:
+            task_of(tmp_path, files, "metrics: [f1, pearson]\n")
+        assert not isinstance(caught.value, RowsError)
 
 
 def test_quotation_marks_are_text_in_a_tab_separated_file(tmp_path: Path) -> None:
