@@ -26,7 +26,7 @@ from orchestrator.sweep.fingerprint import fingerprint, parts_of
 from orchestrator.sweep.order import expected_seconds, fair_order, not_run_before
 from orchestrator.sweep.pinned import is_full_turn, last_winner, pin, record_in
 from orchestrator.sweep.report import write_sweep_report
-from orchestrator.sweep.runs import Turn, is_tested, moved_into, take_over, turn_of
+from orchestrator.sweep.runs import Turn, is_tested, measured_before, moved_into, take_over, turn_of
 from orchestrator.sweep.shown_in_mlflow import open_sweep_run, shown_of
 from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, read_state
 from orchestrator.sweep.sweep_file import SweepFile
@@ -97,6 +97,7 @@ def prepare_run(
     run: str,
     champions: Champions | None = None,
     spaces: Path | None = None,
+    failed: Sequence[SearchState] = (),
 ) -> CurrentRun:
     """What a run will do, before anything starts: what is pinned, taken over and run, in which order.
 
@@ -105,6 +106,7 @@ def prepare_run(
         champions: the configuration that stands for a pinned search; None: the winner of the sweep's last run.
         spaces: folder for the spaces of pinned searches, of a run that is only planned; None: the run's. A plan looks
             at a search's rows, which may have to come from the hub, only where it could be taken over.
+        failed: searches that cannot be run now; what the run has measured of them before stays.
 
     Raises:
         RecordError: the run's state cannot be read.
@@ -128,7 +130,10 @@ def prepare_run(
             if sweep.unchanged == "take over":
                 take_over(turn.state, found.earlier)
         found.turns.append(turn)
-    state.searches = [turn.state for turn in found.turns]
+    state.searches = [
+        *(turn.state for turn in found.turns),
+        *(measured_before(one.key, before) or one for one in failed),
+    ]
     found.waiting = fair_order(
         [turn for turn in found.turns if not turn.state.status.is_measured],
         lambda turn: turn.state.key,
@@ -155,8 +160,7 @@ def run_sweep(
     """Run all searches of a sweep that there is time for.
 
     Args:
-        failed: searches that cannot be run; the run's state has them, too.
-        place, run, champions: as `prepare_run`.
+        place, run, champions, failed: as `prepare_run`.
         quiet, debug: as of each search.
         between: called before each search; what it returns is kept in `SweepState.calibration`.
         run_one: runs a search, with its exit code; None: `orchestrator.run.run.run_search`.
@@ -170,10 +174,9 @@ def run_sweep(
     place.mkdir(parents=True, exist_ok=True)
     other = "a run of its own beside it wants another --output"
     with SearchLock(place, sweep.name, what="sweep", other=other) as lock:
-        running = prepare_run(sweep, searches, place, run, champions)
+        running = prepare_run(sweep, searches, place, run, champions, failed=failed)
         state = running.state
-        state.searches += failed
-        for one in failed:
+        for one in state.those(SearchStatus.FAILED):
             console.print(f"failed: {one.key}: {one.why}", soft_wrap=True)
         state.provenance = provenance.collect()
         begun = read_state(running.folder) is not None

@@ -11,6 +11,7 @@ from orchestrator.command_lines import flag
 from orchestrator.plan.settings import default_output, default_storage
 from orchestrator.record.secrecy import shown_command
 from orchestrator.run.new_record import command_of
+from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.estimates import estimated_seconds
 from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.pinned import record_in
@@ -79,12 +80,22 @@ def turn_of(search: PlannedSearch, before: SweepState | None) -> Turn:
     known = before.search(search.key) if before else None
     if known is None or known.name != plan.name:
         return Turn(search, state)
-    if known.status.is_measured and is_tested(Path(known.folder)):
-        return Turn(search, known)
+    if (measured := measured_before(search.key, before)) is not None:
+        return Turn(search, measured)
     state.seconds = None if known.status is SearchStatus.TAKEN_OVER else known.seconds
     if known.status is SearchStatus.RUNNING and (record := record_in(plan.folder)) is not None:
         state.seconds = max(state.seconds or 0.0, record.wall_seconds)
     return Turn(search, state)
+
+
+def measured_before(key: CellKey, before: SweepState | None) -> SearchState | None:
+    """What a run that goes on has of a cell, where its results are there.
+
+    Args:
+        before: what the run has done; None: it begins.
+    """
+    known = before.search(key) if before else None
+    return known if known is not None and known.status.is_measured and is_tested(Path(known.folder)) else None
 
 
 def is_tested(folder: Path) -> bool:

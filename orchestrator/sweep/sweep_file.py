@@ -92,7 +92,8 @@ def _planned(
         )
     known = check_names(sweep, path.parent, document, rowless)
     searches, failed = planned_searches(sweep, known, path.parent, document, places, rowless or {})
-    check_time_limit(sweep, searches, document)
+    if not failed:  # the shortest may be among them
+        check_time_limit(sweep, searches, document)
     if document.found:
         raise UserError(document.problems)
     return sweep, searches, failed

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.console import PlainConsole
+from orchestrator.console import INTERRUPTED, PlainConsole
 from orchestrator.nights import run as night_run
 from orchestrator.nights.history import History
 from orchestrator.nights.night import CellStatus
@@ -80,10 +80,9 @@ def test_what_has_not_changed_is_taken_over_and_proves_nothing_new(weeks: Weeks)
     assert cell.status is CellStatus.TAKEN_OVER and cell.measured_on == "2026-06-01"
 
 
-def test_rows_that_cannot_be_read_fail_their_own_searches_and_no_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weeks = Weeks(tmp_path, NIGHT.replace("debmatch", "mail.yaml"))
+def with_mail(tmp_path: Path, text: str = NIGHT) -> Weeks:
+    """A sweep of debsec and of an own task with rows in CSV."""
+    weeks = Weeks(tmp_path, text.replace("debmatch", "mail.yaml"))
     rows = "text,kind\n" + "\n".join(f"{kind} {number},{kind}" for number in range(9) for kind in ("good", "bad"))
     files = {split: f"{split}.csv" for split in ("train", "validation", "test")}
     for file in files.values():
@@ -91,6 +90,11 @@ def test_rows_that_cannot_be_read_fail_their_own_searches_and_no_others(
     (tmp_path / "mail.yaml").write_text(
         f"{{name: mail, template: '{{text}}', label_column: kind, files: {json.dumps(files)}}}"
     )
+    return weeks
+
+
+def test_rows_that_cannot_be_read_fail_their_own_searches_and_no_others(tmp_path: Path) -> None:
+    weeks = with_mail(tmp_path)
     whole = (tmp_path / "train.csv").read_text()
     (tmp_path / "train.csv").write_text(whole + '"cut off')
     with pytest.raises(UserError, match=r"train\.csv"):
@@ -112,6 +116,37 @@ def test_rows_that_cannot_be_read_fail_their_own_searches_and_no_others(
     weeks.file.write_text(weeks.file.read_text().replace("pt]", "ptt]"))
     with pytest.raises(UserError, match="'ptt'"):
         weeks.night("2026-06-04")
+
+
+def test_a_night_that_goes_on_keeps_what_it_measured_of_rows_that_cannot_be_read_any_more(tmp_path: Path) -> None:
+    weeks = with_mail(tmp_path)
+    last = made(weeks.trained)
+
+    def cut_off(search: PlannedSearch, session: Session) -> int:
+        return INTERRUPTED if len(weeks.trained) == 2 else last(search, session)
+
+    assert weeks.night("2026-06-01", run_one=cut_off) == INTERRUPTED
+    assert "mail pt" in weeks.trained
+    whole = (tmp_path / "train.csv").read_text()
+    (tmp_path / "train.csv").write_text(whole + '"cut off')
+    weeks.night("2026-06-01")
+    night = History(tmp_path / "runs" / "history").nights("small")[0]
+    found = {(cell.key.task, cell.key.method): cell.status for cell in night.cells}
+    assert len(night.cells) == 4 and len(weeks.trained) == 3
+    failed = [key for key, status in found.items() if status is not CellStatus.MEASURED]
+    assert failed == [("mail", "adept")]
+    state = json.loads((weeks.place / "2026-06-01" / "sweep.json").read_text())
+    assert len(state["searches"]) == 4
+
+
+def test_a_time_limit_is_not_judged_without_the_searches_that_have_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weeks = with_mail(tmp_path, NIGHT + "time_limit: 1h\n")
+    seconds = {"debsec": 7200.0, "mail": 10.0}
+    monkeypatch.setattr(estimates, "estimated_seconds", lambda plan: seconds[plan.task.name])
+    (tmp_path / "train.csv").unlink()
+    assert weeks.night("2026-06-01") == 3 and weeks.dates == ["2026-06-01"]
 
 
 @pytest.mark.parametrize("step", ["judge", "crown", "write_history_page", "notify", "write_night"])
