@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -14,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
 import yaml
 from pyarrow import parquet
 from typer.testing import CliRunner
@@ -140,6 +142,25 @@ def write_source(folder: Path, task: str) -> None:
     save_adapter(folder, made.to_file(made.state_dict()), description)
 
 
+def write_own_source(folder: Path, task: str, backbone: str, shape: dict[str, int]) -> None:
+    """An adapter of ADePT, all zeros, as a search of the task on that backbone leaves it."""
+    from safetensors.torch import save_file
+
+    from trials.backbones.describe import describe
+    from trials.methods import Sizes, get_method
+    from trials.methods.base.declaration import RECIPE
+
+    write_adapter(folder)
+    facts, config = describe(backbone), folder / "adapter_config.json"
+    description = json.loads(config.read_text(encoding="utf-8"))
+    description |= {"task": task, "base_model_name_or_path": backbone, "backbone_revision": facts.revision}
+    description["trial"]["hyperparameters"] |= shape
+    config.write_text(json.dumps(description))
+    tensors = get_method("adept").tensors(shape, Sizes.of(facts), RECIPE)
+    shapes = {"prompt": (shape["prompt_length"], facts.width), **{name: made.shape for name, made in tensors.items()}}
+    save_file({name: torch.zeros(size) for name, size in shapes.items()}, folder / "adapter_model.safetensors")
+
+
 @pytest.mark.parametrize("command", TABLE["run"])
 def test_a_command_runs_as_printed(fresh: Path, command: str) -> None:
     if "best_adapter" in command:
@@ -149,10 +170,21 @@ def test_a_command_runs_as_printed(fresh: Path, command: str) -> None:
 
 @pytest.mark.parametrize("command", TABLE["plan"])
 def test_a_longer_command_can_be_planned(fresh: Path, command: str) -> None:
-    if "--sources" in command:
+    if "--method adept --sources" in command:
+        write_own_source(
+            fresh / "runs" / "a" / "best_adapter", "debsec", "t5-nano", {"prompt_length": 20, "bottleneck": 39}
+        )
+        write_own_source(
+            fresh / "runs" / "b" / "best_adapter", "mnli", "t5-base", {"prompt_length": 60, "bottleneck": 19}
+        )
+    elif "--sources" in command:
         for task in ("debsec", "tickets"):
             write_source(fresh / "runs" / f"{task}-pt" / "best_adapter", task)
-    assert "nothing has been started" in run_here(command, "--plan")
+    printed = run_here(command, "--plan")
+    assert "nothing has been started" in printed
+    if "--sources mnli" in command:  # Table 15's: what docs/transfer.md says of it
+        assert "6 of 24 configurations have the source's shapes" in printed
+        assert "8 trials x 30,000 steps" in printed  # and the winner on two further seeds
 
 
 def test_the_papers_tables_are_written_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from trials.errors import UserError
 from trials.evaluation import Scored, score
 from trials.export.adapters import describe_adapter
 from trials.methods import get_method
-from trials.methods.base.module import MethodModule, make_method
+from trials.methods.base.module import MethodModule, SourceAdapter, make_method
 from trials.stack.devices import hint
 from trials.stack.measuring import FEWEST_SLOTS, Measured, measure
 from trials.stack.step import Stack
@@ -56,6 +56,7 @@ class Engine:
         typical: a trial like those to come, to measure the device with at once; else the first one that starts.
         measured: what measuring has found before, on this backbone, with these data and such a trial.
         sources: source prompts that trials may start from, by name, each of shape (rows, d).
+        adapters: what was learnt beside them, of those that are whole adapters.
 
     Attributes:
         slots: the trials by their ids.
@@ -73,11 +74,12 @@ class Engine:
         typical: TrialConfig | None = None,
         measured: Measured | None = None,
         sources: Mapping[str, Tensor] | None = None,
+        adapters: Mapping[str, SourceAdapter] | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         self.backbone = backbone
         self.data = data
-        self.sources = dict(sources or {})
+        self.sources, self.adapters = dict(sources or {}), dict(adapters or {})
         self.stack = Stack(backbone, data.split("train"))
         self.slots: dict[str, Trial] = {}
         self.reports: dict[str, Report] = {}
@@ -120,7 +122,8 @@ class Engine:
         self._refuse_long_rows(config)
         if self.measured is None and not self.settings.deterministic:
             self.measure(config)
-        around = replace(self.backbone.surroundings(self.data.max_source_length), sources=self.sources)
+        around = self.backbone.surroundings(self.data.max_source_length)
+        around = replace(around, sources=self.sources, adapters=self.adapters)
         method = make_method(config, around)
         trial = Trial(config, method.to(self.backbone.device), self._few_shot_rows(config))
         if checkpoint is not None:

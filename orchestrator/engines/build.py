@@ -101,7 +101,8 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     settings = EngineSettings(spec.memory_limit, spec.slots, spec.deterministic)
     alike = _measured_by(spec, data)
     sources = {source.name: source.tensor().to(device) for source in spec.sources}
-    engine = Engine(backbone, data, settings, spec.typical, held.measured.get(alike), sources)
+    adapters = {source.name: source.adapter(device) for source in spec.sources if source.method}
+    engine = Engine(backbone, data, settings, spec.typical, held.measured.get(alike), sources, adapters)
     if engine.measured is not None:
         held.measured[alike] = engine.measured
     return engine

@@ -63,7 +63,8 @@ class Plan:
         notes: choices that were made for the user, a sentence each.
         data: fingerprint of the prepared rows, once they are: engines refuse others.
         chosen: the precision that ``auto`` stands for in this search, once it is known.
-        sources: the source prompts of a transfer.
+        sources: the source prompts or adapters of a transfer.
+        asked: the plan as asked for, where its sources leave only a part of its space: it says name and definition.
     """
 
     settings: SearchSettings
@@ -78,6 +79,7 @@ class Plan:
     data: str = ""
     chosen: Precision | None = None
     sources: tuple[SourcePrompt, ...] = ()
+    asked: Plan | None = None
 
     @property
     def precision(self) -> Precision:
@@ -253,6 +255,7 @@ class Plan:
         search whose data have changed is refused (`orchestrator.plan.same_data`) rather than taken for another one,
         since with the wrong file in place everything would be trained again.
         """
+        asked = self.asked or self
         return {
             "task": self.task.name,
             "template": self.task.template,
@@ -261,10 +264,10 @@ class Plan:
             "revision": self.facts.revision,
             "trainer_revision": TRAINER_REVISION,
             "scheduler": [self.settings.scheduler, self.grace_period, self.settings.reduction_factor],
-            "trials": [trial.config.as_dict() for trial in sorted(self.trials, key=lambda t: t.number)],
+            "trials": [trial.config.as_dict() for trial in sorted(asked.trials, key=lambda t: t.number)],
             **written(self.values, type(self.settings), lambda option: option.decides),
             "precision": self.settings.precision,  # as asked for: what it stands for is found out later
-            **({"proposed": self._proposed} if self.learns else {}),
+            **({"proposed": asked._proposed} if self.learns else {}),
         }
 
     @property

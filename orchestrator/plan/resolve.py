@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import LEARNING, SearchSettings
-from orchestrator.plan.sources import FindSources, Sources
+from orchestrator.plan.sources import FindSources, Sources, described, fitting
 from orchestrator.plan.tracking_uri import resolve_tracking_uri
 from orchestrator.schedulers.asha import default_grace_period
 from orchestrator.store.paths import StoragePath
@@ -22,6 +22,7 @@ from trials.backbones.facts import DEFAULT, Facts
 from trials.data.few_shot import classes_of, drawn, shots_problem
 from trials.errors import UserError
 from trials.methods import Method, Sizes, get_method, stackable_methods
+from trials.source_prompts import SourcePrompt
 from trials.tasks import Task, get_task
 from trials.tasks.base import SPLITS
 
@@ -106,10 +107,7 @@ def make_plan(
     problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
     grace_period = chosen_grace_period(settings, training, problems)
     sizes = replace(sizes, max_source_length=training.max_source_length or length)
-    numbered = sample(space, settings, sizes, problems)
-    samples = len(numbered) if settings.searcher == "grid" else settings.samples or 0
-    if settings.top > samples > 0:  # else that is what is wrong
-        problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
+    numbered, samples = drawn_from(space, settings, sizes, problems)
     if problems:
         raise UserError(problems + sources.missing())
     plan = Plan(
@@ -124,7 +122,39 @@ def make_plan(
         notes=tuple(notes),
     )
     plan = replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
-    return replace(plan, sources=sources.of(space, sizes, begun or plan.folder, _stored(plan)))
+    found = sources.of(begun or plan.folder, _stored(plan))
+    return started_from(found, plan, sizes) if found else plan
+
+
+def started_from(sources: tuple[SourcePrompt, ...], plan: Plan, sizes: Sizes) -> Plan:
+    """A plan whose trials start from sources: with those configurations alone that have their shapes.
+
+    Raises:
+        UserError: no configuration has, or too few for what was asked for.
+    """
+    space = fitting(plan.space, sources, sizes)
+    plan = replace(plan, sources=sources, notes=(*plan.notes, f"trials start from {described(sources)}"))
+    if space is plan.space:
+        return plan
+    problems: list[str] = []
+    numbered, samples = drawn_from(space, plan.settings, sizes, problems)
+    if problems:
+        raise UserError([f"{problem} (with the shapes of --sources {plan.settings.sources})" for problem in problems])
+    left, there = len(space.configurations), len(plan.space.configurations)
+    note = f"search space {space.name}: {left} of {there} configurations have the source's shapes, and are searched"
+    narrow = replace(plan, space=space, samples=samples, notes=(*plan.notes, note), asked=plan)
+    return replace(narrow, trials=tuple(narrow.trial(number, configuration) for number, configuration in numbered))
+
+
+def drawn_from(
+    space: Space, settings: SearchSettings, sizes: Sizes, problems: list[str]
+) -> tuple[list[tuple[int, Configuration]], int]:
+    """The configurations of `sample`, and how many will have been trained in the end."""
+    numbered = sample(space, settings, sizes, problems)
+    samples = len(numbered) if settings.searcher == "grid" else settings.samples or 0
+    if settings.top > samples > 0:  # else that is what is wrong
+        problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
+    return numbered, samples
 
 
 def _stored(plan: Plan) -> StoragePath | None:

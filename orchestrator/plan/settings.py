@@ -120,8 +120,8 @@ class SearchSettings(OptionModel):
     sources: Annotated[
         str | None,
         train(
-            "source prompts of a transfer: searches, tasks or adapters' folders", "NAME,...", "none", decides=CHANGED,
-            recorded=CHANGED,
+            "what trials start from, of another task: searches, tasks or adapters' folders", "NAME,...", "none",
+            decides=CHANGED, recorded=CHANGED,
         ),
     ] = None  # fmt: skip
     shots: Annotated[

@@ -1,4 +1,4 @@
-"""The source prompts of a transfer: what ``--sources`` names, found before anything starts and kept with the search.
+"""The sources of a transfer: what ``--sources`` names, found before anything starts and kept with the search.
 
 A search that has begun uses what it kept: the store may have lost a source since, or hold a better one, and neither may
 change what the search computes.
@@ -32,7 +32,7 @@ SOURCES_KEPT = "source_fingerprints"
 
 
 class FindSources(Protocol):
-    """Where source prompts are looked for."""
+    """Where sources are looked for."""
 
     def find(self, settings: SearchSettings, facts: Facts) -> Sequence[SourcePrompt]:
         """What ``--sources`` names, in its order; raises `UserError` with everything that is wrong with it."""
@@ -43,7 +43,7 @@ class FindSources(Protocol):
 
 @dataclass(frozen=True)
 class Sources:
-    """The source prompts of a search that is being planned.
+    """The sources of a search that is being planned.
 
     Attributes:
         method, facts: None where what was asked for is not known.
@@ -85,8 +85,8 @@ class Sources:
             return error.problems
         return []
 
-    def of(self, space: Space, sizes: Sizes, *places: Path | StoragePath | None) -> tuple[SourcePrompt, ...]:
-        """The sources of a search whose space is known: those that it has kept, else found.
+    def of(self, *places: Path | StoragePath | None) -> tuple[SourcePrompt, ...]:
+        """The sources of a search: those that it has kept, else found.
 
         Args:
             places: where it may have kept them: its folder, its place in a storage.
@@ -97,17 +97,44 @@ class Sources:
         names = source_names(self.settings.sources)
         if not names:
             return ()
-        assert self.method is not None and self.facts is not None
+        assert self.facts is not None
         found = kept(*places)
         if [one.name for one in found] != names:
             if self.finder is None:
                 raise UserError([f"--sources {self.settings.sources}: the search has not kept them, see {SOURCES}"])
             found = tuple(self.finder.find(self.settings, self.facts))
-        sizes = replace(sizes, sources={one.name: one.rows for one in found})
-        refused = dict.fromkeys(why for values in space.configurations if (why := self.method.refuses(values, sizes)))
-        if refused:
-            raise UserError([f"search space {space.name}: {self.method.name}: {why}" for why in refused])
         return found
+
+
+def fitting(space: Space, sources: Sequence[SourcePrompt], sizes: Sizes) -> Space:
+    """A space with the configurations alone that can start from these sources, which decide their shapes.
+
+    Args:
+        sizes: of the backbone and the task.
+
+    Raises:
+        UserError: there is none, with what is wrong with each.
+    """
+    method = get_method(space.method)
+    sizes = replace(
+        sizes,
+        sources={one.name: one.rows for one in sources},
+        adapters={one.name: one.values for one in sources if one.method},
+        tensors={one.name: {n: t.shape for n, t in one.tensors.items()} for one in sources if one.method},
+    )
+    why_not = [method.refuses(values, sizes) for values in space.configurations]
+    left = tuple(values for values, why in zip(space.configurations, why_not, strict=True) if not why)
+    if not left:
+        refused = dict.fromkeys(why_not)
+        raise UserError([f"search space {space.name}: {method.name}: {why}" for why in refused])
+    if len(left) == len(why_not):
+        return space
+    there = [{tuple(values.get(name) for name in axis.names) for values in left} for axis in space.axes]
+    axes = (
+        replace(axis, rows=tuple(row for row in axis.rows if tuple(row) in rows))
+        for axis, rows in zip(space.axes, there, strict=True)
+    )
+    return replace(space, configurations=left, axes=tuple(axes))
 
 
 def source_names(sources: str | None) -> list[str]:
@@ -156,8 +183,13 @@ def fingerprints(sources: Sequence[SourcePrompt]) -> str:
 
 
 def described(sources: Sequence[SourcePrompt]) -> str:
-    """Sources in words: where each came from, and its fingerprint."""
-    return "; ".join(f"{one.name}: {one.origin} ({one.rows} rows, fingerprint {one.fingerprint})" for one in sources)
+    """Sources in words: where each came from, its shape, and its fingerprint."""
+    return "; ".join(f"{one.name}: {one.origin} ({_shape(one)}, fingerprint {one.fingerprint})" for one in sources)
+
+
+def _shape(source: SourcePrompt) -> str:
+    more = [f"{name} {value}" for name, value in source.values.items() if name != "prompt_length"]
+    return ", ".join([f"{source.rows} rows", *more])
 
 
 def _transfers(name: str) -> bool:

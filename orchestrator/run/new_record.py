@@ -16,7 +16,7 @@ from orchestrator.plan.sources import SOURCES_KEPT, described, fingerprints
 from orchestrator.record.kept_data import identity, kept_of
 from orchestrator.record.record import STARTED, SearchRecord
 from orchestrator.record.secrecy import shown_command
-from orchestrator.summarizer.results.published import comparison
+from orchestrator.summarizer.results.published import comparison, from_a_source
 from trials.backbones.revisions import revision_here
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
     }
     known = plan.task.published_as or plan.task.name
     others = plan.task.corrected or plan.settings.data_sizes == "any" or plan.settings.shots is not None
+    others = others or from_a_source(plan.settings.method, plan.recorded)
     rows = [] if others else comparison(known, plan.settings.method)  # the paper's are of all rows, as published
     return SearchRecord(
         name=plan.name,

@@ -1,8 +1,9 @@
-"""Finds the source prompts of a transfer: in folders, among the searches of the results' folder, in the MLflow store.
+"""Finds the sources of a transfer: in folders, among the searches of the results' folder, in the MLflow store.
 
 A source is an adapter's folder, a search by its name, or a task by its: then it is the task's champion of prompt tuning
 in MLflow's registry, or else the winner with the best validation score of all searches of prompt tuning on that task.
-Whatever is named must have been trained on the backbone of the search that asks for it.
+A method that starts from its own adapters takes its own champion, and its own searches. Whatever is named must have
+been trained on the backbone of the search that asks for it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from orchestrator.tracking.store import TrackingError, open_for_reading
 from trials.backbones.facts import Facts
 from trials.errors import UserError, did_you_mean
 from trials.export.files import CONFIG
-from trials.export.source_prompts import prompt_methods, read_source_prompt
+from trials.export.source_prompts import read_source, source_methods, why_no_source
+from trials.methods import get_method
 from trials.source_prompts import SourcePrompt
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 METHOD = "pt"
-"""Whose prompts a task's name means: those that SPoT, ATTEMPT and MPT start from."""
+"""Whose prompts a task's name means to a method that starts from prompts: SPoT, ATTEMPT, MPT."""
 
 _SHOWN = 8  # names in a message
 
@@ -82,7 +84,7 @@ class StoredSources:
         return found
 
     def there(self, settings: SearchSettings, facts: Facts) -> list[str]:
-        """Searches whose prompts could be named, on this backbone, a few of them."""
+        """Searches that could be named, on this backbone, a few of them."""
         place = _Place(settings, facts)
         return _few([one.search for one in place.candidates if one.backbone == facts.name])
 
@@ -92,16 +94,19 @@ class _Place:
 
     def __init__(self, settings: SearchSettings, facts: Facts) -> None:
         self.output, self.facts = settings.output.expanduser().absolute(), facts
+        self.wanted = get_method(settings.method)
+        self.of_tasks = METHOD if self.wanted.source_kind == "prompt" else self.wanted.name
         self.client: MlflowClient | None = None
         self.shown = self.away = ""
         try:
             self.client, self.shown = open_for_reading(settings.tracking_uri)
         except TrackingError as error:
             self.away = error.problems[0]
-        methods = prompt_methods()
-        here = [one for one in self._in_folders() if one.method in methods]
+        here = list(self._in_folders())
         names = {one.search for one in here}
-        self.candidates = here + [one for one in self._in_store() if one.method in methods and one.search not in names]
+        self.searches = here + [one for one in self._in_store() if one.search not in names]
+        methods = source_methods(self.wanted)
+        self.candidates = [one for one in self.searches if one.method in methods]
 
     def source(self, part: str) -> SourcePrompt:
         """One source.
@@ -112,14 +117,16 @@ class _Place:
         name, path = name_of(part), Path(part).expanduser()
         for folder in (path, path / ADAPTER):
             if (folder / CONFIG).exists():
-                return read_source_prompt(folder, name, self.facts, f"adapter {folder}")
+                return self._from(folder, name, f"adapter {folder}")
         if "/" in part:
             raise UserError([f"{part}: no adapter is there: a folder with {CONFIG} in it, or a search's, is expected"])
-        if chosen := next((one for one in self.candidates if one.search == part), None):
+        if chosen := next((one for one in self.searches if one.search == part), None):
+            if why := why_no_source(chosen.method, self.wanted):
+                raise UserError([f"source {name} (search {part}) {why}"])
             return self._read(chosen, name)
         if champion := self._champion(part):
             return champion
-        of_task = [one for one in self.candidates if one.task == part and one.method == METHOD]
+        of_task = [one for one in self.candidates if one.task == part and one.method == self.of_tasks]
         on_this = [one for one in of_task if one.backbone == self.facts.name]
         if on_this:
             return self._read(max(on_this, key=lambda one: one.score), name)
@@ -128,22 +135,24 @@ class _Place:
     def _nothing(self, part: str, of_task: Sequence[Candidate]) -> str:
         """Why a name means nothing, and what there is."""
         facts = self.facts
-        command = f"adept-search search --task {part} --method {METHOD} --backbone {facts.name}"
+        method, whole = self.of_tasks, self.wanted.source_kind == "adapter"
+        kind, things = (f"adapter of {method}", f"adapters of {method}") if whole else ("prompt", "prompts")
+        command = f"adept-search search --task {part} --method {method} --backbone {facts.name}"
         if of_task:
             others = ", ".join(dict.fromkeys(one.backbone for one in of_task))
-            return f"{part}: its prompts are of {others}, and none of {facts.name}; train one: {command}"
+            return f"{part}: its {things} are of {others}, and none of {facts.name}; train one: {command}"
         there = [one for one in self.candidates if one.backbone == facts.name]
-        names = list(dict.fromkeys([*(one.search for one in there), *(o.task for o in there if o.method == METHOD)]))
+        names = list(dict.fromkeys([*(one.search for one in there), *(o.task for o in there if o.method == method)]))
         known = f"there are {', '.join(_few(names))}" if names else f"there is none of {facts.name} yet"
         store = f" and in {self.shown}" if self.client else f" (MLflow was not asked: {self.away})"
         return (
-            f"{part}: no search, and no task with a trained prompt, is called so in {self.output}{store}"
-            f"{did_you_mean(part, names)}; {known}. --method {METHOD} trains a source on its task, as in: {command}"
+            f"{part}: no search, and no task with a trained {kind}, is called so in {self.output}{store}"
+            f"{did_you_mean(part, names)}; {known}. --method {method} trains a source on its task, as in: {command}"
         )
 
     def _read(self, chosen: Candidate, name: str) -> SourcePrompt:
         if chosen.folder is not None:
-            return read_source_prompt(chosen.folder, name, self.facts, f"search {chosen.search}")
+            return self._from(chosen.folder, name, f"search {chosen.search}")
         assert self.client is not None and chosen.run is not None
         origin = f"search {chosen.search} (run {chosen.run.info.run_id[:8]})"
         winner = chosen.run.data.tags.get("winner.trial", "")
@@ -166,21 +175,24 @@ class _Place:
                 raise UserError(
                     [f"{name}: the adapter of {origin} cannot be fetched from {self.shown} ({reason})"]
                 ) from error
-            return read_source_prompt(Path(fetched), name, self.facts, origin)
+            return self._from(Path(fetched), name, origin)
+
+    def _from(self, folder: Path, name: str, origin: str) -> SourcePrompt:
+        return read_source(folder, name, self.wanted, self.facts, origin)
 
     def _champion(self, task: str) -> SourcePrompt | None:
-        """The registered prompt of a task; None where none is."""
+        """What is registered of a task; None where nothing is."""
         if self.client is None:
             return None
         registry = Registry(self.client, self.shown)
         with suppress(TrackingError):
             model = registry.model(task, self.facts.name)
-            version = None if model is None else registry.version(model, champion_of(METHOD))
+            version = None if model is None else registry.version(model, champion_of(self.of_tasks))
             if version is not None:
                 with tempfile.TemporaryDirectory() as folder:
                     adapter = registry.adapter(version, Path(folder))
                     if (adapter / CONFIG).exists():
-                        return read_source_prompt(adapter, task, self.facts, f"champion {version.shown}")
+                        return self._from(adapter, task, f"champion {version.shown}")
         return None
 
     def _in_folders(self) -> Iterator[Candidate]:

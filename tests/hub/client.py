@@ -101,12 +101,13 @@ def adapter(folder: str, name: str = "") -> dict[str, Any]:
     from trials.backbones.describe import describe
     from trials.backbones.loading import load_backbone
     from trials.export.adapters import describe_adapter, load_adapter, save_adapter
-    from trials.export.source_prompts import read_source_prompt
+    from trials.export.source_prompts import read_source
+    from trials.methods import get_method
     from trials.tasks import get_task
 
     if not name:
         loaded = load_adapter(folder).backbone.facts
-        read_source_prompt(Path(folder), "debsec", describe(loaded.location), "an adapter")
+        read_source(Path(folder), "debsec", get_method("spot"), describe(loaded.location), "an adapter")
         return {"revision": loaded.revision}
     backbone = load_backbone(name)
     made = trial(backbone, config("pt"))

@@ -218,7 +218,9 @@ def load_adapter(
         around = replace(around, projections=own)
     try:
         config = TrialConfig(**description["trial"])
-        # The file has all that a trial made of its sources: their place alone is kept for it.
+        # The file has all that a trial made of its sources: their place alone is kept for it, where it needs one.
+        if not get_method(config.method).sources[0]:
+            config = replace(config, sources=())
         places = {name: torch.zeros(config.prompt_length, backbone.facts.width) for name in config.sources}
         method = make_method(config, replace(around, sources=places))
         method.load_state_dict(method.from_file(load_file(folder / WEIGHTS)))

@@ -11,7 +11,6 @@ from trials.methods import (
     PROMPT_LENGTH,
     PROMPT_LR,
     Drop,
-    Method,
     Sizes,
     Values,
     Weights,
@@ -19,12 +18,13 @@ from trials.methods import (
     rate,
     uniform,
 )
+from trials.methods.base.transfer import FromOwnAdapter
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Adept(Method):
+class Adept(FromOwnAdapter):
     """E' = E + ReLU(E W_down + b1) W_up + b2, input [P ; E'], where E are the backbone's own embedding rows.
 
     W_up, b1 and b2 start at zero, so the offset is exactly zero before the first update. The recipe decides whether

@@ -11,7 +11,6 @@ from trials.methods import (
     PROMPT_LENGTH,
     PROMPT_LR,
     Drop,
-    Method,
     Sizes,
     Values,
     Weights,
@@ -19,6 +18,7 @@ from trials.methods import (
     rate,
     uniform,
 )
+from trials.methods.base.transfer import FromOwnAdapter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ ALPHA = 8
 """The original's ``lora_alpha``; the offset is scaled by ALPHA / sqrt(r)."""
 
 
-class Dept(Method):
+class Dept(FromOwnAdapter):
     """E'[t] = E[t] + (8 / sqrt(r)) A[t] B for the t-th token of the source, input [P ; E'].
 
     A has a row for each of ``max_source_length`` positions. The original pads every batch to that length, because it

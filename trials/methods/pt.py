@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from trials.methods import PROMPT_LR, choice, count
 from trials.methods.base.prompt_file import PromptFile
+from trials.methods.base.transfer import FromOwnAdapter
 
 
-class Pt(PromptFile):
+class Pt(FromOwnAdapter, PromptFile):
     """Input [P ; E]. 100 rows unless the configuration says otherwise, started at vocabulary rows or at random.
 
     The released ADePT code cannot run this baseline (its start is lost and it unfreezes the embeddings), so the recipe

@@ -16,6 +16,8 @@ from importlib import resources
 from typing import Any
 
 from orchestrator.record.record import SearchRecord
+from trials.errors import UserError
+from trials.methods import get_method
 
 MAIN_TABLES = (3, 4, 5, 6, 7)  # one result for each (task, method, backbone); the others are analyses and ablations
 MAIN_SETTINGS = ("single_task", "instruction_tuning")
@@ -106,6 +108,17 @@ _AS_PUBLISHED = {"shots": None, "data_quirks": "as_published", "data_sizes": "pu
 def on_published_rows(settings: Mapping[str, Any]) -> bool:
     """Whether a search's settings say that it trained on all rows, with the mistakes that published numbers have."""
     return all(settings.get(option, whole) == whole for option, whole in _AS_PUBLISHED.items())
+
+
+def from_a_source(method: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a search started from another task's adapter with a method whose published runs did not (Tables 3 to 14).
+
+    SPoT, ATTEMPT and MPT (t) always do, and are published so.
+    """
+    try:
+        return bool(settings.get("sources")) and get_method(method).sources[0] == 0
+    except UserError:  # a method of a package that is not here
+        return False
 
 
 def published_of(record: SearchRecord) -> list[PublishedRow]:

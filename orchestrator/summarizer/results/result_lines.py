@@ -11,6 +11,7 @@ from orchestrator.record.selection import Choice
 from orchestrator.summarizer.results.published import (
     PublishedRow,
     backbone_key,
+    from_a_source,
     method_key,
     metric_key,
     on_published_rows,
@@ -138,6 +139,8 @@ def _paper(record: SearchRecord) -> str:
     rows = [row for row in published_of(record) if method_key(row.method) == method_key(record.method)]
     same = [row for row in rows if backbone_key(row.backbone) == backbone_key(record.backbone)]
     if not rows:
+        if from_a_source(record.method, record.settings):
+            return "is not quoted: its own trials started from no adapter of another task"
         asked = on_published_rows(record.settings)
         return "has no number for this task and method" if asked else "is not quoted: its rows are others than these"
     texts = []

@@ -13,6 +13,7 @@ from orchestrator.summarizer.results.published import (
     MAIN_SETTINGS,
     MAIN_TABLES,
     backbone_key,
+    from_a_source,
     method_key,
     on_published_rows,
     printed,
@@ -130,7 +131,11 @@ class _Measured:
     def __init__(self, layout: PaperLayout, groups: Sequence[SearchGroup]) -> None:
         self.layout = layout
         self.groups = [
-            group for group in groups if task_key(group.task) in layout.tasks and on_published_rows(group.settings)
+            group
+            for group in groups
+            if task_key(group.task) in layout.tasks
+            and on_published_rows(group.settings)
+            and not from_a_source(group.method, group.settings)
         ]
         self.gaps: list[Gap] = []
         self.notes: list[str] = []

@@ -121,6 +121,8 @@ def test_the_papers_number_is_not_quoted_beside_a_score_on_other_rows(tmp_path: 
     text = summary(searched(published=[], settings={"steps": 8, "data_sizes": "any"}), tmp_path)
     assert fact(text, "Paper") == "- Paper: is not quoted: its rows are others than these"
     assert "rows as they were given, perhaps a part of those published" in fact(text, "Examples")
+    text = summary(searched(published=[], settings={"steps": 8, "sources": "mnli"}), tmp_path)
+    assert fact(text, "Paper") == "- Paper: is not quoted: its own trials started from no adapter of another task"
 
 
 def test_the_calls_to_copy_are_whole_and_hold_no_password(tmp_path: Path) -> None:

@@ -32,5 +32,5 @@ def test_those_of_the_paper_have_every_task_and_method_of_their_table_that_is_kn
     known = {task_key(task.published_as or task.name) for task in registered().values()}
     assert {task_key(search.key.task) for search in searches} == set(layout.tasks) & known
     rows = {method_key(row.measured_as or row.match.get("method", "")) for row in layout.rows}
-    alone = [name for name in method_names() if not get_method(name).sources[1]]  # a transfer wants source prompts
+    alone = [name for name in method_names() if not get_method(name).sources[0]]  # a transfer wants source prompts
     assert {method_key(search.key.method) for search in searches} == rows & {method_key(name) for name in alone}

@@ -123,8 +123,8 @@ def store(here: Path, tracking_uri: str) -> tuple[MlflowClient, str]:
 
 def test_a_source_comes_from_the_store_where_its_search_left_it(store: tuple[MlflowClient, str]) -> None:
     _, uri = store
-    for name in ("sst2", "old-pt"):
-        plan = planned(sources=name, tracking_uri=uri)
+    for name, method in (("sst2", "spot"), ("old-pt", "spot"), ("sst2", "pt")):
+        plan = planned(method, sources=name, tracking_uri=uri)
         assert values(plan) == [6.0]
         assert re.fullmatch(r"search old-pt \(run \w{8}\)", plan.sources[0].origin)
 
@@ -134,6 +134,7 @@ def test_the_champion_of_a_task_goes_before_other_searches(store: tuple[MlflowCl
     registry = Registry(client, "here")
     version = registry.add("sst2", "t5-nano", adapter(here / "best", 7.0), "u1", {}, "")
     registry.move(version.model, champion_of("pt"), version, {}, "")
+    assert values(planned("pt", sources="sst2", tracking_uri=uri)) == [7.0]
     plan = planned(sources="sst2", tracking_uri=uri)
     assert values(plan) == [7.0] and "champion models:/adept-sst2-t5-nano/1" in plan.sources[0].origin
 
@@ -208,8 +209,8 @@ def test_a_source_of_another_length_is_refused_by_the_space(here: Path) -> None:
 
 
 def test_sources_that_no_method_takes_and_names_that_stand_twice(here: Path) -> None:
-    assert "--sources sst2: --method pt starts from no source prompts (methods that transfer: attempt" in problems(
-        method="pt", sources="sst2"
+    assert "--sources sst2: --method lamp starts from no source prompts (methods that transfer: " in problems(
+        method="lamp", sources="sst2"
     )
     adapter(here / "sst2" / "best_adapter")
     assert "sst2 stands twice" in problems(method="attempt", sources="sst2/best_adapter,sst2")

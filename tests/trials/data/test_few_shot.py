@@ -18,6 +18,7 @@ from trials.config import TrialConfig
 from trials.data import prepare
 from trials.data.few_shot import drawn, few_shot_rows, shots_problem
 from trials.engine import Engine, EngineSettings
+from trials.methods.base.module import SourceAdapter
 from trials.tasks import get_task
 
 CLASSES = {"superglue-boolq": ["0", "1"], "superglue-cb": ["0", "1", "2"], "scitail": ["0", "1"], "stsb": ["0", "1"]}
@@ -103,15 +104,20 @@ def test_a_trial_trains_on_its_few_rows_alone_and_goes_on_with_them(tmp_path: Pa
     assert engine.next_report("all").train_loss != last
 
 
-def test_a_transfer_starts_from_its_source_and_trains_on_its_few_rows(tmp_path: Path, t5: Backbone) -> None:
+@pytest.mark.parametrize("method", ["spot", "pt"])
+def test_a_transfer_starts_from_its_source_and_trains_on_its_few_rows(
+    method: str, tmp_path: Path, t5: Backbone
+) -> None:
     data = prepare(
         made_task(), nano_tokenizer(), architecture="encoder-decoder",
         data_dir=write_splits(tmp_path, train=numbered(60)), cache_dir=tmp_path / "cache",
     )  # fmt: skip
     source = source_prompts(t5)["sst2"]
-    engine = Engine(t5, data, EngineSettings(deterministic=True), sources={"sst2": source})
+    adapters = {"sst2": SourceAdapter({"prompt_length": 6})}
+    engine = Engine(t5, data, EngineSettings(deterministic=True), sources={"sst2": source}, adapters=adapters)
+    values = {"prompt_lr": 0.1, "prompt_length": 6}
     for seed in (42, 43):
-        few = config("spot", seed=seed, shots=2, steps=2, eval_every=2, batch_size=2)
+        few = config(method, values, seed=seed, sources=("sst2",), shots=2, steps=2, eval_every=2, batch_size=2)
         engine.start(str(seed), few)
     one, other = engine.slots["42"], engine.slots["43"]
     assert one.rows == few_shot_rows(data.task, data.split("train").targets, 2, 42) and one.rows != other.rows

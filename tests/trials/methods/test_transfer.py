@@ -133,5 +133,5 @@ def test_sources_that_are_missing_too_many_or_of_another_length_are_refused(t5: 
     longer = {"prompt_lr": 0.1, "prompt_length": 7}
     with pytest.raises(UserError, match=r"prompt_length 7 is not that of its source prompts: sst2 \(6\)"):
         make_method(config("spot", longer), around)
-    with pytest.raises(UserError, match="pt starts from no source prompts"):
-        make_method(config("pt", sources=("sst2",)), around)
+    with pytest.raises(UserError, match="lamp starts from no source prompts"):
+        make_method(config("lamp", sources=("sst2",)), around)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Kind = Literal["embedding", "inner", "modules"]
 """How a trial of a method is computed; see `Method.kind`."""
 
+SourceKind = Literal["prompt", "adapter"]
+"""What a trial of a transfer starts from; see `Method.source_kind`."""
+
 Values = Mapping[str, Value]
 """A configuration: hyperparameters by name."""
 
@@ -46,6 +49,8 @@ class Sizes:
         location: what transformers loads the backbone from; empty where it is loaded.
         vocabulary: rows of the embedding table.
         sources: rows of each source prompt of a transfer, by name.
+        adapters: of those that are whole adapters, the hyperparameters that decided their shapes, by name.
+        tensors: and the shapes of what they learnt beside the prompt, by name of the source and of the tensor.
     """
 
     width: int
@@ -54,6 +59,8 @@ class Sizes:
     location: str = ""
     vocabulary: int = 0
     sources: Mapping[str, int] = field(default_factory=dict)
+    adapters: Mapping[str, Values] = field(default_factory=dict)
+    tensors: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, facts: Facts, max_source_length: int = 256) -> Sizes:
@@ -122,8 +129,12 @@ class Method:
     """Whether the rows of its prompt are themselves trained; else `prompt` makes them from its tensors."""
 
     sources: ClassVar[tuple[int, int]] = (0, 0)
-    """How many source prompts it starts from, at least and at most: soft prompts that were trained on other tasks. A
-    configuration of it is as long as they are."""
+    """How many sources it starts from, at least and at most: soft prompts that were trained on other tasks, or adapters
+    of its own (`source_kind`). A configuration of it is as long as they are."""
+
+    source_kind: ClassVar[SourceKind] = "prompt"
+    """What its sources are: soft prompts, of any method that learns nothing else; or an adapter of the method itself,
+    from which all that it trains starts."""
 
     prompts_by_row: ClassVar[bool] = False
     """Whether each row of the data has a prompt of its own (`row_prompts`)."""
@@ -235,13 +246,15 @@ class Method:
         )
 
     def wrong_sources(self, names: Sequence[str]) -> str:
-        """What is wrong with starting from so many source prompts, as the end of a sentence; empty where nothing is."""
+        """What is wrong with starting from so many sources, as the end of a sentence; empty where nothing is."""
         least, most = self.sources
         if least <= len(names) <= most:
             return ""
         if not most:
             return "starts from no source prompts"
-        wanted = "one source prompt" if most == 1 else f"{least} to {most} source prompts"
+        kind = "source prompt" if self.source_kind == "prompt" else f"adapter of {self.name}"
+        some = f"one {kind}" if most == 1 else f"{least} to {most} {kind}s"
+        wanted = some if least or most > 1 else f"{some} or none"
         return f"starts from {wanted}, and {len(names) or 'none'} {'are' if len(names) > 1 else 'is'} given"
 
     def to_file(self, state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:

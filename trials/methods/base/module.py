@@ -28,6 +28,19 @@ TOP_VOCABULARY = 5000
 
 
 @dataclass(frozen=True)
+class SourceAdapter:
+    """What an adapter of another task learnt beside its prompt.
+
+    Attributes:
+        values: the hyperparameters that decided its shapes.
+        tensors: by the names of `Method.tensors`, float32.
+    """
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What a method may look at when a trial of it is made.
 
@@ -36,6 +49,7 @@ class Surroundings:
         init_text_ids: token ids of `INIT_TEXT`, with the end-of-sequence token where the tokenizer adds one.
         max_source_length, projections: see `Sizes`.
         sources: source prompts by name, each of shape (rows, d).
+        adapters: and what they learnt beside, of those that are whole adapters.
         model: of transformers, where it computes the backbone as it is (the stock lane).
     """
 
@@ -45,13 +59,22 @@ class Surroundings:
     projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     model: Any = None
     sources: Mapping[str, Tensor] = field(default_factory=dict)
+    adapters: Mapping[str, SourceAdapter] = field(default_factory=dict)
 
     @property
     def sizes(self) -> Sizes:
         """What the shapes of tensors depend on."""
         vocabulary, width = self.embedding.shape
         sources = {name: len(prompt) for name, prompt in self.sources.items()}
-        return Sizes(width, self.max_source_length, self.projections, vocabulary=vocabulary, sources=sources)
+        return Sizes(
+            width,
+            self.max_source_length,
+            self.projections,
+            vocabulary=vocabulary,
+            sources=sources,
+            adapters={name: adapter.values for name, adapter in self.adapters.items()},
+            tensors={n: {k: tuple(t.shape) for k, t in one.tensors.items()} for n, one in self.adapters.items()},
+        )
 
 
 class MethodModule(nn.Module):
@@ -98,7 +121,7 @@ class MethodModule(nn.Module):
         self._groups = {"prompt": "prompt" if "prompt" in method.groups else next(iter(method.groups))}
         for name, weights in method.tensors(hyperparameters, self.sizes, recipe).items():
             if name in starts:
-                start = starts[name]
+                start = starts[name].detach().clone().float()
             else:
                 start = torch.zeros(weights.shape) if weights.start is None else weights.start(weights.shape, generator)
             self._groups[name] = weights.group
@@ -208,9 +231,16 @@ def make_method(config: TrialConfig, around: Surroundings) -> MethodModule:
             here.
     """
     method = get_method(config.method)
-    if missing := [name for name in config.sources if name not in around.sources]:
-        raise UserError([f"{method.name} starts from the source prompts {', '.join(missing)}, which are not at hand"])
-    around = replace(around, sources={name: around.sources[name] for name in config.sources})
+    whole = method.source_kind == "adapter"
+    there = around.adapters if whole else around.sources
+    if missing := [name for name in config.sources if name not in there]:
+        kind = "adapters" if whole else "source prompts"
+        raise UserError([f"{method.name} starts from the {kind} {', '.join(missing)}, which are not at hand"])
+    around = replace(
+        around,
+        sources={name: around.sources[name] for name in config.sources},
+        adapters={name: around.adapters[name] for name in config.sources if whole},
+    )
     start = stream(config.seed, "initialisation")
     return method.module()(method, config.hyperparameters, config.constants, around, start)
 

@@ -110,8 +110,12 @@ def test_a_measured_row_stands_beside_the_quoted_one() -> None:
     assert cell(table, "One test example", "RTE").text == "0.72"
 
 
-@pytest.mark.parametrize("setting", [{"shots": 16}, {"data_quirks": "corrected"}, {"data_sizes": "any"}])
-def test_what_was_trained_on_other_rows_than_the_papers_is_in_none_of_its_tables(setting: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "setting", [{"shots": 16}, {"data_quirks": "corrected"}, {"data_sizes": "any"}, {"sources": "mnli"}]
+)
+def test_what_was_trained_on_other_rows_than_the_papers_or_from_a_source_is_in_none_of_its_tables(
+    setting: dict[str, Any],
+) -> None:
     other = searched(99.0, seed=1, settings={**searched(99.0).record.settings, **setting})
     assert not measured(grid(3, other))
     assert cell(grid(3, other, searched(84.0, seed=2)), "ADePT", "RTE", "measured").text == "84.0"
