@@ -151,6 +151,10 @@ def explained(error: BaseException, kind: Kind, name: str, revision: str | None 
             f"the {which} cannot be kept on this machine ({_shown(places[0])}): make room or give the right to write, "
             f"or set HF_HOME, which is {constants.HF_HOME} now, to another folder"
         )
+    if _status(chain) == 429:
+        return (
+            f"the hub answers this machine no more for now (429, too many requests): try again later; {login} for more"
+        )
     if (status := _status(chain)) and status >= 500:
         return f"the hub answers with an error of its own ({status}) when asked for the {which}: try again later"
     if _any(kinds, "RemoteEntryNotFoundError", "DataFilesNotFoundError", "EmptyDatasetError") or _NO_FILES in texts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -231,6 +232,13 @@ def test_a_disk_that_takes_no_copy_is_not_put_down_to_the_network(error: OSError
         problem = explained(one, "model", "lab/large")
         assert "the model lab/large cannot be kept on this machine" in problem and str(error) in problem
         assert "HF_HOME" in problem and "check the id" not in problem
+
+
+def test_too_many_requests_are_no_wrong_id() -> None:
+    error = RuntimeError("429 Client Error: Too Many Requests")
+    error.response = SimpleNamespace(status_code=429)  # type: ignore[attr-defined]
+    problem = explained(error, "dataset", "lab/rows")
+    assert "too many requests" in problem and "set HF_TOKEN" in problem and "check the id" not in problem
 
 
 @pytest.mark.slow
