@@ -27,6 +27,8 @@ class PaperAxis:
         measured_as: our name of the method, where the published one holds more than that.
         mean_of: task to metric, for a measured mean.
         unmeasured: why no search fills it; empty where one can.
+        shots: rows of train that a search must have been limited to, to be measured here; None: all of them.
+        from_a_source: whether its trials must have started from an adapter, where the method need not.
     """
 
     label: str
@@ -37,6 +39,8 @@ class PaperAxis:
     mean_of: Mapping[str, str] = field(default_factory=dict)
     better: Literal["higher", "lower"] = "higher"
     unmeasured: str = ""
+    shots: int | None = None
+    from_a_source: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.record import formats
 from orchestrator.summarizer.results.found_search import FoundSearch
@@ -130,13 +129,17 @@ class _Measured:
 
     def __init__(self, layout: PaperLayout, groups: Sequence[SearchGroup]) -> None:
         self.layout = layout
+        shots = {row.shots for row in layout.rows}
+        starts = {column.from_a_source for column in layout.columns}
         self.groups = [
             group
             for group in groups
             if task_key(group.task) in layout.tasks
-            and on_published_rows(group.settings)
-            and not from_a_source(group.method, group.settings)
+            and group.settings.get("shots") in shots
+            and on_published_rows({**group.settings, "shots": None})
+            and from_a_source(group.method, group.settings) in starts
         ]
+        self.by_column = all("method" in column.match for column in layout.columns)
         self.gaps: list[Gap] = []
         self.notes: list[str] = []
 
@@ -150,7 +153,12 @@ class _Measured:
                     yield line
 
     def _rows(self) -> list[PaperAxis]:
-        """The layout's methods, each once; in a main table, then methods that the paper does not have."""
+        """The layout's methods, each once; in a main table, then methods that the paper does not have.
+
+        Where methods stand side by side, all its rows.
+        """
+        if self.by_column:
+            return list(self.layout.rows)
         rows: dict[tuple[str, str], PaperAxis] = {}
         for row in self.layout.rows:
             method = row.measured_as or row.match.get("method", "")
@@ -163,8 +171,7 @@ class _Measured:
         return list(rows.values())
 
     def _line(self, row: PaperAxis, backbone: str) -> PaperLine | None:
-        method = row.measured_as or row.match["method"]
-        found = [self._of(row, column, method, backbone) for column in self.layout.columns]
+        found = [self._of(row, column, backbone) for column in self.layout.columns]
         used = [group for groups in found for group in groups]
         if not used:
             return None
@@ -172,28 +179,35 @@ class _Measured:
         cells = []
         for column, groups in zip(self.layout.columns, found, strict=True):
             cells.append(self._cell(column, groups))
-            if not column.mean_of and not column.unmeasured and not self.layout.unmeasured:
+            if not (column.mean_of or column.unmeasured or self.layout.unmeasured or self.by_column):
                 task, where = self.layout.field_of("task", row, column), {**row.where, **column.where}
                 group = groups[0] if groups else None
                 self.gaps += gaps_of(column.label, row.label, task, group, used[0], seeds, where=where)
         counts = sorted({count for group in used for count in group.parameters})
         shown = "–".join(dict.fromkeys(formats.parameters(count) for count in (counts[:1] + counts[-1:])))
-        section = f"measured on {used[0].backbone}"
+        section = ", ".join([*([row.heading] if self.by_column else []), f"measured on {used[0].backbone}"])
         return PaperLine(row.label, shown or formats.MISSING, cells, backbone_key(backbone), section)
 
-    def _of(self, row: PaperAxis, column: PaperAxis, method: str, backbone: str) -> list[SearchGroup]:
+    def _of(self, row: PaperAxis, column: PaperAxis, backbone: str) -> list[SearchGroup]:
         """The groups behind a cell: one, or one for each task of a mean; none where any is missing."""
         if column.unmeasured:
             return []
-        where = {**row.where, **column.where}
         wanted = column.mean_of or {
             self.layout.field_of("task", row, column): self.layout.field_of("metric", row, column)
         }
-        picked = [self._pick(task, method, backbone, metric, where) for task, metric in wanted.items()]
+        picked = [self._pick(row, column, task, metric, backbone) for task, metric in wanted.items()]
         return [group for group in picked if group is not None] if all(picked) else []
 
-    def _pick(self, task: str, method: str, backbone: str, metric: str, where: Mapping[str, Any]) -> SearchGroup | None:
-        group, others = pick(self.groups, task, method, backbone, None if metric == "hours" else metric, where)
+    def _pick(self, row: PaperAxis, column: PaperAxis, task: str, metric: str, backbone: str) -> SearchGroup | None:
+        axis, where = column if self.by_column else row, {**row.where, **column.where}
+        method = axis.measured_as or axis.match["method"]
+        groups = [
+            group
+            for group in self.groups
+            if group.settings.get("shots") == row.shots
+            and from_a_source(group.method, group.settings) == column.from_a_source
+        ]
+        group, others = pick(groups, task, method, backbone, None if metric == "hours" else metric, where)
         if group is not None and others:
             note = other_settings(task, group, others)
             self.notes += [note] if note not in self.notes else []

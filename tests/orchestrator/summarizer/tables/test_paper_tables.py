@@ -121,6 +121,37 @@ def test_what_was_trained_on_other_rows_than_the_papers_or_from_a_source_is_in_n
     assert cell(grid(3, other, searched(84.0, seed=2)), "ADePT", "RTE", "measured").text == "84.0"
 
 
+def few(method: str, score: float, seed: int = 1, **settings: Any) -> FoundSearch:
+    all_rows = searched(0.0).record.settings
+    return searched(score, "boolq", method, seed=seed, settings={**all_rows, **settings})
+
+
+def test_few_shot_searches_are_measured_by_their_method_and_number_of_rows() -> None:
+    """From a source where the method may do without one and the paper's did not, and from none where its did."""
+    table = grid(
+        15,
+        *(few("adept", score, seed, shots=16, sources="mnli") for seed, score in ((1, 68.0), (2, 70.0), (3, 72.0))),
+        few("adept", 99.0, shots=16),  # from nothing
+        few("adept", 98.0, sources="mnli"),  # on all rows
+        few("dept", 61.0, shots=4, sources="mnli"),
+        few("pt", 97.0, shots=4, sources="mnli"),
+        few("pt", 60.0, shots=4),
+        few("mpt_t", 62.0, shots=4, sources="mnli,qqp"),
+        few("adept", 96.0, shots=8, sources="mnli"),  # a number that the paper does not have
+    )
+    found = {
+        (heading.label, row.cells[0].text): cell
+        for row, heading, cell in table.cells()
+        if row.section == "BoolQ, measured on t5-base" and cell.kind == "measured"
+    }
+    assert {key: cell.text for key, cell in found.items()} == {
+        ("ADePT", "16"): "70.0", ("DePT", "4"): "61.0", ("PT", "4"): "60.0", ("MPT", "4"): "62.0",
+    }  # fmt: skip
+    assert (found["ADePT", "16"].spread, found["ADePT", "16"].n) == ("2.0", 3)
+    assert cell(table, "16", "ADePT", "BoolQ, quoted").text == "69.9"
+    assert not table.missing and not any("Nothing is measured" in note for note in grid(15).notes)
+
+
 def test_a_lead_of_less_than_one_example_is_not_marked_as_one() -> None:
     table = grid(3, searched(83.1, n=139))  # the paper's best is 82.7
     assert cell(table, "ADePT", "RTE", "measured").highlight == "best"
