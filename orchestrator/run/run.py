@@ -135,7 +135,7 @@ def run_search(
         record = files.previous(plan)  # another process may have ended since
         check_prepared(plan, record, files.data, data)
         running = replace(running, plan=replace(plan, chosen=files.precision))
-        return run_alone(decided(running), record, data, lock)
+        return run_alone(running, record, data, lock)
 
 
 def show_finished(
@@ -184,6 +184,8 @@ def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask,
             log.info(note)
     process = provenance.collect(command_of(options))
     with tracker:
+        running = decided(running)  # not before the store can be used: it may have to start a Ray
+        plan = running.plan
         if record is None:
             record = new_record(plan, data, process)
             record.experiment = "" if experiment == plan.task.name else experiment

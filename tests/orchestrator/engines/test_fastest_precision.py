@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.console import PlainConsole
 from orchestrator.engines import fastest_precision
 from orchestrator.engines.fastest_precision import decision, pace_here
 from orchestrator.plan.plan import Plan
@@ -17,7 +18,10 @@ from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.record.record import SearchRecord
+from orchestrator.run import run
 from orchestrator.run.run import Running, decided
+from orchestrator.run.session import Session
+from orchestrator.tracking.store import TrackingError
 from trials.data_facts import DataIdentity
 
 
@@ -51,6 +55,22 @@ def test_the_decision_is_named_and_kept_and_the_request_is_what_it_was(tmp_path:
     files = SearchFolder(plan.folder)
     files.previous(plan)
     assert files.begun and files.precision == "bfloat16"
+
+
+def test_nothing_is_measured_where_the_search_cannot_be_tracked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong address of MLflow is named before a Ray has been started for the measurement."""
+
+    def away(*_: Any) -> Any:
+        raise TrackingError(["no store"])
+
+    made = SimpleNamespace(fingerprint="", identity=DataIdentity())
+    monkeypatch.setattr(run, "prepare_data", lambda plan: made)
+    monkeypatch.setattr(run, "open_tracker", away)
+    monkeypatch.setattr(Session, "connect", lambda self, debug: pytest.fail("a Ray was started"))
+    with pytest.raises(TrackingError, match="no store"):
+        run.run_search(planned(tmp_path), {}, PlainConsole(quiet=True), quiet=True)
 
 
 def test_a_search_decides_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
