@@ -32,20 +32,29 @@ def located(files: Mapping[str, Sequence[str]], folder: Path) -> tuple[dict[str,
     for split, named in files.items():
         paths: list[Path] = []
         for name in named:
-            path = folder / Path(name).expanduser()
-            if path.is_dir():
-                paths += _in_folder(path, problems)
-            elif _PATTERN.search(name) and not path.exists():
-                # Path.glob takes no pattern that begins at the root.
-                matches = glob.glob(str(Path(name).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207
-                paths += [file for file in sorted(folder / match for match in matches) if file.is_file()]
-                if not matches:
-                    problems.append(f"{split}: no file matches {path}")
-            else:
-                paths.append(path)
+            try:
+                paths += _files_of(name, folder, split, problems)
+            except OSError as error:  # a share that is away, a folder that this user may not look into
+                problems.append(
+                    f"{split}: {error.filename or folder / name} cannot be read ({error.strerror or error})"
+                )
         problems += _missing_shards(paths)
         found[split] = tuple(paths)
     return found, problems
+
+
+def _files_of(name: str, folder: Path, split: str, problems: list[str]) -> list[Path]:
+    """The files that a name, a pattern or a folder stands for, in order; OSError where it cannot be looked at."""
+    path = folder / Path(name).expanduser()
+    if path.is_dir():
+        return _in_folder(path, problems)
+    if not _PATTERN.search(name) or path.exists():
+        return [path]
+    # Path.glob takes no pattern that begins at the root.
+    matches = glob.glob(str(Path(name).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207
+    if not matches:
+        problems.append(f"{split}: no file matches {path}")
+    return [file for file in sorted(folder / match for match in matches) if file.is_file()]
 
 
 def _in_folder(folder: Path, problems: list[str]) -> list[Path]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import json
 import lzma
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,6 +54,21 @@ def test_labels_that_the_rows_bring_are_a_fault_of_the_rows(tmp_path: Path) -> N
         with pytest.raises(TaskError, match="pearson is for") as caught:
             task_of(tmp_path, files, "metrics: [f1, pearson]\n")
         assert not isinstance(caught.value, RowsError)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_fault_of_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a share that is away, or without the right to read it: no command may end with a traceback for it."""
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "rest.csv").write_text("text,label\none,x\ntwo,y\n")
+
+    def away(path: Path) -> Iterator[Path]:
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", away)
+    with pytest.raises(RowsError, match=r"train: .*shards cannot be read \(Stale file handle\)"):
+        task_of(tmp_path, "train: shards, validation: rest.csv, test: [rest.csv]")
 
 
 def test_quotation_marks_are_text_in_a_tab_separated_file(tmp_path: Path) -> None:
