@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 SOURCES = "sources.safetensors"
 """In a search's folder, and its copy in a storage."""
 
-SOURCES_KEPT = "source_fingerprints"
-"""Key of a record's provenance, and tag of a search's run."""
-
 
 class FindSources(Protocol):
     """Where sources are looked for."""

@@ -10,6 +10,9 @@ from trials.data_facts import DataIdentity
 FINGERPRINT, ROWS, FILES = "data fingerprint", "rows fingerprint", "data files"
 """Keys of a record's provenance. The first is of the rows as a backbone reads them, the second of the rows alone."""
 
+SOURCES_KEPT = "source_fingerprints"
+"""Key of a record's provenance, and tag of a search's run: the numbers that the trials of a transfer started from."""
+
 
 def kept_of(data: DataIdentity) -> dict[str, Any]:
     """What a record keeps of its rows, as part of its provenance."""

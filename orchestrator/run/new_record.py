@@ -12,8 +12,8 @@ from orchestrator.command_lines import PROGRAM
 from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import as_arguments
-from orchestrator.plan.sources import SOURCES_KEPT, described, fingerprints
-from orchestrator.record.kept_data import identity, kept_of
+from orchestrator.plan.sources import described, fingerprints
+from orchestrator.record.kept_data import SOURCES_KEPT, identity, kept_of
 from orchestrator.record.record import STARTED, SearchRecord
 from orchestrator.record.secrecy import shown_command
 from orchestrator.summarizer.results.published import comparison, from_a_source

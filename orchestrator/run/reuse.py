@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.plan.options import When
 from orchestrator.plan.plan import PlannedTrial
 from orchestrator.plan.settings import SearchSettings
-from orchestrator.plan.sources import SOURCES_KEPT
 from orchestrator.record.engines import REUSED
+from orchestrator.record.kept_data import SOURCES_KEPT
 from orchestrator.record.record import Report, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import ADAPTER, FACTS, name_of_step

@@ -21,9 +21,9 @@ from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import differ
 from orchestrator.plan.settings import AUTO, SearchSettings
-from orchestrator.plan.sources import SOURCES_KEPT, fingerprints
+from orchestrator.plan.sources import fingerprints
 from orchestrator.record.errors import RecordError
-from orchestrator.record.kept_data import identity
+from orchestrator.record.kept_data import SOURCES_KEPT, identity
 from orchestrator.record.provenance import describe_hardware
 from orchestrator.record.record import RECORD, Report, SearchRecord, TrialRecord
 from orchestrator.store.layout import OPTIONS, find_search

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.record.kept_data import rows_differ
+from orchestrator.record.kept_data import SOURCES_KEPT, rows_differ
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.searchers.distributions import Distributions
@@ -108,7 +108,8 @@ class ConfigurationSearch:
     def learn_from(self, records: Sequence[SearchRecord], like: SearchRecord) -> list[str]:
         """Begin with what earlier searches of the same method have found.
 
-        Where task, data, backbone, recipe, metric and budget are the same, their scores count as this search's own.
+        Where task, data, backbone, recipe, metric, budget and start are the same, their scores count as this search's
+        own: a few-shot search and one from a source score otherwise.
         Scores of other tasks, or on other rows, are on another scale; their winners are tried first instead.
 
         Args:
@@ -225,7 +226,9 @@ def _own_seed(seed: int, number: int) -> int:
 def _kind(record: SearchRecord) -> tuple[Any, ...]:
     """What must be equal for scores to be comparable."""
     revision = record.settings.get("trainer_revision", FIRST_REVISION)
-    return record.task, record.backbone, record.recipe, record.metric, record.settings.get("steps"), revision
+    budget = record.settings.get("steps"), record.settings.get("shots")
+    start = record.provenance.get(SOURCES_KEPT)
+    return record.task, record.backbone, record.recipe, record.metric, budget, revision, start
 
 
 @contextmanager

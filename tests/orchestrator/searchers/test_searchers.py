@@ -232,7 +232,11 @@ def test_earlier_searches_of_the_same_task_count_and_of_another_give_their_best(
     assert asked[0] == best
     alone = [score(c) for c in run(searcher("tpe", samples=8), 8)]
     assert sum(score(c) for c in asked) > sum(alone) + 30.0
-    now = make_record(settings={**like.settings, "trainer_revision": 99})
-    assert searcher("tpe").learn_from([make_record(*trials)], now) == [
-        "rte-adept: its best configuration is tried first"
-    ]
+    for now in (
+        make_record(settings={**like.settings, "trainer_revision": 99}),
+        make_record(settings={**like.settings, "shots": 16}),
+        make_record(provenance={"source_fingerprints": "mnli 0123456789abcdef"}),
+    ):
+        assert searcher("tpe").learn_from([make_record(*trials)], now) == [
+            "rte-adept: its best configuration is tried first"
+        ]
