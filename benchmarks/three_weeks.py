@@ -147,7 +147,7 @@ class Weeks:
             exit_code=code,
             statuses={" ".join(cell.key[:2]): str(cell.status) for cell in cells},
             scores={" ".join(cell.key[:2]): cell.score for cell in cells},
-            sentences=sentences(findings),
+            sentences=[one.replace(f"{self.folder}/", "") for one in sentences(findings)],
             seconds=time.monotonic() - started,
             entries=len(found),
         )
