@@ -54,10 +54,14 @@ def test_a_group_is_searched_and_the_same_command_takes_it_over(
     ):  # fmt: skip
         monkeypatch.setattr(place, lambda: small)
     assert groups.members("glue") == small["glue"]
+    space = tmp_path / "short.yaml"  # of four rows of prompt: a hundred make the rows of two test sets long
+    space.write_text(
+        "settings: {steps: 4, eval_every: 4, batch_size: 4, warmup_steps: 1}\n"
+        "grids: {pt: {prompt_lr: [0.1, 0.3], prompt_length: 4}}\n"
+    )
     command = [
-        "search", "--task", "glue", "--method", "pt", "--backbone", "t5-nano", "--steps", "4", "--eval-every", "4",
-        "--batch-size", "4", "--samples", "2", "--shots", "16", "--name", "both", "--tracking-uri",
-        f"sqlite:///{default_database}",
+        "search", "--task", "glue", "--method", "pt", "--backbone", "t5-nano", "--space", str(space), "--shots", "16",
+        "--name", "both", "--tracking-uri", f"sqlite:///{default_database}",
     ]  # fmt: skip
     output = adept(tmp_path, *command)
     assert "glue: 2 tasks, searched one after another as the sweep both" in output
