@@ -80,14 +80,6 @@ class More(SearchSettings):
     ] = 0
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "ADEPT_OUTPUT", "ADEPT_STORAGE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def planned(model: type[SearchSettings] = SearchSettings, **given: Any) -> Plan:
     settings, problems = read_settings({key: str(value) for key, value in given.items()}, model)
     return make_plan(settings, problems, Untrained())

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from safetensors.numpy import load_file, save_file
 
 from orchestrator.plan.plan import Plan
@@ -19,14 +18,6 @@ from trials.methods.base.declaration import RECIPE
 
 SIZES = {20: 39, 40: 29}
 """Bottlenecks of ADePT beside so many rows of prompt, in the space t5-nano."""
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "ADEPT_OUTPUT", "ADEPT_STORAGE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def own(folder: Path, value: float = 1.0, rows: int = 20, size: int = 39, method: str = "adept", **other: Any) -> Path:

@@ -54,14 +54,6 @@ def adapter(folder: Path, value: float = 1.0, rows: int = 100, task: str = "sst2
     return folder
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "ADEPT_OUTPUT", "ADEPT_STORAGE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def planned(method: str = "spot", **given: str) -> Plan:
     settings, problems = read_settings({"task": "debmatch", "method": method, **given})
     return make_plan(settings, problems, StoredSources())
