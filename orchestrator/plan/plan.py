@@ -15,9 +15,7 @@ from orchestrator.plan.engine_spec import GB, EngineSpec
 from orchestrator.plan.options import written
 from orchestrator.plan.settings import AUTO, LEARNING, SearchSettings
 from orchestrator.plan.sources import source_names
-from orchestrator.schedulers.asha import expected_end
-from orchestrator.schedulers.make import FREEZE_THAW_SHARE
-from orchestrator.schedulers.median import expected_median_share
+from orchestrator.schedulers.make import expected_end
 from orchestrator.searchers.optuna_search import drawn_by_chance
 from orchestrator.store.paths import shown
 from search_spaces import Configuration, Space
@@ -159,15 +157,8 @@ class Plan:
         Args:
             trials: how many there are: at least one of them is trained whole.
         """
-        settings, steps = self.settings, self.training.steps
-        if settings.scheduler == "none":
-            return float(steps)
-        if settings.scheduler == "freeze-thaw":
-            return max(float(step), steps * max(FREEZE_THAW_SHARE, 1.0 / trials))
-        if settings.scheduler == "median":
-            share = expected_median_share(steps, self.grace_period)
-            return share * steps if step <= self.grace_period else float(steps)
-        return expected_end(step, steps, self.grace_period, settings.reduction_factor, trials)
+        settings, rungs = self.settings, (self.grace_period, self.settings.reduction_factor)
+        return expected_end(settings.scheduler, step, self.training.steps, *rungs, trials)
 
     def trial(self, number: int, configuration: Configuration, seed: int | None = None) -> PlannedTrial:
         """The trial of that number, with a configuration of the space, on the search's own seed or another."""

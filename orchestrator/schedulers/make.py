@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orchestrator.schedulers import asha
 from orchestrator.schedulers.asha import Asha, Promotion, Ties
 from orchestrator.schedulers.base import NoStopping, Scheduler
-from orchestrator.schedulers.median import Median
+from orchestrator.schedulers.median import Median, expected_median_share
 
 STOP_CHANCE = 0.02
 """With ``freeze-thaw`` a trial is stopped at this chance of winning, where nothing else is asked for."""
@@ -55,3 +57,21 @@ def make_scheduler(
         "median": lambda: Median(numbers, steps, grace_period, together=deterministic),
         "none": lambda: NoStopping(numbers, steps),
     }[name]()
+
+
+def expected_end(
+    name: str, step: int, steps: int, grace_period: int, reduction_factor: int, trials: float = math.inf
+) -> float:
+    """The step at which a trial is expected to end that stands at one, under the scheduler of that name.
+
+    Args:
+        trials: how many there are: at least one of them is trained whole.
+    """
+    if name == "none":
+        return float(steps)
+    if name == "freeze-thaw":
+        return max(float(step), steps * max(FREEZE_THAW_SHARE, 1.0 / trials))
+    if name == "median":
+        share = expected_median_share(steps, grace_period)
+        return share * steps if step <= grace_period else float(steps)
+    return asha.expected_end(step, steps, grace_period, reduction_factor, trials)
