@@ -1,4 +1,4 @@
-"""Early stopping by a model of the learning curves: whoever may still win goes on, in the order of their chances."""
+"""Early stopping by a model of the learning curves: trials that may still win go on, in the order of their chances."""
 
 from __future__ import annotations
 

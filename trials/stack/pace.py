@@ -2,7 +2,7 @@
 
     python -m trials.stack.pace DEVICE WIDTH FF
 
-Prints how many times as fast, and ends: whoever asks need not load torch, or hold the device afterwards.
+Prints how many times as fast, and ends: the process that asks need not load torch, or hold the device afterwards.
 """
 
 from __future__ import annotations
