@@ -1,9 +1,9 @@
 """The trials' checkpoints of a search, on disk or in a storage: put in their places, each in one step, and found again.
 
 ``tune/attempt-N/trial-M/checkpoint_step_K``: one attempt for each time that a search was started or resumed, whichever
-run of the driver wrote it. A checkpoint holds the report that belongs to it. Tune's own restore trusts a snapshot that
-can be older than what it has deleted since (a killed driver then fails the trial), so a resumed search looks at what is
-there.
+run of the driver wrote it. A checkpoint holds its trial's reports up to its own: the record in a storage may be several
+reports behind, and only the last checkpoints are kept. Tune's own restore trusts a snapshot that can be older than what
+it has deleted since (a killed driver then fails the trial), so a resumed search looks at what is there.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from orchestrator.record.errors import StorageError
 from orchestrator.record.record import Report, TrialRecord
@@ -25,7 +24,7 @@ from trials.errors import UserError
 Files = dict[str, bytes]
 """Contents by paths below a folder."""
 
-REPORT = "report.json"
+REPORTS = "reports.json"
 SCRATCH = ".adapter"  # the folder where one comes that is in a storage, until MLflow's copy is made
 PAUSED = "paused"  # all that Tune's own checkpoint of a trial that pauses holds
 PREFIX = "checkpoint_step_"  # Tune's own are named otherwise, and hold no trial
@@ -38,21 +37,24 @@ def name_of_step(step: int) -> str:
     return f"{PREFIX}{step:09d}"
 
 
-def keep(folder: Folder, files: Files, report: dict[str, Any]) -> Folder:
+def keep(folder: Folder, files: Files, reports: Sequence[Report]) -> Folder:
     """Put a checkpoint in its place below a trial's folder, and remove all but the last two.
+
+    Args:
+        reports: the trial's, up to the one that belongs to this checkpoint.
 
     Raises:
         OSError: there is no room for it; the earlier ones are untouched.
         StorageError: the storage was away for too long.
     """
     if isinstance(folder, StoragePath):
-        return _keep_in_storage(folder, files, report)
-    place = folder / name_of_step(report["step"])
+        return _keep_in_storage(folder, files, reports)
+    place = folder / name_of_step(reports[-1]["step"])
     unfinished = folder / f".{place.name}"
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.mkdir(parents=True)
-        (unfinished / REPORT).write_text(json.dumps(report))
+        (unfinished / REPORTS).write_text(json.dumps(reports))
         write_files(unfinished, files)
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -64,10 +66,10 @@ def keep(folder: Folder, files: Files, report: dict[str, Any]) -> Folder:
     return place
 
 
-def _keep_in_storage(folder: StoragePath, files: Files, report: dict[str, Any]) -> StoragePath:
+def _keep_in_storage(folder: StoragePath, files: Files, reports: Sequence[Report]) -> StoragePath:
     """`keep` where nothing can be renamed: the file that says that all are there comes last, and goes first."""
-    place = folder / name_of_step(report["step"])
-    contents = {REPORT: json.dumps(report).encode(), **files}
+    place = folder / name_of_step(reports[-1]["step"])
+    contents = {REPORTS: json.dumps(reports).encode(), **files}
     for name in sorted(contents, key=lambda name: name == FACTS):
         (place / name).write_bytes(contents[name])
     with suppress(StorageError):  # one too many does no harm
@@ -78,9 +80,9 @@ def _keep_in_storage(folder: StoragePath, files: Files, report: dict[str, Any]) 
 
 
 def latest_kept(folder: Folder) -> Folder | None:
-    """The latest whole checkpoint below a trial's folder whose report is whole, too: it may be in no record yet."""
+    """The latest whole checkpoint below a trial's folder whose reports are whole, too: some may be in no record yet."""
     whole = (place for place in reversed(listed(folder, f"{PREFIX}*")) if whole_step(place) is not None)
-    return next((place for place in whole if read_kept(place)[1] is not None), None)
+    return next((place for place in whole if read_kept(place)[1]), None)
 
 
 def whole_step(place: Folder) -> int | None:
@@ -96,13 +98,15 @@ def remove_tree(folder: Folder) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_kept(place: Folder) -> tuple[Files, dict[str, Any] | None]:
-    """A checkpoint's files, and the report that belongs to it where that was kept and is whole."""
+def read_kept(place: Folder) -> tuple[Files, list[Report]]:
+    """A checkpoint's files, and its trial's reports up to the one that belongs to it; none where they are not whole."""
     files = place.files() if isinstance(place, StoragePath) else read_files(place)
+    found, last = files.pop(REPORTS, b""), files.pop("report.json", b"")  # as earlier versions kept the last alone
     try:
-        return files, json.loads(files.pop(REPORT, b""))
+        reports = [json.loads(last)] if last else json.loads(found)
     except ValueError:
-        return files, None
+        return files, []
+    return files, reports
 
 
 def read_files(folder: Path) -> Files:
@@ -167,23 +171,26 @@ def to_go_on_from(storage: Folder, number: int, recorded: int) -> Folder | None:
     return known[-1] if known else found[-1][1] if found else None
 
 
-def report_after(storage: Folder, trial: TrialRecord) -> Report | None:
-    """The report that follows a trial's last one, from its checkpoint: a kill kept it from the record.
+def reports_after(storage: Folder, trial: TrialRecord) -> list[Report]:
+    """The reports that follow a trial's last one, from its checkpoints: a kill kept them from the record.
 
-    None where no checkpoint has it: a later one, too, since reports would be missing, or one of another configuration.
+    Up to the first that no checkpoint has; none of checkpoints of another configuration.
     """
+    found: list[Report] = []
     for step, folder in checkpoints(storage, trial.number):
-        if step <= trial.step:
+        last = found[-1]["step"] if found else trial.step
+        if step <= last:
             continue
-        files, report = read_kept(folder)
+        files, reports = read_kept(folder)
+        later = [report for report in reports if report["step"] > last]
         trained = json.loads(files[FACTS])["config"]
         if (
-            report is not None
-            and report["step"] - trained["eval_every"] <= trial.step
+            later
+            and later[0]["step"] - trained["eval_every"] <= last
             and (trained["hyperparameters"], trained["seed"]) == (trial.configuration, trial.seed)
         ):
-            return report
-    return None
+            found += later
+    return found
 
 
 def adapter_folder(storage: Folder, number: int, best_step: int = 0) -> Folder | None:

@@ -1,6 +1,7 @@
 """What a search knows when it goes on: its record, its journal and its checkpoints, brought to the same.
 
-A report is in its checkpoint first, then in the journal, then in the record, and a kill may come between any two.
+A report is in its checkpoint first, then in the journal, then in the record, and a kill may come between any two. Where
+a machine was lost with its disk, journal and record are as a storage has them: several reports behind the checkpoints.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from orchestrator.plan.plan import PlannedTrial
-from orchestrator.record.record import SearchRecord, TrialRecord
+from orchestrator.record.record import Report, SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.journaled import JournaledScheduler
-from orchestrator.store.checkpoints import attempts, report_after
+from orchestrator.store.checkpoints import attempts, reports_after
 from orchestrator.store.paths import Folder
 
 ANEW = "anew-"  # how the ids of trials begin whose checkpoints must not count any more
@@ -35,21 +36,32 @@ def take_up(
     yield from journaled.catch_up(record, {t.number: (t.config.hyperparameters, t.config.seed) for t in numbered})
     recorded = {trial.number for trial in record.trials}
     for trial in planned() if attempts(checkpoints) else ():  # a fresh search asks its storage once, not for each trial
-        if trial.number not in recorded and report_after(checkpoints, TrialRecord("", *trial.identity)) is not None:
+        if trial.number not in recorded and reports_after(checkpoints, TrialRecord("", *trial.identity)):
             record.trials.append(TrialRecord(f"checkpoint-{trial.number}", *trial.identity, TrialStatus.INTERRUPTED))
-    for known in record.trials:
-        if not holds(known.number) or known.status.is_settled or known.trial_id.startswith(ANEW):
+    lost = [
+        (report, known)
+        for known in record.trials
+        if holds(known.number) and not known.status.is_settled and not known.trial_id.startswith(ANEW)
+        for report in (reports_after(checkpoints, known) if _is_open(journaled, known.number) else ())
+    ]
+    for report, known in sorted(lost, key=_when):  # decisions depend on it
+        if not _is_open(journaled, known.number):
             continue
-        while _is_open(journaled, known.number) and (report := report_after(checkpoints, known)) is not None:
-            known.reports.append(report)
-            journaled.start(known.number)  # where it had failed
-            journaled.report(known.number, report)
-            if report["status"] != TrialStatus.RUNNING:
-                journaled.end(known.number, TrialStatus(report["status"]))
-            yield f"trial {known.number}: the report of step {report['step']:,} is taken from its checkpoint"
+        journaled.start(known.number)  # where it had failed
+        known.reports.append(report)
+        journaled.report(known.number, report)
+        if report["status"] != TrialStatus.RUNNING:
+            journaled.end(known.number, TrialStatus(report["status"]))
+        yield f"trial {known.number}: the report of step {report['step']:,} is taken from its checkpoint"
     yield from journaled.catch_up(record)
 
 
 def _is_open(journaled: JournaledScheduler, number: int) -> bool:
     over = journaled.scheduler.over.get(number)
     return over is None or (isinstance(over, TrialStatus) and over.is_retried)
+
+
+def _when(lost: tuple[Report, TrialRecord]) -> tuple[float, int]:
+    """When a report came, and the order of those that do not say it."""
+    report, _ = lost
+    return report.get("time", 0.0), report["step"]

@@ -16,6 +16,7 @@ from orchestrator.engines.directory import Rooms, trial_key
 from orchestrator.engines.lost_actors import LOST_ACTOR
 from orchestrator.engines.training_loop import Room, TrialLostError
 from orchestrator.record.errors import StorageError
+from orchestrator.record.record import Report
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import PAUSED, Files, keep, latest_kept, read_kept
 
@@ -45,8 +46,8 @@ class TrialActor(tune.Trainable):
     interrupted search goes on, ``recorded`` (the step of its last report that the search knows of) and ``folder``; the
     last and ``checkpoint`` are paths, on a disk or in a storage.
 
-    A report leaves here when its checkpoint is in the ``folder``, and the report with it: so a report that has left is
-    never trained again, and where this actor dies before, the next one hands it on from there.
+    A report leaves here when its checkpoint is in the ``folder``, and all reports so far with it: so a report that has
+    left is never trained again, and where this actor dies before, the next one hands it on from there.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -61,16 +62,18 @@ class TrialActor(tune.Trainable):
 
     def _take_up(self, config: dict[str, Any]) -> None:
         self.files: Files | None = None
-        self.kept: dict[str, Any] | None = None
+        self.reports: list[Report] = []  # all of the trial's
+        self.kept: Report | None = None
         self.home: str | None = None
         self.left: str | None = None  # the engine that still counts this actor's last trial
         self.owed: set[str] = set()  # engines that may still hold the trial, since they could not be reached
         own = latest_kept(config["folder"])
         start = own or config.get("checkpoint")
         if start is not None:
-            self.files, report = read_kept(start)
+            self.files, self.reports = read_kept(start)
             # Tune may have it since the search began: what comes twice is known by its step.
-            self.kept = report if report is not None and report["step"] > config["recorded"] else None
+            if self.reports and self.reports[-1]["step"] > config["recorded"]:
+                self.kept = self.reports[-1]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take over for the next trial."""
@@ -94,7 +97,8 @@ class TrialActor(tune.Trainable):
             with suppress(RayActorError, GetTimeoutError):
                 ray.get(others, timeout=RAMP)
         report["time"] = round(time.time(), 3)
-        keep(self.config["folder"], self.files or {}, report)
+        self.reports.append(report)
+        keep(self.config["folder"], self.files or {}, self.reports)
         over = report["status"] != TrialStatus.RUNNING
         if over:
             self.home = None  # the engine has freed the slot

@@ -33,7 +33,7 @@ CUT = (
     "training.safetensors",
     "adapter/adapter_model.safetensors",
     "adapter/adapter_config.json",
-    "report.json",
+    "reports.json",
 )
 """The files of a checkpoint, each cut in turn."""
 
@@ -222,6 +222,6 @@ def latest_in_training(tune: Path) -> list[Path]:
     found = []
     for _, (_, place) in sorted(latest.items()):
         with suppress(OSError, ValueError):
-            if json.loads((place / "report.json").read_text())["status"] == "running":
+            if json.loads((place / "reports.json").read_text())[-1]["status"] == "running":
                 found.append(place)
     return found

@@ -22,7 +22,7 @@ from orchestrator.store.checkpoints import (
     latest_kept,
     read_kept,
     remove_unfinished,
-    report_after,
+    reports_after,
     to_go_on_from,
 )
 from orchestrator.store.twin_files import copy_of, keep_record, load_record, read_either, write_twice
@@ -46,15 +46,15 @@ def checkpoint_files(folder: Path, step: int) -> dict[str, bytes]:
     return files
 
 
-def report(step: int) -> dict[str, object]:
-    return {"step": step, "score": 10.0 * step, "status": "running"}
+def reports(last: int, first: int = 4) -> list[dict[str, object]]:
+    return [{"step": step, "score": 10.0 * step, "status": "running"} for step in range(first, last + 1, EVERY)]
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Path:
     """Two checkpoints of trial 3."""
     for step in (4, 8):
-        keep(tmp_path / "attempt-1" / "trial-3", checkpoint_files(tmp_path / "made", step), report(step))
+        keep(tmp_path / "attempt-1" / "trial-3", checkpoint_files(tmp_path / "made", step), reports(step))
     return tmp_path
 
 
@@ -108,24 +108,36 @@ def test_an_adapter_of_before_the_best_step_is_not_taken_for_the_best(storage: P
         adapter_files(storage, 3, best_step=8)
 
 
-def test_a_report_that_was_not_recorded_is_in_its_checkpoint_and_only_the_next_one_counts(storage: Path) -> None:
+def test_reports_that_were_not_recorded_are_in_the_checkpoints(storage: Path) -> None:
     first, second = (folder for _, folder in checkpoints(storage, 3))
-    trial = TrialRecord("t", 3, {"prompt_lr": 0.3}, 42, reports=[report(4)])
+    trial = TrialRecord("t", 3, {"prompt_lr": 0.3}, 42, reports=reports(4))
     assert to_go_on_from(storage, 3, recorded=4) == first
-    assert report_after(storage, trial) == report(8) == read_kept(second)[1]
-    assert report_after(storage, replace(trial, seed=43)) is None, "it is another training's"
-    assert "report.json" not in read_kept(second)[0]
-    third = keep(second.parent, checkpoint_files(storage / "made", 12), report(12))
+    assert reports_after(storage, trial) == reports(8, first=8) and read_kept(second)[1] == reports(8)
+    assert reports_after(storage, replace(trial, seed=43)) == [], "it is another training's"
+    assert "reports.json" not in read_kept(second)[0]
+    third = keep(second.parent, checkpoint_files(storage / "made", 12), reports(12))
     assert not first.exists() and second.exists(), "the last two are kept"
-    assert report_after(storage, trial) == report(8)
-    assert report_after(storage, replace(trial, reports=[])) is None, "the report of step 4 would be missing"
-    trial.reports.append(report(8))
-    assert report_after(storage, trial) == report(12)
-    whole = (third / "report.json").read_bytes()
+    assert reports_after(storage, replace(trial, reports=[])) == reports(12), "that of the checkpoint that is gone, too"
+    trial.reports += reports(8, first=8)
+    assert reports_after(storage, trial) == reports(12, first=12)
+    whole = (third / "reports.json").read_bytes()
     for length in range(len(whole)):
-        (third / "report.json").write_bytes(whole[:length])
-        assert report_after(storage, trial) is None and to_go_on_from(storage, 3, recorded=8) == second
+        (third / "reports.json").write_bytes(whole[:length])
+        assert reports_after(storage, trial) == [] and to_go_on_from(storage, 3, recorded=8) == second
         assert latest_kept(third.parent) == second, "an actor that comes back would never hand the report on"
+
+
+def test_checkpoints_of_an_earlier_version_hold_their_last_report_alone(storage: Path) -> None:
+    for _, folder in checkpoints(storage, 3):
+        assert isinstance(folder, Path)
+        last = json.loads((folder / "reports.json").read_text())[-1]
+        (folder / "reports.json").unlink()
+        (folder / "report.json").write_text(json.dumps(last))
+    trial = TrialRecord("t", 3, {"prompt_lr": 0.3}, 42, reports=reports(4))
+    assert reports_after(storage, trial) == reports(8, first=8)
+    assert reports_after(storage, replace(trial, reports=[])) == reports(8)
+    shutil.rmtree(local_checkpoints(storage)[0])
+    assert reports_after(storage, replace(trial, reports=[])) == [], "the report of step 4 would be missing"
 
 
 def test_a_checkpoint_for_which_there_is_no_room_leaves_the_others(
@@ -136,7 +148,7 @@ def test_a_checkpoint_for_which_there_is_no_room_leaves_the_others(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
-        keep(storage / "attempt-1" / "trial-3", {FACTS: b"{}"}, report(12))
+        keep(storage / "attempt-1" / "trial-3", {FACTS: b"{}"}, reports(12))
     monkeypatch.undo()
     assert [step for step, _ in checkpoints(storage, 3)] == [4, 8]
     assert not list(storage.rglob(".checkpoint*"))
@@ -144,7 +156,7 @@ def test_a_checkpoint_for_which_there_is_no_room_leaves_the_others(
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     trial = tmp_path / "tune" / "attempt-1" / "trial-3"
-    keep(trial, checkpoint_files(tmp_path / "made", 4), report(4))
+    keep(trial, checkpoint_files(tmp_path / "made", 4), reports(4))
     (trial / ".checkpoint_step_000000008").mkdir()
     (tmp_path / ".search.json.abcd.tmp").write_text("{")
     remove_unfinished(tmp_path)

@@ -46,7 +46,7 @@ def train_search(
         reports = [engine.next_report("a").as_dict() for _ in range(STEPS // EVERY)]
         with tempfile.TemporaryDirectory() as made:
             engine.save("a", Path(made))
-            keep(folder / TUNE / "attempt-1" / f"trial-{number}", read_files(Path(made)), reports[-1])
+            keep(folder / TUNE / "attempt-1" / f"trial-{number}", read_files(Path(made)), reports)
         engine.stop("a")
         trials.append(TrialRecord(f"t{number}", number, dict(configuration), 42, TrialStatus.FINISHED, reports))
     winner = max(trials, key=lambda trial: (trial.best_score or 0.0, -trial.number))

@@ -118,7 +118,7 @@ def test_a_head_that_is_lost_with_its_disk_is_followed_by_another(s3: S3, tmp_pa
     expected = ended(alone, tmp_path / "alone")
 
     process = begin(tmp_path / "lost", s3.uri)
-    wait_for(lambda: sum(name.endswith("report.json") for name in s3.names()) >= 4)
+    wait_for(lambda: sum(name.endswith("reports.json") for name in s3.names()) >= 4)
     wait_for(lambda: "toy/mirror.json" in s3.names())
     time.sleep(3)
     process.send_signal(signal.SIGKILL)

@@ -24,7 +24,7 @@ from orchestrator.store.checkpoints import (
     latest_kept,
     next_attempt,
     read_kept,
-    report_after,
+    reports_after,
     to_go_on_from,
 )
 from orchestrator.store.paths import StoragePath
@@ -52,8 +52,9 @@ def checkpoint(step: int) -> dict[str, bytes]:
 
 
 def kept(attempt: StoragePath, number: int, *steps: int) -> None:
-    for step in steps:
-        keep(attempt / f"trial-{number}", checkpoint(step), {"step": step, "status": "running"})
+    reports = [{"step": step, "status": "running"} for step in steps]
+    for known, step in enumerate(steps, 1):
+        keep(attempt / f"trial-{number}", checkpoint(step), reports[:known])
 
 
 def test_what_is_written_is_found_read_and_removed(place: StoragePath) -> None:
@@ -80,10 +81,12 @@ def test_checkpoints_are_kept_found_and_cleaned_up_as_on_a_disk(place: StoragePa
     assert names == ["checkpoint_step_000000020", "checkpoint_step_000000030"]
     newest = latest_kept(place / "attempt-1" / "trial-3")
     assert newest is not None
-    files, report = read_kept(newest)
-    assert (files, report) == (checkpoint(30), {"step": 30, "status": "running"})
-    recorded = TrialRecord("known", 3, {"bottleneck": 4}, 42, reports=[{"step": 20, "status": "running"}])
-    assert report_after(place, recorded) == report
+    files, reports = read_kept(newest)
+    assert (files, reports) == (checkpoint(30), [{"step": step, "status": "running"} for step in (10, 20, 30)])
+    recorded = TrialRecord("known", 3, {"bottleneck": 4}, 42, reports=reports[:2])
+    assert reports_after(place, recorded) == reports[2:]
+    behind = TrialRecord("behind", 3, {"bottleneck": 4}, 42, reports=[])
+    assert reports_after(place, behind) == reports, "though the checkpoint of the first is gone"
     assert [to_go_on_from(place, 3, recorded=step) for step in (20, 30)] == [
         place / "attempt-1" / "trial-3" / name for name in names
     ]

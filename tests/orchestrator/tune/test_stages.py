@@ -109,10 +109,7 @@ def test_what_a_kill_left_in_checkpoints_alone_is_taken_up_in_record_and_journal
     made = plan()
     record = record_of(made, (1, "interrupted", 50.0), (2, "failed", 40.0), (3, "interrupted", 30.0))
     for number, step, status in ((1, 20, "running"), (2, 20, "running"), (3, 30, "running"), (4, 10, "finished")):
-        config = next(t for t in made.trials if t.number == number).config.as_dict()
-        report = {"step": step, "score": 1.0, "best_score": 1.0, "best_step": step, "status": status}
-        facts = json.dumps({"step": step, "config": config}).encode()
-        keep(tmp_path / "attempt-1" / f"trial-{number}", {"training.json": facts}, report)
+        kept_in(tmp_path, made, number, step, status=status)
     one = own(made, tmp_path, record)
     taken = {t.number: (t.status.value, [report["step"] for report in t.reports]) for t in record.trials}
     assert taken == {
@@ -135,6 +132,34 @@ def test_what_a_kill_left_in_checkpoints_alone_is_taken_up_in_record_and_journal
     again = own(made, tmp_path, record)
     assert not [sentence for sentence in caplog.messages if "checkpoint" in sentence]
     assert [trial.number for trial in again.trials()] == [1, 2, 3]
+
+
+def kept_in(folder: Path, plan: Plan, number: int, *steps: int, status: str = "running", time: float = 0.0) -> None:
+    """The checkpoint of a trial's last step, with the reports of several; that of step 20 came 20 s after `time`."""
+    config = next(t for t in plan.trials if t.number == number).config.as_dict()
+    facts = json.dumps({"step": steps[-1], "config": config}).encode()
+    reports: list[dict[str, Any]] = [
+        {"step": step, "score": 1.0, "best_score": 1.0, "best_step": step, "status": "running", "time": time + step}
+        for step in steps
+    ]
+    reports[-1]["status"] = status
+    keep(folder / "attempt-1" / f"trial-{number}", {"training.json": facts}, reports)
+
+
+def test_reports_that_a_lost_machine_took_with_it_are_taken_from_later_checkpoints_in_their_order(
+    plan: Callable[..., Plan], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    made = plan()
+    record = record_of(made, (1, "interrupted", 50.0), (2, "interrupted", 40.0))
+    kept_in(tmp_path, made, 1, 10, 20, 30, 40, status="finished", time=100.0)
+    kept_in(tmp_path, made, 2, 10, 20, 30, time=95.0)
+    one = own(made, tmp_path, record)
+    taken = {t.number: (t.status.value, [report["step"] for report in t.reports]) for t in record.trials}
+    assert taken == {1: ("finished", [10, 20, 30, 40]), 2: ("interrupted", [10, 20, 30])}
+    assert list(one.journaled.reports)[2:] == [(2, 20), (1, 20), (2, 30), (1, 30), (1, 40)]
+    sentences = [f"trial {n}: the report of step {step} is taken from its checkpoint" for n, step in ((2, 20), (1, 20))]
+    assert [sentence for sentence in caplog.messages if "checkpoint" in sentence][:2] == sentences
 
 
 def test_a_searcher_is_asked_only_when_it_is_its_turn(plan: Callable[..., Plan], tmp_path: Path) -> None:
