@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from orchestrator.summarizer.results.published import method_key, task_key
 from orchestrator.summarizer.tables.paper_layouts import chosen
 from orchestrator.sweep.sweep_file import read_and_plan
 from sweeps import sweep_names
+from trials.errors import UserError
 from trials.methods import get_method, method_names
 from trials.tasks import registered
 
+AFTER_ANOTHER = "methods-transfer"
 
-@pytest.mark.parametrize("name", sweep_names())
+
+@pytest.mark.parametrize("name", sorted({*sweep_names()} - {AFTER_ANOTHER}))
 def test_they_can_be_planned(name: str) -> None:
     sweep, searches = read_and_plan(name)
     assert sweep.about and searches
+
+
+def test_transfers_want_the_sweep_whose_prompts_they_start_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(UserError) as raised:
+        read_and_plan(AFTER_ANOTHER)
+    assert all(re.search(task, "\n".join(raised.value.problems)) for task in ("debsec", "debmatch"))
+    _, before = read_and_plan("methods")
+    assert {("debsec", "pt"), ("debmatch", "pt")} <= {(search.key.task, search.key.method) for search in before}
 
 
 def test_the_demo_is_small() -> None:
