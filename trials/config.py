@@ -99,7 +99,7 @@ class TrialConfig:
 
     @property
     def inner(self) -> bool:
-        """Whether it changes weights inside the backbone."""
+        """Whether it changes something inside the backbone."""
         return self._method.kind != "embedding"
 
     @property

@@ -62,7 +62,7 @@ class Engine:
         slots: the trials by their ids.
         reports: a report of a trial that nobody has fetched yet, by the trial's id; such a trial waits.
         measured: what measuring the device has found; None before.
-        inner: whether the trials to come change weights inside the backbone.
+        alone: whether the trials to come can share no pass of the backbone.
         note: what a user may want to know of the device; often empty.
     """
 
@@ -87,7 +87,7 @@ class Engine:
         self.measured: Measured | None = None
         if measured is not None:
             self._use(measured)
-        self.inner = typical is not None and typical.inner
+        self.alone = typical is not None and not self._shares(typical)
         self.note = hint(backbone.precision, backbone.device)
         if typical is not None:
             self._refuse_long_rows(typical)
@@ -107,8 +107,8 @@ class Engine:
 
     @property
     def slots_to_fill(self) -> int:
-        """How many trials to hold at once: as asked for, or as measured; one that changes the backbone's weights."""
-        if self.inner or any(trial.method.inner for trial in self.slots.values()):
+        """How many trials to hold at once: as asked for, or as measured; one of those that can share no pass."""
+        if self.alone or not all(self._shares(trial.config) for trial in self.slots.values()):
             return 1
         return self.settings.slots or (self.measured.slots if self.measured else FEWEST_SLOTS)
 
@@ -220,9 +220,12 @@ class Engine:
             self.backbone, methods, rows, task.metrics, longest, labels, cost, task.answers, rows.groups, task.stops
         )
 
+    def _shares(self, config: TrialConfig) -> bool:
+        return get_method(config.method).shares_passes(self.backbone.facts.lane)
+
     def _apart(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """The trials to compute together: all of them, or each for itself."""
-        apart = self.settings.deterministic or any(trial.method.inner for trial in trials)
+        apart = self.settings.deterministic or not all(self._shares(trial.config) for trial in trials)
         return [[trial] for trial in trials] if apart else [list(trials)] if trials else []
 
     def _evaluated(self, trials: Sequence[Trial]) -> list[Report]:

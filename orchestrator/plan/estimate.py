@@ -82,7 +82,8 @@ def estimate(plan: Plan, device: Device) -> Estimate:
     of = [trial.config.hyperparameters for trial in plan.trials] or list(plan.space.configurations)
     configs = [plan.trial(0, found).config for found in of]
     rows, longest = plan.training.batch_size, plan.max_source_length
-    flops = [plan.facts.step_flops(rows, longest + config.prompt_length, inner=config.inner) for config in configs]
+    whole = not plan.shares_passes  # gradients of whole weights; those of low rank are small
+    flops = [plan.facts.step_flops(rows, longest + config.prompt_length, inner=whole) for config in configs]
     full = plan.steps * sum(flops) / len(flops)
     seconds = full / device.rate
     return Estimate(device, settings.devices or device.count, seconds * plan.expected_steps / plan.steps, seconds)
@@ -117,6 +118,7 @@ def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = ()) -> 
     lines = [
         f"{plan.count} trials x {training.steps:,} steps = {plan.steps:,} steps at most, {expectation(plan)}",
         plan.lane,
+        sharing(plan),
         f"batch size {training.batch_size}, a report every {training.eval_every:,} steps, recipe {settings.recipe}, "
         f"seed {settings.seed}",
         f"estimated training time: {roughly(guess.expected_seconds / engines)} on {engines} x "
@@ -160,6 +162,17 @@ def ranges_table(plan: Plan) -> Table:
 def title(plan: Plan) -> str:
     """Task, method and backbone."""
     return f"{plan.task.title}: {plan.settings.method} on {plan.facts.name}"
+
+
+def sharing(plan: Plan) -> str:
+    """How many trials share a pass of the backbone, in words."""
+    if not plan.shares_passes:
+        return f"passes: one trial a device, as {plan.settings.method} changes weights that all rows of a pass share"
+    if plan.slots == 1:
+        return "passes: one trial a device (--slots 1)"
+    several = f"up to {plan.slots} trials" if plan.slots else "trials"
+    least = "" if plan.slots else ", as many as fill a device (found by measuring it)"
+    return f"passes: {several} of an engine share each{least}"
 
 
 def expectation(plan: Plan) -> str:

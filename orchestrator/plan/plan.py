@@ -128,8 +128,13 @@ class Plan:
 
     @property
     def slots(self) -> int | None:
-        """Trials that an engine holds; None: as many as pay. One where trials change the backbone's weights."""
-        return self.settings.slots if get_method(self.settings.method).kind == "embedding" else 1
+        """Trials that an engine holds; None: as many as pay. One where trials can share no pass."""
+        return self.settings.slots if self.shares_passes else 1
+
+    @property
+    def shares_passes(self) -> bool:
+        """Whether the trials of an engine share passes of its backbone."""
+        return get_method(self.settings.method).shares_passes(self.facts.lane)
 
     @property
     def repeats(self) -> int:

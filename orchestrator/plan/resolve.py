@@ -181,7 +181,8 @@ def few_shot_note(task: Task, settings: SearchSettings) -> str:
 def method_problems(settings: SearchSettings, method: Method | None, facts: Facts | None) -> list[str]:
     """What a method cannot be asked for, on this backbone or together with other options."""
     problems = []
-    if method and method.kind != "embedding" and settings.slots is not None and settings.slots > 1:
+    alone = method and not method.shares_passes(facts.lane if facts else "fast")
+    if alone and settings.slots is not None and settings.slots > 1:
         problems.append(
             f"--slots {settings.slots}: {settings.method} changes weights inside the backbone, which all trials of an "
             "engine share, so an engine holds one; leave --slots out (each device has an engine of its own)"

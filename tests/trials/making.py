@@ -75,6 +75,14 @@ MIXED: list[tuple[str, dict[str, Any]]] = [
     ("attempt", {**ATTEMPT, "temperature": 5.0}),
 ]
 
+FAST: list[tuple[str, dict[str, Any]]] = [("lora", LORA), ("lora", {"lr": 0.03, "rank": 5, "alpha": 4})]
+"""What trials share passes with on the fast lane alone."""
+
+
+def stackable(backbone: Backbone) -> list[tuple[str, dict[str, Any]]]:
+    """What trials share passes of a backbone with."""
+    return [*MIXED[:3], *FAST, *MIXED[3:]] if backbone.facts.lane == "fast" else MIXED
+
 
 def config(method: str = "adept", hyperparameters: dict[str, Any] | None = None, **changes: Any) -> TrialConfig:
     values: dict[str, Any] = {"steps": 40, "eval_every": 10, "batch_size": 8, "warmup_steps": 4, **changes}
@@ -104,7 +112,8 @@ def shaken(backbone: Backbone, **changes: Any) -> Trial:
 
 def mixed(backbone: Backbone, count: int, **changes: Any) -> list[Trial]:
     """``count`` trials of all methods, with prompts and bottlenecks of different sizes and different seeds."""
-    chosen = [MIXED[i % len(MIXED)] for i in range(count)]
+    kinds = stackable(backbone)
+    chosen = [kinds[i % len(kinds)] for i in range(count)]
     return [trial(backbone, config(m, dict(h), seed=i, **changes)) for i, (m, h) in enumerate(chosen)]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from trials.backbones.answers import AnswerTree
 from trials.backbones.facts import Facts
+from trials.backbones.low_rank import LowRank
 from trials.backbones.precision import Precision, in_halves
 from trials.backbones.stock_model import embedding_table
 from trials.backbones.stops import Stops
@@ -113,6 +114,21 @@ class Backbone(ABC):
     @abstractmethod
     def with_weights(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Compute with weights that `updated_weights` has made, or leaves of theirs, while the context lasts."""
+
+    def stacked_factors(self, factors: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """On the fast lane: A and B of K trials as `with_low_rank` takes them; gradients flow back.
+
+        Args:
+            factors: A and B by the names of the `projections`, of shapes (K, r, inputs) and (K, outputs, r).
+
+        Returns:
+            Of shapes (K, n, r, inputs) and (K, n, outputs, r).
+        """
+        raise NotImplementedError
+
+    def with_low_rank(self, low_rank: LowRank) -> AbstractContextManager[None]:
+        """On the fast lane: add what the trials of a pass add, in training, while the context lasts."""
+        raise NotImplementedError
 
     def padded(self, rows: Sequence[Any], value: int) -> Tensor:
         """Token rows as one tensor on the device, padded on the right, shape (rows, longest)."""

@@ -54,11 +54,13 @@ class Packing:
     Attributes:
         blocks: of all rows in their order.
         spare: whether there are tokens behind those of all blocks, which belong to none.
+        starts: the first token of each row, and behind the last row.
     """
 
     def __init__(self, lengths: Tensor, longest: int, grain: Grain) -> None:
         self.lengths, self.longest, self.rows = lengths, longest, len(lengths)
         self.spare = False
+        self.starts: Sequence[int] = range(0, (self.rows + 1) * longest, longest)
         self._row: Tensor | None = None  # of each token; None: nothing is packed
         self._place: Tensor | None = None  # of each token in its row
         self._padded: Tensor | None = None  # the token at each place of the padded rows
@@ -69,6 +71,7 @@ class Packing:
         sizes = np.minimum(grain.padded(real), longest)
         ends = sizes.cumsum()
         starts = ends - sizes
+        self.starts = [*starts.tolist(), int(ends[-1])]
         self.blocks = _blocks(real, sizes, TOGETHER if grain.length > 1 else (1,))
         total = int(ends[-1])
         whole = -(-total // ROUND) * ROUND if grain.length > 1 else total

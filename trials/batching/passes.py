@@ -54,6 +54,30 @@ class PassCost:
     grain: Grain = ANY
 
 
+def passes_by_trial(lengths: np.ndarray, places: np.ndarray, cost: PassCost) -> list[np.ndarray]:
+    """As `passes`, the rows of a trial one behind the other in each.
+
+    Where passes are rectangles, all trials of one bring equally many rows: of those that have equally many in all, the
+    longest row of each trial goes with the longest of the others, and so on. Then they are one batched product.
+
+    Args:
+        places: of each row's trial among those of a pass, shape (rows,).
+    """
+    if cost.grain.packed:
+        return [these[np.argsort(places[these], kind="stable")] for these in passes(lengths, cost)]
+    order = np.lexsort((-lengths, places))
+    of_trials = np.split(order, np.flatnonzero(np.diff(places[order])) + 1)
+    found = []
+    for rows in sorted({len(mine) for mine in of_trials}):
+        table = np.stack([mine for mine in of_trials if len(mine) == rows])
+        most = max(1, cost.most // int(cost.grain.padded(lengths[table].max())))
+        for some in np.array_split(table, -(-len(table) // most)):
+            k = len(some)
+            shared = PassCost(cost.fixed // k, cost.most // k, cost.grain)
+            found += [some[:, columns].flatten() for columns in passes(lengths[some].max(0), shared)]
+    return found
+
+
 def passes(lengths: Sequence[int] | np.ndarray, cost: PassCost) -> list[np.ndarray]:
     """Cut rows into passes of the least total cost.
 

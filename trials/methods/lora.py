@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trials.config import Recipe
@@ -52,13 +52,20 @@ class Lora(Method):
             found[f"up.{shape}"] = Weights((len(names), outputs, r), "lora")
         return found
 
-    def additions(self, parameters: Mapping[str, Tensor], values: Values, sizes: Sizes) -> dict[str, Tensor]:
-        """See `Method.additions`: (alpha / r) B A."""
-        scale = float(self.value(values, "alpha") or 0) / int(values["rank"])
-        found: dict[str, Tensor] = {}
+    def factors(
+        self, parameters: Mapping[str, Tensor], values: Sequence[Values], sizes: Sizes
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """See `Method.factors`: A, and (alpha / r) B."""
+        import torch
+
+        from trials.batching.transfers import sent
+
+        scales = [float(self.value(each, "alpha") or 0) / int(each["rank"]) for each in values]
+        found: dict[str, tuple[Tensor, Tensor]] = {}
         for shape, names in modules_by_shape(sizes).items():
-            product = scale * (parameters[f"up.{shape}"] @ parameters[f"down.{shape}"])
-            found |= zip(names, product.unbind(), strict=True)
+            down, up = parameters[f"down.{shape}"], parameters[f"up.{shape}"]
+            up = up * sent(torch.tensor(scales), up.device).view(-1, 1, 1, 1)
+            found |= zip(names, zip(down.unbind(1), up.unbind(1), strict=True), strict=True)
         return found
 
     def lacks(self, sizes: Sizes) -> str:

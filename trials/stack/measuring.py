@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,11 @@ from trials.batching.passes import PassCost
 from trials.config import TrialConfig
 from trials.errors import UserError
 from trials.memory import forget_peak, peak
-from trials.methods.base.module import make_method
+from trials.methods import get_method
+from trials.methods.base.module import MethodModule, make_method
 from trials.stack.devices import wait
+from trials.stack.embedding_table import Group
+from trials.stack.low_rank_updates import LowRankUpdates
 from trials.stack.weight_updates import WeightUpdates
 from trials.trial import Split
 
@@ -74,18 +77,17 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     behind = [len(t) if backbone.embeds_answers else 0 for t in targets]
     lengths = np.array([config.prompt_length + len(s) + n for s, n in zip(sources, behind, strict=True)])
     typical, answer = int(np.median(lengths)), max(map(len, targets))
-    # A trial that changes weights needs time and memory for their gradients in every pass, and shares none.
-    changes = _changes(backbone, config) if config.inner else None
-    held = 1 if config.inner else MOST_SLOTS
+    inside = _Inside(backbone, config)
+    held = MOST_SLOTS if inside.shared else 1
     memory = _Memory(backbone.device, memory_limit)
     most_rows = max(1, held * config.batch_size)
     sizes: list[int] = []
     times: list[float] = []
     rows = max(1, 256 // typical)
-    _pass(backbone, rows, typical, answer, changes)  # the first pass of a process pays for libraries and threads
+    _pass(backbone, rows, typical, answer, inside)  # the first pass of a process pays for libraries and threads
     while True:
         repeats = REPEATS if not times or times[-1] * 2 * REPEATS < SECONDS else 2
-        times.append(min(_pass(backbone, rows, typical, answer, changes) for _ in range(repeats)))
+        times.append(min(_pass(backbone, rows, typical, answer, inside) for _ in range(repeats)))
         sizes.append(rows * typical)
         per_token = memory.risen() / sizes[-1]
         full = per_token * sizes[-1] * 2 > memory.room * SAFETY
@@ -113,22 +115,48 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     return Measured(cost, slots, rate, per_token)
 
 
-def _changes(backbone: Backbone, config: TrialConfig) -> WeightUpdates:
-    method = make_method(config, backbone.surroundings(1)).to(backbone.device)
-    return WeightUpdates(backbone, method, {n: p.detach()[None] for n, p in method.named_parameters()}, gradients=True)
+class _Inside:
+    """What trials change inside the backbone: time and memory that passes need, for their gradients as well.
+
+    Attributes:
+        shared: whether trials share passes; else one has all rows.
+    """
+
+    def __init__(self, backbone: Backbone, config: TrialConfig) -> None:
+        method = get_method(config.method)
+        self.shared = method.shares_passes(backbone.facts.lane)
+        self._backbone, self._batch = backbone, config.batch_size
+        self._method: MethodModule | None = None
+        self._updates: WeightUpdates | None = None
+        if config.inner:
+            self._method = make_method(config, backbone.surroundings(1)).to(backbone.device)
+            if not self.shared:
+                alone = {name: p.detach()[None] for name, p in self._method.named_parameters()}
+                self._updates = WeightUpdates(backbone, self._method, alone, gradients=True)
+
+    def applied(self, rows: int) -> AbstractContextManager[None]:
+        """Around a pass of so many rows, of as many trials as bring them."""
+        if self._method is None:
+            return nullcontext()
+        if self._updates is not None:
+            return self._updates.applied()
+        methods = [self._method] * -(-rows // self._batch)
+        updates = LowRankUpdates(self._backbone, [Group(range(len(methods)), methods)], methods)
+        return updates.applied(np.arange(rows) // self._batch)
 
 
-def _pass(backbone: Backbone, rows: int, length: int, answer: int, changes: WeightUpdates | None) -> float:
+def _pass(backbone: Backbone, rows: int, length: int, answer: int, inside: _Inside) -> float:
     """Seconds of one training pass over made-up rows."""
     device = backbone.device
     x = torch.zeros(rows, length, backbone.facts.width, device=device).normal_().requires_grad_()
     starts = torch.full((rows,), length - (answer if backbone.embeds_answers else 0), device=device)
     targets = torch.full((rows, answer), 1, device=device)
     inputs = Inputs(x, torch.full((rows,), length, device=device), starts)
+    applied = inside.applied(rows)
     wait(device)
     started = time.perf_counter()
     dropout = Dropout(torch.arange(rows, dtype=torch.int32, device=device))
-    with changes.applied() if changes else nullcontext():
+    with applied:
         backbone.token_losses(inputs, targets, dropout).sum().backward()
     wait(device)
     return time.perf_counter() - started

@@ -3,8 +3,7 @@
 Each trial brings its own rows with its own prompt and offsets in front of the backbone; the backbone sees rows of
 similar length, of any trials. The loss is the sum of the trials' losses, so no gradient of one trial touches
 another's parameters, and a trial gets the numbers that it would get alone (to float32 rounding), whatever its
-neighbours do. One trial is a stack of one, and a trial that changes weights inside the backbone
-(`MethodModule.inner`) is always one.
+neighbours do. One trial is a stack of one, and a trial that can share no pass (`Method.shares_passes`) is always one.
 """
 
 from __future__ import annotations
@@ -19,10 +18,11 @@ from torch import Tensor
 
 from trials.backbones.loading import IGNORED, Backbone, Inputs
 from trials.batching.dropout import Dropout
-from trials.batching.passes import PassCost, passes
+from trials.batching.passes import PassCost, passes, passes_by_trial
 from trials.batching.transfers import sent
 from trials.errors import UserError
 from trials.stack.embedding_table import EmbeddingTable, Group, Part, grouped
+from trials.stack.low_rank_updates import LowRankUpdates
 from trials.stack.optimizer import Moments, adamw, clip
 from trials.stack.weight_updates import WeightUpdates
 from trials.trial import Split, Trial
@@ -84,7 +84,7 @@ class Stack:
 
         Raises:
             UserError: one row alone does not fit into the device's memory.
-            ValueError: one of several trials changes weights inside the backbone.
+            ValueError: one of several trials can share no pass.
         """
         started = time.perf_counter()
         while True:
@@ -120,21 +120,25 @@ class Stack:
             targets += answers
             starts += [trial.method.prompt_length + len(source) for source in sources]
         table = EmbeddingTable(groups, parts, backbone.embedding, gradients=True)
-        changes = self._changes(trials, groups)
+        inside = self._inside(trials, groups)
         keys = np.concatenate([part.keys for part in parts if part.keys is not None])
         rows = [table.row(k, i) for k, i in owners]
         lengths = [len(row) for row in rows]
         owner = np.array([k for k, _ in owners])
         shares = 1 / np.bincount(owner, weights=[len(t) for t in targets])  # of one target token in its trial's mean
         gradient, losses = torch.zeros_like(table.values), torch.zeros(len(trials), device=device)
-        for these in passes(lengths, self.cost):
+        if isinstance(inside, LowRankUpdates):
+            cut = passes_by_trial(np.array(lengths), inside.places(owner), self.cost)
+        else:
+            cut = passes(lengths, self.cost)
+        for these in cut:
             index = table.index([rows[i] for i in these], self.cost.grain)
             x = table.values[index].requires_grad_()
             inputs = Inputs(
                 x, backbone.numbers([lengths[i] for i in these]), backbone.numbers([starts[i] for i in these])
             )
             dropout = Dropout(sent(torch.from_numpy(keys[these]), device))
-            with changes.applied() if changes else nullcontext():
+            with inside.applied(owner[these]) if inside else nullcontext():
                 wanted = backbone.padded([targets[i] for i in these], IGNORED)
                 by_token = backbone.token_losses(inputs, wanted, dropout)
             share = sent(torch.from_numpy(shares[owner[these]]).float(), device)
@@ -144,9 +148,10 @@ class Stack:
             gradient.index_add_(0, index.flatten(), x.grad.flatten(0, 1))
             losses.index_add_(0, backbone.numbers(owner[these].tolist()), of_rows.detach())
         found = table.backward(gradient)
-        if changes:
-            for name, inside in changes.backward().items():  # a table of embeddings may be read in both places
-                found[0][name] = found[0][name] + inside if name in found[0] else inside
+        within = [of_group for of_group, group in zip(found, groups, strict=True) if group.method.kind != "embedding"]
+        for of_group, more in zip(within, inside.backward() if inside else (), strict=True):
+            for name, of_name in more.items():  # a table of embeddings may be read in both places
+                of_group[name] = of_group[name] + of_name if name in of_group else of_name
         return losses, found, np.bincount(owner, weights=lengths)
 
     def groups(self, trials: Sequence[Trial]) -> list[TrainingGroup]:
@@ -158,12 +163,19 @@ class Stack:
             self._trials = list(trials)
         return self._groups
 
-    def _changes(self, trials: Sequence[Trial], groups: Sequence[TrainingGroup]) -> WeightUpdates | None:
-        inner = [trial for trial in trials if trial.method.inner]
-        if inner and len(trials) > 1:
-            methods = ", ".join(sorted({trial.config.method for trial in inner}))
-            raise ValueError(f"{methods} changes weights that all rows of a pass share: step such a trial by itself")
-        return WeightUpdates(self.backbone, inner[0].method, groups[0].parameters, gradients=True) if inner else None
+    def _inside(
+        self, trials: Sequence[Trial], groups: Sequence[TrainingGroup]
+    ) -> WeightUpdates | LowRankUpdates | None:
+        methods = [trial.method for trial in trials]
+        if not any(method.inner for method in methods):
+            return None
+        alone = sorted({m.method.name for m in methods if not m.method.shares_passes(self.backbone.facts.lane)})
+        if not alone:
+            return LowRankUpdates(self.backbone, groups, methods)
+        if len(trials) > 1:
+            names = ", ".join(alone)
+            raise ValueError(f"{names} changes weights that all rows of a pass share: step such a trial by itself")
+        return WeightUpdates(self.backbone, methods[0], groups[0].parameters, gradients=True)
 
     def _shrink(self, error: Exception) -> None:
         torch.cuda.empty_cache()

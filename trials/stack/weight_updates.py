@@ -3,7 +3,7 @@
 What `trials.stack.embedding_table.EmbeddingTable` is for prompts and tokens, `WeightUpdates` is for weights: they are
 made once from the trial's parameters, every pass of an update reads the same tensors and adds its gradients to them,
 and one backward pass at the end brings the sums to the parameters. Weights are shared by all rows of a pass, so a pass
-holds one such trial.
+holds one such trial: where trials add products of low rank, `trials.stack.low_rank_updates` lets them share it.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class WeightUpdates:
             for weight in self.weights.values():
                 weight.grad = torch.zeros_like(weight)
 
-    def applied(self) -> AbstractContextManager[None]:
-        """The backbone computes with the changed weights while this lasts: around each pass."""
+    def applied(self, owner: object = None) -> AbstractContextManager[None]:
+        """The backbone computes with the changed weights while this lasts: around each pass, of this trial's rows."""
         return self._method.applied(self._backbone, self.weights)
 
-    def backward(self) -> dict[str, Tensor]:
-        """Gradients of the parameters by name, each of shape (1, ...), from what all passes have left."""
+    def backward(self) -> list[dict[str, Tensor]]:
+        """Gradients of the parameters by name, each of shape (1, ...), from what all passes have left: of one group."""
         of_weights = [weight.grad for weight in self.weights.values()]
         found = torch.autograd.grad(list(self._made.values()), list(self._parameters.values()), of_weights)
-        return dict(zip(self._parameters, found, strict=True))
+        return [dict(zip(self._parameters, found, strict=True))]
 
 
 def weight_updates_of(backbone: Backbone, method: MethodModule) -> WeightUpdates:

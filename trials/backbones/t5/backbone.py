@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trials.backbones.answers import AnswerTree
 from trials.backbones.base import IGNORED, Backbone, Decode, Embed, Inputs
 from trials.backbones.facts import Facts
+from trials.backbones.low_rank import LowRank
 from trials.backbones.precision import DTYPES, Precision
 from trials.backbones.stops import Stops
 from trials.backbones.t5 import weight_updates
@@ -52,6 +53,14 @@ class T5Backbone(Backbone):
     def with_weights(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """See `Backbone.with_weights`."""
         return weight_updates.with_weights(self.t5, weights)
+
+    def stacked_factors(self, factors: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """See `Backbone.stacked_factors`."""
+        return weight_updates.stacked_factors(self.t5, factors)
+
+    def with_low_rank(self, low_rank: LowRank) -> AbstractContextManager[None]:
+        """See `Backbone.with_low_rank`."""
+        return weight_updates.with_low_rank(self.t5, low_rank)
 
     def answer_logits(self, inputs: Inputs, targets: Tensor, dropout: Dropout | None = None) -> Tensor:
         """See `Backbone.answer_logits`."""

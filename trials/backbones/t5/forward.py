@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
+from trials.backbones.low_rank import Cut, LowRank, added_to_heads, linear
 from trials.backbones.t5 import places
 from trials.backbones.t5.functions import AddNorm, BatchedAttention, Heads, ReluDropout, SelfAttention
 from trials.backbones.t5.positions import bucket
@@ -100,6 +101,8 @@ class T5:
         scaled = getattr(config, "scale_decoder_outputs", config.model_type == "umt5")
         scale = model.decoder.final_layer_norm.weight * (config.d_model**-0.5 if scaled else 1.0)
         self.vocabulary = (model.lm_head.weight * scale).to(dtype)
+        self.low_rank: LowRank | None = None  # what the trials of a pass add (`trials.backbones.t5.weight_updates`)
+        self.columns = 0, 2 * self.heads * self.width  # where queries and values begin in ``qkv``, which they add to
 
     def _layer(self, block: Any) -> Layer:
         sub = list(block.layer)
@@ -138,6 +141,7 @@ class T5:
         if drop is not None and self.gathers:
             drop.prepare(places.encoder(self.config, x.shape[1]), self.p, self.dtype)
         x, y = self._normed(self._dropped(packing.packed(x), drop, 0))
+        cut = self.low_rank.cut_at(packing.starts) if self.low_rank else None
         added: list[Tensor] = []
         for number, layer in enumerate(self.encoder):
             if layer.bias is not None:
@@ -145,7 +149,7 @@ class T5:
                 parts = (bias[:, :, : block.length, : block.length] for block in packing.blocks)
                 added = [part if b is None else part + b for part, b in zip(parts, hidden, strict=True)]
             site = 8 * number
-            masks, qkv = self._masks(packing, drop, site + 1), F.linear(y, layer.qkv)
+            masks, qkv = self._masks(packing, drop, site + 1), linear(y, layer.qkv, cut, 2 * number, self.columns)
             if self.gathers:
                 sizes, mask = (packing.rows, packing.longest, self.heads), masks[0] if masks else None
                 values = BatchedAttention.apply(qkv, sizes, added[0], mask)
@@ -201,20 +205,22 @@ class T5:
         if dropout is not None and self.gathers:
             dropout.prepare(places.decoder(self.config, n, len(depths), length), self.p, self.dtype)
         x, y = self._normed(self._dropped(F.embedding(tokens, self.tokens).float(), dropout, 1000))
-        bias = x.new_empty(0)
+        bias, cut = x.new_empty(0), self.low_rank.cut(n) if self.low_rank else None
         for number, layer in enumerate(self.decoder):
             if layer.bias is not None:
                 bias = self._bias(layer.bias, depths - depths[-n:, None], both_ways=False)
                 bias = bias.masked_fill(~visible, BLOCKED)
             site = 1000 + 16 * number
-            q, k, v = self._projected(y, layer)
+            first = 2 * len(self.encoder) + 4 * number
+            q, k, v = Heads.apply(linear(y, layer.qkv, cut, first, self.columns), self.heads)
             if past is not None:
                 if len(past.layers) > number:
                     k, v = (torch.cat(pair, dim=2) for pair in zip(past.layers[number], (k, v), strict=True))
                 past.layers[number:] = [(k, v), *past.layers[number + 1 :]]
             values = self._attention(q, k, v, bias, dropout, site + 1).transpose(1, 2).flatten(2)
             x, y = self._normed(x, F.linear(values, layer.out), dropout, site + 2)
-            x, y = self._normed(x, self._cross_attended(y, encoded, layer, dropout, site + 8), dropout, site + 10)
+            crossed = self._cross_attended(y, encoded, layer, dropout, site + 8, cut, first + 2)
+            x, y = self._normed(x, crossed, dropout, site + 10)
             x, y = self._normed(x, self._fed_forward(y, layer, dropout, site), dropout, site + 4)
         return self._dropped(y, dropout, 999)
 
@@ -245,10 +251,6 @@ class T5:
     def _epsilon(self) -> Tensor:
         return torch.full((1,), self.eps, device=self.tokens.device)
 
-    def _projected(self, y: Tensor, layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each of shape (rows, heads, length, head width)."""
-        return Heads.apply(F.linear(y, layer.qkv), self.heads)
-
     def _attention(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, dropout: Dropout | None, site: int) -> Tensor:
         """Attended values, shape (rows, heads, queries, head width); T5 does not scale the scores."""
         rows, heads, queries, _ = q.shape
@@ -257,21 +259,26 @@ class T5:
         weights = self._dropped(weights.view(rows, heads, queries, -1), dropout, site)
         return (weights.flatten(0, 1) @ v.flatten(0, 1)).view_as(q)
 
-    def _cross_attended(self, y: Tensor, encoded: Encoded, layer: Layer, dropout: Dropout | None, site: int) -> Tensor:
+    def _cross_attended(
+        self, y: Tensor, to: Encoded, layer: Layer, dropout: Dropout | None, site: int, cut: Cut | None, first: int
+    ) -> Tensor:
         query, key, value, out = layer.cross
         rows, n, d = y.shape
-        q = F.linear(y, query).view(rows, n, self.heads, self.width)
-        states = encoded.states
+        q = linear(y, query, cut, first).view(rows, n, self.heads, self.width)
+        states = to.states
         if n <= self.folded:  # fewer multiplications than projecting the whole source, and the same product
             q = torch.einsum("rnhw,hwd->rnhd", q, key).reshape(rows, n * self.heads, d)
             scores = (q @ states.transpose(1, 2)).view(rows, n, self.heads, -1)
-            weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)
+            weights = self._dropped((scores + to.blocked).softmax(-1), dropout, site + 1)
             context = (weights.flatten(1, 2) @ states).view(rows, n, self.heads, d)
             values = torch.einsum("rnhd,hwd->rnhw", context, value)
+            values = values if cut is None else values + added_to_heads(context, cut, first + 1)
         else:
-            k, v = (F.linear(states, w.flatten(0, 1)).view(rows, -1, self.heads, self.width) for w in (key, value))
+            k = F.linear(states, key.flatten(0, 1))
+            v = linear(states, value.flatten(0, 1), cut and cut.rows.cut(states.shape[1]), first + 1)
+            k, v = (x.view(rows, -1, self.heads, self.width) for x in (k, v))
             scores = torch.einsum("rnhw,rlhw->rnhl", q, k)
-            weights = self._dropped((scores + encoded.blocked).softmax(-1), dropout, site + 1)
+            weights = self._dropped((scores + to.blocked).softmax(-1), dropout, site + 1)
             values = torch.einsum("rnhl,rlhw->rnhw", weights, v)
         return F.linear(values.flatten(2), out)
 

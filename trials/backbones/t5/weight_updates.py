@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from trials.backbones.low_rank import LowRank
 from trials.backbones.t5.forward import T5, Layer
 
 
@@ -41,6 +42,34 @@ def updated_weights(t5: T5, additions: Mapping[str, Tensor]) -> dict[str, Tensor
             made[f"{name}.q"] = queries.float() + q * layer.scales[1]
             made[f"{name}.v"] = values.float() + (v * layer.scales[2]).view_as(values)
     return made
+
+
+def stacked_factors(t5: T5, factors: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Factors of trials at all projections, as the forward pass numbers them, and for inputs without norms' scales.
+
+    Args:
+        factors: A and B by the names of the `projections`, of shapes (K, r, inputs) and (K, outputs, r).
+
+    Returns:
+        Of shapes (K, n, r, inputs) and (K, n, outputs, r).
+    """
+    scales = []
+    for name, layer in _attentions(t5):
+        norms = layer.scales
+        scales += [norms[0], norms[0]] if name.endswith("SelfAttention") else [norms[1], norms[2]]
+    pairs = [factors[name] for name in projections(t5)]
+    down, up = (torch.stack(parts, 1) for parts in zip(*pairs, strict=True))
+    return down * torch.stack(scales)[:, None].float(), up
+
+
+@contextmanager
+def with_low_rank(t5: T5, low_rank: LowRank) -> Iterator[None]:
+    """Add what the trials of a pass add while the context lasts."""
+    t5.low_rank = low_rank
+    try:
+        yield
+    finally:
+        t5.low_rank = None
 
 
 @contextmanager

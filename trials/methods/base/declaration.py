@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from trials.config import RECIPES, Recipe, Value
+from trials.config import RECIPES, Lane, Recipe, Value
 from trials.methods.base.hyperparameters import Hyperparameter
 
 if TYPE_CHECKING:
@@ -113,9 +113,10 @@ class Method:
 
     kind: ClassVar[Kind] = "embedding"
     """How its trials are computed. ``embedding``: it sees only rows of the embedding table (`shift`), so many trials
-    share a pass of one frozen backbone. ``inner``: it changes weights inside the backbone (`additions`), so an engine
-    holds one trial. ``modules``: it trains weights of transformers' model, or modules that it puts into it (`Inside`),
-    on the lane that runs that model as it is."""
+    share a pass of one frozen backbone. ``inner``: it adds to weights inside the backbone, products of low rank
+    (`factors`), with which trials share passes on the fast lane, or whatever else (`additions`), of which an engine
+    holds one trial. ``modules``: it trains weights of transformers' model, or modules that it puts into it
+    (`Inside`), on the lane that runs that model as it is."""
 
     sized: ClassVar[str | None] = None
     """The hyperparameter that a space may leave to ``from_budget``: the largest whose configuration has no more
@@ -212,8 +213,25 @@ class Method:
         """As `shift`, for a method that has to know which tokens they are, by their ids of shape (K, tokens)."""
         return self.shift(parameters, embeddings, positions, drop)
 
+    def factors(
+        self, parameters: Mapping[str, Tensor], values: Sequence[Values], sizes: Sizes
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """What ``inner`` trials add to each of the backbone's `Sizes.projections`, where it is of low rank.
+
+        With it trials share passes (`trials.backbones.low_rank`); without it, of `additions`, none does.
+
+        Args:
+            parameters: of K trials by name, each of shape (K, ...); gradients flow back to them.
+            values: the trials' configurations.
+
+        Returns:
+            By the names of all modules A and B, of shapes (K, r, inputs) and (K, outputs, r), float32: B A is added. r
+            is the same everywhere.
+        """
+        return {}
+
     def additions(self, parameters: Mapping[str, Tensor], values: Values, sizes: Sizes) -> dict[str, Tensor]:
-        """What an ``inner`` trial adds to each of the backbone's `Sizes.projections`.
+        """What one ``inner`` trial adds to each of the backbone's `Sizes.projections`: the products of its `factors`.
 
         Args:
             parameters: its parameters by name, as they are shaped here; gradients flow back to them.
@@ -221,7 +239,17 @@ class Method:
         Returns:
             By the names of the modules, each of shape (outputs, inputs), float32.
         """
-        return {}
+        found = self.factors({name: tensor[None] for name, tensor in parameters.items()}, [values], sizes)
+        return {name: up[0] @ down[0] for name, (down, up) in found.items()}
+
+    def shares_passes(self, lane: Lane) -> bool:
+        """Whether its trials share passes of a backbone in that lane: at its input; inside, where it adds `factors`."""
+        return self.kind == "embedding" or (self.adds_factors and lane == "fast")
+
+    @property
+    def adds_factors(self) -> bool:
+        """Whether what it adds inside the backbone is of low rank: it has `factors`."""
+        return self.kind == "inner" and type(self).factors is not Method.factors
 
     def lacks(self, sizes: Sizes) -> str:
         """Why it cannot be trained on a backbone of these sizes, as the end of a sentence; empty where it can."""

@@ -137,7 +137,7 @@ class MethodModule(nn.Module):
 
     @property
     def inner(self) -> bool:
-        """Whether it changes something inside the backbone: such a trial can share no pass."""
+        """Whether it changes something inside the backbone."""
         return self.method.kind != "embedding"
 
     @property
