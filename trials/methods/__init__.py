@@ -7,8 +7,9 @@ A method is of one kind (`Method.kind`), which decides how its trials are comput
 
 - ``embedding``: `Method.shift` changes the rows of the embedding table, and a soft prompt may stand in front. The stack
   (`trials.stack`) computes trials of many such methods in the same passes.
-- ``inner``: `Method.additions` are added to weights inside the backbone (`trials.stack.weight_updates`), which all rows
-  of a pass share, so an engine holds one trial.
+- ``inner``: products of `Method.factors` are added to weights inside the backbone. On the fast lane a pass computes
+  those of many trials beside its weights (`trials.stack.low_rank_updates`). Elsewhere, and where `Method.additions` are
+  of any rank, weights themselves are changed (`trials.stack.weight_updates`), so an engine holds one trial.
 - ``modules``: it trains weights of transformers' own model, or modules that it puts into it (`Inside`); an engine holds
   one trial as well.
 

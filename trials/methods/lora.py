@@ -25,9 +25,9 @@ class Lora(Method):
     alpha is LST's (configs/lora.json), whose numbers that paper quotes.
 
     A starts as PEFT's does (``kaiming_uniform_`` with a = sqrt(5)), B at zero, so nothing is changed before the first
-    update. Factors of equally shaped weights are one tensor, and so is what they add. There is no dropout on LoRA's own
-    input: the additions are merged into the weights before a pass, which has no branch of its own to drop anything
-    from. The backbone's own dropout is on, as for every method.
+    update. Factors of equally shaped weights are one tensor. There is no dropout on LoRA's own input: where additions
+    are merged into the weights before a pass, there is no branch of its own to drop anything from. The backbone's own
+    dropout is on, as for every method.
 
     Parameters: r (outputs + inputs) for each weight.
     """

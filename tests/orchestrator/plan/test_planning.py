@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan.estimate import Device, estimate, expectation, stopping
+from orchestrator.plan.estimate import Device, estimate, expectation, sharing, stopping
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
@@ -51,19 +51,26 @@ def test_rte_without_more_is_the_papers_search_and_needs_no_network() -> None:
     assert made.grace_period == 8_000  # a quarter of 30,000 in whole reports
 
 
-def test_lora_has_its_published_size_and_an_engine_for_each_trial() -> None:
+def test_lora_has_its_published_size_and_shares_passes_on_t5() -> None:
     made = plan(task="rte", method="lora")
     assert [t.parameters for t in made.trials] == [3_538_944]
     demo = plan(method="lora")
-    assert demo.spec.slots == 1 and demo.spec.typical is not None and demo.spec.typical.prompt_length == 0
+    assert demo.spec.slots is None and demo.spec.typical is not None and demo.spec.typical.prompt_length == 0
+    assert sharing(demo) == "passes: trials of an engine share each, as many as fill a device (found by measuring it)"
+    assert plan(method="lora", slots=3).spec.slots == 3
+    assert sharing(plan(method="lora", slots=3)) == "passes: up to 3 trials of an engine share each"
+    assert sharing(plan(method="lora", slots=1)) == "passes: one trial a device (--slots 1)"
+    bitfit = "passes: one trial a device, as bitfit changes weights that all rows of a pass share"
+    assert sharing(plan(method="bitfit", task="rte")) == bitfit
     device = Device("toy", 8, 1e12, "made up")
     like = [estimate(p, device).full_seconds / p.steps for p in (demo, plan(method="pt"))]
-    assert like[0] < like[1]  # a prompt of 100 rows costs more than gradients of weights
+    assert like[0] < like[1]  # a prompt of 100 rows costs more than a low rank
 
 
 def test_lora_on_llama_has_its_published_size_as_well() -> None:
     made = plan(task="debsec", method="lora", backbone="llama3-8b", space="decoder-only")
     assert 9_437_184 in {t.parameters for t in made.trials}  # 9.4M (Table 7): queries, keys and values at rank 16
+    assert made.spec.slots == 1
 
 
 def test_lora_is_drawn_from_its_ranges() -> None:
