@@ -16,10 +16,12 @@ from tests.trials.making import STRONG, Rows, config, gradients, relative_error,
 from tests.trials.test_engine import data, engine, numbers, run
 from trials.backbones.loading import T5Backbone
 from trials.batching.passes import ANY, Grain, PassCost, passes_by_trial
+from trials.config import TrialConfig
 from trials.engine import Engine, EngineSettings
 from trials.methods import get_method
 from trials.stack import measuring
 from trials.stack.low_rank_updates import LowRankUpdates
+from trials.stack.measuring import Measured
 from trials.stack.step import Stack
 from trials.trial import Trial
 
@@ -87,30 +89,30 @@ def test_rows_of_a_trial_stand_together_in_each_pass(grain: Grain) -> None:
     assert len(found) < 15 and max(len(set(places[these])) for these in found) > 2
 
 
-def test_an_engine_holds_as_many_as_pay_and_resumes_to_the_last_bit(t5: T5Backbone, rows: Rows, tmp_path: Path) -> None:
-    assert Engine(t5, data(rows), EngineSettings(slots=7), typical=config("lora")).slots_to_fill == 7
-    measured = Engine(t5, data(rows), typical=config("lora"))
-    assert measured.measured and measured.slots_to_fill == measured.measured.slots >= measuring.FEWEST_SLOTS
-    beside, alone = (engine(t5, rows, deterministic=True) for _ in range(2))
-    for seed, rank in enumerate((3, 5)):
-        beside.start(str(seed), config("lora", {**STRONG, "rank": rank}, seed=seed))
-    alone.start("1", config("lora", {**STRONG, "rank": 5}, seed=1))
+def few(rank: int, seed: int) -> TrialConfig:
+    return config("lora", {**STRONG, "rank": rank}, seed=seed, steps=6, eval_every=3, warmup_steps=1)
+
+
+def test_beside_another_it_resumes_to_the_last_bit(t5: T5Backbone, tmp_path: Path) -> None:
+    rows = Rows(size=16, longest=6)
+    beside, alone, again = (engine(t5, rows, deterministic=True) for _ in range(3))
+    beside.start("0", few(3, seed=0))
+    beside.start("1", few(5, seed=1))
+    alone.start("1", few(5, seed=1))
     expected = run(alone, "1")
     got = [beside.next_report("1")]
     beside.save("1", tmp_path)
-    again = engine(t5, rows, deterministic=True)
-    again.start("1", config("lora", {**STRONG, "rank": 5}, seed=1), tmp_path)
+    again.start("1", few(5, seed=1), tmp_path)
     assert numbers([*got, *run(again, "1")]) == numbers(expected)
     assert numbers([*got, *run(beside, "1")]) == numbers(expected)
 
 
-def test_trials_side_by_side_learn_what_each_does_alone(
-    t5: T5Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Through the engine, which trains them in one stack: to rounding, whatever the ranks."""
-    together = engine(t5, rows)
-    for seed, rank in enumerate((3, 5)):
-        together.start(str(seed), config("lora", {"lr": 0.01, "rank": rank}, seed=seed, steps=20))
+def test_an_engine_trains_as_many_side_by_side_as_it_has_slots(t5: T5Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one stack, where each learns what it does alone: to rounding, whatever the ranks."""
+    rows, measured = data(Rows(size=16, longest=6)), Measured(PassCost(16, 200, t5.grain), 5, 1e3, 0)
+    assert Engine(t5, rows, EngineSettings(slots=7), few(3, seed=0), measured).slots_to_fill == 7
+    together, alone = (Engine(t5, rows, typical=few(3, seed=0), measured=measured) for _ in range(2))
+    assert together.slots_to_fill == 5
     steps: list[int] = []
     step = together.stack.step
 
@@ -119,9 +121,10 @@ def test_trials_side_by_side_learn_what_each_does_alone(
         step(trials)
 
     monkeypatch.setattr(together.stack, "step", counted)
+    for seed, rank in enumerate((3, 5)):
+        together.start(str(seed), few(rank, seed))
     losses = [report.train_loss for report in run(together, "1")]
-    alone = engine(t5, rows)
-    alone.start("1", config("lora", {"lr": 0.01, "rank": 5}, seed=1, steps=20))
+    alone.start("1", few(5, seed=1))
     assert losses == pytest.approx([report.train_loss for report in run(alone, "1")], rel=1e-3)
     assert steps[0] == 2
 
