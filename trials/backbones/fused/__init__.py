@@ -1,0 +1,1 @@
+"""What stands between matrix products, as one kernel each, for accelerators: norms, softmax, activations, dropout."""
