@@ -1,10 +1,12 @@
-"""Kernels that a pass launches on an accelerator, counted without one (`benchmarks.launches`).
+"""Kernels that a pass launches on an accelerator, and bytes that they move, counted without one (`benchmarks.launches`).
 
     python -m benchmarks.kernels [--backbone t5-base --precision bfloat16]
 
-A launch costs some 5 us of a processor's time, whatever it computes: a pass of 1,000 kernels takes at least 5 ms.
-Counted are a training pass (the backbone, forward and backward), a whole update of one trial, and a pass of an
-evaluation over the tree of two labels; views and empty tensors are none. Writes
+A launch costs some 5 us of a processor's time, whatever it computes: a pass of 1,000 kernels takes at least 5 ms. What
+its kernels read and write takes at least its bytes by the card's bandwidth. Counted are a training pass (the backbone,
+forward and backward), a whole update of one trial, and a pass of an evaluation over the tree of two labels; T5 operation
+by operation (plain) and in fused kernels; views and empty tensors are none. ``chains`` are the kernels between two
+products that come at least `OFTEN` times a pass, with how often they read and write a token's activations. Writes
 benchmarks/results/kernels-BACKBONE-PRECISION.json.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.launches import CONFIGS, META, Launches, trials_without_numbers, without_numbers
+from benchmarks.t5_shapes import SHAPES
 from benchmarks.workload import MadeRows
 from trials.backbones.answers import AnswerTree
 from trials.backbones.base import Backbone, Inputs
@@ -31,6 +35,8 @@ from trials.stack.step import Stack
 
 RESULTS = Path(__file__).with_name("results")
 LAUNCH = 5e-6  # seconds
+BANDWIDTH = {"H100": 3.35e12, "A100": 2.04e12}  # bytes a second: SXM, 80 GB (NVIDIA's data sheets)
+OFTEN = 10  # times a pass that a chain is one of every layer
 LABELS = [[30, 1], [31, 1]]
 
 
@@ -75,17 +81,30 @@ def update(on: Backbone, rows: int, length: int) -> Launches:
     return seen
 
 
-def counted(name: str, precision: Precision, rows: int, length: int) -> dict[str, Any]:
-    """Kernels of each kind of pass, and which."""
-    on = without_numbers(name, precision)
+def counted(name: str, precision: Precision, rows: int, length: int, fused: bool = False) -> dict[str, Any]:
+    """Kernels and bytes of each kind of pass, and which."""
+    on = without_numbers(name, precision, fused)
     found = {
         "training pass": training_pass(on, rows, length),
         "update": update(on, rows, length),
         "evaluation pass": evaluation_pass(on, rows, length),
     }
+    return {what: described(seen) for what, seen in found.items()}
+
+
+def described(seen: Launches) -> dict[str, Any]:
+    """What a pass has launched, as JSON has it."""
+    chains = Counter((chain.names, *(round(times, 1) for times in chain.passes)) for chain in seen.chains)
     return {
-        what: {"kernels": seen.total, "copies": seen.copies, "by_operation": dict(seen.kernels.most_common())}
-        for what, seen in found.items()
+        "kernels": seen.total,
+        "copies": seen.copies,
+        "bytes": seen.bytes,
+        "chains": [
+            {"kernels": " ".join(names), "times": times, "reads": reads, "writes": writes}
+            for (names, reads, writes), times in chains.most_common()
+            if times >= OFTEN
+        ],
+        "by_operation": dict(seen.kernels.most_common()),
     }
 
 
@@ -98,12 +117,18 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=64, help="tokens of each row")
     parser.add_argument("--out", type=Path, help="JSON [benchmarks/results/kernels-BACKBONE-PRECISION.json]")
     args = parser.parse_args()
-    found = counted(args.backbone, args.precision, args.rows, args.length)
+    ways = {"plain": False, "fused": True} if args.backbone in SHAPES else {"plain": False}
+    found = {way: counted(args.backbone, args.precision, args.rows, args.length, fused) for way, fused in ways.items()}
     shape = f"{args.rows} rows of {args.length} tokens"
-    table = Table("", "kernels", "launching, ms", title=f"{args.backbone}, {args.precision}, {shape}")
-    for what, of_it in found.items():
-        table.add_row(what, f"{of_it['kernels']:,}", f"{1e3 * LAUNCH * of_it['kernels']:.1f}")
-    Console(width=100).print(table)
+    moving = [f"moving, {card}, ms" for card in BANDWIDTH]
+    title = f"{args.backbone}, {args.precision}, {shape}"
+    table = Table("", "", "kernels", "launching, ms", "GiB", *moving, title=title)
+    for what in next(iter(found.values())):
+        for way, of_way in found.items():
+            kernels, moved = of_way[what]["kernels"], of_way[what]["bytes"]
+            least = [f"{1e3 * moved / rate:.1f}" for rate in BANDWIDTH.values()]
+            table.add_row(what, way, f"{kernels:,}", f"{1e3 * LAUNCH * kernels:.1f}", f"{moved / 2**30:.1f}", *least)
+    Console(width=110).print(table)
     out = args.out or RESULTS / f"kernels-{args.backbone}-{args.precision}.json"
     out.parent.mkdir(exist_ok=True)
     settings = {key: value for key, value in vars(args).items() if key != "out"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from trials.backbones.loading import Backbone
+from trials.backbones.t5.choice import choose
 from trials.checkpoint import restore_trial, save_trial
 from trials.config import Report, TrialConfig
 from trials.data import PreparedTask
@@ -88,7 +89,8 @@ class Engine:
         if measured is not None:
             self._use(measured)
         self.alone = typical is not None and not self._shares(typical)
-        self.note = hint(backbone.precision, backbone.device)
+        notes = hint(backbone.precision, backbone.device), choose(backbone, self.settings.deterministic)
+        self.note = "; ".join(filter(None, notes))
         if typical is not None:
             self._refuse_long_rows(typical)
             if self.measured is None and not self.settings.deterministic:

@@ -24,17 +24,34 @@ from trials.errors import BackboneError
 
 
 class T5Backbone(Backbone):
-    """T5 and its like: prompt and offsets on the encoder's side only, the decoder as it is."""
+    """T5 and its like: prompt and offsets on the encoder's side only, the decoder as it is.
+
+    Attributes:
+        t5: what computes. plain: the same, operation by operation.
+        not_fused: why it does not where it was looked at (`trials.backbones.t5.choice`); None: not looked at.
+    """
 
     embeds_answers = False
+    not_fused: str | None = None
 
     def __init__(self, model: Any, tokenizer: Any, facts: Facts, precision: Precision) -> None:
         super().__init__(model, tokenizer, facts, precision)
-        self.t5 = T5(model, DTYPES[precision])
+        self.t5 = self.plain = T5(model, DTYPES[precision])
         start = getattr(model.config, "decoder_start_token_id", None)
         if start is None:
             raise BackboneError([f"--backbone {facts.name}: its config has no decoder_start_token_id (T5's is 0)"])
         self.start = int(start)
+
+    def use_fused(self, fused: bool) -> None:
+        """Compute in fused kernels from now on, or operation by operation."""
+        from trials.backbones.t5.fused import FusedT5  # what a processor never computes, it does not import
+
+        self.t5 = FusedT5(self.plain) if fused else self.plain
+
+    @property
+    def fused(self) -> bool:
+        """Whether it computes in fused kernels."""
+        return self.t5 is not self.plain
 
     @property
     def grain(self) -> Grain:
