@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What can be checked and measured where there is a card, in eight minutes at most, as one JSON file:
-# the numbers of the processor, kernels a pass, a step against the card's ceilings, throughput against the number of
-# stacked trials, and the makespan of a grid against the peer.
+# the numbers of the processor, kernels a pass, fused kernels (right, faster, and how near to the card's memory), a step
+# against the card's ceilings, throughput against the number of stacked trials, and the makespan of a grid against the
+# peer.
 #
 #     benchmarks/gpu.sh [--out FILE]                  # on a card, T5-base's shape
 #     benchmarks/gpu.sh --device cpu --quick          # all of it but the peer, small, where there is none
@@ -15,7 +16,7 @@ while [ $# -gt 0 ]; do
         --device) device=${2:?}; shift 2 ;;
         --out) out=$(realpath "${2:?}"); shift 2 ;;
         --quick) quick=yes; shift ;;
-        *) sed -n '2,9p' "$0"; exit 2 ;;
+        *) sed -n '2,10p' "$0"; exit 2 ;;
     esac
 done
 python=${PYTHON:-.venv/bin/python}
@@ -44,6 +45,7 @@ grids: {adept: {prompt_lr: [0.1, 0.2], mlp_lr: 0.1, prompt_length: 5, bottleneck
 YAML
     part numbers 180 benchmarks.same_numbers --device "$device"
     part kernels 60 benchmarks.kernels
+    part fused 60 benchmarks.fused --device "$device"
     part roofline 60 benchmarks.roofline --device "$device" --batch-size 4 --stack 2 --steps 1
     part throughput 90 benchmarks.throughput --device "$device" --batch-size 4 --stacks 1 2 --seconds 1
     part makespan 200 benchmarks.makespan --task debsec --space "$folder/two.yaml" --arms stopping \
@@ -52,8 +54,9 @@ else
     shape=(--backbone t5-base-shape --device "$device" --precision bfloat16 --batch-size 32)
     part numbers 60 benchmarks.same_numbers --device "$device"
     part kernels 30 benchmarks.kernels
+    part fused 80 benchmarks.fused --device "$device" --backbone t5-base-shape --precision bfloat16
     part roofline 70 benchmarks.roofline "${shape[@]}" --stack 24
-    part throughput 110 benchmarks.throughput "${shape[@]}" --stacks 1 8 24 --seconds 5
+    part throughput 90 benchmarks.throughput "${shape[@]}" --stacks 1 8 24 --seconds 5
     part makespan 200 benchmarks.makespan --task debsec --backbone t5-base-shape --batch-size 32 --steps 24 \
         --eval-every 6 --arms stopping peer --peer-trials 4 --peer-steps 12 --ours "--precision auto"
 fi

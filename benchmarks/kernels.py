@@ -1,13 +1,13 @@
-"""Kernels that a pass launches on an accelerator, and bytes that they move, counted without one (`benchmarks.launches`).
+"""Kernels that a pass launches on an accelerator, and the bytes that they move, counted without one.
 
     python -m benchmarks.kernels [--backbone t5-base --precision bfloat16]
 
 A launch costs some 5 us of a processor's time, whatever it computes: a pass of 1,000 kernels takes at least 5 ms. What
-its kernels read and write takes at least its bytes by the card's bandwidth. Counted are a training pass (the backbone,
-forward and backward), a whole update of one trial, and a pass of an evaluation over the tree of two labels; T5 operation
-by operation (plain) and in fused kernels; views and empty tensors are none. ``chains`` are the kernels between two
-products that come at least `OFTEN` times a pass, with how often they read and write a token's activations. Writes
-benchmarks/results/kernels-BACKBONE-PRECISION.json.
+its kernels read and write takes at least its bytes by the card's bandwidth. Counted (`benchmarks.launches`) are a
+training pass (the backbone, forward and backward), a whole update of one trial, and a pass of an evaluation over the
+tree of two labels; T5 operation by operation (plain) and in fused kernels; views and empty tensors are none. ``chains``
+are the kernels between two products that come at least `OFTEN` times a pass, with how often they read and write a
+token's activations. Writes benchmarks/results/kernels-BACKBONE-PRECISION.json.
 """
 
 from __future__ import annotations

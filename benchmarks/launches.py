@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -117,7 +117,7 @@ class Launches(TorchDispatchMode):
         results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         if len(changed) == 1 and changed[0] and "out" in given[1]:
             read = [leaf for leaf in read if leaf is not results[0]]  # what ``out`` held before is not looked at
-        self.bytes += sum(_numbers(t) * t.element_size() for t in (*read, *results))
+        self.bytes += bytes_of((*read, *results))
         if name in PRODUCTS:
             if self.chains[-1].names:
                 self.chains.append(Chain())
@@ -136,6 +136,11 @@ class Launches(TorchDispatchMode):
     def total(self) -> int:
         """Kernels of all kinds."""
         return sum(self.kernels.values())
+
+
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """That they take in memory."""
+    return sum(_numbers(t) * t.element_size() for t in tensors)
 
 
 def _numbers(tensor: Tensor) -> int:

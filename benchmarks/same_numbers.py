@@ -3,9 +3,9 @@
     python -m benchmarks.same_numbers --device cuda
 
 Compared is with the processor's own float32: the embedded T5, and a small Llama with made-up weights, each with trials
-of three methods, T5 with two of LoRA beside, in every precision. On the device ``cpu`` the way of computing that
-accelerators have (rectangles, masks made together) is compared with the processor's. Ends with 1 where something is
-further off than `ALLOWED`.
+of three methods, T5 with two of LoRA beside, in every precision; on CUDA T5 in fused kernels as well, where Triton is
+there. On the device ``cpu`` the way of computing that accelerators have (rectangles, masks made together) is compared
+with the processor's. Ends with 1 where something is further off than `ALLOWED`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from trials.backbones.base import Backbone
 from trials.backbones.facts import EMBEDDED
 from trials.backbones.loading import load_backbone
 from trials.backbones.precision import DTYPES, Precision
+from trials.backbones.t5.backbone import T5Backbone
 from trials.backbones.t5.forward import T5
 from trials.batching.dropout import Dropout, row_keys
 from trials.batching.passes import ANY, PassCost
@@ -108,15 +111,21 @@ def compared(name: str, device: str) -> list[dict[str, Any]]:
     """How far each precision on a device is from the processor's float32."""
     before = numbers_of(load_backbone(name, "cpu", "float32-exact"))
     found = []
-    for precision in DTYPES:
+    for precision, fused in product(DTYPES, (False, True)):
         with as_an_accelerator(device):
-            now = numbers_of(load_backbone(name, device, precision))
+            on = load_backbone(name, device, precision)
+            if fused:
+                if not (isinstance(on, T5Backbone) and device == "cuda" and find_spec("triton")):
+                    continue
+                on.use_fused(True)
+            now = numbers_of(on)
         norm = before["gradients"].norm()
         losses = float(((now["losses"] - before["losses"]) / before["losses"]).abs().max())
         gradients = float((now["gradients"] - before["gradients"]).norm() / norm)
         equal = sum(map(str.__eq__, now["answers"], before["answers"])) / len(before["answers"])
         same = max(losses, gradients) <= ALLOWED[precision] and (precision != "float32-exact" or equal >= 0.99)
-        found.append({"precision": precision, "losses": losses, "gradients": gradients, "answers": equal, "same": same})
+        differences = {"losses": losses, "gradients": gradients, "answers": equal}
+        found.append({"precision": precision, "fused": fused, **differences, "same": same})
     return found
 
 

@@ -1,7 +1,7 @@
-"""The kernels as operators of torch, ``torch.ops.adept``: their schemas, and what comes out on a device without numbers.
+"""The kernels as operators of torch, ``torch.ops.adept``: schemas, and what comes out on a device without numbers.
 
-Triton is imported when the first of them is launched. On torch's device ``meta`` none is, so that shapes can be followed
-and launches counted on any machine; on a processor they run in Triton's interpreter (TRITON_INTERPRET=1), for tests.
+Triton is imported when the first of them is launched. On torch's device ``meta`` none is, so that shapes can be
+followed and launches counted anywhere; on a processor they run in Triton's interpreter (TRITON_INTERPRET=1), for tests.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Whether an accelerator computes T5 in fused kernels: compared there, on it, with the plain way, before it is chosen.
 
 Numbers first: two layers of encoder and decoder, forward and backward with dropout, in float32 without rounding of
-products; in bfloat16 the two ways round differently, and fused kernels may be no further from float32. Then pace: training passes of the whole model. Where fused kernels are wrong,
-slower, or cannot be made at all, the plain way stays, and one sentence says why.
+products; in bfloat16, where the two ways round differently, how far each is from float32. Then pace: training passes of
+the whole model. Where fused kernels are wrong, slower, or cannot be made at all, the plain way stays, and one sentence
+says why.
 """
 
 from __future__ import annotations
@@ -119,11 +120,11 @@ def differences(on: T5Backbone) -> tuple[float, float]:
     lengths = [1 + 7 * n % 61 for n in range(8)]
     with _unrounded(on):
         plain, half = shallow(on.plain, torch.float32), shallow(on.plain, DTYPES[on.precision])
-        right = _numbers(plain, lengths)
-        exact = max(_apart(_numbers(FusedT5(plain), lengths), right))
+        right = numbers(plain, lengths)
+        exact = max(_apart(numbers(FusedT5(plain), lengths), right))
         if not in_halves(on.precision):
             return exact, 1.0
-        ours, theirs = (_apart(_numbers(t5, lengths), right) for t5 in (FusedT5(half), half))
+        ours, theirs = (_apart(numbers(t5, lengths), right) for t5 in (FusedT5(half), half))
     return exact, max(a / b for a, b in zip(ours, theirs, strict=True))
 
 
@@ -132,8 +133,9 @@ def _apart(these: list[Tensor], those: list[Tensor]) -> list[float]:
 
 
 def shallow(t5: T5, dtype: torch.dtype) -> T5:
-    """The first layers of each side, in a precision of their own."""
+    """The first layers of each side, in a precision of their own; with dropout, whatever the model's own is."""
     made = copy(t5)
+    made.p = t5.p or 0.1
     made.dtype, made.vocabulary = dtype, t5.vocabulary[:1024].to(dtype)
     made.encoder, made.decoder = ([_in(layer, dtype) for layer in side[:LAYERS]] for side in (t5.encoder, t5.decoder))
     return made
@@ -145,7 +147,7 @@ def _in(layer: Layer, dtype: torch.dtype) -> Layer:
     return replace(layer, qkv=qkv, out=out, up=up, down=down, cross=cross)
 
 
-def _numbers(t5: T5, lengths: list[int]) -> list[Tensor]:
+def numbers(t5: T5, lengths: list[int]) -> list[Tensor]:
     """States of real tokens, logits, gradients of real tokens."""
     x, real, sizes, tokens, dropout = _made(t5, lengths)
     encoded = t5.encode(x, sizes, dropout)
@@ -161,7 +163,7 @@ def _seconds(on: T5Backbone, fused: bool, rows: int) -> float:
     on.use_fused(fused)
     wait(on.device)
     started = time.perf_counter()
-    _numbers(on.t5, [LENGTH] * rows)
+    numbers(on.t5, [LENGTH] * rows)
     wait(on.device)
     return time.perf_counter() - started
 
