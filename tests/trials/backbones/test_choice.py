@@ -1,4 +1,4 @@
-"""An accelerator computes in fused kernels where it has shown that they are right and faster, and says why it does not."""
+"""An accelerator computes in fused kernels where they are right and faster there, or an engine says why not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from trials.backbones.t5.backbone import T5Backbone
 from trials.backbones.t5.forward import T5
 from trials.backbones.t5.fused import FusedT5
 from trials.batching.passes import ANY
-from trials.stack import devices
 
 
 @pytest.fixture
@@ -141,4 +140,3 @@ def test_triton_is_imported_by_the_kernels_alone_and_they_by_nothing_a_processor
         modules = [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
         modules += [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
         assert not [name for name in modules if name.startswith("triton") or "fused" in name], file
-    assert devices.wait is not None

@@ -110,6 +110,25 @@ def test_a_residual_norm_and_its_gradient_are_those_of_the_plain_one(
         assert theirs is None or mine is None or alike(mine, theirs, ROUNDING[dtype])
 
 
+def test_what_is_followed_without_numbers_has_the_shapes_and_types_of_what_is_computed() -> None:
+    from trials.backbones.fused.functions import ops
+
+    x, half = made(ROWS * LENGTH, 6), made(ROWS * LENGTH, 6, dtype=torch.bfloat16)
+    scores, inverse, masks = made(ROWS, 2, 5, 9, dtype=torch.bfloat16), made(ROWS * LENGTH), (keys(), SITE, P)
+    called: list[tuple[str, tuple[Any, ...]]] = [
+        ("add_norm", (x, half, *masks, 1e-6, torch.bfloat16)),
+        ("add_norm_backward", (x, half, half, inverse, *masks, torch.bfloat16, True, True)),
+        ("add_norm_backward", (None, half, half, inverse, None, 0, 0.0, torch.float32, True, False)),
+        ("softmax_dropout", (scores, scores[:1], scores[:, 0, 0], *masks)),
+        ("softmax_dropout_backward", (scores, scores, None, 0, 0.0)),
+        ("dropped", (half, *masks, True)),
+        ("relu_backward", (half, half, 1.5)),
+    ]
+    for name, given in called:
+        operator = getattr(ops, name).default
+        torch.library.opcheck(operator, given, test_utils=("test_schema", "test_faketensor"))
+
+
 @pytest.fixture
 def padded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(T5, "grain", ANY)
