@@ -87,21 +87,26 @@ class Recorder:
 
 
 def source(kernel: Any, args: Sequence[Any], constants: dict[str, Any]) -> Any:
-    """What Triton compiles for a launch: types of its arguments, and those that are constants."""
+    """What Triton compiles for a launch: types of its arguments, constants, and what is a multiple of 16."""
     from triton.compiler import ASTSource
 
     names = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int32: "*i32"}
     constants = dict(constants)
     types: dict[str, str] = {}
-    for name, value in zip(kernel.arg_names, (*args, *constants.values()), strict=True):
+    sixteens: dict[tuple[int], list[list[Any]]] = {}
+    for place, (name, value) in enumerate(zip(kernel.arg_names, (*args, *constants.values()), strict=True)):
         if value is None or name in constants:
             types[name] = "constexpr"
             constants[name] = value
         elif isinstance(value, Tensor):
             types[name] = names[value.dtype]
+            sixteens[place,] = [["tt.divisibility", 16]]
         else:
             types[name] = "fp32" if isinstance(value, float) else "i32"
-    return ASTSource(kernel, types, {(kernel.arg_names.index(name),): value for name, value in constants.items()})
+            if isinstance(value, int) and value % 16 == 0 and name not in kernel.do_not_specialize:
+                sixteens[place,] = [["tt.divisibility", 16]]
+    known = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
+    return ASTSource(kernel, types, known, sixteens)
 
 
 def compiled(capability: int, rows: int = 4, length: int = 64) -> list[dict[str, Any]]:

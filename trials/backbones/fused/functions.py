@@ -51,7 +51,7 @@ class AddNorm(torch.autograd.Function):
             masks, site: of dropout for ``added``.
         """
         ctx.set_materialize_grads(False)
-        total, y, inverse = ops.add_norm(x, added, *masks.at(site), eps, dtype)
+        total, y, inverse = ops.add_norm(x, added.contiguous(), *masks.at(site), eps, dtype)
         ctx.save_for_backward(y, inverse)
         ctx.masks, ctx.site, ctx.dtype = masks, site, added.dtype
         return total, y
@@ -92,7 +92,7 @@ class ReluDropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, masks: Masks, site: int) -> Tensor:
         """Shape (tokens, features)."""
-        y = ops.dropped(x, *masks.at(site), True)
+        y = ops.dropped(x.contiguous(), *masks.at(site), True)
         ctx.scale = 1 / (1 - masks.p) if masks.keys is not None else 1.0
         ctx.save_for_backward(y)
         return y
