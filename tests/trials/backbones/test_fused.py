@@ -60,7 +60,8 @@ def test_masks_of_tokens_have_the_bits_of_the_rows(dtype: torch.dtype, width: in
 def test_attention_weights_are_softmaxed_and_masked_as_their_rows_have_it(
     dtype: torch.dtype, first: int, second: int, width: int
 ) -> None:
-    from trials.backbones.fused.functions import Masks, SoftmaxDropped, ops
+    from trials.backbones.fused.functions import Masks, SoftmaxDropped
+    from trials.backbones.fused.operators import of
 
     shape = (ROWS, first, second, width)
     scores = made(*shape, dtype=dtype).requires_grad_()
@@ -77,7 +78,7 @@ def test_attention_weights_are_softmaxed_and_masked_as_their_rows_have_it(
     assert torch.equal(found == 0, weights * mask == 0)
     assert alike(found.detach(), (weights * mask).detach().to(dtype), ROUNDING[dtype])
     assert alike(scores.grad, theirs, 2 * ROUNDING[dtype])
-    again = ops.softmax_dropout_backward(g, weights.detach().to(dtype), keys(), SITE, P)[1]
+    again = of(g).softmax_dropout_backward(g, weights.detach().to(dtype), keys(), SITE, P)[1]
     assert torch.equal(again == 0, found == 0)
 
 
@@ -111,7 +112,7 @@ def test_a_residual_norm_and_its_gradient_are_those_of_the_plain_one(
 
 
 def test_what_is_followed_without_numbers_has_the_shapes_and_types_of_what_is_computed() -> None:
-    from trials.backbones.fused.functions import ops
+    from trials.backbones.fused import operators  # noqa: F401  (defines them)
 
     x, half = made(ROWS * LENGTH, 6), made(ROWS * LENGTH, 6, dtype=torch.bfloat16)
     scores, inverse, masks = made(ROWS, 2, 5, 9, dtype=torch.bfloat16), made(ROWS * LENGTH), (keys(), SITE, P)
@@ -125,7 +126,7 @@ def test_what_is_followed_without_numbers_has_the_shapes_and_types_of_what_is_co
         ("relu_backward", (half, half, 1.5)),
     ]
     for name, given in called:
-        operator = getattr(ops, name).default
+        operator = getattr(torch.ops.adept, name).default
         torch.library.opcheck(operator, given, test_utils=("test_schema", "test_faketensor"))
 
 

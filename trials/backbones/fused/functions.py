@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trials.backbones.fused import operators  # noqa: F401  (defines them)
-
-ops = torch.ops.adept
+from trials.backbones.fused.operators import of
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class AddNorm(torch.autograd.Function):
             masks, site: of dropout for ``added``.
         """
         ctx.set_materialize_grads(False)
-        total, y, inverse = ops.add_norm(x, added.contiguous(), *masks.at(site), eps, dtype)
+        total, y, inverse = of(added).add_norm(x, added.contiguous(), *masks.at(site), eps, dtype)
         ctx.save_for_backward(y, inverse)
         ctx.masks, ctx.site, ctx.dtype = masks, site, added.dtype
         return total, y
@@ -65,7 +63,7 @@ class AddNorm(torch.autograd.Function):
         if g is None:
             g = torch.zeros_like(y)
         own = added and (not stream or ctx.masks.keys is not None or ctx.dtype != torch.float32)
-        of_x, of_added = ops.add_norm_backward(
+        of_x, of_added = of(y).add_norm_backward(
             along, g.contiguous(), y, inverse, *ctx.masks.at(ctx.site), ctx.dtype, stream, own
         )
         return of_x if stream else None, of_added if own else of_x if added else None, None, None, None, None
@@ -78,12 +76,12 @@ class Dropped(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, masks: Masks, site: int) -> Tensor:
         """``x`` itself where nothing is dropped."""
         ctx.masks, ctx.site = masks, site
-        return ops.dropped(x.contiguous(), *masks.at(site), False)
+        return of(x).dropped(x.contiguous(), *masks.at(site), False)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
         """The same mask."""
-        return ops.dropped(gradients[0].contiguous(), *ctx.masks.at(ctx.site), False), None, None
+        return of(gradients[0]).dropped(gradients[0].contiguous(), *ctx.masks.at(ctx.site), False), None, None
 
 
 class ReluDropped(torch.autograd.Function):
@@ -92,7 +90,7 @@ class ReluDropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, masks: Masks, site: int) -> Tensor:
         """Shape (tokens, features)."""
-        y = ops.dropped(x.contiguous(), *masks.at(site), True)
+        y = of(x).dropped(x.contiguous(), *masks.at(site), True)
         ctx.scale = 1 / (1 - masks.p) if masks.keys is not None else 1.0
         ctx.save_for_backward(y)
         return y
@@ -100,7 +98,7 @@ class ReluDropped(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
         """Only the result is kept: neither the input nor the mask."""
-        return ops.relu_backward(gradients[0].contiguous(), *ctx.saved_tensors, ctx.scale), None, None
+        return of(gradients[0]).relu_backward(gradients[0].contiguous(), *ctx.saved_tensors, ctx.scale), None, None
 
 
 class SoftmaxDropped(torch.autograd.Function):
@@ -120,7 +118,7 @@ class SoftmaxDropped(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None, None, None]:
         """Of the scores."""
         (weights,) = ctx.saved_tensors
-        found, _ = ops.softmax_dropout_backward(gradients[0].contiguous(), weights, *ctx.masks.at(ctx.site))
+        found, _ = of(weights).softmax_dropout_backward(gradients[0].contiguous(), weights, *ctx.masks.at(ctx.site))
         return found, None, None, None, None
 
 
@@ -236,11 +234,11 @@ def _softmax(
     scores: Tensor, bias: Tensor | None, blocked: Tensor | None, masks: Masks, site: int
 ) -> tuple[Tensor, Tensor]:
     """Weights, and what of them is kept."""
-    weights, masked = ops.softmax_dropout(scores, bias, blocked, *masks.at(site))
+    weights, masked = of(scores).softmax_dropout(scores, bias, blocked, *masks.at(site))
     return weights, weights if masks.keys is None else masked
 
 
 def _softmax_backward(g: Tensor, weights: Tensor, masks: Masks, site: int) -> tuple[Tensor, Tensor]:
     """Of the scores, and the weights that were kept, both of shape (rows times the first axis, second axis, keys)."""
-    of_scores, masked = ops.softmax_dropout_backward(g, weights, *masks.at(site))
+    of_scores, masked = of(weights).softmax_dropout_backward(g, weights, *masks.at(site))
     return of_scores.flatten(0, 1), (weights if masks.keys is None else masked).flatten(0, 1)

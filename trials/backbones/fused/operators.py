@@ -1,5 +1,6 @@
 """The kernels as operators of torch, ``torch.ops.adept``: schemas, and what comes out on a device without numbers.
 
+On CUDA kernels are launched without them (`of`): for torch's dispatcher, to call Python takes some 20 us.
 Triton is imported when the first of them is launched. On torch's device ``meta`` none is, so that shapes can be
 followed and launches counted anywhere; on a processor they run in Triton's interpreter (TRITON_INTERPRET=1), for tests.
 """
@@ -82,3 +83,12 @@ for _name, _schema in SCHEMAS.items():
     for _device in ("CPU", "CUDA"):
         LIBRARY.impl(_name, _launched(_name), _device)
     torch.library.register_fake(f"adept::{_name}", FAKES[_name], lib=LIBRARY)
+
+
+def of(tensor: Tensor) -> Any:
+    """What computes on a tensor's device, by the names of `SCHEMAS`."""
+    if not tensor.is_cuda:
+        return torch.ops.adept
+    from trials.backbones.fused import launch
+
+    return launch
