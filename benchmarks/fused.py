@@ -2,11 +2,14 @@
 
     python -m benchmarks.fused --device cuda --backbone t5-base-shape --precision bfloat16
     python -m benchmarks.fused --compile 80 90        # on any machine, for cards of these compute capabilities
+    python -m benchmarks.fused --host                 # on any machine: the processor's time for a pass
 
 On a card: what an engine looks at before it chooses (`trials.backbones.t5.choice`); training passes of several sizes,
 plain and fused, and the part of them that the processor takes to launch; each kernel's bytes a second beside a copy's.
 On the device ``cpu`` Triton's interpreter computes the numbers, which says nothing of pace. Compiled are all kernels as
-T5-base launches them: nothing runs. Ends with 1 where numbers differ or a kernel does not compile.
+T5-base launches them: nothing runs. The processor's time is that of a T5 with T5-base's layers, so narrow that
+computing takes next to nothing; fused kernels are not launched in it, so what Triton and a driver take comes on top.
+Ends with 1 where numbers differ or a kernel does not compile.
 """
 
 from __future__ import annotations
@@ -16,22 +19,28 @@ import importlib.util
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, is_tensor
+from transformers import T5Config, T5ForConditionalGeneration
 
 from benchmarks.launches import bytes_of
 from benchmarks.roofline import copy_rate, fastest
+from benchmarks.same_numbers import as_an_accelerator
 from benchmarks.workload import backbone
+from trials.backbones.fused.operators import SCHEMAS
 from trials.backbones.precision import DTYPES
 from trials.backbones.t5 import choice
 from trials.backbones.t5.backbone import T5Backbone
+from trials.backbones.t5.forward import T5
 from trials.batching.dropout import row_keys
 from trials.stack.devices import wait
 
@@ -69,21 +78,35 @@ def calls(rows: int, length: int, dtype: torch.dtype, device: torch.device) -> l
     ]
 
 
-class Recorder:
-    """Stands in for the module of kernels: notes how each is launched, and launches none."""
+Launched = tuple[Any, tuple[Any, ...], dict[str, Any]]
+"""A kernel, its arguments, and its constants."""
 
-    def __init__(self, module: Any) -> None:
-        self._module = module
-        self.launched: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
 
-    def __getattr__(self, name: str) -> Any:
-        kernel, launched = getattr(self._module, name), self.launched
+class Grid:
+    """Stands in for a kernel: notes how it is launched, and does not launch it."""
 
-        class Grid:
-            def __getitem__(self, grid: Any) -> Callable[..., None]:
-                return lambda *args, **constants: launched.append((kernel, args, constants))
+    def __init__(self, kernel: Any, launched: list[Launched]) -> None:
+        self.kernel, self.launched = kernel, launched
 
-        return Grid()
+    def __getitem__(self, grid: Any) -> Callable[..., None]:
+        return self._note
+
+    def _note(self, *args: Any, **constants: Any) -> None:
+        self.launched.append((self.kernel, args, constants))
+
+
+@contextmanager
+def recorded() -> Iterator[list[Launched]]:
+    """What is launched while this lasts; nothing is."""
+    from trials.backbones.fused import kernels, launch
+
+    launched: list[Launched] = []
+    grids = {name: Grid(getattr(kernels, name), launched) for name in SCHEMAS}
+    launch.kernels = SimpleNamespace(**grids)  # type: ignore[assignment]
+    try:
+        yield launched
+    finally:
+        launch.kernels = kernels
 
 
 def source(kernel: Any, args: Sequence[Any], constants: dict[str, Any]) -> Any:
@@ -114,26 +137,49 @@ def compiled(capability: int, rows: int = 4, length: int = 64) -> list[dict[str,
     import triton
     from triton.backends.compiler import GPUTarget
 
-    from trials.backbones.fused import kernels, launch
+    from trials.backbones.fused import launch
 
-    recorder, found = Recorder(kernels), []
-    launch.kernels = recorder  # type: ignore[assignment]
-    try:
-        for dtype in (torch.float32, torch.bfloat16):
-            for name, function, given in calls(rows, length, dtype, torch.device("cpu")):
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        for name, function, given in calls(rows, length, dtype, torch.device("cpu")):
+            with recorded() as launched:
                 getattr(launch, function)(*given)
-                kernel, args, constants = recorder.launched[-1]
-                warps = constants.pop("num_warps")
-                row: dict[str, Any] = {"kernel": name, "dtype": str(dtype).removeprefix("torch."), "warps": warps}
-                try:
-                    target = GPUTarget("cuda", capability, 32)
-                    made = triton.compile(source(kernel, args, constants), target, options={"num_warps": warps})
-                    row |= {"compiled": True, "cubin": len(made.asm["cubin"]), "shared": made.metadata.shared}
-                except Exception as error:
-                    row |= {"compiled": False, "why": f"{type(error).__name__}: {error}"[-500:]}
-                found.append(row)
+            kernel, args, constants = launched[-1]
+            warps = constants.pop("num_warps")
+            row: dict[str, Any] = {"kernel": name, "dtype": str(dtype).removeprefix("torch."), "warps": warps}
+            try:
+                target = GPUTarget("cuda", capability, 32)
+                made = triton.compile(source(kernel, args, constants), target, options={"num_warps": warps})
+                row |= {"compiled": True, "cubin": len(made.asm["cubin"]), "shared": made.metadata.shared}
+            except Exception as error:
+                row |= {"compiled": False, "why": f"{type(error).__name__}: {error}"[-500:]}
+            found.append(row)
+    return found
+
+
+def of_host() -> list[dict[str, Any]]:
+    """Milliseconds of the processor for a training pass, the fastest of some, plain and fused."""
+    from trials.backbones.fused import functions, launch
+    from trials.backbones.t5.fused import FusedT5
+
+    config = T5Config(  # type: ignore[call-arg]
+        vocab_size=64, d_model=16, d_kv=8, d_ff=32, num_layers=12, num_decoder_layers=12, num_heads=2,
+        dropout_rate=P, decoder_start_token_id=0,
+    )  # fmt: skip
+    plain = T5(T5ForConditionalGeneration(config).eval().requires_grad_(False), torch.float32)
+    found, own = [], functions.of
+    functions.of = lambda tensor: launch
+    try:
+        for way, t5 in {"plain": plain, "fused": FusedT5(plain)}.items():
+            times = []
+            for _ in range(20):
+                with as_an_accelerator("cpu"), recorded() as launched:
+                    started = time.process_time()
+                    choice.numbers(t5, [8, 8])
+                    times.append(time.process_time() - started)
+            found.append({"way": way, "ms": 1e3 * min(times), "by_triton": len(launched)})
     finally:
-        launch.kernels = kernels
+        functions.of = own
     return found
 
 
@@ -195,11 +241,14 @@ def main() -> None:
     parser.add_argument("--backbone", default="t5-nano")
     parser.add_argument("--precision", default="float32", choices=list(DTYPES))
     parser.add_argument("--compile", type=int, nargs="+", metavar="CAPABILITY", help="compile only, such as 80 90")
+    parser.add_argument("--host", action="store_true", help="the processor's time for a pass, nothing else")
     parser.add_argument("--out", type=Path, help="write what was found here, as JSON")
     args = parser.parse_args()
     found: dict[str, Any]
     if importlib.util.find_spec("triton") is None:
         found = {"why_plain": "Triton is not installed", "right": True}
+    elif args.host:
+        found = {"host": of_host(), "right": True}
     elif args.compile:
         os.environ.pop("TRITON_INTERPRET", None)
         of_cards = {str(capability): compiled(capability) for capability in args.compile}
