@@ -94,16 +94,20 @@ def counted(name: str, precision: Precision, rows: int, length: int, fused: bool
 
 def described(seen: Launches) -> dict[str, Any]:
     """What a pass has launched, as JSON has it."""
-    chains = Counter((chain.names, *(round(times, 1) for times in chain.passes)) for chain in seen.chains)
+    found: Counter[tuple[str, float, float]] = Counter()
+    for chain in seen.chains:
+        reads, writes = chain.passes
+        found[" ".join(chain.names), round(reads, 1), round(writes, 1)] += 1
+    chains = [
+        {"kernels": names, "times": times, "reads": reads, "writes": writes}
+        for (names, reads, writes), times in found.most_common()
+        if times >= OFTEN
+    ]
     return {
         "kernels": seen.total,
         "copies": seen.copies,
         "bytes": seen.bytes,
-        "chains": [
-            {"kernels": " ".join(names), "times": times, "reads": reads, "writes": writes}
-            for (names, reads, writes), times in chains.most_common()
-            if times >= OFTEN
-        ],
+        "chains": chains,
         "by_operation": dict(seen.kernels.most_common()),
     }
 

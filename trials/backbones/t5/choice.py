@@ -110,7 +110,8 @@ def compared(on: T5Backbone) -> Compared:
             rows = max(1, rows // 4)
     if on.device.type == "cuda":
         torch.cuda.empty_cache()
-    return Compared(exact, rounded, *(min(of_it) for of_it in zip(*seconds, strict=True)), rows)
+    plain, fused = (min(of_way) for of_way in zip(*seconds, strict=True))
+    return Compared(exact, rounded, plain, fused, rows)
 
 
 def differences(on: T5Backbone) -> tuple[float, float]:
