@@ -18,6 +18,7 @@ import argparse
 import importlib.util
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -234,6 +235,13 @@ def looked_at(args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def interpreting(wanted: bool) -> None:
+    """Begin anew where Triton, which other libraries import, is to interpret kernels and does not, or the reverse."""
+    if (os.environ.get("TRITON_INTERPRET") == "1") != wanted:
+        os.environ["TRITON_INTERPRET"] = str(int(wanted))
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.fused", *sys.argv[1:]])
+
+
 def main() -> None:
     """Look, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -250,12 +258,11 @@ def main() -> None:
     elif args.host:
         found = {"host": of_host(), "right": True}
     elif args.compile:
-        os.environ.pop("TRITON_INTERPRET", None)
+        interpreting(False)
         of_cards = {str(capability): compiled(capability) for capability in args.compile}
         found = {"compiled": of_cards, "right": all(row["compiled"] for rows in of_cards.values() for row in rows)}
     else:
-        if args.device == "cpu":
-            os.environ["TRITON_INTERPRET"] = "1"
+        interpreting(args.device == "cpu")
         found = looked_at(args)
     console = Console(width=110)
     for key, value in found.items():

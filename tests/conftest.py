@@ -33,6 +33,8 @@ RAY_ENVIRONMENT = {
 }
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the tests share the cores already
+if shutil.which("nvidia-smi") is None:
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton is, which transformers does where it is installed
 
 SOON_DEAD = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "8"}
 """For a head that hears soon of a host's end."""

@@ -1,4 +1,4 @@
-"""Fused kernels have the numbers of the plain way: on a card, or else in Triton's interpreter, on the processor.
+"""Fused kernels have the numbers of the plain way: on a card, or else in Triton's interpreter (tests/conftest.py).
 
 The interpreter cuts bfloat16 off where a card rounds it, so that its error is twice a card's.
 """
@@ -6,7 +6,6 @@ The interpreter cuts bfloat16 off where a card rounds it, so that its error is t
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,10 +18,7 @@ from trials.backbones.t5.forward import T5
 from trials.batching.dropout import Dropout, keep, row_keys
 from trials.batching.passes import ANY
 
-CARD = torch.cuda.is_available()
-if not CARD:
-    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
-DEVICE = torch.device("cuda" if CARD else "cpu")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
     reason="Triton is not installed (pip install triton==3.9.0; its wheel of 286 MB is not among the test extras)",
@@ -142,7 +138,8 @@ def small(kind: str, dtype: torch.dtype) -> T5:
         vocab_size=64, d_model=20, d_kv=6, d_ff=35, num_layers=1, num_decoder_layers=1, num_heads=3, dropout_rate=0.1,
         feed_forward_proj=kind, decoder_start_token_id=0,
     )  # fmt: skip
-    return T5(T5ForConditionalGeneration(config).to(DEVICE).eval().requires_grad_(False), dtype)
+    model: Any = T5ForConditionalGeneration(config)
+    return T5(model.to(DEVICE).eval().requires_grad_(False), dtype)
 
 
 def passed(t5: T5, leaf: bool) -> list[Tensor]:
