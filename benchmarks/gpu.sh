@@ -45,7 +45,7 @@ grids: {adept: {prompt_lr: [0.1, 0.2], mlp_lr: 0.1, prompt_length: 5, bottleneck
 YAML
     part numbers 180 benchmarks.same_numbers --device "$device"
     part kernels 60 benchmarks.kernels
-    part fused 60 benchmarks.fused --device "$device"
+    part fused 90 benchmarks.fused --device "$device"
     part roofline 60 benchmarks.roofline --device "$device" --batch-size 4 --stack 2 --steps 1
     part throughput 90 benchmarks.throughput --device "$device" --batch-size 4 --stacks 1 2 --seconds 1
     part makespan 200 benchmarks.makespan --task debsec --space "$folder/two.yaml" --arms stopping \

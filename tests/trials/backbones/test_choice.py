@@ -17,7 +17,7 @@ from trials import engine as engines
 from trials.backbones.loading import Backbone, load_backbone
 from trials.backbones.t5 import choice
 from trials.backbones.t5.backbone import T5Backbone
-from trials.backbones.t5.forward import T5
+from trials.backbones.t5.forward import T5, Encoded
 from trials.backbones.t5.fused import FusedT5
 from trials.batching.passes import ANY
 
@@ -54,6 +54,16 @@ def test_other_numbers_are_refused_with_their_distance(on: T5Backbone, monkeypat
 
 def test_numbers_that_are_none_are_refused(on: T5Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FusedT5, "encode", lambda self, x, *more: T5.encode(self, x * torch.nan, *more))
+    assert "they differ by nan" in choice.choose(on)
+
+
+def test_gradients_that_are_none_are_refused(on: T5Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode(self: FusedT5, x: torch.Tensor, *more: Any) -> Encoded:
+        broken = x * 1
+        broken.register_hook(lambda g: g * torch.nan)
+        return T5.encode(self, broken, *more)
+
+    monkeypatch.setattr(FusedT5, "encode", encode)
     assert "they differ by nan" in choice.choose(on)
 
 
