@@ -161,3 +161,15 @@ def test_only_the_fast_lane_shares_passes() -> None:
     shared = {(name, lane) for name in ("pt", "lora", "bitfit") for lane in ("fast", "stock")
               if get_method(name).shares_passes(lane)}  # fmt: skip
     assert shared == {("pt", "fast"), ("pt", "stock"), ("lora", "fast")}
+
+
+def test_an_accelerator_with_fused_kernels_adds_what_the_plain_way_adds(
+    t5: T5Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(t5, "t5", t5.plain)
+    with as_an_accelerator("cpu"):
+        plain = gradients(Stack(t5, rows, PassCost(16, 120, t5.grain)), shaken(t5))
+        t5.use_fused(True)
+        fused = gradients(Stack(t5, rows, PassCost(16, 120, t5.grain)), shaken(t5))
+    for ours, expected in zip(fused, plain, strict=True):
+        assert torch.equal(flat(ours), flat(expected))

@@ -1,7 +1,8 @@
 """T5's forward pass in fused kernels: a third of the launches, and masks that are never kept. For accelerators.
 
 The products are those of `trials.backbones.t5.forward`; what stands between them is one kernel each way
-(`trials.backbones.fused`). Rows are padded to one length.
+(`trials.backbones.fused`). Rows are padded to one length. Passes to which trials add products of low rank are computed
+operation by operation, as there.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class FusedT5(T5):
 
     def encode(self, x: Tensor, lengths: Tensor, dropout: Dropout | None = None) -> Encoded:
         """See `T5.encode`."""
+        if self.low_rank is not None:
+            return super().encode(x, lengths, dropout)
         rows, length, _ = x.shape
         masks, sizes = self._masks_of(dropout), (rows, length, self.heads)
         line = torch.arange(length, device=x.device)
@@ -61,6 +64,8 @@ class FusedT5(T5):
         past: Past | None = None,
     ) -> Tensor:
         """See `T5.decode`."""
+        if self.low_rank is not None:
+            return super().decode(encoded, tokens, depths, visible, dropout, past)
         rows, n = tokens.shape
         masks, sizes = self._masks_of(dropout), (rows, n, self.heads)
         x, y = self._added(None, F.embedding(tokens, self.tokens).float().flatten(0, 1), masks, 1000)
