@@ -26,7 +26,7 @@ from trials.backbones.decoder_only import DecoderOnly
 from trials.backbones.reference import Reference
 from trials.backbones.stock import StockBackbone, embed_scale, start_token
 from trials.batching.dropout import Dropout, row_keys
-from trials.data.cache import cached, default_cache_dir
+from trials.data.cache import cached, default_cache_dir, facts_of
 from trials.errors import BackboneError, UserError
 
 NEW_TOKENS = 3
@@ -71,8 +71,6 @@ def found_once(
     Args:
         described: what decides it beside the device, the versions of libraries and this code.
     """
-    parts = [*described, device.type, _code(), torch.__version__, transformers.__version__]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     made: list[Finding] = []
 
     def build(folder: Path) -> dict[str, Any]:
@@ -80,12 +78,23 @@ def found_once(
         return asdict(made[0])
 
     try:
-        _, facts = cached(cache_dir or default_cache_dir(), f"backbone-{digest}", build)
+        _, facts = cached(cache_dir or default_cache_dir(), _kept_as(described, device), build)
     except BackboneError:
         raise
     except UserError:  # a cache that cannot be written costs a check each time
         return made[0] if made else find()
     return Finding(**facts)
+
+
+def known(described: Sequence[str], device: torch.device, cache_dir: Path | None) -> Finding | None:
+    """The finding of `found_once` where it was made before; None: it was not, or is not what was written."""
+    facts = facts_of((cache_dir or default_cache_dir()) / _kept_as(described, device))
+    return None if facts is None else Finding(**facts)
+
+
+def _kept_as(described: Sequence[str], device: torch.device) -> str:
+    parts = [*described, device.type, _code(), torch.__version__, transformers.__version__]
+    return f"backbone-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 
 @cache

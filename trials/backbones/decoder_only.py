@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from trials.backbones.answers import AnswerTree
 from trials.backbones.base import Decode, Embed, Inputs, losses_of
@@ -77,6 +76,8 @@ class DecoderOnly(StockBackbone):
         """See `Backbone.greedy`. Answer tokens stand behind the padding and are masked and numbered accordingly."""
         if not self._once(inputs.embeddings.shape[1] + max_new_tokens):
             return self._greedy(*text_steps(self.stock, inputs, max_new_tokens, embed), stops)
+        from transformers import DynamicCache
+
         cache, mask = DynamicCache(config=self.model.config), inputs.mask
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         ends = inputs.starts[:, None] - 1

@@ -17,6 +17,7 @@ from trials.config import Lane
 from trials.errors import BackboneError, did_you_mean
 from trials.hub import copy_here, explained, fetched, is_the_hubs, known_whole, mark_whole
 
+T5_TOKENIZERS = {"T5Tokenizer", "T5TokenizerFast"}
 _FEWEST_TOKENS = 2  # beside control tokens; one is what a tokenizer without any files has, that of white space
 
 
@@ -170,6 +171,22 @@ def refuse_own_code(location: str, error: Exception) -> None:
         ) from error
 
 
+def _tokenizer_class(facts: Facts) -> Any:
+    """What loads a backbone's tokenizer: transformers' AutoTokenizer, or for a T5 in a folder the class that it takes.
+
+    To find a class AutoTokenizer imports torch, which nothing else needs where a search is planned.
+    """
+    import transformers
+
+    folder = Path(facts.location)
+    try:
+        model, own = (json.loads((folder / f).read_text(encoding="utf-8")) for f in (CONFIG, "tokenizer_config.json"))
+        plain = model["model_type"] == "t5" and own["tokenizer_class"] in T5_TOKENIZERS and "auto_map" not in own
+    except (OSError, ValueError, KeyError, TypeError):
+        plain = False
+    return transformers.T5Tokenizer if plain else transformers.AutoTokenizer
+
+
 def load_tokenizer(facts: Facts, *, local: bool = False, wanted: str = "") -> Any:
     """The backbone's tokenizer (transformers' fast one); with `local`, only where no network is needed.
 
@@ -179,8 +196,6 @@ def load_tokenizer(facts: Facts, *, local: bool = False, wanted: str = "") -> An
     Raises:
         BackboneError: there is none, or the hub cannot be reached.
     """
-    from transformers import AutoTokenizer
-
     from trials.data.tokens import control_tokens
 
     of_hub = not Path(facts.location).is_dir()
@@ -190,7 +205,7 @@ def load_tokenizer(facts: Facts, *, local: bool = False, wanted: str = "") -> An
     whole = commit is not None and known_whole("model", facts.location, commit, "tokenizer")
     for here in dict.fromkeys((local or whole, local)):  # the hub's cache may have been emptied
         try:
-            tokenizer = AutoTokenizer.from_pretrained(
+            tokenizer = _tokenizer_class(facts).from_pretrained(
                 facts.location, trust_remote_code=False, local_files_only=here, revision=commit
             )
         except Exception as error:

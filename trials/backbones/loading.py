@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from trials.backbones.base import IGNORED, Backbone, Embed, Inputs
-from trials.backbones.check import Finding, check, check_half, found_once, unsupported
+from trials.backbones.check import Finding, check, check_half, found_once, known, unsupported
 from trials.backbones.decoder_only import DecoderOnly
 from trials.backbones.describe import describe, hub_commit, load_tokenizer, refuse_own_code
 from trials.backbones.facts import Facts, from_config
 from trials.backbones.precision import Precision, in_halves, products_as
 from trials.backbones.stock import Seq2Seq, StockBackbone
 from trials.backbones.t5.backbone import T5Backbone
+from trials.backbones.t5.saved import saved_t5
 from trials.config import Architecture, Lane
 from trials.errors import BackboneError
 from trials.hub import explained, is_the_hubs
@@ -37,7 +37,8 @@ __all__ = [
     "load_backbone",
 ]
 
-MODELS: dict[Architecture, Any] = {"encoder-decoder": AutoModelForSeq2SeqLM, "decoder-only": AutoModelForCausalLM}
+MODELS: dict[Architecture, str] = {"encoder-decoder": "AutoModelForSeq2SeqLM", "decoder-only": "AutoModelForCausalLM"}
+"""The classes of transformers that load them, imported where one is needed: that takes seconds."""
 
 
 def load_backbone(
@@ -68,6 +69,15 @@ def load_backbone(
     products_as("float32-exact", torch.device(device))  # what is compared below is, without rounding of products
     facts = in_lane(describe(name), lane)
     tokenizer = load_tokenizer(facts, wanted=revision)
+    if (saved := saved_t5(facts)) is not None:
+        described = _decides(saved.config, facts, precision)
+        if (finding := known(described, torch.device(device), cache_dir)) is not None:
+            facts = loaded_facts(facts, saved.config, None)
+            backbone = made_of(saved.to(device), tokenizer, facts, precision)
+            finding.apply(backbone)
+            products_as(precision, torch.device(device))
+            return backbone
+    del saved
     model = load_model(facts, revision).to(device)
     facts = loaded_facts(facts, model.config, hub_commit(facts.location, revision))
     made: list[Backbone] = []
@@ -83,12 +93,16 @@ def load_backbone(
             made.append(whole)
         return finding
 
-    described = [model.config.to_json_string(use_diff=False), facts.revision, precision, facts.lane]
-    finding = found_once(described, torch.device(device), find, cache_dir)
+    finding = found_once(_decides(model.config, facts, precision), torch.device(device), find, cache_dir)
     backbone = made[0] if made else made_of(model, tokenizer, facts, precision)
     finding.apply(backbone)
     products_as(precision, torch.device(device))
     return backbone
+
+
+def _decides(config: Any, facts: Facts, precision: Precision) -> list[str]:
+    """What the finding about a backbone depends on: one of the same files need not be compared again."""
+    return [config.to_json_string(use_diff=False), str(facts.revision), precision, facts.lane]
 
 
 def in_lane(facts: Facts, lane: Lane | None) -> Facts:
@@ -105,7 +119,9 @@ def load_model(facts: Facts, wanted: str = "") -> Any:
     Raises:
         BackboneError: it cannot be loaded, or weights are missing.
     """
-    kind, commit = MODELS[facts.architecture], hub_commit(facts.location, wanted)
+    import transformers
+
+    kind, commit = getattr(transformers, MODELS[facts.architecture]), hub_commit(facts.location, wanted)
     try:  # weights that are no safetensors (on the hub) are read with torch's weights_only, which runs no code either
         model, info = kind.from_pretrained(
             facts.location, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, revision=commit

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import masking_utils
 
 LOOKS = ("_ignore_causal_mask_sdpa", "_ignore_bidirectional_mask_sdpa")
 """Private functions of transformers (read in 5.x) that look whether a mask of padding hides anything at all, in every
@@ -18,8 +17,13 @@ same. A version without them looks as it likes; tests on the device ``meta`` wou
 @contextmanager
 def unasked(device: torch.device) -> Iterator[None]:
     """While this lasts no mask is looked at, unless the device is the processor itself."""
+    if device.type == "cpu":
+        yield
+        return
+    from transformers import masking_utils  # it is there with the model; an import of its own takes a second
+
     own: dict[str, Any] = {name: getattr(masking_utils, name, None) for name in LOOKS}
-    if device.type == "cpu" or None in own.values():
+    if None in own.values():
         yield
         return
     for name in own:

@@ -36,13 +36,13 @@ def cached(cache_dir: Path, name: str, build: Callable[[Path], dict[str, Any]]) 
     from filelock import FileLock
 
     folder = cache_dir / name
-    facts = _facts(folder)
+    facts = facts_of(folder)
     if facts is not None:
         return folder, facts
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(cache_dir / f"{name}.lock"):
-            facts = _facts(folder)  # another process may have built it meanwhile
+            facts = facts_of(folder)  # another process may have built it meanwhile
             if facts is None:
                 facts = _build(folder, build)
             return folder, facts
@@ -75,7 +75,7 @@ def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> dict[str, A
     return facts
 
 
-def _facts(folder: Path) -> dict[str, Any] | None:
+def facts_of(folder: Path) -> dict[str, Any] | None:
     """The facts of a whole folder; None where there is none or a file is missing or changed."""
     try:
         written = json.loads((folder / FACTS).read_text(encoding="utf-8"))

@@ -37,6 +37,9 @@ work on the machine only ever slows, and the first pass of a size may have to ma
 GAIN = 1.05
 """A larger pass must be this much faster a token to be worth its memory."""
 
+FLAT = 2
+"""Doublings one after another that bring no gain, after which none is tried: a device that is full stays so."""
+
 SAFETY = 0.85
 """Share of the memory limit that passes plan for; the rest is for fragments and the trials themselves."""
 
@@ -83,7 +86,7 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
     most_rows = max(1, held * config.batch_size)
     sizes: list[int] = []
     times: list[float] = []
-    rows = max(1, 256 // typical)
+    rows, flat = max(1, 256 // typical), 0
     _pass(backbone, rows, typical, answer, inside)  # the first pass of a process pays for libraries and threads
     while True:
         repeats = REPEATS if not times or times[-1] * 2 * REPEATS < SECONDS else 2
@@ -94,7 +97,8 @@ def measure(backbone: Backbone, train: Split, config: TrialConfig, memory_limit:
         # On a large model one row takes its time and says nothing of many: what a pass costs by itself is shared.
         gains = len(times) == 1 or times[-1] * GAIN < times[-2] * sizes[-1] / sizes[-2]
         slow = times[-1] * 2 * REPEATS > SECONDS and not (gains and times[-1] * 2 < LONGEST)
-        if full or slow or rows * 2 > most_rows:
+        flat = 0 if gains else flat + 1
+        if full or slow or flat == FLAT or rows * 2 > most_rows:
             break
         rows *= 2
     if memory_limit is not None and per_token * int(lengths.max()) > memory.room:

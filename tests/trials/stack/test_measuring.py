@@ -9,7 +9,7 @@ from tests.trials.test_engine import data
 from trials.backbones.loading import Backbone
 from trials.engine import Engine, EngineSettings
 from trials.errors import UserError
-from trials.stack.measuring import FEWEST_SLOTS, LONGEST, MOST_SLOTS, measure
+from trials.stack.measuring import FEWEST_SLOTS, FLAT, LONGEST, MOST_SLOTS, measure
 
 
 def test_passes_and_slots_are_found_by_measuring(backbone: Backbone) -> None:
@@ -54,3 +54,17 @@ def test_slots_asked_for_are_kept(t5: Backbone) -> None:
     asked = Engine(t5, data(Rows()), EngineSettings(slots=7), typical=config())
     assert asked.slots_to_fill == 7
     assert Engine(t5, data(Rows()), typical=config()).slots_to_fill >= FEWEST_SLOTS
+
+
+def test_a_device_that_is_full_is_not_measured_any_further(t5: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every engine of a search waits for this before its first update."""
+    tried: set[int] = set()
+
+    def full(backbone: Backbone, rows: int, *shape: object) -> float:
+        tried.add(rows)
+        return 1e-4 * rows  # a row costs the same in any pass
+
+    monkeypatch.setattr("trials.stack.measuring._pass", full)
+    found = measure(t5, Rows(40), config())
+    assert len(tried) == 1 + FLAT
+    assert found.cost.most <= 2 * 256

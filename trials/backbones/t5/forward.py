@@ -15,6 +15,7 @@ The residual stream is float32; matrix products, attention and activations are i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,7 +23,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers.activations import ACT2FN
 
 from trials.backbones.low_rank import Cut, LowRank, added_to_heads, linear
 from trials.backbones.t5 import places
@@ -32,7 +32,19 @@ from trials.batching.dropout import Dropout, keep
 from trials.batching.packing import Packing
 from trials.batching.passes import ANY, COARSE, Grain
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu}
+"""T5's own, beside what transformers has: importing that takes longer than importing torch."""
+
 BLOCKED = -1e9  # added to the score of a key that must not be seen; exp() makes it exactly 0
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """A feed-forward layer's activation, by its name in a config."""
+    if name in ACTIVATIONS:
+        return ACTIVATIONS[name]
+    from transformers.activations import ACT2FN
+
+    return ACT2FN[name]
 
 
 @dataclass
@@ -93,7 +105,7 @@ class T5:
         self.dtype, self.heads, self.width = dtype, config.num_heads, config.d_kv
         self.eps, self.p = config.layer_norm_epsilon, config.dropout_rate
         self.folded = self.width  # answer tokens up to which cross-attention multiplies its projections into queries
-        self.activation = ACT2FN[config.dense_act_fn]
+        self.activation = activation(config.dense_act_fn)
         self.encoder_scale = model.encoder.final_layer_norm.weight
         self.encoder = [self._layer(block) for block in model.encoder.block]
         self.decoder = [self._layer(block) for block in model.decoder.block]
