@@ -115,6 +115,55 @@ def test_no_tensor_is_touched_by_the_orchestrator() -> None:
                 assert not any(n.split(".")[0] in {"torch", "transformers"} for n in names), file
 
 
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh process has loaded at the end of some code."""
+    whole = f"import sys\n{code}\nprint('loaded:', *sys.modules)"
+    run = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(run.stdout.splitlines()[-1].removeprefix("loaded: ").split())
+
+
+HELP = """
+from contextlib import suppress
+from orchestrator.cli import main
+with suppress(SystemExit):
+    main({arguments})
+"""
+DRIVER = """
+from orchestrator.commands.search import search
+from orchestrator.plan.data import prepare_data
+from orchestrator.plan.read_settings import read_settings
+from orchestrator.plan.resolve import make_plan
+import orchestrator.run.run
+prepare_data(make_plan(*read_settings({"task": "debsec"})))
+"""
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    found = loaded_by(HELP.format(arguments=["-h"]))
+    assert not {name for name in found if name.startswith("orchestrator.commands.")}
+    assert not found & {"trials", "search_spaces", "pydantic", "yaml", "numpy", "pyarrow"}
+
+
+@pytest.mark.parametrize("command", ["search", "resume", "report", "history", "nightly"])
+def test_the_help_of_a_command_loads_its_options_alone(command: str) -> None:
+    found = loaded_by(HELP.format(arguments=[command, "-h"]))
+    assert not found & {"orchestrator.plan.resolve", "numpy", "pyarrow", "optuna", "ray", "mlflow", "torch"}
+
+
+def test_a_driver_comes_to_its_data_without_what_only_engines_and_some_searches_need() -> None:
+    """Up to the start of Ray: torch alone takes longer to import than everything that is needed here."""
+    heavy = {"torch", "ray", "mlflow", "optuna", "pandas", "scipy", "sklearn", "datasets", "matplotlib"}
+    assert not loaded_by(DRIVER) & heavy
+
+
+def test_an_engine_of_a_t5_that_was_checked_loads_no_model_of_transformers() -> None:
+    """These modules take as long to import as all else that an engine does before its first update."""
+    load = "from trials.backbones.loading import load_backbone\nimport trials.engine\nload_backbone('t5-nano')"
+    loaded_by(load)  # where nobody has done so, it is compared with transformers' own here
+    heavy = {"transformers.modeling_utils", "torch._dynamo", "torch._inductor", "sympy", "scipy", "sklearn"}
+    assert not loaded_by(load) & heavy
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -16,9 +16,11 @@ from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import TrackingUri
 from orchestrator.commands.sources import Runs, find, selection
 from orchestrator.console import PlainConsole
-from orchestrator.summarizer.results.found_search import FoundSearch
-from orchestrator.summarizer.results.saved_searches import FoundSearches, SearchFilter, read_folders
 from trials.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from orchestrator.summarizer.results.found_search import FoundSearch
+    from orchestrator.summarizer.results.saved_searches import FoundSearches
 
 _DAYS = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.\.(\d{4}-\d{2}-\d{2}))?")
 _FORMS = "markdown,latex,csv,parquet,json"
@@ -85,6 +87,8 @@ def searches_of(text: str, everything: Callable[[], FoundSearches]) -> tuple[Fou
     Raises:
         UserError: it is no folder, no name of a search and no day on which one started.
     """
+    from orchestrator.summarizer.results.saved_searches import SearchFilter, read_folders
+
     days = _DAYS.fullmatch(text)
     if Path(text).exists():
         found = read_folders([text])

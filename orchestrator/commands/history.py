@@ -11,9 +11,7 @@ from rich.text import Text
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import Output
 from orchestrator.console import PlainConsole, messages_on, messages_shown
-from orchestrator.nights.history import History, default_history, history_problems
 from orchestrator.plan.settings import default_output
-from orchestrator.sweep.sweep_file import read_sweep
 from sweeps import sweep_names
 from trials.errors import UserError
 
@@ -38,6 +36,7 @@ def history(
     """
 
     def run() -> int:
+        from orchestrator.nights.history import History
         from orchestrator.nights.history_tables import history_tables
         from orchestrator.summarizer.report import chosen_formats, write_report
         from orchestrator.summarizer.report_results import ReportResults
@@ -84,6 +83,9 @@ def _named(sweep: str | None, place: str | None, output: Path) -> tuple[str | Pa
     Raises:
         UserError: the sweep file or the place is wrong.
     """
+    from orchestrator.nights.history import default_history, history_problems
+    from orchestrator.sweep.sweep_file import read_sweep
+
     name, of_file = sweep, ""
     if sweep is not None and (Path(sweep).suffix in (".yaml", ".yml") or sweep in sweep_names()):
         found = read_sweep(sweep)

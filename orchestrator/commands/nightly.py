@@ -10,16 +10,13 @@ import typer
 from typer.core import TyperGroup
 
 from orchestrator.commands.messages import with_messages
-from orchestrator.commands.nightly_install import Wanted, write_forms
 from orchestrator.commands.options import Command, Output, TrackingUri, of
 from orchestrator.commands.sweep import start_sweep
 from orchestrator.console import PlainConsole, messages_on, messages_shown
-from orchestrator.nights.clock.forms import Clock
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
 from orchestrator.plan.settings import SearchSettings, StartOptions, default_output
 from orchestrator.quiet import silence_libraries
-from orchestrator.sweep.sweep_file import located
 
 Sweep = Annotated[str, typer.Argument(metavar="SWEEP", help="a sweep's name or file")]
 
@@ -36,6 +33,7 @@ class Nightly(TyperGroup):
 
 nightly = typer.Typer(
     cls=Nightly,
+    rich_markup_mode=None,
     no_args_is_help=True,
     help="Nightly: `nightly SWEEP` runs a sweep as a night; `nightly install SWEEP` prints what makes a clock do it.",
 )
@@ -72,6 +70,8 @@ def begin(sweep: str, day: str | None, places: Given, plan: bool, *, quiet: bool
 
     console = PlainConsole(soft_wrap=not sys.stdout.isatty())
     if detach.is_wanted():
+        from orchestrator.sweep.sweep_file import located
+
         name = located(sweep).stem
         log = Path(places.get("output") or default_output()).absolute() / name / "night.log"
         return detach.run_command_detached(sys.argv[1:], log, f"The night of sweep {name}", console)
@@ -122,6 +122,9 @@ def install(
     ] = None,
 ) -> None:
     """Install: print what makes a clock begin a sweep's night. Nothing is installed."""
+    from orchestrator.commands.nightly_install import Wanted, write_forms
+    from orchestrator.nights.clock.forms import Clock
+
     asked = {Clock.CRON: cron, Clock.SYSTEMD: systemd, Clock.COMPOSE: compose, Clock.KUBERNETES: kubernetes}
     clocks = [clock for clock, yes in {**asked, Clock.GITHUB: github}.items() if yes]
     wanted = Wanted(

@@ -13,7 +13,6 @@ from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import TrackingUri
 from orchestrator.commands.sources import Runs, find, selection
 from orchestrator.console import PlainConsole
-from orchestrator.summarizer.results.saved_searches import FoundSearches
 from trials.errors import UserError
 
 _LIST = "all, or several with commas"
@@ -42,6 +41,7 @@ def report(
 
     def run() -> int:
         from orchestrator.summarizer.report import chosen_formats, headline, make_results, write_report
+        from orchestrator.summarizer.results.saved_searches import FoundSearches
         from orchestrator.summarizer.tables.paper_layouts import chosen
         from orchestrator.summarizer.writers import terminal
 

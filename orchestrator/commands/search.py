@@ -7,16 +7,12 @@ from typing import Any
 
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import as_text, parameters, takes
-from orchestrator.commands.task_group import is_group, start_group
 from orchestrator.console import PlainConsole, messages_on, messages_shown
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
 from orchestrator.plan.read_settings import read_settings
-from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.settings import SearchSettings, StartOptions, as_arguments
 from orchestrator.quiet import silence_libraries
-from orchestrator.run.resume import resumed_options
-from orchestrator.tracking.sources import StoredSources
 
 
 @takes(parameters(SearchSettings), parameters(StartOptions))
@@ -29,7 +25,14 @@ def search(**given: Any) -> None:
 
 def start(options: Given, how: StartOptions) -> int:
     """Resolve, check, then plan or run; the exit code."""
-    if is_group(options.get("task")):
+    from orchestrator.plan.resolve import make_plan
+    from orchestrator.run.resume import resumed_options
+    from orchestrator.tracking.sources import StoredSources
+    from trials.tasks.groups import task_groups
+
+    if options.get("task") in task_groups():
+        from orchestrator.commands.task_group import start_group
+
         return start_group(options, how)
     options = resumed_options(options) if how.resume else with_absolute_paths(options)
     settings, problems = read_settings(options)

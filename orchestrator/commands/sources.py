@@ -6,15 +6,17 @@ import os
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.command_lines import comma_separated
 from orchestrator.plan.settings import default_output
 from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE
-from orchestrator.summarizer.results.saved_searches import FoundSearches, SearchFilter, read_folders, unique
 from trials.errors import UserError
+
+if TYPE_CHECKING:
+    from orchestrator.summarizer.results.saved_searches import FoundSearches, SearchFilter
 
 Runs = Annotated[
     list[Path] | None, typer.Option(metavar="FOLDER", help="read the searches below this folder; may be repeated")
@@ -32,6 +34,8 @@ def find(tracking_uri: str | None, runs: Sequence[Path], none_needed: bool = Fal
     Raises:
         UserError, TrackingError: what was named is not there, or nothing was and nothing is here.
     """
+    from orchestrator.summarizer.results.saved_searches import FoundSearches, read_folders, unique
+
     if not tracking_uri and not runs:
         if os.environ.get(URI_VARIABLE) or Path(DEFAULT_DATABASE).is_file():
             return _store(None)
@@ -62,6 +66,8 @@ def selection(
     Raises:
         UserError: a date that is none, or an end before its beginning; all of them together.
     """
+    from orchestrator.summarizer.results.saved_searches import SearchFilter
+
     problems: list[str] = []
     days = {flag: _day(flag, text, problems) for flag, text in (("--since", since), ("--until", until))}
     first, last = days["--since"], days["--until"]

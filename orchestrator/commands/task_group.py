@@ -19,12 +19,7 @@ from orchestrator.plan.settings import SearchSettings, StartOptions, default_out
 from orchestrator.sweep.expand import ELSEWHERE
 from orchestrator.sweep.sweep_file import read_and_plan
 from trials.errors import UserError
-from trials.tasks.groups import members, task_groups
-
-
-def is_group(task: str | None) -> bool:
-    """Whether ``--task`` names a group of tasks."""
-    return task in task_groups()
+from trials.tasks.groups import members
 
 
 def start_group(options: Given, how: StartOptions) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -226,8 +228,6 @@ def train_and_test(
     """Everything that needs Ray."""
     import ray
 
-    from orchestrator.tune import runner
-
     plan, files, console = running.plan, running.files, running.console
     session = running.session or running.own or Session()
     started, before = time.monotonic(), record.wall_seconds
@@ -242,7 +242,11 @@ def train_and_test(
 
     try:
         with progress:
+            # Not Ray beside the import: its processes end with the thread that has started them.
+            threading.Thread(target=import_module, args=("orchestrator.tune.runner",), daemon=True).start()
             session.connect(running.debug)
+            from orchestrator.tune import runner  # waits for that import
+
             lock.note_cluster(ray.get_runtime_context().gcs_address)
             place = checkpoints_of(plan)
             more: dict[str, Any] = {"rerun": running.rerun, "checkpoints": place}

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ray import tune
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 
@@ -163,9 +164,9 @@ class Search:
             log.info(self.pool.describe())
         attempt = next_attempt(self.storage, self.checkpoints)
         at_once = self.pool.at_once(left)
-        # Else Tune starts one trial after the other, each when the one before has its actor: searchers may learn. It
-        # looks here once, while hosts may join: the scheduler lets no more through than there is room for at the time.
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(left)
+        # Else Tune starts one trial after the other, each when the one before has its actor: searchers may learn. More
+        # than there are cores would start at the same time and all be late: the first has an engine train meanwhile.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(min(left, psutil.cpu_count() or 1))
         # Tune's snapshots of all trials, each as long as the search is large, serve its own way to resume, not ours.
         os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(YEAR)
         hand_no_keys_on()

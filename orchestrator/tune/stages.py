@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.plan.plan import Plan, PlannedTrial
 from orchestrator.record.journal import Journal
@@ -21,9 +21,11 @@ from orchestrator.record.selection import choose_winner
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping, Scheduler
 from orchestrator.schedulers.journaled import JournaledScheduler
-from orchestrator.searchers.optuna_search import ConfigurationSearch
 from orchestrator.store.paths import Folder
 from orchestrator.tune.take_up import ANEW, take_up
+
+if TYPE_CHECKING:
+    from orchestrator.searchers.optuna_search import ConfigurationSearch
 
 log = logging.getLogger(__name__)
 

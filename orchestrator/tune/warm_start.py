@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.plan.plan import Plan
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.strict_json import decode, encode, write_atomically
-from orchestrator.searchers.distributions import Distributions
-from orchestrator.searchers.optuna_search import ConfigurationSearch, Tried
+
+if TYPE_CHECKING:
+    from orchestrator.searchers.optuna_search import ConfigurationSearch
 
 WARM_START = "warm_start.json"
 
@@ -29,6 +31,9 @@ def make_searcher(plan: Plan, record: SearchRecord, folder: Path) -> tuple[Confi
     Raises:
         TrackingError: the tracking store cannot be read.
     """
+    from orchestrator.searchers.distributions import Distributions
+    from orchestrator.searchers.optuna_search import ConfigurationSearch, Tried  # they bring a library
+
     distributions = Distributions(plan.space, plan.facts.width, plan.max_source_length, plan.sizes)
     searcher = ConfigurationSearch(distributions, plan.settings.searcher, plan.settings.seed, plan.samples)
     if not plan.settings.warm_start:

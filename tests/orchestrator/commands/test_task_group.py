@@ -49,9 +49,7 @@ def test_a_group_is_searched_and_the_same_command_takes_it_over(
     ray_local: None, default_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = {"glue": ("debsec", "debmatch")}
-    for place in (
-        "orchestrator.commands.task_group.task_groups", "trials.tasks.task_groups", "trials.tasks.groups.task_groups"
-    ):  # fmt: skip
+    for place in ("trials.tasks.task_groups", "trials.tasks.groups.task_groups"):
         monkeypatch.setattr(place, lambda: small)
     assert groups.members("glue") == small["glue"]
     space = tmp_path / "short.yaml"  # of four rows of prompt: a hundred make the rows of two test sets long
