@@ -21,7 +21,14 @@ from trials.backbones.t5.saved import saved_t5
 def folder_of(path: Path, **more: Any) -> Facts:
     """A small T5 of twelve blocks, so that block 10 must not come before block 2."""
     torch.manual_seed(0)
-    sizes = {"d_model": 16, "d_kv": 4, "d_ff": 8, "num_heads": 2, "num_layers": 12, "num_decoder_layers": 2}
+    sizes: dict[str, Any] = {
+        "d_model": 16,
+        "d_kv": 4,
+        "d_ff": 8,
+        "num_heads": 2,
+        "num_layers": 12,
+        "num_decoder_layers": 2,
+    }
     model = T5ForConditionalGeneration(T5Config(vocab_size=8128, decoder_start_token_id=0, **sizes, **more))
     model.save_pretrained(path)
     for name in ("tokenizer.json", "tokenizer_config.json"):

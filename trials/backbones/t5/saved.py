@@ -41,7 +41,7 @@ class SavedT5(nn.Module):
                 owner = owner.get_submodule(part)
             owner.register_parameter(last, nn.Parameter(weights[name].float().clone(), requires_grad=False))
         table = self.get_parameter(f"{EMBEDDING}.weight")
-        setattr(self, EMBEDDING, nn.Embedding(*table.shape, _weight=table))
+        setattr(self, EMBEDDING, nn.Embedding.from_pretrained(table.detach()))
         for name in TIED:
             self._tie(name)
         for attention in self._named("SelfAttention"):
