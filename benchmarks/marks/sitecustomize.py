@@ -99,7 +99,9 @@ class Finder:
         if name not in MARKS:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
-        found = next((spec for finder in others if (spec := finder.find_spec(name, path, target)) is not None), None)
+        found: Any = next(
+            (spec for finder in others if (spec := finder.find_spec(name, path, target)) is not None), None
+        )
         if found is not None:
             found.loader = Loader(found.loader)
         return found
