@@ -47,6 +47,8 @@ from trials.errors import UserError
 RESULTS = Path(__file__).parent / "results"
 RULES = ("promotion", "asha", "median", "freeze-thaw", "none")
 LEVELS = (0.01, 0.05)
+ASSUMED = Likeness(between=0.5, neighbours=0.9, apart=0.6)
+"""Of made-up answers where none were recorded."""
 LOOKS = 12
 FEW = 1
 """The rules behind the first two are slow to replay: so many grids of a kind, one order each."""
@@ -201,8 +203,8 @@ def main(given: Sequence[str] | None = None) -> None:
         "--alike", type=float, nargs=3, help="correlations of made-up answers (`Likeness`); else measured"
     )
     parser.add_argument("--only", default="", help="kinds of grids with this in their names; the file keeps the others")
-    parser.add_argument("--made", type=int, default=4, help="made-up grids")
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--made", type=int, default=2, help="made-up grids")
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.29, 0.57], help="of a trial's time, evaluation's")
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args(given)
@@ -213,7 +215,8 @@ def main(given: Sequence[str] | None = None) -> None:
         raise SystemExit("error: " + "\n  ".join(error.problems)) from None
     answers = answered_grids(chosen.answers)
     alike = {name: likeness(right) for name, (_, right, _) in answers.items()}
-    assumed = Likeness(*chosen.alike) if chosen.alike else Likeness.middle(alike.values())
+    middle = Likeness.middle(alike.values()) if alike else ASSUMED
+    assumed = Likeness(*chosen.alike) if chosen.alike else middle
     made = {
         f"made up of published shapes, {reports} reports": [
             made_grid(seed, reports=reports, shapes=shapes, examples=1000) for seed in range(chosen.made)
