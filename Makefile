@@ -16,9 +16,10 @@ demo: $(VENV)/.search     ## find the best ADePT configuration for the embedded 
 
 setup: $(READY)           ## the environment alone, with all that the tests need
 
-# Modules are compiled on all cores, which pip does on one.
+# Modules are compiled on all cores, which pip does on one; those that few ever import, when they are.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
-COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib/python3*/site-packages || true  # some files are for other Pythons
+SELDOM  = /(tests?|testing|pip|setuptools|databricks|moto|networkx|rllib|serve|llm|_inductor|transformers/models)/
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '$(SELDOM)' $(VENV)/lib/python3*/site-packages || true  # some files are for other Pythons
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed; name one: make PYTHON=python3.11 ...")'
