@@ -33,6 +33,7 @@ RAY_ENVIRONMENT = {
 }
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the tests share the cores already
+os.environ.setdefault("REPORTER_UPDATE_INTERVAL_MS", "60000")  # Ray's agents look at each process of theirs every 5 s
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton is, which transformers does where it is installed
 
@@ -56,15 +57,19 @@ def ray_local() -> Iterator[None]:
 def start_ray() -> None:
     """The Ray of `ray_local`."""
     import ray
+    from ray._private.node import Node
 
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        for unneeded in ("start_log_monitor", "start_monitor"):  # it reads all logs ten times a second; it adds hosts
+            patch.setattr(Node, unneeded, lambda node: None)
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=100_000_000,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
 
 
 @pytest.fixture(scope="module")
