@@ -41,6 +41,34 @@ SOON_DEAD = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_thr
 """For a head that hears soon of a host's end."""
 
 
+@pytest.hookimpl(trylast=True)  # when those that were not asked for are out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have each process of pytest-xdist begin with its share of the files that have slow tests.
+
+    ``--dist worksteal`` cuts the list into as many parts as there are processes; one that has nothing left takes from
+    the end of another's. So the last to run are many short tests, and no long one runs alone.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes == 1:
+        return
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    slow = {file: sum(item.get_closest_marker("slow") is not None for item in found) for file, found in files.items()}
+    shares: list[list[Path]] = [[] for _ in range(processes)]
+    for file in sorted(filter(slow.get, files), key=slow.__getitem__, reverse=True):
+        min(shares, key=lambda share: sum(slow[file] for file in share)).append(file)
+    rest = [item for file, found in files.items() if not slow[file] for item in found]
+    ordered: list[pytest.Item] = []
+    for number, share in enumerate(shares):
+        first = [item for file in share for item in files[file]]
+        size = (len(items) - len(ordered)) // (processes - number)
+        fill = max(0, size - len(first))
+        ordered += first + rest[:fill]
+        del rest[:fill]
+    items[:] = ordered + rest
+
+
 @pytest.fixture(scope="session")
 def ray_local() -> Iterator[None]:
     """A Ray of two CPUs of its own, which joins no cluster that may be running on the machine."""
