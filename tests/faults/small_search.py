@@ -111,9 +111,9 @@ class Server:
             self.port = int(probe.getsockname()[1])
         self.uri = f"http://127.0.0.1:{self.port}"
         self.folder = folder
-        self.command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-        self.command += ["--artifacts-destination", str(folder / "artifacts")]
+        # What `mlflow server --workers 1` starts when it has imported all of MLflow for itself.
+        self.command = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.command += ["mlflow.server.fastapi_app:app"]
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -122,6 +122,14 @@ class Server:
 
     def begin(self) -> None:
         """Start it without waiting until it answers."""
+        from mlflow import server
+
+        options = {
+            server.BACKEND_STORE_URI_ENV_VAR: f"sqlite:///{self.folder / 'mlflow.db'}",
+            server.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
+            server.ARTIFACTS_DESTINATION_ENV_VAR: str(self.folder / "artifacts"),
+            server.SERVE_ARTIFACTS_ENV_VAR: "true",
+        }
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         self.folder.mkdir(parents=True, exist_ok=True)
         log: IO[bytes]
@@ -129,7 +137,7 @@ class Server:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=self.folder,
-                env={**os.environ, **quiet},
+                env={**os.environ, **options, **quiet},
                 start_new_session=True,
                 stdout=log,
                 stderr=log,
