@@ -46,15 +46,15 @@ def test_a_diverged_neighbour_changes_nothing(backbone: Backbone, rows: Rows) ->
 
 
 @pytest.mark.slow
-def test_losses_over_200_updates_are_those_alone(backbone: Backbone, rows: Rows) -> None:
+def test_losses_over_80_updates_are_those_alone(backbone: Backbone, rows: Rows) -> None:
     """Without dropout in the method or the backbone, eight trials beside each other and some of them alone."""
     chosen = [0, 3, 5, 7]  # of each kind of method, and the last
-    together = mixed(backbone, 8, recipe="paper", steps=200, batch_size=4, warmup_steps=20)
-    alone = mixed(backbone, 8, recipe="paper", steps=200, batch_size=4, warmup_steps=20)
+    together = mixed(backbone, 8, recipe="paper", steps=80, batch_size=4, warmup_steps=20)
+    alone = mixed(backbone, 8, recipe="paper", steps=80, batch_size=4, warmup_steps=20)
     stack, single = Stack(backbone, rows), Stack(backbone, rows)
     curves: dict[int, list[tuple[float, float]]] = {k: [] for k in chosen}
     with without_dropout(backbone):
-        for _ in range(200):
+        for _ in range(80):
             before = [float(t.loss_sum) for t in (*together, *alone)]
             stack.step(together)
             for k in chosen:
