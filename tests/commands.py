@@ -9,9 +9,16 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
+
+if TYPE_CHECKING:
+    from orchestrator.engines.kept import KeptEngines
+
+KEPT: KeptEngines | None = None
+"""Of the fixture `engines_kept`."""
 
 
 def adept(folder: Path, *arguments: str, code: int = 0, typed: bytes | None = None) -> str:
@@ -42,7 +49,8 @@ def ray_kept() -> Iterator[None]:
 
     class OnThisRay(Session):
         def connect(self, debug: bool) -> None:
-            """Nothing to do: this process has its Ray. No engines are kept, so that they end with their search."""
+            """This process has its Ray. Engines end with their search where no test has asked for `engines_kept`."""
+            self.engines = KEPT
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "run_search", partial(run.run_search, session=OnThisRay()))

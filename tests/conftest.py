@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
+from tests import commands
+
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
@@ -98,6 +100,25 @@ def start_ray() -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
+
+
+@pytest.fixture(scope="session")
+def engines_kept(ray_local: None) -> Iterator[None]:
+    """The Ray of `ray_local`, with the engines that searches of `tests.commands.adept` have left, as in a sweep."""
+    from orchestrator.engines.kept import KeptEngines
+
+    commands.KEPT = KeptEngines()
+    yield
+    commands.KEPT.close()
+    commands.KEPT = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that uses Ray without `engines_kept` finds all of its cores free."""
+    used = set(getattr(item, "fixturenames", ()))
+    if commands.KEPT is not None and used & {"ray_local", "cluster_of_a_head"} and "engines_kept" not in used:
+        commands.KEPT.close()
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,9 @@ def reports(search: Search) -> int:
 
 
 @pytest.mark.slow
-def test_ctrl_c_twice_leaves_everything_to_go_on_from(ray_local: None, default_database: Path, tmp_path: Path) -> None:
+def test_ctrl_c_twice_leaves_everything_to_go_on_from(
+    engines_kept: None, default_database: Path, tmp_path: Path
+) -> None:
     make_task(tmp_path)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     search = Search(tmp_path, "twice", uri)
@@ -65,7 +67,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(
-    ray_address: str, default_database: Path, small_disk: Path, tmp_path: Path
+    engines_kept: None, ray_address: str, default_database: Path, small_disk: Path, tmp_path: Path
 ) -> None:
     make_task(small_disk)
     shutil.copy(default_database, small_disk / "mlflow.db")

@@ -17,11 +17,11 @@ from tests.commands import adept
 from tests.orchestrator.run.toy_task import arguments, finish, make_task, record, runs, start, wait_for, write_space
 from trials import Engine, TrialConfig, describe, get_task, load_adapter, load_backbone, prepare
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("engines_kept")]
 
 
 @pytest.fixture(scope="module")
-def finished(ray_local: None, tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> tuple[Path, str]:
+def finished(engines_kept: None, tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> tuple[Path, str]:
     """A search: its folder, which each test leaves as it was, and its output."""
     folder = make_task(tmp_path_factory.mktemp("finished"), fresh_database)
     write_space(folder, steps=8)
@@ -130,7 +130,7 @@ def test_a_trial_is_verified_by_its_run_and_by_its_number(finished: tuple[Path, 
 
 
 def test_a_searcher_learns_from_an_earlier_search_and_finished_trials_are_reused(
-    finished: tuple[Path, str], ray_local: None, tmp_path: Path
+    finished: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(finished[0], tmp_path / "copy"))
     (folder / "runs" / "toy").rename(folder / "runs" / "before")
@@ -152,7 +152,7 @@ def test_a_searcher_learns_from_an_earlier_search_and_finished_trials_are_reused
     assert search.data.metrics["steps_trained"] == sum(trial["reports"][-1]["step"] for trial in learned["trials"])
 
 
-def test_promotion_then_further_seeds_then_a_trial_again(ray_local: None, folder: Path) -> None:
+def test_promotion_then_further_seeds_then_a_trial_again(folder: Path) -> None:
     write_space(folder, steps=8)
     options = (
         "--scheduler",
@@ -200,9 +200,9 @@ def test_promotion_then_further_seeds_then_a_trial_again(ray_local: None, folder
 
 
 def test_a_search_stopped_from_another_terminal_keeps_everything_and_the_same_command_goes_on(
-    ray_local: None, folder: Path
+    ray_address: str, folder: Path
 ) -> None:
-    process = start(folder, *FEW, steps=40)
+    process = start(folder, ray_address, *FEW, steps=24)
     wait_for(process, "new best")
     assert "adept-search resume toy" in " ".join(adept(folder, "stop", "toy").split())
     output = finish(process, code=130)
@@ -221,9 +221,9 @@ def test_a_search_stopped_from_another_terminal_keeps_everything_and_the_same_co
 
 
 def test_a_killed_driver_of_a_method_inside_the_backbone_is_resumed_by_name_alone(
-    ray_local: None, folder: Path
+    ray_address: str, folder: Path
 ) -> None:
-    process = start(folder, "--method", "lora", "--devices", "1", steps=40)
+    process = start(folder, ray_address, "--method", "lora", "--devices", "1", steps=24)
     wait_for(process, "new best")
     process.kill()
     process.communicate()

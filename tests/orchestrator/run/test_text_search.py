@@ -29,7 +29,7 @@ grids:
 
 @pytest.mark.slow
 def test_a_text_is_searched_scored_by_groups_and_predicted(
-    ray_local: None, default_database: Path, tmp_path: Path
+    engines_kept: None, default_database: Path, tmp_path: Path
 ) -> None:
     for split in ("train", "validation", "test"):
         rows = [{"thing": f"{split} {n}", "answers": ["dark red", "red"][: 1 + n % 2]} for n in range(8)]

@@ -23,7 +23,7 @@ grids:
 
 @pytest.mark.slow
 def test_a_transfer_is_searched_and_verified_without_its_sources(
-    ray_local: None, default_database: Path, tmp_path: Path
+    engines_kept: None, default_database: Path, tmp_path: Path
 ) -> None:
     make_task(tmp_path)
     (tmp_path / "space.yaml").write_text(SPACE)

@@ -45,10 +45,10 @@ def arguments(*more: str) -> list[str]:
     return ["--task", "toy.yaml", "--backbone", "t5-nano", "--space", "space.yaml", "--name", "toy", *more]
 
 
-def start(folder: Path, *more: str, steps: int = 8) -> subprocess.Popen[str]:
-    """A search in a process of its own, with a Ray of its own."""
+def start(folder: Path, ray: str, *more: str, steps: int = 8) -> subprocess.Popen[str]:
+    """A search in a process of its own, on the Ray at an address."""
     write_space(folder, steps)
-    environment = {**os.environ, "RAY_ADDRESS": "local", "RAY_AUTH_MODE": "disabled", "ADEPT_CACHE": str(folder / "c")}
+    environment = {**os.environ, "RAY_ADDRESS": ray, "RAY_AUTH_MODE": "disabled", "ADEPT_CACHE": str(folder / "c")}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "orchestrator" / "search.py"), *arguments(*more)],
         cwd=folder,
