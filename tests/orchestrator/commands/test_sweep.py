@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,13 +16,14 @@ from mlflow import MlflowClient
 
 from orchestrator.record.record import RECORD, SearchRecord
 from orchestrator.store.lock import LOCK
+from tests.commands import adept
 from tests.orchestrator.typed_commands import typed
 
 TINY = """
 tasks: [debsec, debmatch]
 methods: [pt]
 backbones: [t5-nano]
-options: {steps: 8, eval_every: 4, samples: 2, batch_size: 4}
+options: {steps: 8, eval_every: 4, samples: 2, batch_size: 4, devices: 1}
 """
 
 
@@ -50,9 +52,13 @@ def test_wrong_files_and_options_end_with_2_before_anything_starts(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.yaml"]
 
 
-def sweep(folder: Path, *words: str) -> subprocess.Popen[str]:
+def sweep(folder: Path, ray: str, *words: str) -> subprocess.Popen[str]:
+    """In a process of its own, on the Ray at an address."""
     command = [sys.executable, "-m", "orchestrator", "sweep", "tiny.yaml", *words]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "RAY_ADDRESS": ray},
+    )  # fmt: skip
 
 
 def make_tasks(folder: Path) -> None:
@@ -78,9 +84,11 @@ def trained(folder: Path) -> dict[str, list[tuple[int, str, int]]]:
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_goes_on_and_the_next_run_takes_everything_over(tmp_path: Path) -> None:
+def test_a_killed_sweep_goes_on_and_the_next_run_takes_everything_over(
+    ray_address: str, default_database: Path, tmp_path: Path
+) -> None:
     make_tasks(tmp_path)
-    first = sweep(tmp_path, "--run", "one")
+    first = sweep(tmp_path, ray_address, "--run", "one")
     until = time.monotonic() + 500
     try:
         while "finished" not in {one["status"] for one in _searches(tmp_path)} and time.monotonic() < until:
@@ -93,9 +101,7 @@ def test_a_killed_sweep_goes_on_and_the_next_run_takes_everything_over(tmp_path:
     before = trained(tmp_path)[done["name"]]
     written = (Path(done["folder"]) / RECORD).stat().st_mtime_ns
 
-    again = sweep(tmp_path)  # the same command without a name: the run that was cut off
-    out = again.communicate(timeout=500)[0]
-    assert again.returncode == 0, out
+    adept(tmp_path, "sweep", "tiny.yaml")  # the same command without a name: the run that was cut off
     state = state_of(tmp_path, "one")
     assert [one["status"] for one in state["searches"]] == ["finished"] * 2 and state["ended"]
     assert trained(tmp_path)[done["name"]] == before
@@ -112,11 +118,9 @@ def test_a_killed_sweep_goes_on_and_the_next_run_takes_everything_over(tmp_path:
     assert above.info.status == "FINISHED" and len(below) == 2
     assert {run.data.tags["mlflow.parentRunId"] for run in below} == {above.info.run_id}
 
-    second = sweep(tmp_path, "--run", "two")
-    out = second.communicate(timeout=200)[0]
-    assert second.returncode == 0, out
+    out = adept(tmp_path, "sweep", "tiny.yaml", "--run", "two")
     assert {one["status"] for one in state_of(tmp_path, "two")["searches"]} == {"taken over"}
-    assert "unchanged since run one, taken over: one, pt on t5-nano" in out
+    assert "unchanged since run one, taken over: one, pt on t5-nano" in " ".join(out.split())
     assert not list((tmp_path / "runs" / "tiny" / "two").glob(f"*/{RECORD}"))
     assert not (tmp_path / "runs" / "tiny" / LOCK).read_bytes()
 
