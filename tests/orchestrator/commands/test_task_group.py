@@ -59,7 +59,7 @@ def test_a_group_is_searched_and_the_same_command_takes_it_over(
     )
     command = [
         "search", "--task", "glue", "--method", "pt", "--backbone", "t5-nano", "--space", str(space), "--shots", "16",
-        "--name", "both", "--tracking-uri", f"sqlite:///{default_database}",
+        "--name", "both", "--tracking-uri", f"sqlite:///{default_database}", "--devices", "1",
     ]  # fmt: skip
     output = adept(tmp_path, *command)
     assert "glue: 2 tasks, searched one after another as the sweep both" in output

@@ -99,10 +99,10 @@ SWEEP = {
     },
 }
 SPACE = """
-about: two configurations of a few steps
+about: one configuration of a few steps
 settings: {steps: 2, eval_every: 2, batch_size: 4, warmup_steps: 1}
 grids:
-  pt: {prompt_lr: [0.3, 0.1], prompt_length: 4}
+  pt: {prompt_lr: 0.3, prompt_length: 4}
 """
 
 
@@ -135,7 +135,7 @@ def test_a_task_of_each_family_is_searched_to_its_table(name: str, searched: Pat
         any_usable()
     (file,) = [path for path in searched.glob(f"*/{RECORD}") if SearchRecord.load(path).task == family.task]
     record = SearchRecord.load(file)
-    assert [trial.status for trial in record.trials] == ["finished"] * 2
+    assert [trial.status for trial in record.trials] == ["finished"]
     assert (record.sizes["validation"], record.test and record.test.n) == family.sizes
     (answers,) = read_predictions(file.parent / PREDICTIONS).values()
     assert set(family.answers) <= set(answers.gold)

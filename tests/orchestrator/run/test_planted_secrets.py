@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from tests.orchestrator.s3_server import S3
 
 SPACE = """
-about: two configurations of a few steps
+about: one configuration of a few steps
 settings: {steps: 4, eval_every: 2, batch_size: 4, warmup_steps: 1}
-grids: {adept: {prompt_lr: [0.03, 0.3], mlp_lr: 1e-2, prompt_length: 4, bottleneck: 2}}
+grids: {adept: {prompt_lr: 0.3, mlp_lr: 1e-2, prompt_length: 4, bottleneck: 2}}
 """
 
 
@@ -38,11 +38,12 @@ def ray_folder() -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_secrets_of_the_environment_are_used_and_are_nowhere_to_be_read(
-    s3: S3, tmp_path: Path, ray_folder: Path
+    s3: S3, tmp_path: Path, ray_folder: Path, fresh_database: Path
 ) -> None:
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     make_task(work)
+    shutil.copy(fresh_database, work / "mlflow.db")
     (work / "space.yaml").write_text(SPACE)
     values = planted()
     keys = tmp_path / "google.json"

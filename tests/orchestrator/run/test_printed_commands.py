@@ -55,6 +55,7 @@ class Shell:
         self.folder = folder
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         own = {"PATH": path, "RAY_ADDRESS": ray, "RAY_AUTH_MODE": "disabled", "ADEPT_CACHE": str(cache)}
+        own |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # two processes more, for what nobody asks of it here
         self.environment = {**os.environ, **own, "HF_HUB_OFFLINE": "1"}
 
     def started(self, command: str) -> subprocess.Popen[str]:
@@ -118,7 +119,7 @@ def interface(shell: Shell, command: str) -> Iterator[str]:
 
 
 def test_every_printed_command_runs_elsewhere_and_after_a_move(
-    ray_address: str, fresh_database: Path, tmp_path: Path
+    engines_kept: None, ray_address: str, fresh_database: Path, tmp_path: Path
 ) -> None:
     home, cache = tmp_path / "my work", tmp_path / "cache"
     make(home)
