@@ -126,7 +126,13 @@ def expected(name: str) -> Workers:
 
 @pytest.mark.usefixtures("ray_local")
 @pytest.mark.parametrize(
-    "name", ["asha", "promotion", *(pytest.param(n, marks=pytest.mark.slow) for n in ("median", "freeze-thaw", "none"))]
+    "name",
+    [
+        "asha",
+        "promotion",
+        pytest.param("freeze-thaw", marks=pytest.mark.slow),
+        *(pytest.param(name, marks=pytest.mark.cluster) for name in ("median", "none")),  # as the others, under Tune
+    ],
 )
 def test_tune_does_what_the_judge_decides(tmp_path: Path, name: str) -> None:
     attempt = Attempt(tmp_path, name, deterministic=False, breaks=2)
@@ -155,7 +161,12 @@ def test_an_actor_that_is_killed_while_it_takes_a_trial_over_costs_nothing(tmp_p
 
 @pytest.mark.usefixtures("ray_local")
 @pytest.mark.parametrize(
-    "name", ["promotion", *(pytest.param(n, marks=pytest.mark.slow) for n in ("median", "freeze-thaw"))]
+    "name",
+    [
+        "promotion",
+        pytest.param("freeze-thaw", marks=pytest.mark.slow),
+        pytest.param("median", marks=pytest.mark.cluster),  # as the others, under Tune
+    ],
 )
 def test_a_deterministic_search_that_is_killed_at_a_full_disk_and_resumed_ends_as_if_it_had_not_been(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
