@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -105,7 +106,7 @@ def answered_grids(path: Path) -> dict[str, tuple[RecordedGrid, Right, float]]:
     """Grids of `benchmarks.answers`, by their names: curves, answers, and evaluation's share of the time."""
     if not path.exists():
         return {}
-    grids: defaultdict[tuple[str, str, int], list[dict[str, object]]] = defaultdict(list)
+    grids: defaultdict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
     for row in pq.read_table(path).to_pylist():
         grids[row["task"], row["backbone"], row["seed"]].append(row)
     found = {}

@@ -124,7 +124,9 @@ def thinned(curve: Curve, kept: Sequence[int]) -> Curve:
     """Some of a curve's reports."""
     return Curve(
         curve.configuration,
-        *(tuple(values[r] for r in kept) for values in (curve.steps, curve.scores, curve.seconds)),
+        tuple(curve.steps[r] for r in kept),
+        tuple(curve.scores[r] for r in kept),
+        tuple(curve.seconds[r] for r in kept),
     )
 
 

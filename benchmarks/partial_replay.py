@@ -252,7 +252,8 @@ class Partial:
             reports = self.from_grace(other, claim.step)
             look = np.minimum(race.known[own][:mine], race.known[other][reports].min())
             if not look.any():
-                found[0].append(-math.inf), found[1].append(-math.inf)
+                found[0].append(-math.inf)
+                found[1].append(-math.inf)
                 continue
             mean = race.right[other][reports].mean(axis=0)
             for kind, margin in ((0, 0.0), (1, -1.0 / len(reports))):

@@ -49,8 +49,10 @@ def test_a_difference_is_found_before_all_rows_are_read() -> None:
 
 
 def test_what_the_rows_left_cannot_change_is_certain() -> None:
-    assert log_capital(*apart(10, 6, 0), 0.0, looks(10, 6))[0] == np.inf
-    assert np.isfinite(log_capital(*apart(10, 4, 0), 0.0, looks(10, 4))[0])
+    better, worse = apart(10, 6, 0)
+    assert log_capital(better, worse, 0.0, looks(10, 6))[0] == np.inf
+    better, worse = apart(10, 4, 0)
+    assert np.isfinite(log_capital(better, worse, 0.0, looks(10, 4))[0])
 
 
 @pytest.mark.parametrize("rule", ["promotion", "asha", "median"])

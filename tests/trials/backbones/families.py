@@ -70,7 +70,7 @@ def build(small: PretrainedConfig, architecture: Architecture) -> Any:
         BackboneError: transformers has no such model of the family.
         MemoryError: it is not small.
     """
-    kind = MODELS[architecture]
+    kind = getattr(transformers, MODELS[architecture])
     if type(small) not in kind._model_mapping:
         raise BackboneError("transformers cannot load it as a language model")
     with torch.device("meta"):

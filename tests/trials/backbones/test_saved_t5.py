@@ -28,8 +28,9 @@ def folder_of(path: Path, **more: Any) -> Facts:
         "num_heads": 2,
         "num_layers": 12,
         "num_decoder_layers": 2,
+        "decoder_start_token_id": 0,
     }
-    model = T5ForConditionalGeneration(T5Config(vocab_size=8128, decoder_start_token_id=0, **sizes, **more))
+    model = T5ForConditionalGeneration(T5Config(vocab_size=8128, **sizes, **more))
     model.save_pretrained(path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (path / name).write_bytes((EMBEDDED / "t5-nano" / name).read_bytes())

@@ -23,7 +23,8 @@ LABELS = [[30 + digit, 1] for digit in range(4)]
 def published(request: pytest.FixtureRequest) -> Backbone:
     """A published size on the device ``meta``, its layers but two left out: all of them are alike."""
     few = ("num_layers", "num_decoder_layers") if request.param == "t5-base" else ("num_hidden_layers",)
-    return without_numbers(request.param, "float32", **dict.fromkeys(few, 2))
+    sizes: dict[str, Any] = dict.fromkeys(few, 2)
+    return without_numbers(request.param, "float32", **sizes)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from trials.backbones.fused.functions import (
     SoftmaxDropped,
 )
 from trials.backbones.t5.forward import BLOCKED, T5, Encoded, Layer, Past
+from trials.backbones.t5.functions import Heads
 from trials.batching.dropout import Dropout
 
 
@@ -108,7 +109,7 @@ class FusedT5(T5):
 
     def _attended_with_past(self, y: Tensor, layer: Layer, bias: Tensor, past: Past, number: int) -> Tensor:
         """Of tokens that come one by one, shape (tokens, inner)."""
-        q, k, v = self._projected(y, layer)
+        q, k, v = Heads.apply(F.linear(y, layer.qkv), self.heads)
         if len(past.layers) > number:
             k, v = (torch.cat(pair, dim=2) for pair in zip(past.layers[number], (k, v), strict=True))
         past.layers[number:] = [(k, v), *past.layers[number + 1 :]]
