@@ -16,6 +16,7 @@ from orchestrator.plan.options import written
 from orchestrator.plan.settings import AUTO, LEARNING, SearchSettings
 from orchestrator.plan.sources import source_names
 from orchestrator.schedulers.make import expected_end
+from orchestrator.searchers.random_start import drawn_by_chance
 from orchestrator.store.paths import shown
 from search_spaces import Configuration, Space
 from search_spaces import Settings as SpaceSettings
@@ -113,11 +114,7 @@ class Plan:
     @property
     def max_concurrent(self) -> int | None:
         """Trials at once, at most; None: as many as there is room for. A searcher that learns starts with a few."""
-        if self.settings.max_concurrent or not self.learns:
-            return self.settings.max_concurrent
-        from orchestrator.searchers.optuna_search import drawn_by_chance  # it brings a library
-
-        return drawn_by_chance(self.samples)
+        return self.settings.max_concurrent or (drawn_by_chance(self.samples) if self.learns else None)
 
     @property
     def lane(self) -> str:

@@ -19,6 +19,7 @@ from orchestrator.record.kept_data import SOURCES_KEPT, rows_differ
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.searchers.distributions import Distributions
+from orchestrator.searchers.random_start import drawn_by_chance
 from search_spaces import Configuration
 from trials.config import FIRST_REVISION
 
@@ -244,8 +245,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(before)
-
-
-def drawn_by_chance(samples: int) -> int:
-    """How many configurations a searcher that learns draws at random before it begins to learn."""
-    return max(4, min(10, samples // 3))
