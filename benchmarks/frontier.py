@@ -25,14 +25,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.made_curves import made_grid, published_shapes
+from benchmarks.made_curves import grids_and_shapes, made_grid
 from orchestrator.schedulers.base import Scheduler
 from orchestrator.schedulers.forecast import PRIORS, Prior, standard_error
 from orchestrator.schedulers.freeze_thaw import FreezeThaw
 from orchestrator.schedulers.make import STOP_CHANCE
-from orchestrator.schedulers.simulation.curves import RecordedGrid, read_curves
+from orchestrator.schedulers.simulation.curves import RecordedGrid
 from orchestrator.schedulers.simulation.figures import Setting, ray, replays
-from trials.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
@@ -148,11 +147,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args(given)
-    try:
-        recorded = [grid for file in chosen.curves for grid in read_curves(file)]
-        shapes = list(published_shapes(chosen.shapes).values()) if chosen.shapes else []
-    except UserError as error:
-        raise SystemExit("error: " + "\n  ".join(error.problems)) from None
+    recorded, shapes = grids_and_shapes(chosen.curves, chosen.shapes)
     made = [made_grid(seed, reports=REPORTS, shapes=shapes) for seed in range(chosen.made)] if shapes else []
     kinds = {
         "something is learnt": [grid for grid in recorded if is_learnt(grid)],

@@ -6,10 +6,10 @@ import csv
 import math
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from orchestrator.schedulers.simulation.curves import Curve, RecordedGrid
+from orchestrator.schedulers.simulation.curves import Curve, RecordedGrid, read_curves
 from trials.errors import UserError
 
 Shape = tuple[float, ...]  # progress from 0 to 1 at equal distances over the budget
@@ -101,3 +101,16 @@ def published_shapes(path: Path) -> dict[str, Shape]:
         if high > low and len(values) >= 8:
             found[task] = tuple((value - low) / (high - low) for value in values)
     return found
+
+
+def grids_and_shapes(curves: Iterable[Path], shapes: Path | None) -> tuple[list[RecordedGrid], list[Shape]]:
+    """What a benchmark of early stopping is given: files of recorded grids, and one of published curves or none.
+
+    Raises:
+        SystemExit: one of them cannot be read; with what is wrong in it.
+    """
+    try:
+        recorded = [grid for file in curves for grid in read_curves(file)]
+        return recorded, list(published_shapes(shapes).values()) if shapes else []
+    except UserError as error:
+        raise SystemExit("error: " + "\n  ".join(error.problems)) from None

@@ -36,13 +36,12 @@ from rich.table import Table
 
 from benchmarks.answers import ANSWERS
 from benchmarks.made_answers import Likeness, answered_grids, likeness, made_right
-from benchmarks.made_curves import made_grid, published_shapes
+from benchmarks.made_curves import grids_and_shapes, made_grid
 from benchmarks.partial_forecast import rows_needed
 from benchmarks.partial_replay import Partial, Right, Spent, Trace, trace
 from benchmarks.racing import Answers
-from orchestrator.schedulers.simulation.curves import Curve, RecordedGrid, read_curves
+from orchestrator.schedulers.simulation.curves import Curve, RecordedGrid
 from orchestrator.schedulers.simulation.figures import Setting
-from trials.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
 RULES = ("promotion", "asha", "median", "freeze-thaw", "none")
@@ -210,11 +209,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=[0.29, 0.57], help="of a trial's time, evaluation's")
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args(given)
-    try:
-        recorded = [grid for file in chosen.curves for grid in read_curves(file)]
-        shapes = list(published_shapes(chosen.shapes).values()) if chosen.shapes else []
-    except UserError as error:
-        raise SystemExit("error: " + "\n  ".join(error.problems)) from None
+    recorded, shapes = grids_and_shapes(chosen.curves, chosen.shapes)
     answers = answered_grids(chosen.answers)
     alike = {name: likeness(right) for name, (_, right, _) in answers.items()}
     middle = Likeness.middle(alike.values()) if alike else ASSUMED
