@@ -115,6 +115,14 @@ def place_of_lines(line, total, firsts, seconds):
     return line // (firsts * seconds), line // seconds % firsts, line % seconds, line < total
 
 
+@triton.jit
+def mask_of_lines(keys, word, row, first, second, there, column, drops, scale):
+    """The mask of lines of weights, whose places on both axes are counted before those on the last."""
+    counters = (first.to(tl.uint32) << 26) + (second.to(tl.uint32) << 13)
+    words = row_words(tl.load(keys + row, mask=there, other=0), word)
+    return mask_of(words[:, None], counters[:, None], column[None, :], drops, scale)
+
+
 @triton.jit(do_not_specialize=NOT_SPECIALISED)
 def softmax_dropout(
     scores, bias, blocked, weights_out, dropped_out, keys, word, drops, scale, total, firsts, seconds, width,
@@ -139,9 +147,7 @@ def softmax_dropout(
     weights = powers / tl.sum(powers, axis=1)[:, None]
     tl.store(weights_out + at, weights.to(weights_out.dtype.element_ty), mask=inside)
     if DROPS:
-        counters = (first.to(tl.uint32) << 26) + (second.to(tl.uint32) << 13)
-        words = row_words(tl.load(keys + row, mask=there, other=0), word)
-        mask = mask_of(words[:, None], counters[:, None], column[None, :], drops, scale)
+        mask = mask_of_lines(keys, word, row, first, second, there, column, drops, scale)
         tl.store(dropped_out + at, (weights * mask).to(dropped_out.dtype.element_ty), mask=inside)
 
 
@@ -159,9 +165,7 @@ def softmax_dropout_backward(
     kept = tl.load(weights + at, mask=inside, other=0.0).to(tl.float32)
     of_weights = tl.load(g + at, mask=inside, other=0.0).to(tl.float32)
     if DROPS:
-        counters = (first.to(tl.uint32) << 26) + (second.to(tl.uint32) << 13)
-        words = row_words(tl.load(keys + row, mask=there, other=0), word)
-        mask = mask_of(words[:, None], counters[:, None], column[None, :], drops, scale)
+        mask = mask_of_lines(keys, word, row, first, second, there, column, drops, scale)
         of_weights = of_weights * mask
         tl.store(dropped_out + at, (kept * mask).to(dropped_out.dtype.element_ty), mask=inside)
     found = kept * (of_weights - tl.sum(of_weights * kept, axis=1)[:, None])
