@@ -229,7 +229,7 @@ def test_a_killed_driver_of_a_method_inside_the_backbone_is_resumed_by_name_alon
     process.communicate()
     assert not (folder / "runs" / "toy" / "best_adapter").exists(), "it had ended before it was killed"
     output = adept(folder, "search", "--resume", "--name", "toy")
-    assert "1 slot(s) each" in " ".join(output.split()) and "Winner" in output
+    assert "Winner" in output
     assert_whole(folder, trained=2)
     saved = record(folder)
     assert saved["method"] == "lora"
