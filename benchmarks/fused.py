@@ -163,7 +163,7 @@ def of_host() -> list[dict[str, Any]]:
     from trials.backbones.fused import functions, launch
     from trials.backbones.t5.fused import FusedT5
 
-    config = T5Config(  # type: ignore[call-arg]
+    config = T5Config(
         vocab_size=64, d_model=16, d_kv=8, d_ff=32, num_layers=12, num_decoder_layers=12, num_heads=2,
         dropout_rate=P, decoder_start_token_id=0,
     )  # fmt: skip

@@ -42,7 +42,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(0)
-    config = T5Config(  # type: ignore[call-arg]
+    config = T5Config(
         vocab_size=8128, d_model=32, d_kv=8, num_heads=4, d_ff=48, num_layers=2, num_decoder_layers=2,
         dropout_rate=0.1, decoder_start_token_id=0,
     )  # fmt: skip

@@ -134,7 +134,7 @@ def padded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def small(kind: str, dtype: torch.dtype) -> T5:
     torch.manual_seed(0)
-    config = T5Config(  # type: ignore[call-arg]
+    config = T5Config(
         vocab_size=64, d_model=20, d_kv=6, d_ff=35, num_layers=1, num_decoder_layers=1, num_heads=3, dropout_rate=0.1,
         feed_forward_proj=kind, decoder_start_token_id=0,
     )  # fmt: skip
