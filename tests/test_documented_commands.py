@@ -148,7 +148,7 @@ def write_own_source(folder: Path, task: str, backbone: str, shape: dict[str, in
 
     from trials.backbones.describe import describe
     from trials.methods import Sizes, get_method
-    from trials.methods.base.declaration import RECIPE
+    from trials.methods.base.tensors import RECIPE
 
     write_adapter(folder)
     facts, config = describe(backbone), folder / "adapter_config.json"

@@ -19,7 +19,7 @@ Nothing here needs torch; `trials.methods.base.module` does, with `make_method` 
 
 from __future__ import annotations
 
-from trials.methods.base.declaration import Drop, Kind, Method, Sizes, Values, Weights, uniform
+from trials.methods.base.declaration import Drop, Kind, Method
 from trials.methods.base.hyperparameters import (
     PROMPT_INIT,
     PROMPT_LENGTH,
@@ -37,6 +37,7 @@ from trials.methods.base.registry import (
     stackable_methods,
     standard_method,
 )
+from trials.methods.base.tensors import Sizes, Values, Weights, uniform
 
 __all__ = [
     "GROUP",

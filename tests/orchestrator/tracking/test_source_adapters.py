@@ -14,7 +14,7 @@ from orchestrator.plan.plan import Plan
 from orchestrator.searchers.distributions import Distributions
 from tests.orchestrator.tracking.test_sources import FACTS, adapter, begun, planned, problems
 from trials.methods import Sizes, get_method
-from trials.methods.base.declaration import RECIPE
+from trials.methods.base.tensors import RECIPE
 
 SIZES = {20: 39, 40: 29}
 """Bottlenecks of ADePT beside so many rows of prompt, in the space t5-nano."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from torch import Tensor
 from trials.backbones.base import Backbone
 from trials.backbones.precision import DTYPES, in_halves, products_as
 from trials.backbones.t5.backbone import T5Backbone
-from trials.backbones.t5.forward import T5, Layer
+from trials.backbones.t5.forward import T5
 from trials.batching.dropout import Dropout, row_keys
 from trials.stack.devices import wait
 
@@ -145,14 +145,8 @@ def shallow(t5: T5, dtype: torch.dtype) -> T5:
     made = copy(t5)
     made.p = t5.p or 0.1
     made.dtype, made.vocabulary = dtype, t5.vocabulary[:1024].to(dtype)
-    made.encoder, made.decoder = ([_in(layer, dtype) for layer in side[:LAYERS]] for side in (t5.encoder, t5.decoder))
+    made.encoder, made.decoder = ([layer.to(dtype) for layer in side[:LAYERS]] for side in (t5.encoder, t5.decoder))
     return made
-
-
-def _in(layer: Layer, dtype: torch.dtype) -> Layer:
-    qkv, out, up, down = (weight.to(dtype) for weight in (layer.qkv, layer.out, layer.up, layer.down))
-    cross = tuple(weight.to(dtype) for weight in layer.cross)
-    return replace(layer, qkv=qkv, out=out, up=up, down=down, cross=cross)
 
 
 def numbers(t5: T5, lengths: list[int]) -> list[Tensor]:

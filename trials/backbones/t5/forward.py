@@ -15,7 +15,6 @@ The residual stream is float32; matrix products, attention and activations are i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -27,45 +26,13 @@ from torch.nn import functional as F
 from trials.backbones.low_rank import Cut, LowRank, added_to_heads, linear
 from trials.backbones.t5 import places
 from trials.backbones.t5.functions import AddNorm, BatchedAttention, Heads, ReluDropout, SelfAttention
+from trials.backbones.t5.layers import Layer, activation
 from trials.backbones.t5.positions import bucket
 from trials.batching.dropout import Dropout, keep
 from trials.batching.packing import Packing
 from trials.batching.passes import ANY, COARSE, Grain
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu}
-"""T5's own, beside what transformers has: importing that takes longer than importing torch."""
-
 BLOCKED = -1e9  # added to the score of a key that must not be seen; exp() makes it exactly 0
-
-
-def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """A feed-forward layer's activation, by its name in a config."""
-    if name in ACTIVATIONS:
-        return ACTIVATIONS[name]
-    from transformers.activations import ACT2FN
-
-    return ACT2FN[name]
-
-
-@dataclass
-class Layer:
-    """One block's weights, norms folded in; projections map features to outputs as (outputs, features).
-
-    Attributes:
-        qkv: queries, keys and values, shape (3 inner, d). out: shape (d, inner).
-        bias: relative position bias, shape (buckets, heads); None where the first layer's serves all.
-        cross: queries (inner, d), keys and values (heads, head width, d), out (d, inner); empty in an encoder.
-        up: shape (d_ff, d), or (2 d_ff, d) where gated. down: shape (d, d_ff).
-        scales: folded into ``qkv``; in a decoder also into the queries and into the keys and values of ``cross``.
-    """
-
-    qkv: Tensor
-    out: Tensor
-    bias: Tensor | None
-    cross: tuple[Tensor, ...]
-    up: Tensor
-    down: Tensor
-    scales: tuple[Tensor, ...]
 
 
 @dataclass
@@ -107,36 +74,16 @@ class T5:
         self.folded = self.width  # answer tokens up to which cross-attention multiplies its projections into queries
         self.activation = activation(config.dense_act_fn)
         self.encoder_scale = model.encoder.final_layer_norm.weight
-        self.encoder = [self._layer(block) for block in model.encoder.block]
-        self.decoder = [self._layer(block) for block in model.decoder.block]
+        self.encoder, self.decoder = (
+            [Layer.of(block, config, dtype, self.encoder_scale) for block in side.block]
+            for side in (model.encoder, model.decoder)
+        )
         self.tokens = model.decoder.embed_tokens.weight
         scaled = getattr(config, "scale_decoder_outputs", config.model_type == "umt5")
         scale = model.decoder.final_layer_norm.weight * (config.d_model**-0.5 if scaled else 1.0)
         self.vocabulary = (model.lm_head.weight * scale).to(dtype)
         self.low_rank: LowRank | None = None  # what the trials of a pass add (`trials.backbones.t5.weight_updates`)
         self.columns = 0, 2 * self.heads * self.width  # where queries and values begin in ``qkv``, which they add to
-
-    def _layer(self, block: Any) -> Layer:
-        sub = list(block.layer)
-        attention, dense = sub[0].SelfAttention, sub[-1].DenseReluDense
-        cross: tuple[Tensor, ...] = ()
-        scales: tuple[Tensor, ...] = (sub[0].layer_norm.weight,)
-        if len(sub) == 3:
-            a, states = sub[1].EncDecAttention, self.encoder_scale
-            heads = [(w.weight * states).view(self.heads, self.width, -1).to(self.dtype) for w in (a.k, a.v)]
-            cross = ((a.q.weight * sub[1].layer_norm.weight).to(self.dtype), *heads, a.o.weight.to(self.dtype))
-            scales = (*scales, sub[1].layer_norm.weight, states)
-        projections = torch.cat([attention.q.weight, attention.k.weight, attention.v.weight])
-        up = torch.cat([dense.wi_0.weight, dense.wi_1.weight]) if self.config.is_gated_act else dense.wi.weight
-        return Layer(
-            qkv=(projections * sub[0].layer_norm.weight).to(self.dtype),
-            out=attention.o.weight.to(self.dtype),
-            bias=attention.relative_attention_bias.weight if attention.has_relative_attention_bias else None,
-            cross=cross,
-            up=(up * sub[-1].layer_norm.weight).to(self.dtype),
-            down=dense.wo.weight.to(self.dtype),
-            scales=scales,
-        )
 
     def encode(self, x: Tensor, lengths: Tensor, dropout: Dropout | None = None) -> Encoded:
         """Embedded rows through the encoder.

@@ -21,8 +21,9 @@ from trials.backbones.fused.functions import (
     SelfAttention,
     SoftmaxDropped,
 )
-from trials.backbones.t5.forward import BLOCKED, T5, Encoded, Layer, Past
+from trials.backbones.t5.forward import BLOCKED, T5, Encoded, Past
 from trials.backbones.t5.functions import Heads
+from trials.backbones.t5.layers import Layer
 from trials.batching.dropout import Dropout
 
 

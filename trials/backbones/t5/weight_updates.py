@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from trials.backbones.low_rank import LowRank
-from trials.backbones.t5.forward import T5, Layer
+from trials.backbones.t5.forward import T5
+from trials.backbones.t5.layers import Layer
 
 
 def projections(t5: T5) -> dict[str, tuple[int, int]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trials.errors import UserError
-from trials.methods.base.declaration import Method, Sizes, Values
+from trials.methods.base.declaration import Method
+from trials.methods.base.tensors import Sizes, Values
 
 if TYPE_CHECKING:
     from trials.backbones.facts import Facts

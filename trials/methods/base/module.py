@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from trials.batching.randomness import stream
 from trials.config import Recipe, TrialConfig, Value
 from trials.errors import UserError
-from trials.methods.base.declaration import Drop, Method, Sizes
+from trials.methods.base.declaration import Drop, Method
 from trials.methods.base.registry import get_method, stackable_methods
+from trials.methods.base.tensors import Sizes
 
 INIT_TEXT = "Classify this text is postive or not:"
 """The released code's prompt text for every task, with its typo."""

@@ -17,8 +17,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import get_args
 
 from trials.errors import UserError, did_you_mean
-from trials.methods.base.declaration import RECIPE, Kind, Method, Sizes, Weights
+from trials.methods.base.declaration import Kind, Method
 from trials.methods.base.hyperparameters import Hyperparameter
+from trials.methods.base.tensors import RECIPE, Sizes, Weights
 
 GROUP = "adept_search.methods"
 EXAMPLE = Sizes(8, 16, {"0": (8, 8)})

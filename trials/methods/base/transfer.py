@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from trials.methods.base.declaration import RECIPE, Method, Sizes, SourceKind, Values
+from trials.methods.base.declaration import Method, SourceKind
 from trials.methods.base.hyperparameters import count
+from trials.methods.base.tensors import RECIPE, Sizes, Values
 
 if TYPE_CHECKING:
     import torch
