@@ -24,11 +24,12 @@ KEPT: KeptEngines | None = None
 def adept(folder: Path, *arguments: str, code: int = 0, typed: bytes | None = None) -> str:
     """What ``adept-search`` prints, given in a folder; it must end with this exit code and without a traceback.
 
-    A search runs on the Ray of the fixture `ray_local`, which the test asks for, and leaves it to the next one.
+    A search runs on the Ray of the fixture `ray_local`, which the test asks for, and leaves it to the next one. Its
+    pages have frames where charts would be.
     """
     from orchestrator.cli import app
 
-    with chdir(folder), as_a_process(), ray_kept():
+    with chdir(folder), as_a_process(), ray_kept(), charts_unpainted():
         result = CliRunner().invoke(app, arguments, input=typed)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -54,6 +55,18 @@ def ray_kept() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "run_search", partial(run.run_search, session=OnThisRay()))
+        yield
+
+
+@contextmanager
+def charts_unpainted() -> Iterator[None]:
+    """Has charts be laid out and not painted, which takes two seconds a search; tests of the pages paint them."""
+    from markupsafe import Markup
+
+    from orchestrator.summarizer.page.drawing import Canvas
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Canvas, "svg", lambda canvas, description, prefix: Markup("<svg></svg>"))
         yield
 
 

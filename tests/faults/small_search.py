@@ -29,12 +29,14 @@ settings: {{steps: {STEPS}, eval_every: {EVERY}, batch_size: 4, warmup_steps: 1}
 grids:
   adept: {{prompt_lr: [0.03, 0.1, 0.3], mlp_lr: [1e-2, 1e-3], prompt_length: 4, bottleneck: 2}}
 """
+SHORT = SPACE.replace(f"steps: {STEPS}", f"steps: {STEPS // 2}").replace("[1e-2, 1e-3]", "1e-2")
+"""Half of the configurations, each of half the steps: a quarter of the reports."""
 MARK = "ADEPT_FAULTS"  # an environment variable that all processes of one search inherit
 START_SECONDS = 120
 
 
-def make_task(folder: Path) -> None:
-    """A few rows of the embedded task, as an own task that is evaluated in a moment."""
+def make_task(folder: Path, space: str | None = None) -> None:
+    """A few rows of the embedded task, as an own task that is evaluated in a moment, and a space [`SPACE`]."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {split: f"{split}.csv" for split in ROWS}
     for split, file in files.items():
@@ -45,7 +47,7 @@ def make_task(folder: Path) -> None:
             )
     task = {"name": TASK, "template": "{text}", "label_column": "kind", "files": files}
     (folder / "task.yaml").write_text(json.dumps(task))
-    (folder / "space.yaml").write_text(SPACE)
+    (folder / "space.yaml").write_text(space or SPACE)
 
 
 class Search:

@@ -21,7 +21,7 @@ from orchestrator.record.disk import LEAST_ROOM, cannot_write, no_room
 from orchestrator.record.errors import DiskFullError, UnwritableError
 from tests.commands import adept
 from tests.faults.checks import JOURNAL, all_problems
-from tests.faults.small_search import START_SECONDS, Search, make_task
+from tests.faults.small_search import SHORT, START_SECONDS, Search, make_task
 
 
 def reports(search: Search) -> int:
@@ -35,7 +35,7 @@ def reports(search: Search) -> int:
 def test_ctrl_c_twice_leaves_everything_to_go_on_from(
     engines_kept: None, default_database: Path, tmp_path: Path
 ) -> None:
-    make_task(tmp_path)
+    make_task(tmp_path, SHORT)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     search = Search(tmp_path, "twice", uri)
     process = search.start()
@@ -69,7 +69,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(
     engines_kept: None, ray_address: str, default_database: Path, small_disk: Path, tmp_path: Path
 ) -> None:
-    make_task(small_disk)
+    make_task(small_disk, SHORT)
     shutil.copy(default_database, small_disk / "mlflow.db")
     uri = f"sqlite:///{small_disk / 'mlflow.db'}"
     search = Search(small_disk, "full", uri)

@@ -10,7 +10,8 @@ import yaml
 from orchestrator.sweep.sweep_file import read_and_plan
 from tests.commands import adept
 from tests.orchestrator.typed_commands import typed
-from trials.tasks import groups
+from tests.trials.made_data import write_rows
+from trials.tasks import get_task, groups
 
 
 def test_the_plan_of_a_group_is_that_of_a_sweep_and_leaves_nothing(
@@ -48,18 +49,23 @@ def test_what_is_wrong_is_reported_at_once_and_leaves_nothing(tmp_path: Path, mo
 def test_a_group_is_searched_and_the_same_command_takes_it_over(
     ray_local: None, default_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = {"glue": ("debsec", "debmatch")}
+    small = {"glue": ("rte", "mrpc")}
     for place in ("trials.tasks.task_groups", "trials.tasks.groups.task_groups"):
         monkeypatch.setattr(place, lambda: small)
     assert groups.members("glue") == small["glue"]
-    space = tmp_path / "short.yaml"  # of four rows of prompt: a hundred make the rows of two test sets long
+    for task in map(get_task, small["glue"]):
+        for split, count in {"train": 40, "validation": 12, "test": 12}.items():
+            rows = [{"sentence1": f"It is {n}.", "sentence2": f"It is {n % 2}.", "label": n % 2} for n in range(count)]
+            write_rows(tmp_path / "data" / str(task.folder) / f"{split}.parquet", rows)
+    space = tmp_path / "short.yaml"
     space.write_text(
         "settings: {steps: 4, eval_every: 4, batch_size: 4, warmup_steps: 1}\n"
         "grids: {pt: {prompt_lr: [0.1, 0.3], prompt_length: 4}}\n"
     )
     command = [
         "search", "--task", "glue", "--method", "pt", "--backbone", "t5-nano", "--space", str(space), "--shots", "16",
-        "--name", "both", "--tracking-uri", f"sqlite:///{default_database}", "--devices", "1",
+        "--name", "both", "--data-dir", "data", "--data-sizes", "any", "--devices", "1",
+        "--tracking-uri", f"sqlite:///{default_database}",
     ]  # fmt: skip
     output = adept(tmp_path, *command)
     assert "glue: 2 tasks, searched one after another as the sweep both" in output
