@@ -91,6 +91,7 @@ def test_a_host_that_joins_gets_trials_and_one_that_dies_takes_none_along(
     assert len(engines_of_last_reports(tmp_path)) > 1
 
 
+@pytest.mark.cluster
 def test_trials_of_a_host_that_is_taken_back_lose_no_update_and_wait_for_the_next_host(
     cluster: Cluster, after: Any, tmp_path: Path
 ) -> None:
@@ -113,6 +114,7 @@ def test_trials_of_a_host_that_is_taken_back_lose_no_update_and_wait_for_the_nex
     assert "was lost" not in shown
 
 
+@pytest.mark.cluster
 def test_a_search_that_no_host_comes_for_ends_with_a_word_and_fails_no_trial(
     cluster: Cluster, after: Any, tmp_path: Path
 ) -> None:
@@ -127,6 +129,7 @@ def test_a_search_that_no_host_comes_for_ends_with_a_word_and_fails_no_trial(
     assert any(trial.reports for trial in record.trials)
 
 
+@pytest.mark.cluster
 def test_hosts_with_other_versions_are_named_before_anything_starts(cluster: Cluster, tmp_path: Path) -> None:
     for name, version in (("torch", "1.0"), ("transformers", "0.0.1")):
         wrong = tmp_path / "old" / f"{name}-{version}.dist-info"

@@ -19,7 +19,7 @@ from tests.orchestrator.nights.made_winners import Winners
 from tests.orchestrator.typed_commands import typed
 from tests.test_documented_commands import write_adapter
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 MODEL = "adept-rte-t5-nano"
 
