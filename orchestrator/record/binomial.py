@@ -8,6 +8,9 @@ import math
 # the same n has an error of another size, and none is better than a wrong one.
 PROPORTIONS = frozenset({"accuracy", "em", "exact_match", "best_exact_match", "group_accuracy", "pass@1"})
 
+CORRELATIONS = frozenset({"mcc", "matthews_correlation", "pearson", "spearman"})
+"""Metrics whose standard error is 1 / sqrt(n) where answers and targets are independent."""
+
 
 def one_example(n: int | None) -> float | None:
     """Points that one of n examples is worth; exact for proportions, a scale for other metrics."""

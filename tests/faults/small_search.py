@@ -32,7 +32,7 @@ grids:
 SHORT = SPACE.replace(f"steps: {STEPS}", f"steps: {STEPS // 2}").replace("[1e-2, 1e-3]", "1e-2")
 """Half of the configurations, each of half the steps: a quarter of the reports."""
 MARK = "ADEPT_FAULTS"  # an environment variable that all processes of one search inherit
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 def make_task(folder: Path, space: str | None = None) -> None:

@@ -1,0 +1,53 @@
+"""Says once in a search that nothing is learnt in it, and offers to end it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from orchestrator.command_lines import command_line
+from orchestrator.record import formats
+from orchestrator.record.record import SearchRecord, is_finite
+from orchestrator.schedulers.outlook import TAKE_OFFS, nothing_learnt, threshold
+
+if TYPE_CHECKING:
+    from orchestrator.plan.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+class Outlook:
+    """Looks at a search's record whenever it is written down.
+
+    Where the score of the constant best answer or the number of examples is not known, it has nothing to say.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._reports = 0
+        self._open = True
+
+    def look(self, record: SearchRecord) -> None:
+        """Log it if it is so by now, and has not been said."""
+        constant, examples = record.majority.get("validation"), record.sizes.get("validation")
+        reports = sum(len(trial.reports) for trial in record.own_trials)
+        if not self._open or constant is None or not examples or reports == self._reports:
+            return
+        self._reports = reports
+        least = threshold(constant, examples, record.metric)
+        trials = [
+            [(one["step"], float(one["score"]) if is_finite(one.get("score")) else math.nan) for one in trial.reports]
+            for trial in record.own_trials
+        ]
+        if found := nothing_learnt(trials, len(self.plan.numbers), self.plan.training.steps, least):
+            share, sure = found
+            end = command_line("stop", self.plan.name, output=self.plan.settings.output.expanduser())
+            log.info(
+                f"nothing is learnt here, with {100 * sure:.0f} % confidence: at {100 * share:.0f} % of its updates no "
+                f"trial has been above {formats.score(least)} {record.metric} in two reports running, which is two "
+                f"standard errors above the constant best answer; {round(sure * (len(TAKE_OFFS) + 1))} of "
+                f"{len(TAKE_OFFS)} known searches that learn had one by then. End it: {end}",
+                extra={"whole": True},
+            )
+            self._open = False
