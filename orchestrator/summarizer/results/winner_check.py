@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.record import formats
-from orchestrator.record.binomial import PROPORTIONS
+from orchestrator.record.binomial import CORRELATIONS, PROPORTIONS
 from orchestrator.record.record import SearchRecord, TestResult
 from orchestrator.record.selection import TOLERANCE, Choice, choose_winner
 from orchestrator.record.status import TrialStatus
@@ -19,13 +19,9 @@ ALPHA = 0.05
 Verdict = Literal["learnt", "not confirmed", "tie", "nothing learnt", "not known", "no winner"]
 
 _INDEPENDENCE = "one-sided chi-square test of independence"
-_CORRELATIONS = {
-    "mcc": _INDEPENDENCE,
-    "matthews_correlation": _INDEPENDENCE,
-    "pearson": "one-sided normal test of no correlation",
-    "spearman": "one-sided normal test of no correlation",
-}
-"""Metrics of which n times the square is chi-square where answers and targets are independent -> that test."""
+_NO_CORRELATION = "one-sided normal test of no correlation"
+_TESTS = {"pearson": _NO_CORRELATION, "spearman": _NO_CORRELATION}
+"""Of correlations, of which n times the square is chi-square where answers and targets are independent; else that."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def check_winner(record: SearchRecord, choice: Choice | None = None) -> WinnerCh
     p, test = above(score, constant, n, record.metric)
     p = min(1.0, p * max(1, trials))
     test += f", corrected for the choice of the best of {trials} trials (Bonferroni)" if trials > 1 else ""
-    label = metric_key(record.metric) if record.metric in _CORRELATIONS else record.metric
+    label = metric_key(record.metric) if record.metric in CORRELATIONS else record.metric
     figures = f"validation {label} {formats.score(score)}"
     of_constant = f"the constant best answer's {formats.score(constant)}"
     how = f"(p {formats.probability(p)}, {test})"
@@ -108,8 +104,8 @@ def above(score: float, constant: float, n: int, metric: str) -> tuple[float, st
 
     if not math.isfinite(score):
         return 1.0, "a score that is no number is above nothing"
-    if metric in _CORRELATIONS:
-        return float(norm.sf((score - constant) / 100.0 * math.sqrt(n))), _CORRELATIONS[metric]
+    if metric in CORRELATIONS:
+        return float(norm.sf((score - constant) / 100.0 * math.sqrt(n))), _TESTS.get(metric, _INDEPENDENCE)
     share, least = min(max(score / 100.0, 0.0), 1.0), min(max(constant / 100.0, 0.0), 1.0)
     p = float(binomtest(round(share * n), n, least, alternative="greater").pvalue) if least < 1.0 else 1.0
     kind = "one-sided exact binomial test"
