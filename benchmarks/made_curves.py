@@ -75,11 +75,11 @@ def resampled(shape: Shape, reports: int, pace: float = 1.0) -> Shape:
     return tuple(found)
 
 
-def published_shapes(path: Path) -> dict[str, Shape]:
-    """Shapes of published curves, by task, from a CSV file with ``task``, ``metric``, ``step`` and ``value``.
+def published_curves(path: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Published curves by task and metric, as steps and values in their order.
 
-    Each is scaled so that the run begins at 0 (its first report counts as the first step from there) and its best score
-    is 1; of a task's metrics the first is taken. Curves that never rise are left out.
+    Args:
+        path: of a CSV file with ``task``, ``metric``, ``step`` and ``value``.
 
     Raises:
         UserError: there is no such file, or it lacks a column.
@@ -94,9 +94,21 @@ def published_shapes(path: Path) -> dict[str, Shape]:
             raise UserError([f"{path} has no column {', '.join(missing)}; it has {', '.join(rows.fieldnames or [])}"])
         for row in rows:
             by_task[row["task"]].setdefault(row["metric"], []).append((int(row["step"]), float(row["value"])))
+    return {task: {metric: sorted(points) for metric, points in metrics.items()} for task, metrics in by_task.items()}
+
+
+def published_shapes(path: Path) -> dict[str, Shape]:
+    """Shapes of `published_curves`, by task.
+
+    Each is scaled so that the run begins at 0 (its first report counts as the first step from there) and its best score
+    is 1; of a task's metrics the first is taken. Curves that never rise are left out.
+
+    Raises:
+        UserError: as there.
+    """
     found = {}
-    for task, metrics in by_task.items():
-        values = [value for _, value in sorted(next(iter(metrics.values())))]
+    for task, metrics in published_curves(path).items():
+        values = [value for _, value in next(iter(metrics.values()))]
         low, high = min(values[0], *values), max(values)
         if high > low and len(values) >= 8:
             found[task] = tuple((value - low) / (high - low) for value in values)

@@ -12,7 +12,6 @@ over; nothing of the grid's own task is among the take-offs then. Writes ``bench
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import statistics
 import sys
@@ -25,11 +24,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.made_curves import grids_and_shapes
+from benchmarks.made_curves import grids_and_shapes, published_curves
 from orchestrator.schedulers.outlook import nothing_learnt, take_off, threshold
 from orchestrator.schedulers.simulation.curves import RecordedGrid
 from orchestrator.schedulers.simulation.figures import Setting, orders
 from orchestrator.schedulers.simulation.simulate import replay
+from trials.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
 RULES = (Setting("promotion"), Setting("asha"), Setting("freeze-thaw"), Setting("none"))
@@ -78,23 +78,22 @@ class Learner:
 
 def of_grid(grid: RecordedGrid) -> Learner:
     """A recorded grid, every trial of it trained to its budget."""
-    constant, _ = CONSTANTS[grid.task, METRIC.get(grid.task, "accuracy")]
-    least = threshold(constant, grid.examples, METRIC.get(grid.task, "accuracy"))
+    metric = METRIC.get(grid.task, "accuracy")
+    least = threshold(CONSTANTS[grid.task, metric][0], grid.examples, metric)
     trials = [list(zip(curve.steps, curve.scores, strict=True)) for curve in grid.curves.values()]
     return Learner(grid.name, grid.task, least, grid.best, take_off(trials, grid.steps, least))
 
 
 def published(file: Path) -> list[Learner]:
-    """The curves of a CSV file with ``task``, ``metric``, ``step`` and ``value``: single runs with published rates."""
-    curves: defaultdict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
-    with file.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            curves[row["task"], row["metric"]].append((int(row["step"]), float(row["value"])))
+    """The curves of a CSV file (`published_curves`): single runs with published rates."""
+    try:
+        curves = published_curves(file)
+    except UserError as error:
+        raise SystemExit("error: " + "\n  ".join(error.problems)) from None
     found = []
-    for (task, metric), points in sorted(curves.items()):
+    for task, metric, points in ((task, *one) for task, metrics in sorted(curves.items()) for one in metrics.items()):
         if (task, metric) in CONSTANTS:
             least = threshold(*CONSTANTS[task, metric], metric)
-            points.sort()
             share = take_off([points], points[-1][0], least)
             found.append(Learner(f"{task}, published", task, least, max(score for _, score in points), share))
     return found
@@ -108,16 +107,18 @@ class Said:
     end: float
 
 
-def said(grid: RecordedGrid, rule: Setting, order: Sequence[int], known: Sequence[float], workers: int) -> Said:
-    """One search over a recorded grid, which is asked after each report whether anything is learnt."""
-    scheduler, learner = rule.make(grid), of_grid(grid)
+def said(
+    grid: RecordedGrid, least: float, rule: Setting, order: Sequence[int], known: Sequence[float], workers: int
+) -> Said:
+    """One search over a recorded grid, which is asked after each report whether a trial is above ``least`` points."""
+    scheduler = rule.make(grid)
     trials: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
     spent: list[float] = []
     report = scheduler.report
 
     def watched(number: int, step: int, score: float, best: float | None = None, loss: float | None = None) -> Any:
         trials[number].append((step, score))
-        if not spent and nothing_learnt(list(trials.values()), len(order), grid.steps, learner.least, known):
+        if not spent and nothing_learnt(list(trials.values()), len(order), grid.steps, least, known):
             spent.append(sum(reports[-1][0] for reports in trials.values()) / grid.cost)
         return report(number, step, score, best, loss)
 
@@ -126,11 +127,13 @@ def said(grid: RecordedGrid, rule: Setting, order: Sequence[int], known: Sequenc
     return Said(spent[0] if spent else None, whole)
 
 
-def replays(grid: RecordedGrid, rule: Setting, learners: Iterable[Learner], repeats: int, workers: int) -> list[Said]:
+def replays(
+    grid: RecordedGrid, least: float, rule: Setting, learners: Iterable[Learner], repeats: int, workers: int
+) -> list[Said]:
     """Searches in several orders; freeze-thaw decides alike in any, and is replayed in one."""
     known = [one.share for one in learners if one.share is not None and one.task != grid.task]
     once = 1 if rule.scheduler == "freeze-thaw" else repeats
-    return [said(grid, rule, order, known, workers) for order in orders(grid, once, 0)]
+    return [said(grid, least, rule, order, known, workers) for order in orders(grid, once, 0)]
 
 
 def first_table(learners: Iterable[Learner]) -> Table:
@@ -154,7 +157,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args(given)
     grids = grids_and_shapes(chosen.curves, None)[0]
-    learners = [of_grid(grid) for grid in grids] + (published(chosen.published) if chosen.published else [])
+    recorded = [(grid, of_grid(grid)) for grid in grids]
+    learners = [learner for _, learner in recorded] + (published(chosen.published) if chosen.published else [])
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(first_table(learners))
     shares = sorted(round(one.share, 4) for one in learners if one.share is not None)
@@ -164,9 +168,13 @@ def main(given: Sequence[str] | None = None) -> None:
         table.add_column(column, justify="right")
     replayed: dict[str, dict[str, Any]] = {}
     for kind in ("nothing is learnt", "something is learnt"):
-        of_kind = [grid for grid in grids if (of_grid(grid).share is None) == (kind == "nothing is learnt")]
+        of_kind = [(grid, one.least) for grid, one in recorded if (one.share is None) == (kind == "nothing is learnt")]
         for rule in RULES if of_kind else ():
-            found = [one for grid in of_kind for one in replays(grid, rule, learners, chosen.repeats, chosen.workers)]
+            found = [
+                one
+                for grid, least in of_kind
+                for one in replays(grid, least, rule, learners, chosen.repeats, chosen.workers)
+            ]
             at = [one.at for one in found if one.at is not None]
             row = {"said": len(at) / len(found), "end": statistics.fmean(one.end for one in found)}
             row |= {"at": statistics.fmean(at)} if at else {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.command_lines import command_line
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, is_finite
-from orchestrator.schedulers.outlook import TAKE_OFFS, nothing_learnt, threshold
+from orchestrator.schedulers.outlook import TAKE_OFFS, nothing_learnt, take_off, threshold
 
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Plan
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Outlook:
-    """Looks at a search's record whenever it is written down.
+    """Looks at a search's record whenever it is written down, until a trial has taken off or it has said so.
 
     Where the score of the constant best answer or the number of examples is not known, it has nothing to say.
     """
@@ -31,16 +31,22 @@ class Outlook:
     def look(self, record: SearchRecord) -> None:
         """Log it if it is so by now, and has not been said."""
         constant, examples = record.majority.get("validation"), record.sizes.get("validation")
-        reports = sum(len(trial.reports) for trial in record.own_trials)
-        if not self._open or constant is None or not examples or reports == self._reports:
+        if not self._open or constant is None or not examples:
+            return
+        own = record.own_trials
+        reports = sum(len(trial.reports) for trial in own)
+        if reports == self._reports:
             return
         self._reports = reports
         least = threshold(constant, examples, record.metric)
         trials = [
             [(one["step"], float(one["score"]) if is_finite(one.get("score")) else math.nan) for one in trial.reports]
-            for trial in record.own_trials
+            for trial in own
         ]
-        if found := nothing_learnt(trials, len(self.plan.numbers), self.plan.training.steps, least):
+        steps = self.plan.training.steps
+        if take_off(trials, steps, least) is not None:
+            self._open = False  # a long search has many reports, and none takes this back
+        elif found := nothing_learnt(trials, len(self.plan.numbers), steps, least):
             share, sure = found
             end = command_line("stop", self.plan.name, output=self.plan.settings.output.expanduser())
             log.info(
