@@ -28,6 +28,7 @@ from orchestrator.record.record import SearchRecord
 from orchestrator.run.conclude import conclude, interrupted
 from orchestrator.run.held import complete, held, take_up
 from orchestrator.run.new_record import command_of, go_on, new_record, run_tags
+from orchestrator.run.outlook import Outlook
 from orchestrator.run.rerun import trials_to_rerun
 from orchestrator.run.reuse import take_over_equal
 from orchestrator.run.session import Session
@@ -234,11 +235,14 @@ def train_and_test(
     shown: dict[str, Any] = {"expected_end": plan.expected_end, "headline": session.headline}
     progress = Progress(plan.count, plan.steps, record.metric, console, running.quiet, **shown)
 
+    outlook = Outlook(plan)
+
     def keep() -> None:
         lock.check()
         record.wall_seconds = before + time.monotonic() - started
         keep_record(record, files.record)
         tracker.put(record)
+        outlook.look(record)
 
     try:
         with progress:

@@ -30,7 +30,6 @@ from orchestrator.schedulers.make import make_scheduler
 from orchestrator.store.checkpoints import attempts, damaged, next_attempt, remove_tree, to_go_on_from
 from orchestrator.store.paths import Folder
 from orchestrator.tune.callback import SearchCallback, Silent
-from orchestrator.tune.outlook import Outlook
 from orchestrator.tune.private_ray import hand_no_keys_on
 from orchestrator.tune.progress import Progress
 from orchestrator.tune.scheduler import TuneScheduler
@@ -83,7 +82,8 @@ class Search:
         self.storage = storage
         self.checkpoints: Folder = checkpoints or storage
         self.record = record
-        self.keep, self.reuse = keep, reuse
+        self.keep = keep
+        self.reuse = reuse
         known = {trial.number for trial in record.trials}
         record.trials += reuse([trial for trial in plan.trials if trial.number not in known])
         self.stages = self._stages(rerun)
@@ -96,7 +96,7 @@ class Search:
             failing=self._failing,
         )
         self.callback.add(record.trials)
-        self._outlook, self._next_save = Outlook(plan), 0.0
+        self._next_save = 0.0
         self._journaled: JournaledScheduler | None = None
         self._stage: Stage | None = None
         self._scheduler: TuneScheduler | None = None
@@ -162,7 +162,8 @@ class Search:
             return
         if not described:
             log.info(self.pool.describe())
-        attempt, at_once = next_attempt(self.storage, self.checkpoints), self.pool.at_once(left)
+        attempt = next_attempt(self.storage, self.checkpoints)
+        at_once = self.pool.at_once(left)
         # Else Tune starts one trial after the other, each when the one before has its actor: searchers may learn. More
         # than there are cores would start at the same time and all be late: the first has an engine train meanwhile.
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(min(left, psutil.cpu_count() or 1))
@@ -258,7 +259,6 @@ class Search:
             return
         try:
             self.keep()
-            self._outlook.look(self.record)
             self._end_with(no_room(self.storage))
         except LockError as error:
             self._end_with(error)
