@@ -23,7 +23,7 @@ TRANSFER = {"spot", "attempt", "mpt", "mpt_t"}
 SPACES = {
     "ablations": {"adept", "pt", "embedding_matrix"},
     "decoder-only": MAIN,
-    "decoder-only-search": (MAIN | TRANSFER) - {"dept"},
+    "decoder-only-search": {*(MAIN - {"dept"}), *TRANSFER, "bitfit"},
     "large": MAIN | INSIDE | TRANSFER,
     "long-prompts": MAIN - {"lora"},
     "small": {*MAIN, *INSIDE, *TRANSFER, "lamp", "embedding_matrix", "ia3"},
