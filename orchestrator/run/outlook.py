@@ -52,8 +52,8 @@ class Outlook:
             end = command_line("stop", self.plan.name, output=self.plan.settings.output.expanduser())
             offer = f". End it: {end}" if settled < len(self.plan.numbers) else ""
             log.info(
-                f"nothing is learnt here, with {100 * sure:.0f} % confidence: at {100 * share:.0f} % of its updates no "
-                f"trial has been above {formats.score(least)} {record.metric} in two reports running, which is two "
+                f"nothing is learnt here, with {100 * sure:.0f} % confidence: by {100 * share:.0f} % of its updates no "
+                f"trial was above {formats.score(least)} {record.metric} in two reports running, which is two "
                 f"standard errors above the constant best answer; {round(sure * (len(TAKE_OFFS) + 1))} of "
                 f"{len(TAKE_OFFS)} known searches that learn had one by then{offer}",
                 extra={"whole": True},

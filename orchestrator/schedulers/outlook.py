@@ -69,7 +69,10 @@ def confidence(share: float, take_offs: Sequence[float] = TAKE_OFFS) -> float:
 def nothing_learnt(
     trials: Sequence[Reports], planned: int, steps: int, least: float, take_offs: Sequence[float] = TAKE_OFFS
 ) -> tuple[float, float] | None:
-    """The share of the budget that the furthest trial has trained, and the confidence that nothing is learnt.
+    """The share of the budget by which no trial was above the constant answer, and the confidence that none will be.
+
+    A trial that was above it from the report before the last on would have been so in `RUNNING` reports by now, so the
+    share is that of this report, of the furthest trial: where reports are few, a search is given the time of two.
 
     None where a trial has taken off, where less than half of the ``planned`` trials have reported, which may be those
     with poor learning rates, or where it is too early to say with `CONFIDENCE` (with fewer than nineteen take-offs: as
@@ -78,7 +81,7 @@ def nothing_learnt(
     begun = [reports for reports in trials if reports]
     if not begun or 2 * len(begun) < planned:
         return None
-    share = max(reports[-1][0] for reports in begun) / steps
+    share = max((reports[-RUNNING][0] for reports in begun if len(reports) >= RUNNING), default=0) / steps
     sure = confidence(share, take_offs)
     late = sure >= min(CONFIDENCE, confidence(1.0, take_offs))
-    return (share, sure) if late and take_off(begun, steps, least) is None else None
+    return (share, sure) if share and late and take_off(begun, steps, least) is None else None
