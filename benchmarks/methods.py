@@ -5,7 +5,7 @@
 Each search has the same steps, batches and reports; its learning rates are searched on validation, and the best
 configuration is trained on further seeds and tested once on each. Prints a row a method, those with the best mean over
 the tasks first: the numbers that it trains, and for each task the mean test score with the deviation over seeds. Writes
-benchmarks/results/NAME.json; tasks that are there already and not among the searches stay.
+benchmarks/results/NAME.json; what is there already and not among the searches stays, if it was run alike.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def measured(record: SearchRecord) -> dict[str, Any]:
         "steps trained": sum(trial.step for trial in record.trials),
         "device seconds": round(sum(t.train_seconds + t.evaluation_seconds for t in record.trials), 1),
         "wall seconds": round(record.wall_seconds, 1),
+        "provenance": {name: record.provenance[name] for name in KEPT if name in record.provenance},
     }
 
 
@@ -72,9 +73,20 @@ def of_task(records: Iterable[SearchRecord]) -> dict[str, Any]:
         "sizes": first.sizes,
         "constant answer": first.majority.get("test"),
         "protocol": protocol,
-        "provenance": {name: first.provenance[name] for name in KEPT if name in first.provenance},
         "methods": {record.method: measured(record) for record in sorted(records, key=lambda one: one.method)},
     }
+
+
+def joined(task: str, kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The searches of a task with those that are kept of it, of which each new one takes the place of its method's.
+
+    Raises:
+        ValueError: those were not run under the protocol of these.
+    """
+    differs = [key for key in new if key != "methods" and kept[key] != new[key]]
+    if differs:
+        raise ValueError(f"{task}: those kept were not run alike: {', '.join(differs)} differ; give another --name")
+    return {**new, "methods": dict(sorted({**kept["methods"], **new["methods"]}.items()))}
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -111,7 +123,8 @@ def main(arguments: list[str] | None = None) -> None:
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     records = [search.record for search in read_folders(args.folders).searches if search.record.test is not None]
     for task in dict.fromkeys(record.task for record in records):
-        found[task] = of_task(record for record in records if record.task == task)
+        new = of_task(record for record in records if record.task == task)
+        found[task] = joined(task, found[task], new) if task in found else new
     if records:
         file.write_text(json.dumps(found, indent=1) + "\n")
     print(markdown(found))

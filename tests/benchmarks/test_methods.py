@@ -71,3 +71,26 @@ def test_searches_of_other_budgets_do_not_come_into_one_table(tmp_path: Path, re
     with pytest.raises(ValueError, match="debsec-adept was not run as debsec-pt was: steps differ"):
         methods.main([str(tmp_path)])
     assert not list(results.iterdir())
+
+
+def test_a_later_search_joins_those_that_were_run_alike(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searched(tmp_path / "one", "debsec", "pt", [50.0])
+    searched(tmp_path / "one", "debsec", "adept", [60.0])
+    methods.main([str(tmp_path / "one")])
+    searched(tmp_path / "two", "debsec", "spot", [40.0])
+    searched(tmp_path / "two", "debsec", "pt", [70.0])
+    capsys.readouterr()
+    methods.main([str(tmp_path / "two")])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [(row[0], row[2]) for row in rows[:3]] == [
+        ("| `pt`", "70.0 |"),
+        ("| `adept`", "60.0 |"),
+        ("| `spot`", "40.0 |"),
+    ]
+    searched(tmp_path / "three", "debsec", "pt", [99.0], steps=240)
+    before = (results / "methods.json").read_bytes()
+    with pytest.raises(ValueError, match="debsec: those kept were not run alike: protocol differ; give another --name"):
+        methods.main([str(tmp_path / "three")])
+    assert (results / "methods.json").read_bytes() == before
