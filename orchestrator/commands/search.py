@@ -45,7 +45,7 @@ def start(options: Given, how: StartOptions) -> int:
         from orchestrator.run.standing import standing
 
         console = PlainConsole(width=None if sys.stdout.isatty() else 120)
-        print_plan(plan, console, planned_data(plan))
+        print_plan(plan, console, *planned_data(plan))
         for line in standing(plan):
             console.print(line, soft_wrap=not sys.stdout.isatty())
         return 0

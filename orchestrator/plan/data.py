@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.plan.estimate import RowLengths
 from orchestrator.plan.plan import Plan
 from orchestrator.record.data_report import data_lines
 from trials.errors import BackboneError
@@ -57,8 +58,8 @@ def _downloads(plan: Plan) -> list[str]:
     return found
 
 
-def planned_data(plan: Plan) -> list[str]:
-    """Lines on the rows of a search that has not started.
+def planned_data(plan: Plan) -> tuple[list[str], RowLengths | None]:
+    """Lines on the rows of a search that has not started, and how long they are where that is known without a network.
 
     Raises:
         DataError: the rows are here, and something is wrong with them; all problems at once.
@@ -70,11 +71,13 @@ def planned_data(plan: Plan) -> list[str]:
     task, data_dir = plan.task, plan.spec.data_dir
     folder = Path(data_dir) if data_dir else None
     if not task.embedded and task.files is None and folder is None:
-        return ["data: not looked at, the rows come from the hub (--data-dir FOLDER reads them here)"]
+        return ["data: not looked at, the rows come from the hub (--data-dir FOLDER reads them here)"], None
     try:
         tokenizer = load_tokenizer(plan.facts, local=True)
     except BackboneError:
         rows = load_rows(task, find_source(task, folder))
         sizes = ", ".join(f"{split} {len(found):,} rows" for split, found in rows.items())
-        return [f"data: {sizes}; not looked at as tokens, since the tokenizer of {plan.facts.name} is not here yet"]
-    return list(data_lines(prepare_data(plan, tokenizer).report))
+        unseen = f"not looked at as tokens, since the tokenizer of {plan.facts.name} is not here yet"
+        return [f"data: {sizes}; {unseen}"], None
+    data = prepare_data(plan, tokenizer)
+    return list(data_lines(data.report)), RowLengths.of(data)

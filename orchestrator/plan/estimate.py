@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -16,6 +17,9 @@ from rich.table import Table
 
 from orchestrator.plan.plan import Plan
 from trials.backbones.facts import DEFAULT
+
+if TYPE_CHECKING:
+    from trials.data import PreparedTask
 
 FLOAT32_TFLOPS = {
     "H200": 67.0, "H100": 67.0, "A100": 19.5, "L40S": 91.6, "L40": 90.5, "L4": 30.3, "A10": 31.2, "V100": 15.7,
@@ -41,8 +45,23 @@ class Device:
 
 
 @dataclass(frozen=True)
+class RowLengths:
+    """What rows cost: mean source tokens of a row of train and of validation, and how many of the latter there are."""
+
+    train: float
+    validation: float
+    validation_rows: int
+
+    @classmethod
+    def of(cls, data: PreparedTask) -> RowLengths:
+        """Those of a task that is tokenised."""
+        train, validation = (data.split(name).lengths for name in ("train", "validation"))
+        return cls(float(train.mean()), float(validation.mean()), len(validation))
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """Seconds of one device for the steps expected, without evaluation, and without early stopping."""
+    """Seconds of one device for the steps expected and their reports, and for those without early stopping."""
 
     device: Device
     devices: int
@@ -64,7 +83,7 @@ def local_device() -> Device:
 
 
 def measured_rate(size: int = 1024, repeats: int = 5) -> float:
-    """FLOP/s of this machine's cores together in a float32 matrix product, the median of a few."""
+    """FLOP/s of this machine's cores together in a float32 matrix product, the best of a few: others only slow it."""
     a = np.random.default_rng(0).random((size, size), dtype=np.float32)
     a @ a
     seconds = []
@@ -72,26 +91,35 @@ def measured_rate(size: int = 1024, repeats: int = 5) -> float:
         started = time.perf_counter()
         a @ a
         seconds.append(time.perf_counter() - started)
-    return 2 * size**3 / sorted(seconds)[repeats // 2]
+    return 2 * size**3 / min(seconds)
 
 
-def estimate(plan: Plan, device: Device) -> Estimate:
-    """Training time of a plan with every row as long as allowed, so an upper bound in that respect."""
-    settings = plan.settings
+def estimate(plan: Plan, device: Device, lengths: RowLengths | None = None) -> Estimate:
+    """Time of a plan's updates, and of the forward passes over validation at its reports.
+
+    Args:
+        lengths: None where rows have not been looked at: all are as long as allowed, and reports cost nothing.
+    """
+    settings, training = plan.settings, plan.training
     # Where configurations are proposed later, those of the grid stand for them.
     of = [trial.config.hyperparameters for trial in plan.trials] or list(plan.space.configurations)
-    configs = [plan.trial(0, found).config for found in of]
-    rows, longest = plan.training.batch_size, plan.max_source_length
+    prompts = [plan.trial(0, found).config.prompt_length for found in of]
     whole = not plan.shares_passes  # gradients of whole weights; those of low rank are small
-    flops = [plan.facts.step_flops(rows, longest + config.prompt_length, inner=whole) for config in configs]
-    full = plan.steps * sum(flops) / len(flops)
-    seconds = full / device.rate
+    known = lengths or RowLengths(plan.max_source_length, plan.max_source_length, 0)
+
+    def mean_flops(rows: int, source: float, inner: bool) -> float:
+        return sum(plan.facts.step_flops(rows, source + m, inner=inner) for m in prompts) / len(prompts)
+
+    update = mean_flops(training.batch_size, known.train, whole)
+    # Forward alone: half of an update that changes no weights.
+    report = mean_flops(known.validation_rows, known.validation, False) / 2
+    seconds = plan.steps * (update + report / training.eval_every) / device.rate
     return Estimate(device, settings.devices or device.count, seconds * plan.expected_steps / plan.steps, seconds)
 
 
-def warnings(plan: Plan, device: Device | None = None) -> list[str]:
+def warnings(plan: Plan, device: Device | None = None, lengths: RowLengths | None = None) -> list[str]:
     """What to say before a search that this machine would need more than a day for, were it to train alone."""
-    guess = estimate(plan, device or local_device())
+    guess = estimate(plan, device or local_device(), lengths)
     seconds = guess.expected_seconds / engines_needed(guess.devices, plan.samples, plan.slots, plan.max_concurrent)
     if seconds <= LONG:
         return []
@@ -105,12 +133,12 @@ def warnings(plan: Plan, device: Device | None = None) -> list[str]:
     ]
 
 
-def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = ()) -> None:
+def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = (), lengths: RowLengths | None = None) -> None:
     """The trials, data, steps, time and cost of a search that has not started."""
-    guess = estimate(plan, local_device())
+    guess = estimate(plan, local_device(), lengths)
     training, settings = plan.training, plan.settings
     console.print(trials_table(plan) if plan.trials else ranges_table(plan))
-    for note in [*plan.notes, *warnings(plan, guess.device)]:
+    for note in [*plan.notes, *warnings(plan, guess.device, lengths)]:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     for line in about_data:
         console.print(line, highlight=False, soft_wrap=True)
@@ -121,11 +149,10 @@ def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = ()) -> 
         sharing(plan),
         f"batch size {training.batch_size}, a report every {training.eval_every:,} steps, recipe {settings.recipe}, "
         f"seed {settings.seed}",
-        f"estimated training time: {roughly(guess.expected_seconds / engines)} on {engines} x "
+        f"estimated time: {roughly(guess.expected_seconds / engines)} on {engines} x "
         f"{guess.device.name}, {guess.expected_seconds / 3600:,.2f} device-hours "
         f"(without early stopping {guess.full_seconds / 3600:,.2f})",
-        f"  with all rows at {plan.max_source_length} tokens and no evaluation; rate: "
-        f"{guess.device.rate / 1e9:,.0f} GFLOP/s a device, {guess.device.basis}",
+        f"  {basis(plan, lengths)}; rate: {guess.device.rate / 1e9:,.0f} GFLOP/s a device, {guess.device.basis}",
     ]
     if settings.price is not None:
         cost, full = (s / 3600 * settings.price for s in (guess.expected_seconds, guess.full_seconds))
@@ -157,6 +184,16 @@ def ranges_table(plan: Plan) -> Table:
     for names, text in distributions.describe().items():
         table.add_row(names, text)
     return table
+
+
+def basis(plan: Plan, lengths: RowLengths | None) -> str:
+    """The rows that an estimate counts, in words."""
+    if lengths is None:
+        return f"with all rows at {plan.max_source_length} tokens and no evaluation"
+    return (
+        f"with rows of {lengths.train:.0f} tokens in the mean, and {lengths.validation_rows:,} rows of "
+        f"{lengths.validation:.0f} read at each report; no padding"
+    )
 
 
 def title(plan: Plan) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from orchestrator.plan.data import prepare_data
-from orchestrator.plan.estimate import warnings
+from orchestrator.plan.estimate import RowLengths, warnings
 from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.same_data import check_finished, check_prepared
@@ -132,6 +132,8 @@ def run_search(
     if not quiet:
         for line in data_lines(data.report):
             console.print(line)
+        for warning in warnings(plan, lengths=RowLengths.of(data)):
+            log.info(warning)
     how: dict[str, Any] = {"session": session, "rerun": again, "quiet": quiet, "debug": debug}
     running = Running(plan=plan, options=options, files=files, console=console, **how)
     with held(plan) as lock:
@@ -219,7 +221,7 @@ def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
         f"{plan.task.title}, {plan.count} trials of {plan.training.steps:,} steps"
     )
     console.print(plan.lane, highlight=False)
-    for note in [*plan.notes, *warnings(plan)]:
+    for note in plan.notes:
         log.info(note)
 
 

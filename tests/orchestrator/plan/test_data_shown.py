@@ -55,6 +55,7 @@ def test_a_plan_reports_on_the_rows_that_are_here(tmp_path: Path) -> None:
     assert "data: test: 2 rows; classes x (0): 1, y (1): 1" in lines
     warned = "warning: rows that spell control tokens (</s>), which are read as plain text: "
     assert f"{warned}train 1 of 3 (33.3 %), validation 1 of 3 (33.3 %)" in lines
+    assert "tokens in the mean, and 3 rows of " in done.output
 
     (tmp_path / "test.csv").write_text("text,label\na,x\nb,z\n")
     done = CliRunner().invoke(app, command)
@@ -65,7 +66,9 @@ def test_a_plan_reports_on_the_rows_that_are_here(tmp_path: Path) -> None:
 def test_a_plan_says_why_it_has_not_looked(tmp_path: Path) -> None:
     def planned(*, task: str) -> list[str]:
         options = {"task": task, "backbone": "t5-base", "output": str(tmp_path)}
-        return planned_data(make_plan(*read_settings(options)))
+        lines, lengths = planned_data(make_plan(*read_settings(options)))
+        assert lengths is None
+        return lines
 
     assert planned(task="rte") == [
         "data: not looked at, the rows come from the hub (--data-dir FOLDER reads them here)"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.plan.estimate import Device, estimate, expectation, stopping
+from orchestrator.plan.estimate import Device, RowLengths, estimate, expectation, stopping
 from tests.orchestrator.plan.planning import plan
 
 
@@ -56,3 +56,15 @@ def test_the_estimate_scales_with_steps_and_counts_early_stopping(space: Path) -
     assert one.expected_seconds < one.full_seconds
     none = estimate(plan(space=space, scheduler="none"), device)
     assert none.expected_seconds == none.full_seconds
+
+
+def test_rows_that_are_shorter_than_allowed_cost_less_and_reports_cost_forward_passes(space: Path) -> None:
+    made, device = plan(space=space), Device("core", 2, 1e9, "made up")
+    longest = float(made.max_source_length)
+    unseen = estimate(made, device)
+    assert estimate(made, device, RowLengths(longest, longest, 0)) == unseen
+    assert estimate(made, device, RowLengths(longest / 4, longest, 0)).full_seconds < unseen.full_seconds / 2
+    # A report reads the rows of as many batches as were trained on since the last: a forward pass beside each update.
+    rows = made.training.batch_size * made.training.eval_every
+    read = estimate(made, device, RowLengths(longest, longest, rows))
+    assert read.full_seconds == pytest.approx(1.5 * unseen.full_seconds)
