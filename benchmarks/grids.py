@@ -6,9 +6,10 @@
 
 One grid after the other, in one engine on one core, with the space `spaces/t5-nano-24.yaml` at a smaller budget and
 with more reports than a search would make: early stopping can be replayed at any of them. A grid that is in the
-folder, or with its validation losses in benchmarks/curves.parquet, is not trained again, so the command goes on where
-it was stopped, and several can share the work. The curves of the grids in the folder are added to that file, in the
-place of those that it has of the same task and seed.
+folder, or with its validation losses in the file of curves (``--curves``, benchmarks/curves.parquet), is not trained
+again, so the command goes on where it was stopped, and several can share the work. The curves of the grids in the
+folder are added to that file, in the place of those that it has of the same task and seed. With folders and files of
+their own the grids of two precisions are kept apart; `benchmarks.precision` compares them.
 """
 
 from __future__ import annotations
@@ -78,9 +79,10 @@ def main() -> None:
     parser.add_argument("--eval-every", type=int, default=10)
     parser.add_argument("--precision", default="bfloat16", choices=["float32", "bfloat16"])
     parser.add_argument("--folder", type=Path, default=Path("runs/grids"))
+    parser.add_argument("--curves", type=Path, default=CURVES, help="the file that the curves are added to")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    held = held_with_losses(CURVES)
+    held = held_with_losses(args.curves)
     for seed in args.seeds:
         for task in args.tasks:
             file = args.folder / f"{task}-{seed}" / "search.json"
@@ -92,7 +94,7 @@ def main() -> None:
             found.save(file)
             best = max(trial.best_score or 0.0 for trial in found.trials)
             print(f"{found.name}: best {best:.1f}, {found.wall_seconds:.0f} s", flush=True)
-    print(f"{CURVES} holds {add(sorted(args.folder.glob('*/search.json')))} grids")
+    print(f"{args.curves} holds {add(sorted(args.folder.glob('*/search.json')), args.curves)} grids")
 
 
 def held_with_losses(curves: Path) -> set[tuple[str, int]]:
@@ -100,20 +102,20 @@ def held_with_losses(curves: Path) -> set[tuple[str, int]]:
     return {(one.task, one.seed) for one in read_curves(curves) if one.has_losses} if curves.exists() else set()
 
 
-def add(files: list[Path]) -> int:
-    """Write these grids into the file of curves, beside others that it holds; returns how many there are then."""
+def add(files: list[Path], curves: Path) -> int:
+    """Write these grids into a file of curves, beside others that it holds; returns how many there are then."""
     if files:
-        part = CURVES.with_suffix(".part")
+        part = curves.with_suffix(".part")
         fresh = pq.read_table(record([SearchRecord.load(file) for file in files], part))
         again = set(zip(*(fresh[name].to_pylist() for name in KEY), strict=True))
-        if CURVES.exists():
-            held = pq.read_table(CURVES)
+        if curves.exists():
+            held = pq.read_table(curves)
             keys = zip(*(held[name].to_pylist() for name in KEY), strict=True)
             kept = held.filter(pa.array([key not in again for key in keys]))
             fresh = pa.concat_tables([kept, fresh], promote_options="default")
         pq.write_table(fresh, part, compression="zstd")
-        part.replace(CURVES)
-    return len(read_curves(CURVES))
+        part.replace(curves)
+    return len(read_curves(curves))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """Does bfloat16 arithmetic in the frozen backbone change what trials reach? Scores of both precisions, side by side.
 
     python -m benchmarks.precision [--tasks debsec debmatch] [--seeds 3]
+    python -m benchmarks.precision --grids FLOAT32 BFLOAT16
 
 The same configurations and seeds are trained whole in float32 and in bfloat16 (prompts, offset networks and their
 optimizer are float32 in both); their best validation scores are compared in pairs: mean difference with its standard
 error, the rank correlation of the configurations, and whether both choose the same winner. Seconds are those of the
-same stack in the same process, one precision after the other. Writes benchmarks/results/precision.json.
+same stack in the same process, one precision after the other. With ``--grids`` nothing is trained: those of the two
+folders are compared that `benchmarks.grids` has made of both (``--precision``, ``--folder``); the regret is then what
+the winner of bfloat16 is below the best of float32, in float32's own scores, in points. Writes
+benchmarks/results/precision.json.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +28,10 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks.whole import train
+from orchestrator.record.record import SearchRecord
 from search_spaces import load_space
 from trials.backbones.loading import load_backbone
-from trials.backbones.precision import DTYPES, Precision
+from trials.backbones.precision import Precision
 from trials.config import TrialConfig
 from trials.data import prepare
 from trials.engine import Engine
@@ -33,6 +39,7 @@ from trials.tasks import get_task
 
 RESULTS = Path(__file__).with_name("results")
 TOGETHER = 8
+PAIR: tuple[Precision, Precision] = ("float32", "bfloat16")
 
 
 def curves(task: str, precision: Precision, configs: list[TrialConfig]) -> tuple[list[float], float]:
@@ -45,49 +52,95 @@ def curves(task: str, precision: Precision, configs: list[TrialConfig]) -> tuple
     return [of_one[-1].best_score for of_one in reports.values()], time.perf_counter() - started
 
 
+def trained(task: str, args: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Precision -> best scores (seeds, configurations) in points, and seconds; trained now."""
+    points = load_space("t5-nano", method="adept", d_model=256).configurations[: args.trials]
+    configs = [
+        TrialConfig("adept", point, args.steps, max(1, args.steps // 4), seed=seed, batch_size=16, warmup_steps=20)
+        for seed in range(args.seeds)
+        for point in points
+    ]
+    scores: dict[str, np.ndarray] = {}
+    seconds: dict[str, float] = {}
+    for precision in PAIR:
+        best, seconds[precision] = curves(task, precision, configs)
+        scores[precision] = np.array(best).reshape(args.seeds, -1)
+    return scores, seconds
+
+
+def recorded(folders: Sequence[Path]) -> dict[str, tuple[dict[str, np.ndarray], dict[str, float]]]:
+    """Task -> as `trained` has it, of the grids whose task and seed are in both folders.
+
+    Raises:
+        SystemExit: the second folder's are not in bfloat16, the first's not in float32, or none is in both.
+    """
+    of: dict[str, dict[str, SearchRecord]] = {}
+    for precision, folder in zip(PAIR, folders, strict=True):
+        of[precision] = {file.parent.name: SearchRecord.load(file) for file in sorted(folder.glob("*/search.json"))}
+        if wrong := [name for name, one in of[precision].items() if one.settings["precision"] != precision]:
+            raise SystemExit(f"{folder}: not in {precision}: {', '.join(wrong)}")
+    tasks: dict[str, list[str]] = {}
+    for name in sorted(set.intersection(*(set(grids) for grids in of.values()))):
+        tasks.setdefault(of["float32"][name].task, []).append(name)
+    if not tasks:
+        raise SystemExit(f"no grid is in both {folders[0]} and {folders[1]}")
+    return {
+        task: (
+            {
+                p: np.array([[one.best_score for one in grids[name].trials] for name in names])
+                for p, grids in of.items()
+            },
+            {p: sum(grids[name].wall_seconds or 0.0 for name in names) for p, grids in of.items()},
+        )
+        for task, names in tasks.items()
+    }
+
+
+def compared(scores: dict[str, np.ndarray], seconds: dict[str, float]) -> dict[str, Any]:
+    """What differs between the precisions on one task."""
+    single, half = scores["float32"], scores["bfloat16"]
+    difference = (half - single).ravel()
+    chosen = np.take_along_axis(single, half.argmax(1)[:, None], 1)[:, 0]
+    return {
+        "float32": single.tolist(),
+        "bfloat16": half.tolist(),
+        "difference": float(difference.mean()),
+        "standard_error": float(difference.std(ddof=1) / len(difference) ** 0.5),
+        "rank_correlation": float(
+            np.mean([stats.spearmanr(a, b).statistic for a, b in zip(single, half, strict=True)])
+        ),
+        "same_winner": int((single.argmax(1) == half.argmax(1)).sum()),
+        "regret": (single.max(1) - chosen).tolist(),
+        "seconds": seconds,
+    }
+
+
 def main() -> None:
-    """Train, compare, write."""
+    """Train or read, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["debsec", "debmatch"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--trials", type=int, default=8, help="the first configurations of t5-nano's space")
+    parser.add_argument("--grids", nargs=2, type=Path, metavar=("FLOAT32", "BFLOAT16"), help="folders of grids")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    points = load_space("t5-nano", method="adept", d_model=256).configurations[: args.trials]
-    table = Table("task", "trials", "bf16 - fp32", "SE", "rank corr.", "same winner", "fp32 s", "bf16 s", "ratio")
-    found: dict[str, Any] = {"settings": vars(args)}
-    for task in args.tasks:
-        configs = [
-            TrialConfig("adept", point, args.steps, max(1, args.steps // 4), seed=seed, batch_size=16, warmup_steps=20)
-            for seed in range(args.seeds)
-            for point in points
-        ]
-        scores: dict[str, np.ndarray] = {}
-        seconds: dict[str, float] = {}
-        for precision in DTYPES:
-            best, seconds[precision] = curves(task, precision, configs)
-            scores[precision] = np.array(best).reshape(args.seeds, -1)
-        single, half = scores["float32"], scores["bfloat16"]
-        difference = (half - single).ravel()
-        error = float(difference.std(ddof=1) / len(difference) ** 0.5)
-        rank = float(np.mean([stats.spearmanr(a, b).statistic for a, b in zip(single, half, strict=True)]))
-        same = int((single.argmax(1) == half.argmax(1)).sum())
-        found[task] = {
-            "float32": single.tolist(),
-            "bfloat16": half.tolist(),
-            "difference": float(difference.mean()),
-            "standard_error": error,
-            "rank_correlation": rank,
-            "same_winner": same,
-            "seconds": seconds,
-        }
-        a, b = seconds["float32"], seconds["bfloat16"]
+    table = Table(
+        "task", "trials", "bf16 - fp32", "SE", "rank corr.", "same winner", "regret", "fp32 s", "bf16 s", "ratio"
+    )
+    found: dict[str, Any] = {"settings": {key: value for key, value in vars(args).items() if key != "grids"}}
+    if args.grids:
+        held = recorded(args.grids)
+        found["settings"] = {"grids": {task: len(scores["float32"]) for task, (scores, _) in held.items()}}
+    for task in held if args.grids else args.tasks:
+        one = found[task] = compared(*(held[task] if args.grids else trained(task, args)))
+        seeds, a, b = len(one["float32"]), one["seconds"]["float32"], one["seconds"]["bfloat16"]
         table.add_row(
-            task, str(len(difference)), f"{difference.mean():+.2f}", f"{error:.2f}", f"{rank:.2f}",
-            f"{same} of {args.seeds}", f"{a:.0f}", f"{b:.0f}", f"{a / b:.2f}",
+            task, str(seeds * len(one["float32"][0])), f"{one['difference']:+.2f}", f"{one['standard_error']:.2f}",
+            f"{one['rank_correlation']:.2f}", f"{one['same_winner']} of {seeds}", f"{np.mean(one['regret']):.2f}",
+            f"{a:.0f}", f"{b:.0f}", f"{a / b:.2f}",
         )  # fmt: skip
-    Console(width=110).print(table)
+    Console(width=120).print(table)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "precision.json").write_text(json.dumps(found, indent=1) + "\n")
 
