@@ -33,6 +33,11 @@ def analysed(analysis: Analysis, searches: Iterable[FoundSearch], bench: Bench) 
     """An analysis with all that was measured for it."""
     work = Work(analysis, Pools(searches), bench, analysis.layout)
     _MAKES[analysis.table](work)
+    if left_out := work.pools.left_out:
+        work.note(
+            f"Not counted, as the paper's analyses are of all rows and of trials without a source: "
+            f"{', '.join(search.record.name for search in left_out)}."
+        )
     return work
 
 

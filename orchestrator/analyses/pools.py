@@ -11,7 +11,13 @@ from orchestrator.record.record import TestResult, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.summarizer.results.found_search import FoundSearch, age, canonical
 from orchestrator.summarizer.results.groups import deciding_settings
-from orchestrator.summarizer.results.published import backbone_key, method_key, metric_key, task_key
+from orchestrator.summarizer.results.published import (
+    backbone_key,
+    from_a_source,
+    method_key,
+    metric_key,
+    task_key,
+)
 
 Where = Mapping[str, Any]
 """Values that a configuration must have."""
@@ -94,12 +100,21 @@ def having(where: Where) -> Callable[[Where], bool]:
 
 
 class Pools:
-    """All pools, by task, backbone and method."""
+    """All pools, by task, backbone and method.
+
+    Attributes:
+        left_out: searches of few shots, and those that started from an adapter with a method whose published runs did
+            not: the paper's analyses are of neither, and beside one of all rows they would say nothing.
+    """
 
     def __init__(self, searches: Iterable[FoundSearch]) -> None:
         members: dict[tuple[str, ...], list[FoundSearch]] = {}
+        self.left_out: list[FoundSearch] = []
         for search in sorted(searches, key=lambda search: age(search.started)):
             record = search.record
+            if record.settings.get("shots") is not None or from_a_source(record.method, record.settings):
+                self.left_out.append(search)
+                continue
             same = (canonical(deciding_settings(search)), canonical(measured_on(record)))
             key = (task_key(record.task), backbone_key(record.backbone), method_key(record.method), record.recipe)
             members.setdefault((*key, *same), []).append(search)

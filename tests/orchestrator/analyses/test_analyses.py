@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from orchestrator.analyses.analyse import analysed
 from orchestrator.analyses.bench import Bench
 from orchestrator.analyses.catalogue import ANALYSES, chosen
+from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.results.saved_searches import read_folders
 from orchestrator.summarizer.tables.model import Cell, ReportTable
 from tests.faults.small_search import TASK, make_task
@@ -149,6 +151,22 @@ def test_each_size_is_its_best_trial_on_the_test_rows(home: Path, table: Make, l
         f"adept-search search --method adept --steps {STEPS} --backbone t5-nano --space ablations --scheduler none "
         f"--task {home / 'task.yaml'}"
     )
+
+
+def test_searches_of_few_rows_and_from_a_source_stand_beside_nothing(home: Path, table: Make) -> None:
+    before = table("prompt-length")
+    record = SearchRecord.load(home / "runs" / "adept" / "search.json")
+    for name, settings in (("few", {"shots": 16}), ("started", {"sources": "debmatch"})):
+        later = replace(record, name=name, settings={**record.settings, **settings})
+        later.provenance = {**record.provenance, "started": "2027-01-01T10:00:00+00:00"}
+        later.save(home / "runs" / name / "search.json")
+    try:
+        after = table("prompt-length")
+    finally:
+        shutil.rmtree(home / "runs" / "few")
+        shutil.rmtree(home / "runs" / "started")
+    assert after.rows == before.rows
+    assert [note for note in after.notes if note.endswith(": few, started.")]
 
 
 def test_a_part_of_a_method_stands_beside_the_whole(home: Path, table: Make, load: Load) -> None:
