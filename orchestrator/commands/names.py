@@ -9,10 +9,10 @@ def list_names() -> None:
     """List the tasks, methods, backbones and search spaces that `search` knows by name, and the sweeps."""
     from sweeps import sweep_names
     from trials.backbones.describe import backbone_names
-    from trials.tasks import task_names
+    from trials.tasks import registered
 
     known = {
-        "tasks": task_names(),
+        "tasks": [" or ".join((task.name, *task.aliases)) for task in registered().values()],
         "methods": methods(),
         "backbones": backbone_names(),
         "spaces": space_names(),

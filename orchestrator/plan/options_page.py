@@ -10,7 +10,8 @@ from orchestrator.plan.settings import SearchSettings, StartOptions
 
 HEAD = """# The options of a search
 
-What `search` takes; `plan` takes all but those of what to do now, `resume` those that may change. This page is written
+What `search` takes; `plan` takes those of a search and `--price`, `resume` those that may change and
+those of what to do now. This page is written
 from the program's own list of options (CONTRIBUTING.md says how).
 """
 COLUMNS = ("option", "what it is", "without it", "when a search goes on")

@@ -187,7 +187,7 @@ class SearchSettings(OptionModel):
         float,
         Field(gt=0, lt=1),
         search(
-            "a trial that wins with no more than this chance is stopped", "P", schedulers=("freeze-thaw",),
+            "a trial is stopped whose probability of ending best is at most this", "P", schedulers=("freeze-thaw",),
             decides=CHANGED, recorded=CHANGED,
         ),
     ] = STOP_CHANCE  # fmt: skip
