@@ -152,7 +152,10 @@ def fetch(folder: Path, place: StoragePath) -> int:
         StorageError: the storage cannot be read.
     """
     state, own = read_state(place), own_state(folder)
-    if state is None or state["by"] == own.get("by") or state["copies"] <= int(own.get("copies", 0)):
+    if state is None or state["copies"] <= int(own.get("copies", 0)):
+        return 0
+    if state["by"] == own.get("by"):  # a kill came between the two notes of a copy: the folder is as new, or newer
+        write_atomically(folder / OWN_STATE, json.dumps({"copies": state["copies"], "by": state["by"]}))
         return 0
     files = {}
     for name in sorted(state["files"], key=reading_order, reverse=True):

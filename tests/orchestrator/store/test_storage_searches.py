@@ -144,6 +144,11 @@ def test_a_kill_between_both_notes_of_a_copy_makes_no_folder_old(s3: S3, tmp_pat
     (tmp_path / mirror.OWN_STATE).write_text(json.dumps({**own, "copies": own["copies"] - 1}))
     (tmp_path / "search.json").write_text("newer than the copy")
     assert fetch(tmp_path, place) == 0
+    with Mirror(tmp_path, place, lambda: None):
+        pass
+    assert (place / "search.json").read_bytes() == b"newer than the copy"
+    assert fetch(tmp_path, place) == 0
+    assert (tmp_path / "search.json").read_text() == "newer than the copy"
 
 
 def test_while_the_store_is_away_it_is_said_and_later_made_good(
