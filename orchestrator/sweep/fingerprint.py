@@ -48,7 +48,7 @@ def parts_of(plan: Plan) -> dict[str, str]:
     packages = [*PACKAGES, *(["peft"] if plan.changes_modules else [])]
     options = SearchSettings.options()
     given = {key: value for key, value in plan.repeatable.items() if not options[key].moves}
-    moved = {"data_dir"}  # its rows are a part of their own
+    moved = {"data_dir", "storage"}  # the rows are a part of their own; each run has its folder in the storage
     definition = {key: value for key, value in plan.definition.items() if key not in moved}
     decides = {"definition": definition, "options": given, "trials": plan.count}
     hardware = _hardware()

@@ -55,7 +55,8 @@ def moved_into(search: PlannedSearch, folder: Path) -> PlannedSearch:
     """The search with its results in a run's folder, and in a storage below a folder of the run's."""
     places: dict[str, str | None] = {"output": str(folder)}
     if storage := search.options.get("storage") or default_storage():
-        places["storage"] = f"{storage.rstrip('/')}/{folder.parent.name}/{folder.name}"
+        place, *query = storage.partition("?")
+        places["storage"] = f"{place.rstrip('/')}/{folder.parent.name}/{folder.name}{''.join(query)}"
     settings = search.plan.settings.model_copy(update={**places, "output": folder})
     return replace(search, options={**search.options, **places}, plan=replace(search.plan, settings=settings))
 
@@ -86,6 +87,12 @@ def turn_of(search: PlannedSearch, before: SweepState | None) -> Turn:
     if known.status is SearchStatus.RUNNING and (record := record_in(plan.folder)) is not None:
         state.seconds = max(state.seconds or 0.0, record.wall_seconds)
     return Turn(search, state)
+
+
+def not_counted(running: SearchState) -> float:
+    """Seconds that a search had run when its run was killed, which nobody has written down in the run's state."""
+    record = record_in(Path(running.folder))
+    return max(0.0, record.wall_seconds - (running.seconds or 0.0)) if record is not None else 0.0
 
 
 def measured_before(key: CellKey, before: SweepState | None) -> SearchState | None:

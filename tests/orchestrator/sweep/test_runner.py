@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.console import PlainConsole
+from orchestrator.console import INTERRUPTED, PlainConsole
 from orchestrator.record.errors import LockError, RecordError
+from orchestrator.record.record import RECORD
 from orchestrator.store.lock import SearchLock
 from orchestrator.sweep import fingerprint
 from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.order import expected_seconds, fair_order
-from orchestrator.sweep.runner import run_sweep
-from orchestrator.sweep.runs import chosen_run
+from orchestrator.sweep.runner import prepare_run, run_sweep
+from orchestrator.sweep.runs import chosen_run, moved_into
 from orchestrator.sweep.state import STATE, SearchState, SearchStatus, SweepState, read_state
+from tests.orchestrator.made_searches import search_of
 from tests.orchestrator.sweep.made_sweeps import made, small_sweep
 
 ALL = ["debmatch adept", "debsec adept", "debmatch pt", "debsec pt"]
@@ -171,6 +174,48 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     assert state.ended is None and state.exit_code == 130
     trained: list[str] = []
     assert run(tmp_path, "one", trained).exit_code == 0 and len(trained) == 4
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_search_had_run_before_it_was_cut_off_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    clock, hours = [0.0], 3600.0
+    monkeypatch.setattr("orchestrator.sweep.runner.now", lambda: clock[0])
+
+    def cut_off(search: PlannedSearch, session: object) -> int:
+        clock[0] += 2 * hours
+        record = search_of([trial.config.hyperparameters for trial in search.plan.trials], search.key.task)
+        record.wall_seconds = 2 * hours - 5
+        record.save(search.plan.folder / RECORD)
+        return INTERRUPTED
+
+    run(tmp_path, "one", [], "time_limit: 6h\n", run_one=cut_off)
+    place = tmp_path / "runs" / "small"
+    if killed:  # the state is then as it was when the search began
+        state = json.loads((place / "one" / STATE).read_text())
+        state["seconds"] = 0.0
+        for search in state["searches"]:
+            search["seconds"] = None
+        (place / "one" / STATE).write_text(json.dumps(state))
+    sweep, searches = small_sweep(tmp_path, "time_limit: 6h\n")
+    again = prepare_run(sweep, searches, place, "one")
+    assert again.left is not None and again.left == pytest.approx(4 * hours, abs=6)
+
+
+@pytest.mark.parametrize("query", ["", "?scheme=http&endpoint_override=10.0.0.1:8333"])
+def test_each_run_has_a_folder_of_its_own_in_the_storage(tmp_path: Path, query: str) -> None:
+    _, searches = small_sweep(tmp_path)
+    stored = replace(searches[0], options={**searches[0].options, "storage": f"s3://b/a{query}"})
+    moved = moved_into(stored, tmp_path / "runs" / "small" / "two")
+    assert moved.options["storage"] == moved.plan.settings.storage == f"s3://b/a/small/two{query}"
+
+
+def test_where_a_run_keeps_its_checkpoints_makes_no_other_search(tmp_path: Path) -> None:
+    _, searches = small_sweep(tmp_path)
+    stored = replace(searches[0], options={**searches[0].options, "storage": "s3://b/a"})
+    runs = [moved_into(stored, tmp_path / "runs" / "small" / name).plan for name in ("one", "two")]
+    assert fingerprint.parts_of(runs[0]) == fingerprint.parts_of(runs[1])
 
 
 def test_a_pinned_search_trains_the_last_winner_alone_and_all_in_its_turn(tmp_path: Path) -> None:
