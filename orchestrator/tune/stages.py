@@ -20,6 +20,7 @@ from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.selection import choose_winner
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping, Scheduler
+from orchestrator.schedulers.decision import Action
 from orchestrator.schedulers.journaled import JournaledScheduler
 from orchestrator.store.paths import Folder
 from orchestrator.tune.take_up import ANEW, take_up
@@ -119,6 +120,9 @@ class SearchStage(Stage):
         super().__init__(plan, scheduler, folder / JOURNAL, record, checkpoints or folder)
         if searcher is not None:
             searcher.take_up(self.recorded)
+            for trial in self.recorded:  # which a record calls running or interrupted while it waits at a rung
+                if self.journaled.action(trial.number) is Action.PAUSE:
+                    searcher.tell(trial.number, trial.best_score, trial.step, TrialStatus.WAITING)
 
     def _planned(self) -> list[PlannedTrial]:
         return list(self.plan.trials)

@@ -14,6 +14,7 @@ from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
+from orchestrator.schedulers.asha import Promotion
 from orchestrator.schedulers.base import NoStopping
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Distributions
 from orchestrator.store.checkpoints import keep
@@ -170,3 +171,14 @@ def test_a_searcher_is_asked_only_when_it_is_its_turn(plan: Callable[..., Plan],
     trials = one.trials()
     assert next(trials).number == 1 and len(searcher.tried) == 1
     assert [trial.number for trial in trials] == [2, 3]
+
+
+def test_a_resumed_searcher_knows_which_trials_wait_at_a_rung(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    """Else it would propose other configurations than the search that was not interrupted."""
+    made = plan(searcher="tpe", samples=4)
+    distributions = Distributions(made.space, made.facts.width, made.max_source_length)
+    searcher = ConfigurationSearch(distributions, "tpe", 42, 4)
+    record = record_of(made, (1, "interrupted", 50.0), (2, "interrupted", 30.0))
+    SearchStage(made, Promotion(made.numbers, 40, 10, 4), tmp_path, record, searcher)
+    known = {number: (tried.status, tried.step, tried.score) for number, tried in searcher.tried.items()}
+    assert known == {1: (TrialStatus.WAITING, 10, 50.0), 2: (TrialStatus.STOPPED_EARLY, 10, 30.0)}
