@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.record.errors import JournalError
@@ -120,10 +120,13 @@ class JournaledScheduler:
                     TrialRecord(f"journal-{number}", number, dict(configuration), seed, TrialStatus.INTERRUPTED)
                 )
         record.trials.sort(key=lambda trial: (trial.number, trial.seed))
-        return [sentence for trial in record.trials for sentence in self._catch_up(trial)]
+        steps: dict[int, list[int]] = {}
+        for number, step in sorted(self.reports):
+            steps.setdefault(number, []).append(step)
+        return [sentence for trial in record.trials for sentence in self._catch_up(trial, steps.get(trial.number, []))]
 
-    def _catch_up(self, trial: TrialRecord) -> Iterator[str]:
-        missing = sorted(step for number, step in self.reports if number == trial.number and step > trial.step)
+    def _catch_up(self, trial: TrialRecord, reported: Sequence[int]) -> Iterator[str]:
+        missing = [step for step in reported if step > trial.step]
         trial.reports += [self.reports[trial.number, step] for step in missing]
         if missing:
             steps = ", ".join(f"{step:,}" for step in missing)
