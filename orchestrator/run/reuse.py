@@ -8,6 +8,7 @@ count; what a scheduler stopped has no end to take over.
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from orchestrator.record.engines import REUSED
 from orchestrator.record.kept_data import SOURCES_KEPT
 from orchestrator.record.record import Report, TrialRecord
 from orchestrator.record.status import TrialStatus
-from orchestrator.store.checkpoints import ADAPTER, FACTS, name_of_step
-from orchestrator.store.paths import Folder
+from orchestrator.store.checkpoints import ADAPTER, FACTS, TAKEN_OVER, name_of_step
+from orchestrator.store.paths import Folder, one_line
 from orchestrator.tracking import notes
 from orchestrator.tracking.pages import find_runs
 from orchestrator.tracking.projection import PARENT
@@ -30,6 +31,8 @@ from orchestrator.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
 
 SAME_SEARCH = (
     *SearchSettings.names(lambda one: one.numbers == "trial" and (one.identifies or one.recorded is When.ALWAYS)),
@@ -44,7 +47,6 @@ SAME_DATA = ("data_fingerprint", "backbone_revision")
 """Tags of a search's run that must be equal."""
 
 _WHOLE = ("best_step",)  # numbers that a metric store makes floats of
-_FOLDER = "attempt-0"  # before a search's own attempts, which count from 1
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def take_over(
     Returns:
         None where the adapter is gone from the store: without it the trial could win and not be tested.
     """
-    folder = storage / _FOLDER / f"trial-{found.number}" / name_of_step(found.reports[-1]["step"])
+    folder = storage / TAKEN_OVER / f"trial-{found.number}" / name_of_step(found.reports[-1]["step"])
     with tempfile.TemporaryDirectory() as temporary:
         if not store.client.list_artifacts(found.run_id, ADAPTER):
             return None
@@ -134,14 +136,26 @@ def take_over_equal(
     storage: Folder,
     planned: Sequence[PlannedTrial],
 ) -> list[TrialRecord]:
-    """The records of those planned trials that were trained before and can be taken over; see `find`."""
+    """The records of those planned trials that were trained before and can be taken over; see `find`.
+
+    Where the store goes away meanwhile, those that were taken over by then: the others are trained.
+    """
+    from mlflow.exceptions import MlflowException
+
     by_number = {trial.number: trial.config for trial in planned}
     wanted = {number: {**config.hyperparameters, "seed": config.seed} for number, config in by_number.items()}
-    records = [
-        take_over(store, found, by_number[number].hyperparameters, by_number[number].seed, storage)
-        for number, found in find(store, search, data, wanted).items()
-    ]
-    return [record for record in records if record is not None]
+    records: list[TrialRecord] = []
+    try:
+        for number, found in find(store, search, data, wanted).items():
+            config = by_number[number]
+            record = take_over(store, found, config.hyperparameters, config.seed, storage)
+            records += [] if record is None else [record]
+    except (MlflowException, OSError) as error:
+        log.warning(
+            f"--reuse: MLflow does not answer ({one_line(error)}); {len(records)} trials are taken over, "
+            "the others are trained"
+        )
+    return records
 
 
 def _same(parent: Run, search: Mapping[str, Any], data: Mapping[str, str]) -> bool:

@@ -29,6 +29,7 @@ SCRATCH = ".adapter"  # the folder where one comes that is in a storage, until M
 PAUSED = "paused"  # all that Tune's own checkpoint of a trial that pauses holds
 PREFIX = "checkpoint_step_"  # Tune's own are named otherwise, and hold no trial
 UNFINISHED = f".{PREFIX}"
+TAKEN_OVER = "attempt-0"  # adapters of trials that an earlier search trained: no checkpoints to go on from
 _KEPT = 2
 
 
@@ -145,6 +146,11 @@ def checkpoints(storage: Folder, number: int) -> list[tuple[int, Folder]]:
     return sorted((step, folder) for folder in _folders(storage, number) if (step := whole_step(folder)) is not None)
 
 
+def trained_checkpoints(storage: Folder, number: int) -> list[tuple[int, Folder]]:
+    """Those of `checkpoints` that this search has trained itself."""
+    return [(step, folder) for step, folder in checkpoints(storage, number) if folder.parent.parent.name != TAKEN_OVER]
+
+
 def damaged(storage: Folder, number: int) -> list[Folder]:
     """A trial's checkpoints that are half-written or were cut; in a storage, where no kill leaves others, cut ones."""
     spoilt = (folder for folder in _folders(storage, number) if whole_step(folder) is None)
@@ -166,7 +172,7 @@ def to_go_on_from(storage: Folder, number: int, recorded: int) -> Folder | None:
     The latest checkpoint that is not ahead of the record, so that no report is missing from it; where there is none,
     the latest at all; None where the trial must start anew.
     """
-    found = checkpoints(storage, number)
+    found = trained_checkpoints(storage, number)
     known = [folder for step, folder in found if step <= recorded]
     return known[-1] if known else found[-1][1] if found else None
 
@@ -177,7 +183,7 @@ def reports_after(storage: Folder, trial: TrialRecord) -> list[Report]:
     Up to the first that no checkpoint has; none of checkpoints of another configuration.
     """
     found: list[Report] = []
-    for step, folder in checkpoints(storage, trial.number):
+    for step, folder in trained_checkpoints(storage, trial.number):
         last = found[-1]["step"] if found else trial.step
         if step <= last:
             continue

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from orchestrator.plan.plan import PlannedTrial
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
-from orchestrator.run.reuse import Reusable, find, take_over
-from orchestrator.store.checkpoints import adapter_files, attempts
+from orchestrator.run.reuse import Reusable, find, take_over, take_over_equal
+from orchestrator.store.checkpoints import adapter_files, attempts, reports_after, to_go_on_from
 from orchestrator.tracking.tracker import End, Tracker
+from trials.config import TrialConfig
 
 SEARCH = {
     "task": "rte",
@@ -122,3 +124,24 @@ def test_a_trial_without_its_adapter_is_not_taken_over(tracked: Tracker, tmp_pat
     bare = Reusable(5, parent.info.run_id, "before", reports())
     assert take_over(tracked.store, bare, {}, 42, tmp_path / "tune") is None
     assert not (tmp_path / "tune").exists()
+
+
+def test_a_store_that_goes_away_ends_no_search(
+    tracked: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = TrialConfig("adept", {"prompt_lr": 0.3}, 200, 100, seed=42)
+    planned = [PlannedTrial(5, config, 1)]
+    monkeypatch.setattr(
+        f"{take_over_equal.__module__}.find", lambda *given: {5: Reusable(5, "gone", "before", reports())}
+    )
+    assert take_over_equal(tracked.store, SEARCH, DATA, tmp_path / "tune", planned) == []
+    assert "MLflow does not answer" in caplog.text
+
+
+def test_a_take_over_that_was_cut_off_is_no_checkpoint(tracked: Tracker, tmp_path: Path) -> None:
+    """The record was not written any more: the trial's adapter is there, and nothing to go on from."""
+    found = find(tracked.store, SEARCH, DATA, WANTED)
+    record = take_over(tracked.store, found[5], {"prompt_lr": 0.3}, 42, tmp_path / "tune")
+    assert record is not None
+    assert reports_after(tmp_path / "tune", TrialRecord("", 5, {"prompt_lr": 0.3}, 42)) == []
+    assert to_go_on_from(tmp_path / "tune", 5, 0) is None
