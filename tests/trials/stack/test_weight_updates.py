@@ -121,3 +121,18 @@ def test_in_half_the_bits(kind: str, request: pytest.FixtureRequest, rows: Rows)
     e = engine(half, rows)
     e.start("a", config("lora", STRONG, steps=20))
     assert [report.status for report in run(e)] == ["running", "finished"]
+
+
+@pytest.mark.parametrize("method", ["bitfit", "prefix"])
+def test_weights_of_a_changed_model_are_kept_whole_and_rounded_for_each_pass(method: str, llama: Backbone) -> None:
+    half = load_backbone(llama.facts.location, precision="bfloat16")
+    made = trial(half, config(method)).method
+    updates = WeightUpdates(half, made, {n: p.detach()[None] for n, p in made.named_parameters()}, gradients=True)
+    assert {weight.dtype for weight in updates.weights.values()} == {torch.float32}
+    assert isinstance(half, StockBackbone)
+    with updates.applied():
+        used = half.stock.replaced
+        assert {tensor.dtype for tensor in used.values()} == {torch.bfloat16}
+        for tensor in used.values():
+            tensor.float().sum().backward()
+    assert {weight.grad.dtype for weight in updates.weights.values() if weight.grad is not None} == {torch.float32}

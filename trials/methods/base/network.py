@@ -81,14 +81,15 @@ class NetworkModule(MethodModule):
 
     def weights(self, backbone: Any, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `MethodModule.weights`: the parameters themselves, wherever transformers' model reads them."""
-        given = {of: parameters[of.replace(".", "/")].to(self._dtypes[of]) for of in self._dtypes}
-        return {place: given[of] for place, of in self._places.items()}
+        return {place: parameters[of.replace(".", "/")] for place, of in self._places.items()}
 
     def applied(self, backbone: Any, weights: Mapping[str, Tensor]) -> Any:
         """See `MethodModule.applied`: the changed model computes."""
         if self._stock is None:
             self._stock = self.stock_model()
-        return backbone.with_model(self._stock, weights)
+        # Rounded for each pass: the gradients of all passes of an update add up in float32.
+        rounded = {place: weight.to(self._dtypes[self._places[place]]) for place, weight in weights.items()}
+        return backbone.with_model(self._stock, rounded)
 
     def stock_model(self) -> StockModel:
         """How the changed model is called."""
