@@ -102,7 +102,9 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     alike = _measured_by(spec, data)
     sources = {source.name: source.tensor().to(device) for source in spec.sources}
     adapters = {source.name: source.adapter(device) for source in spec.sources if source.method}
-    engine = Engine(backbone, data, settings, spec.typical, held.measured.get(alike), sources, adapters)
+    # A deterministic engine cuts passes as one in a fresh process would, whatever this one has measured before.
+    measured = None if spec.deterministic else held.measured.get(alike)
+    engine = Engine(backbone, data, settings, spec.typical, measured, sources, adapters)
     if engine.measured is not None:
         held.measured[alike] = engine.measured
     return engine

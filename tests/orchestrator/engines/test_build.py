@@ -131,3 +131,13 @@ def test_the_peak_of_memory_is_that_of_the_engine_and_not_of_those_before(tmp_pa
     del held
     engine_for(data, "adept")
     assert peak_memory("cpu") < before - (300 << 20)
+
+
+def test_a_deterministic_engine_cuts_passes_as_in_a_fresh_process(tmp_path: Path) -> None:
+    file = task(tmp_path, "first", ("game", "mail"))
+    measured = engine_for(file, "adept", deterministic=False)
+    assert measured.measured is not None
+    again = engine_for(file, "adept")
+    build._held.clear()
+    fresh = engine_for(file, "adept")
+    assert again.measured is None and again.stack.cost == fresh.stack.cost != measured.stack.cost
