@@ -29,24 +29,29 @@ if TYPE_CHECKING:
 
 TENSORS, ADAPTER, FACTS = "training.safetensors", "adapter", "training.json"
 MANIFEST = "files"  # the key of the lengths and checksums in the facts
+UNREPORTED = "unreported"  # of the updates since the last report: the sum of their losses; their number and seconds
 DATA, REVISION = "data_fingerprint", "backbone_revision"
 """Keys of a description, and of the facts, that say what a trial was trained on."""
 
 
 def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> None:
-    """Write a trial, right after a report, into an existing folder.
+    """Write a trial, after a report or between two, into an existing folder.
 
     Args:
         description: as `trials.export.adapters.describe_adapter` gives it, with the data's fingerprint (`DATA`).
-    """
-    from safetensors.torch import save_file
 
+    Raises:
+        OSError: there is no room for it.
+    """
     from trials.export.adapters import save_adapter
+    from trials.export.tensors import write_tensors
 
     tensors = {f"method.{k}": v for k, v in trial.method.state_dict().items()}
     for name, (mean, square) in trial.moments.items():
         tensors |= {f"exp_avg.{name}": mean, f"exp_avg_sq.{name}": square}
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / TENSORS)
+    if trial.loss_count:
+        tensors[UNREPORTED] = trial.loss_sum
+    write_tensors(folder / TENSORS, tensors)
     facts = {
         "config": trial.config.as_dict(),
         "trainer_revision": TRAINER_REVISION,
@@ -55,6 +60,7 @@ def save_trial(folder: Path, trial: Trial, description: Mapping[str, Any]) -> No
         "best_score": trial.best.score if trial.best.state else None,
         "best_step": trial.best.step,
         "last_score": None if math.isnan(trial.last_score) else trial.last_score,
+        **({UNREPORTED: [trial.loss_count, trial.train_seconds]} if trial.loss_count else {}),
     }
     if trial.best.state:
         reached = {"validation_score": trial.best.score, "step": trial.best.step}
@@ -113,6 +119,8 @@ def restore_trial(folder: Path, trial: Trial, data: str = "", backbone: Facts | 
     trial.moments = {name: (tensors[f"exp_avg.{name}"], tensors[f"exp_avg_sq.{name}"]) for name in trial.moments}
     trial.step = facts["step"]
     trial.last_score = math.nan if facts["last_score"] is None else facts["last_score"]
+    if UNREPORTED in facts:
+        trial.loss_sum, (trial.loss_count, trial.train_seconds) = tensors[UNREPORTED], facts[UNREPORTED]
     if facts["best_score"] is not None:
         best = trial.method.from_file(load_file(folder / ADAPTER / WEIGHTS))
         state = {k: v.to(device) for k, v in best.items()}

@@ -208,7 +208,7 @@ class TrainingLoop:
             try:
                 for trial_id in reported:
                     self._deliver(trial_id)
-            except TrialLostError as error:
+            except Exception as error:  # a thread that ends silently would keep all that ask waiting
                 self._fail(error)
 
     def _obey(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from trials.backbones.facts import DEFAULT
 from trials.backbones.loading import Backbone, load_backbone
@@ -29,6 +29,7 @@ from trials.errors import BackboneError, UserError
 from trials.evaluation import answers, answers_and_likelihoods
 from trials.export.files import CONFIG, WEIGHTS, as_text
 from trials.export.predictions import Prediction, Row, as_answered, by_columns, predictions
+from trials.export.tensors import write_tensors
 from trials.methods import get_method
 from trials.methods.base.module import MethodModule, make_method
 from trials.tasks.base import Task, render, template_columns
@@ -84,7 +85,7 @@ def save_adapter(folder: Path, state: Mapping[str, Any], description: Mapping[st
         description: as `describe_adapter` gives it, and what the training reached.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, folder / WEIGHTS)
+    write_tensors(folder / WEIGHTS, state)
     (folder / CONFIG).write_text(as_text(description))
 
 

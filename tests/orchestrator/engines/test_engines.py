@@ -171,6 +171,21 @@ def test_a_host_without_room_for_a_checkpoint_lets_its_trials_go(
     assert broken.wait(SECONDS)
 
 
+def test_any_error_of_a_checkpoint_is_heard_by_all_that_wait(
+    loop: TrainingLoop, broken: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(engine: ToyEngine, trial_id: str, folder: Path) -> None:
+        raise ValueError("not a checkpoint")
+
+    done(loop, loop.start, "a", config_of(steps=50, eval_every=20), None, MANY)
+    monkeypatch.setattr(ToyEngine, "save", spoilt)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        asked(loop, "a").result(SECONDS)
+    assert broken.wait(SECONDS)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        done(loop, loop.start, "b", config_of(), None, MANY)
+
+
 def test_throughput_counts_updates_not_reports(loop: TrainingLoop) -> None:
     done(loop, loop.start, "a", config_of(steps=20, eval_every=10), None, MANY)
     asked(loop, "a").result(SECONDS)
