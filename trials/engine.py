@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from trials.backbones.loading import Backbone
@@ -164,6 +165,7 @@ class Engine:
         """Free a trial's slot. The others go on as they were."""
         del self.slots[trial_id]
         self.reports.pop(trial_id, None)
+        self.stack.let_go()
 
     @property
     def busy(self) -> bool:
@@ -217,10 +219,14 @@ class Engine:
     def _scored(self, methods: Sequence[MethodModule], split: SplitName) -> list[Scored]:
         data, labels = self.data, list(self.data.label_token_ids.values())
         rows, task, longest = data.split(split), data.task, data.max_target_length
-        cost = self.stack.cost
-        return score(
-            self.backbone, methods, rows, task.metrics, longest, labels, cost, task.answers, rows.groups, task.stops
-        )
+        while True:
+            try:
+                return score(
+                    self.backbone, methods, rows, task.metrics, longest, labels, self.stack.cost, task.answers,
+                    rows.groups, task.stops,
+                )  # fmt: skip
+            except torch.OutOfMemoryError as error:
+                self.stack.shrink(error)
 
     def _shares(self, config: TrialConfig) -> bool:
         return get_method(config.method).shares_passes(self.backbone.facts.lane)

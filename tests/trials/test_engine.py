@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +14,14 @@ from typing import Any
 import pytest
 import torch
 
+import trials.engine as engine_module
 from tests.trials.making import Rows, config, source_prompts, trial
 from trials.backbones.loading import Backbone
 from trials.config import TRAINER_REVISION, Report, TrialConfig
 from trials.engine import Engine, EngineSettings
 from trials.errors import UserError
 from trials.export.adapters import load_adapter
+from trials.export.tensors import write_tensors
 from trials.tasks.base import Task
 from trials.tasks.targets import Labels
 
@@ -199,3 +203,52 @@ def test_rows_that_a_model_has_no_positions_for_are_refused_before_training(llam
     few.facts = replace(llama.facts, positions=longest + 7)
     e.start("a", config("adept"))
     assert e.next_report("a").step > 0
+
+
+def test_a_trial_that_leaves_between_two_reports_reports_what_it_would_have(
+    backbone: Backbone, rows: Rows, tmp_path: Path
+) -> None:
+    """Its training loss is of all updates since the last report, those before it left among them."""
+    whole = engine(backbone, rows, deterministic=True)
+    whole.start("a", config(steps=12, eval_every=6))
+    expected = numbers(run(whole))
+    first, second = (engine(backbone, rows, deterministic=True) for _ in range(2))
+    first.start("a", config(steps=12, eval_every=6))
+    for _ in range(4):
+        first.advance()
+    first.save("a", tmp_path)
+    second.start("a", config(steps=12, eval_every=6), tmp_path)
+    assert numbers(run(second)) == expected
+
+
+def test_an_evaluation_that_does_not_fit_is_made_in_smaller_passes(
+    t5: Backbone, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    e = engine(t5, rows, deterministic=True)
+    method, score, most = trial(t5, config()).method, engine_module.score, e.stack.cost.most
+    expected = e.score(method, "validation").predictions
+
+    def too_large(*given: Any) -> Any:
+        if e.stack.cost.most > most // 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return score(*given)
+
+    monkeypatch.setattr(engine_module, "score", too_large)
+    assert e.score(method, "validation").predictions == expected
+    assert e.stack.cost.most == most // 4
+
+
+def test_a_trial_that_has_left_holds_no_memory(t5: Backbone, rows: Rows) -> None:
+    e = engine(t5, rows)
+    e.start("a", config())
+    e.advance()
+    held = weakref.ref(e.slots["a"])
+    e.stop("a")
+    assert held() is None
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:
+    """The file's library raises one of its own, which nobody who looks for another place would catch."""
+    with pytest.raises(OSError, match="No such file") as found:
+        write_tensors(tmp_path / "none" / "file", {"a": torch.ones(2)})
+    assert found.value.errno == errno.ENOENT

@@ -92,7 +92,7 @@ class Stack:
                 losses, gradients, tokens = self.gradients(trials)
                 break
             except torch.OutOfMemoryError as error:
-                self._shrink(error)
+                self.shrink(error)
         for group, of_group in zip(self._groups, gradients, strict=True):
             group.update(of_group)
         seconds = time.perf_counter() - started
@@ -158,6 +158,7 @@ class Stack:
         """The trials' stacked parameters: those of the step before, unless something has changed."""
         same = len(trials) == len(self._trials) and all(a is b for a, b in zip(trials, self._trials, strict=True))
         if not (same and all(group.whole for group in self._groups)):
+            self.let_go()
             places = grouped([trial.method for trial in trials])
             self._groups = [TrainingGroup(members, [trials[k] for k in members]) for members in places]
             self._trials = list(trials)
@@ -177,7 +178,16 @@ class Stack:
             raise ValueError(f"{names} changes weights that all rows of a pass share: step such a trial by itself")
         return WeightUpdates(self.backbone, methods[0], groups[0].parameters, gradients=True)
 
-    def _shrink(self, error: Exception) -> None:
+    def let_go(self) -> None:
+        """Keep nothing of the trials of the step before: a device may not hold them beside those to come."""
+        self._groups, self._trials = [], []
+
+    def shrink(self, error: Exception) -> None:
+        """Cut passes half as long from now on, after one that did not fit.
+
+        Raises:
+            UserError: they cannot be shorter.
+        """
         torch.cuda.empty_cache()
         longest = self.cost.most
         if longest <= 64:
