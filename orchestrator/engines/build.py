@@ -59,7 +59,7 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     from trials.data import prepare
     from trials.engine import Engine, EngineSettings
     from trials.errors import UserError
-    from trials.stack.devices import refuse_slow
+    from trials.stack.devices import refuse_slow, same_bits
     from trials.tasks import get_task
 
     asked, spec = spec, unpacked(spec)
@@ -69,6 +69,7 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
         logging.getLogger("datasets").setLevel(logging.ERROR)
     if device == "cpu":
         torch.set_num_threads(1)  # it owns one core; two threads beside another busy process are slower than one
+    same_bits(spec.deterministic, torch.device(device))
     refuse_slow(spec.precision, torch.device(device))
     held = _with_backbone(spec, device)
     backbone = held.backbone

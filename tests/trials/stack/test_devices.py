@@ -10,7 +10,7 @@ import torch
 from trials.backbones.precision import products_as
 from trials.errors import UserError
 from trials.stack import devices
-from trials.stack.devices import hint, pace, refuse_slow
+from trials.stack.devices import hint, pace, refuse_slow, same_bits
 
 CPU = torch.device("cpu")
 
@@ -82,3 +82,15 @@ def test_cuda_rounds_products_of_float32_but_for_exact_ones() -> None:
         assert switch.allow_tf32 is False
     finally:
         switch.allow_tf32 = before
+
+
+def test_cuda_adds_in_a_fixed_order_only_while_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    asked: list[tuple[bool, bool]] = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda on, warn_only: asked.append((on, warn_only)))
+    for wanted in (True, False):
+        same_bits(wanted, torch.device("cuda"))
+        same_bits(wanted, CPU)
+    assert asked == [(True, True), (False, True)]
