@@ -60,6 +60,10 @@ def run_a_command(folder, port, pid):
 def signal_a_process(folder, port, pid):
     return [os.kill(one, 0) for one in (pid, os.getppid())]
 
+def have_the_kernel_signal_a_process(folder, port, pid):
+    import fcntl
+    return fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, pid)
+
 def read_the_environment_of_a_process(folder, port, pid):
     return open(f"/proc/{pid}/environ").read()
 

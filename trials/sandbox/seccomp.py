@@ -55,8 +55,14 @@ ABSENT = {"clone3": (435, 435)}
 OF_ITSELF_ONLY = {"prlimit64": (302, 261)}
 """Allowed where the process that it names is 0, which is itself."""
 
+NOT_TO_ASK_FOR: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {
+    "fcntl": ((72, 25), (8, 10, 15)),  # F_SETOWN, F_SETSIG, F_SETOWN_EX
+    "ioctl": ((16, 29), (0x8901, 0x8902)),  # FIOSETOWN, SIOCSPGRP
+}
+"""Allowed but for these second arguments, with which the kernel would signal whom a process may not signal itself."""
+
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16  # places in struct seccomp_data
+_NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24  # places in struct seccomp_data
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 _OTHER_CALLS = 0x40000000
 """From here on x86_64 has its calls once more, under other numbers (x32)."""
@@ -83,5 +89,10 @@ def filter_code(machine: str | None = None) -> bytes:
     for numbers in OF_ITSELF_ONLY.values():
         code += [(_EQUAL, 0, 4, numbers[column]), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_EQUAL, 0, 1, 0)]
         code += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERROR | errno.EPERM)]
+    for numbers, refused in NOT_TO_ASK_FOR.values():
+        code += [(_EQUAL, 0, 2 * len(refused) + 2, numbers[column]), (_LOAD, 0, 0, _SECOND_ARGUMENT)]
+        for argument in refused:
+            code += [(_EQUAL, 0, 1, argument), (_RETURN, 0, 0, _ERROR | errno.EPERM)]
+        code.append((_RETURN, 0, 0, _ALLOW))
     code.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *one) for one in code)
