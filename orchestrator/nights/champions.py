@@ -6,7 +6,8 @@ the alias `champion-METHOD` likewise, among the winners of one method. Methods c
 that a test score decides between one winner and one champion and nothing else. A person's choice stays until it is
 taken back, or cannot be run.
 
-What the registry did not take is kept in the folder of the sweep and given to it again by the next night.
+What the registry did not take is kept in the folder of the sweep and given to it again by the next night: of a night
+that it took in part, the rest.
 """
 
 from __future__ import annotations
@@ -77,22 +78,24 @@ def crown(
     try:
         reign = Reign(Registry.open(tracking_uri), place)
     except UserError as error:
-        log.warning("%s; %s", error, _kept(len(waiting)))
+        log.warning("%s; %s", error, _kept(waiting))
         return []
     for past, its in waiting:
         before = [one for one in earlier if one.started < past.started]
-        refused = []
+        refused: list[Cell] = []
+        problems = []
         for cells in _rivals(past).values():
             try:
                 found += reign.crown(past, its, cells, before)
             except Exception as error:  # of MLflow's many, or of a damaged search: the night's verdict still counts
-                refused.append(str(error))
-        left += [(past, its)] if refused else []
-        for problem in dict.fromkeys(refused):
+                refused += cells  # together, since by their validation scores one of them competes for all methods
+                problems.append(str(error))
+        left += [(replace(past, cells=tuple(refused)), its)] if refused else []
+        for problem in dict.fromkeys(problems):
             log.warning("champions of night %s: %s", past.date, problem)
     write_list(place / _WAITING, _Nights, left)
     if left:
-        log.warning("%s", _kept(len(left)))
+        log.warning("%s", _kept(left))
     for one in found:
         if one.moved:
             log.info("%s", one.sentence)
@@ -110,6 +113,6 @@ def _rivals(night: Night) -> Mapping[tuple[str, str], list[Cell]]:
     }
 
 
-def _kept(nights: int) -> str:
-    what = "the winners of this night are" if nights == 1 else f"the winners of {nights} nights are"
-    return f"{what} kept, and written into the registry by the next night"
+def _kept(waiting: _Nights) -> str:
+    nights = f"night {waiting[0][0].date}" if len(waiting) == 1 else f"{len(waiting)} nights"
+    return f"winners of {nights} are kept, and written into the registry by the next night"

@@ -233,6 +233,19 @@ def test_a_search_that_mlflow_has_no_run_of_waits_for_it(sweep: Sweep, caplog: p
     assert sweep.crown(sweep.winners.cell(ALIKE))["champion"].version == 1
 
 
+def test_what_the_registry_took_of_a_night_is_not_given_to_it_again(sweep: Sweep) -> None:
+    gone = sweep.winners.cell(STRONG)
+    shutil.rmtree(gone.folder)
+    gone = replace(gone, key=gone.key._replace(task="qqp"))
+    taken = sweep.winners.cell(WEAK)
+    assert sweep.crown(taken, gone)["champion"].moved
+    waiting = json.loads((sweep.folder / "champions" / "waiting.json").read_text())
+    assert [[cell["key"][0] for cell in past["cells"]] for past, _ in waiting] == [["qqp"]]
+    sweep.nights.append(night(2, sweep.winners.cell(ALIKE)))
+    found = crown(sweep.nights[-1], verdict(), tracking_uri=sweep.uri, folder=sweep.folder)
+    assert [(one.key.task, one.alias) for one in found] == [("rte", "champion-adept"), ("rte", "champion")]
+
+
 def test_two_sweeps_at_once_make_one_champion(sweep: Sweep, tmp_path: Path) -> None:
     cells = [sweep.winners.cell(WEAK), sweep.winners.cell(STRONG)]
     folders = [tmp_path / "one", tmp_path / "other"]
