@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from trials.errors import UserError
 log = logging.getLogger(__name__)
 
 _CELL = "cell"  # the tag of a version with all that its night measured
+_MOVED = re.compile(r"since night (\S+): ")  # what the tag of an alias begins with
 _TRIES = 3  # of a decision, where another night moves the same alias meanwhile
 
 
@@ -107,7 +109,7 @@ class Reign:
             if model is not None:
                 self._registry.settle(model)
             current = None if model is None else self._registry.version(model, alias)
-            moves, why = self._decide(model, current, winner, alias, earlier)
+            moves, why = self._decide(model, current, winner, alias, night, earlier)
             if not moves and current is not None:
                 return self._crowning(winner, alias, current, False, why)
             version = self._add(night, verdict, winner)
@@ -120,7 +122,13 @@ class Reign:
         raise UserError([f"alias {alias} of {key.task} on {key.backbone} is moved by another night again and again"])
 
     def _decide(
-        self, model: Model | None, current: Version | None, winner: _Winner, alias: str, earlier: Sequence[Night]
+        self,
+        model: Model | None,
+        current: Version | None,
+        winner: _Winner,
+        alias: str,
+        night: Night,
+        earlier: Sequence[Night],
     ) -> tuple[bool, str]:
         """Whether an alias moves to a winner, and why, or why not."""
         if model is None or current is None:
@@ -128,6 +136,11 @@ class Reign:
         if current.tags.get("search_id") == winner.record.uid:
             return False, "it is the champion already"
         if why := self._cannot_run(current, winner):
+            if night.date < (since := _since(current, alias)):  # it knows the data and the weights of before
+                return False, (
+                    f"version {current.number} cannot be run as in night {night.date} ({why}), but it has been the "
+                    f"champion since {since}: a later night decides"
+                )
             return True, f"version {current.number} cannot be run any more: {why}"
         champion = self._searched(current)
         if champion is None:
@@ -216,6 +229,12 @@ def _search_in(folder: Path) -> FoundSearch:
     if record is None:
         raise RecordError(problem)
     return FoundSearch(record, None, str(folder), partial(read_predictions, folder / PREDICTIONS))
+
+
+def _since(version: Version, alias: str) -> str:
+    """The last night that is known to have had a champion's data and weights, or the day on which a person made it."""
+    found = _MOVED.match(version.tags.get(alias, ""))
+    return max(version.tags.get("night", version.made), found[1] if found else "")
 
 
 def _tags(night: Night, verdict: Verdict, winner: _Winner) -> dict[str, str]:

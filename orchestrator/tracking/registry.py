@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,12 @@ class Version:
 
     Attributes:
         number: from 1. run: id of the search's run in MLflow, with its report; empty where a person made the version.
+        made: the day it was made on here, in ISO form.
     """
 
     model: str
     number: int
+    made: str
     run: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -275,4 +278,6 @@ def champion_configurations(
 
 def _version(found: Any) -> Version:
     """From MLflow's own."""
-    return Version(model=found.name, number=int(found.version), run=found.run_id or "", tags=dict(found.tags))
+    made = datetime.fromtimestamp(found.creation_timestamp / 1000).date().isoformat()
+    run = found.run_id or ""
+    return Version(model=found.name, number=int(found.version), made=made, run=run, tags=dict(found.tags))

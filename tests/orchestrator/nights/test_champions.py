@@ -18,7 +18,8 @@ from mlflow.artifacts import download_artifacts
 
 from orchestrator.nights.champions import champions, crown
 from orchestrator.nights.crowning import Crowning
-from orchestrator.nights.night import Cell, Night
+from orchestrator.nights.night import Cell, CellStatus, Night
+from orchestrator.store.layout import ADAPTER
 from orchestrator.store.predictions import read_predictions
 from orchestrator.tracking.registry import Registry, champion_configurations
 from tests.orchestrator.nights.made_nights import finding, night, verdict
@@ -151,6 +152,45 @@ def test_a_champion_whose_adapter_is_gone_cannot_be_run(sweep: Sweep) -> None:
     shutil.rmtree(sweep.artifacts("2"))
     found = sweep.crown(sweep.winners.cell(WEAK))
     assert found["champion"].moved and "holds no adapter" in found["champion"].sentence
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_winner_of_before_deposes_no_later_champion_that_it_cannot_be_compared_with(
+    by_hand: bool, sweep: Sweep
+) -> None:
+    waits = sweep.winners.cell(WEAK, method="pt", validation=60.0, tracked=False)
+    sweep.crown(sweep.winners.cell(WEAK), waits)  # competes again each night, as long as pt is refused
+    assert sweep.crown(sweep.winners.cell(STRONG, data="rows-2"))["champion-adept"].moved
+    sweep.crown(sweep.winners.cell(ALIKE, data="rows-2"))
+    champion = sweep.versions if by_hand else sweep.aliases["champion-adept"]
+    sweep.client.set_registered_model_alias(MODEL, "champion-adept", str(champion))
+    for _ in range(2):
+        found = sweep.crown(sweep.winners.cell(WEAK, data="rows-2"))
+        assert not found["champion-adept"].moved and sweep.aliases["champion-adept"] == champion
+        assert f"not better than version {champion} beyond noise" in found["champion-adept"].sentence
+
+
+def test_results_that_are_taken_over_count_as_of_the_night_that_takes_them_over(sweep: Sweep) -> None:
+    first = sweep.winners.cell(WEAK)
+    sweep.crown(first)
+    sweep.crown(sweep.winners.cell(STRONG, data="rows-2"))
+    back = replace(first, status=CellStatus.TAKEN_OVER, measured_on=sweep.nights[0].date)
+    assert sweep.crown(back)["champion"].moved  # the data are those of the first night again
+    late = night(2, sweep.winners.cell(STRONG, data="rows-2"))
+    (found, _) = crown(late, verdict(), tracking_uri=sweep.uri, folder=sweep.folder)
+    assert not found.moved and "but it has been the champion since 2026-03-03" in found.sentence
+
+
+def test_a_version_that_a_person_has_made_is_of_the_day_of_its_making(sweep: Sweep) -> None:
+    cell = sweep.winners.cell(WEAK)
+    sweep.crown(cell)
+    mine = sweep.winners.cell(STRONG, revision="v2-ff")
+    made = sweep.client.create_model_version(MODEL, (Path(mine.folder) / ADAPTER).as_uri())
+    sweep.client.set_registered_model_alias(MODEL, "champion", made.version)
+    assert not sweep.crown(sweep.winners.cell(WEAK))["champion"].moved
+    assert sweep.aliases["champion"] == int(made.version)
+    sweep.nights.append(replace(night(3, sweep.winners.cell(WEAK)), date="2999-01-01"))
+    assert sweep.again()["champion"].moved
 
 
 def test_what_a_person_has_set_stays_until_it_is_taken_back(sweep: Sweep) -> None:
