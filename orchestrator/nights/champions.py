@@ -27,6 +27,7 @@ from trials.errors import UserError
 log = logging.getLogger(__name__)
 
 PLACE = "champions"  # in the folder of a sweep
+MOST_KEPT = 30  # nights of a sweep that wait for the registry
 _KNOWN, _WAITING = "known.json", "waiting.json"
 _LOST = "it is left out, and made anew"
 _Nights = list[tuple[Night, Verdict]]
@@ -78,7 +79,8 @@ def crown(
     try:
         reign = Reign(Registry.open(tracking_uri), place)
     except UserError as error:
-        log.warning("%s; %s", error, _kept(waiting))
+        log.warning("%s", error)
+        _keep(place, waiting)
         return []
     for past, its in waiting:
         before = [one for one in earlier if one.started < past.started]
@@ -93,9 +95,7 @@ def crown(
         left += [(replace(past, cells=tuple(refused)), its)] if refused else []
         for problem in dict.fromkeys(problems):
             log.warning("champions of night %s: %s", past.date, problem)
-    write_list(place / _WAITING, _Nights, left)
-    if left:
-        log.warning("%s", _kept(left))
+    _keep(place, left)
     for one in found:
         if one.moved:
             log.info("%s", one.sentence)
@@ -113,6 +113,16 @@ def _rivals(night: Night) -> Mapping[tuple[str, str], list[Cell]]:
     }
 
 
-def _kept(waiting: _Nights) -> str:
-    nights = f"night {waiting[0][0].date}" if len(waiting) == 1 else f"{len(waiting)} nights"
-    return f"winners of {nights} are kept, and written into the registry by the next night"
+def _keep(place: Path, nights: _Nights) -> None:
+    """Let nights wait for the next one, the last of them where they are too many, and say so."""
+    given_up, kept = nights[:-MOST_KEPT], nights[-MOST_KEPT:]
+    write_list(place / _WAITING, _Nights, kept)
+    if given_up:
+        limit = f"no more than {MOST_KEPT} nights wait for the registry"
+        log.warning("%s: the winners of %s are given up", limit, _named(given_up))
+    if kept:
+        log.warning("winners of %s are kept, and written into the registry by the next night", _named(kept))
+
+
+def _named(nights: _Nights) -> str:
+    return f"night {nights[0][0].date}" if len(nights) == 1 else f"{len(nights)} nights"

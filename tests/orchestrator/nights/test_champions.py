@@ -286,6 +286,26 @@ def test_what_the_registry_took_of_a_night_is_not_given_to_it_again(sweep: Sweep
     assert [(one.key.task, one.alias) for one in found] == [("rte", "champion-adept"), ("rte", "champion")]
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_nights_that_wait_are_limited_and_those_given_up_are_named(
+    away: bool, sweep: Sweep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("orchestrator.nights.champions.MOST_KEPT", 2)
+    there, sweep.uri = sweep.uri, f"sqlite:///{sweep.folder}/none.db" if away else sweep.uri
+    for _ in range(2):
+        sweep.crown(sweep.winners.cell(WEAK, tracked=False))
+    assert "given up" not in caplog.text
+    sweep.crown(sweep.winners.cell(WEAK, tracked=False))
+    assert "no more than 2 nights wait for the registry: the winners of night 2026-03-01 are given up" in caplog.text
+    waiting = json.loads((sweep.folder / "champions" / "waiting.json").read_text())
+    assert [past["date"] for past, _ in waiting] == ["2026-03-02", "2026-03-03"]
+    sweep.uri = there
+    for cell in [one.cells[0] for one in sweep.nights]:
+        sweep.winners.track(Path(cell.folder), f"uid-{Path(cell.folder).name}")
+    sweep.crown(sweep.winners.cell(ALIKE))
+    assert sweep.client.get_model_version_by_alias(MODEL, "champion").tags["night"] == "2026-03-02"
+
+
 def test_two_sweeps_at_once_make_one_champion(sweep: Sweep, tmp_path: Path) -> None:
     cells = [sweep.winners.cell(WEAK), sweep.winners.cell(STRONG)]
     folders = [tmp_path / "one", tmp_path / "other"]
