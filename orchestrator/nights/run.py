@@ -102,15 +102,20 @@ class Nights:
         sweep, folder = self.sweep, self.place / state.run
         if is_concluded(folder):
             kept = self.history.kept(sweep.name)
-            this = next(one for one in kept if one.night.date == state.run)
-            self.console.print(Text(f"night {state.run} of {sweep.name} is over; another --date runs one more"))
-            self._show(kept, state.run)
-            return this.verdict or Verdict(())
+            this = next((one for one in kept if one.night.date == state.run), None)
+            if this is not None:
+                self.console.print(Text(f"night {state.run} of {sweep.name} is over; another --date runs one more"))
+                self._show(kept, state.run)
+                return this.verdict or Verdict(())
+            lost = f"night {state.run} of {sweep.name} is over, but not in the history: it is judged again"
+            self.console.print(Text(lost))
         before = self.history.nights(sweep.name, sweep.worse.window + 1)
         night = measured_night(state, before)
         keys = [cell.key for cell in night.cells]
         earlier = [one for one in before if one.date != night.date]
-        verdict = judge(night, earlier, self.champions(keys), sweep.worse)
+        # Of a night that is judged again some may be later ones.
+        found = {key: cell for key, cell in self.champions(keys).items() if cell.measured_on <= night.date}
+        verdict = judge(night, earlier, found, sweep.worse)
         crowned: list[Crowning] = []
         if sweep.champions:
             crowned = crown(night, verdict, tracking_uri=self.tracking_uri, folder=self.place, earlier=earlier)

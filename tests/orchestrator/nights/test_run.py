@@ -12,14 +12,17 @@ import pytest
 from orchestrator.console import INTERRUPTED, PlainConsole
 from orchestrator.nights import run as night_run
 from orchestrator.nights.history import History
-from orchestrator.nights.night import CellStatus
+from orchestrator.nights.night import Cell, CellKey, CellStatus, Night
 from orchestrator.nights.run import run_night
+from orchestrator.nights.verdict import Verdict
 from orchestrator.record.errors import LockError
 from orchestrator.run.session import Session
 from orchestrator.store.lock import SearchLock
 from orchestrator.sweep import estimates, fingerprint
 from orchestrator.sweep.expand import PlannedSearch
+from orchestrator.sweep.rules import GateRules
 from orchestrator.sweep.sweep_file import read_and_plan
+from tests.orchestrator.nights.made_nights import cell as made_cell
 from tests.orchestrator.sweep.made_sweeps import DEVICE, SMALL, made
 from trials.errors import UserError
 
@@ -71,6 +74,46 @@ def test_a_night_leaves_history_page_and_notification_and_is_over(weeks: Weeks) 
     assert weeks.notified == 1 and sorted(weeks.trained) == sorted(set(weeks.trained))
     assert weeks.night("2026-06-01") == 3 and weeks.dates == ["2026-06-01"]
     assert weeks.notified == 1 and len(weeks.trained) == 4
+
+
+@pytest.mark.parametrize("lost", ["removed", "damaged", "another place"])
+def test_a_night_that_is_over_and_not_in_the_history_is_judged_again(weeks: Weeks, lost: str) -> None:
+    weeks.night("2026-06-01")
+    place = weeks.folder / "runs" / "history"
+    file = place / "nights" / "small" / "2026-06-01.parquet"
+    if lost == "removed":
+        file.unlink()
+    elif lost == "damaged":
+        file.write_bytes(file.read_bytes()[:99])
+    else:
+        place = weeks.folder / "elsewhere"
+        weeks.file.write_text(f"{NIGHT}history: {place}\n")
+    for _ in range(2):
+        assert weeks.night("2026-06-01") == 3 and len(weeks.trained) == 4
+        assert [len(one.cells) for one in History(place).nights("small")] == [4]
+    assert weeks.notified == 2  # a message twice is better than none
+
+
+def test_a_night_that_is_judged_again_is_not_held_against_later_champions(
+    weeks: Weeks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weeks.file.write_text(NIGHT.replace("champions: no\n", ""))
+    judged: list[set[str]] = []
+    judge = night_run.judge
+
+    def noted(night: Night, earlier: list[Night], found: dict[CellKey, Cell], rules: GateRules) -> Verdict:
+        judged.append({one.measured_on for one in found.values()})
+        return judge(night, earlier, found, rules)
+
+    def known(keys: list[CellKey], uri: str | None, folder: Path) -> dict[CellKey, Cell]:
+        dates = ("2026-06-01", "2026-06-02", "2026-06-03")
+        return {key: made_cell(key, 99.0, measured_on=date) for key, date in zip(keys, dates, strict=False)}
+
+    monkeypatch.setattr(night_run, "judge", noted)
+    monkeypatch.setattr(night_run, "champions", known)
+    monkeypatch.setattr(night_run, "crown", lambda *given, **more: [])
+    weeks.night("2026-06-02")
+    assert judged == [{"2026-06-01", "2026-06-02"}]
 
 
 def test_what_has_not_changed_is_taken_over_and_proves_nothing_new(weeks: Weeks) -> None:
