@@ -207,8 +207,12 @@ class Reign:
     def _fetched(self, version: Version) -> Path:
         """The folder here that holds record and answers of a version; they never change."""
         folder = self._place / version.model / str(version.number)
-        if not (folder / RECORD).is_file():
-            self._registry.files(version, (PREDICTIONS, RECORD), folder)
+        if load_record(folder / RECORD)[0] is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as beside:
+                # The record comes last: where it is, all of it is, and so are the answers.
+                for file in self._registry.files(version, (PREDICTIONS, RECORD), Path(beside)):
+                    file.replace(folder / file.name)
         return folder
 
     @staticmethod

@@ -19,8 +19,9 @@ from mlflow.artifacts import download_artifacts
 from orchestrator.nights.champions import champions, crown
 from orchestrator.nights.crowning import Crowning
 from orchestrator.nights.night import Cell, CellStatus, Night
+from orchestrator.record.record import RECORD
 from orchestrator.store.layout import ADAPTER
-from orchestrator.store.predictions import read_predictions
+from orchestrator.store.predictions import PREDICTIONS, read_predictions
 from orchestrator.tracking.registry import Registry, champion_configurations
 from tests.orchestrator.nights.made_nights import finding, night, verdict
 from tests.orchestrator.nights.made_winners import ROWS, Winners
@@ -211,6 +212,31 @@ def test_what_a_person_has_set_stays_until_it_is_taken_back(sweep: Sweep) -> Non
     by_hand = sweep.client.create_model_version(MODEL, "runs:/0123/elsewhere")
     sweep.client.set_registered_model_alias(MODEL, "champion-adept", by_hand.version)
     assert champions([sweep.nights[0].cells[0].key], sweep.uri, sweep.folder) == {}
+
+
+def test_a_champions_record_is_there_whole_or_is_fetched_again(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep.crown(sweep.winners.cell(WEAK))
+    whole = MlflowClient.download_artifacts
+
+    def full(client: MlflowClient, run: str, path: str, folder: str) -> str:
+        file = Path(whole(client, run, path, folder))
+        if path == RECORD:
+            file.write_bytes(file.read_bytes()[:99])
+            raise OSError(28, "No space left on device")
+        return str(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "download_artifacts", full)
+        champions([sweep.nights[0].cells[0].key], sweep.uri, sweep.folder)
+    kept = sweep.folder / "champions" / MODEL
+    assert not list(kept.rglob(RECORD))
+    assert sweep.crown(sweep.winners.cell(STRONG))["champion"].version == 2
+    (kept / "2").mkdir(exist_ok=True)
+    for name in (RECORD, PREDICTIONS):  # as a kill of an earlier version has left them
+        (kept / "2" / name).write_bytes((Path(sweep.nights[1].cells[0].folder) / name).read_bytes()[:99])
+    found = sweep.crown(sweep.winners.cell([]))
+    assert found["champion"].moved and "McNemar's exact test over 200 test rows" in found["champion"].sentence
+    assert sorted(file.name for file in kept.iterdir()) == ["1", "2"]
 
 
 def test_the_command_shows_champions_and_why(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
