@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from orchestrator.command_lines import resume_command
 from orchestrator.nights.beyond_noise import margin, night_noise
 from orchestrator.nights.night import Cell, CellKey, Night
 from orchestrator.nights.verdict import Verdict
@@ -192,10 +193,8 @@ class Reign:
             adapter = Path(cell.folder) / ADAPTER
             return self._registry.add(cell.key.task, cell.key.backbone, adapter, record.uid, tags, _description(tags))
         except LookupError as error:
-            raise LookupError(
-                f"{error} ({record.name}): `adept-search resume {record.name} --output {Path(cell.folder).parent}` "
-                "writes it"
-            ) from None
+            command = resume_command(record.name, Path(cell.folder).parent)
+            raise LookupError(f"{error} ({record.name}): `{command}` writes it") from None
 
     def _searched(self, version: Version) -> FoundSearch | None:
         """The search of a version; None where it names none, or its record is gone."""

@@ -37,7 +37,7 @@ class Sweep:
 
     def __init__(self, folder: Path, uri: str) -> None:
         self.folder, self.uri = folder / "demo", uri
-        self.winners = Winners(folder / "searches", uri)
+        self.winners = Winners(folder / "my searches", uri)
         self.client = MlflowClient(uri)
         self.nights: list[Night] = []
 
@@ -294,7 +294,8 @@ def test_a_registry_that_refuses_in_the_middle_is_asked_again(
 def test_a_search_that_mlflow_has_no_run_of_waits_for_it(sweep: Sweep, caplog: pytest.LogCaptureFixture) -> None:
     cell = sweep.winners.cell(WEAK, tracked=False)
     assert sweep.crown(cell) == {}
-    assert "has no run of this search (rte-adept-1): `adept-search resume rte-adept-1 --output" in caplog.text
+    command = f"adept-search resume rte-adept-1 --output '{sweep.winners.folder}'"
+    assert f"has no run of this search (rte-adept-1): `{command}` writes it" in caplog.text
     sweep.winners.track(Path(cell.folder), "uid-rte-adept-1")
     assert sweep.crown(sweep.winners.cell(ALIKE))["champion"].version == 1
 
