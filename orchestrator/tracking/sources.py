@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.command_lines import comma_separated
+from orchestrator.command_lines import comma_separated, command_line
 from orchestrator.plan.settings import SearchSettings
 from orchestrator.plan.sources import name_of
 from orchestrator.store.layout import ADAPTER
@@ -25,6 +25,7 @@ from orchestrator.tracking.pages import find_experiments, find_runs, quoted
 from orchestrator.tracking.projection import PARENT
 from orchestrator.tracking.registry import Registry, champion_of
 from orchestrator.tracking.store import TrackingError, open_for_reading
+from trials.backbones.describe import backbone_names, describe
 from trials.backbones.facts import Facts
 from trials.errors import UserError, did_you_mean
 from trials.export.files import CONFIG
@@ -137,7 +138,9 @@ class _Place:
         facts = self.facts
         method, whole = self.of_tasks, self.wanted.source_kind == "adapter"
         kind, things = (f"adapter of {method}", f"adapters of {method}") if whole else ("prompt", "prompts")
-        command = f"adept-search search --task {part} --method {method} --backbone {facts.name}"
+        is_known = facts.name in backbone_names() and describe(facts.name).location == facts.location
+        backbone = facts.name if is_known else facts.location  # a folder may be called like a known one
+        command = command_line("search", task=part, method=method, backbone=backbone)
         if of_task:
             others = ", ".join(dict.fromkeys(one.backbone for one in of_task))
             return f"{part}: its {things} are of {others}, and none of {facts.name}; train one: {command}"

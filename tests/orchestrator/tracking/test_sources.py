@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from orchestrator.record.record import SearchRecord
 from orchestrator.tracking.registry import Registry, champion_of
 from orchestrator.tracking.sources import StoredSources
 from trials.backbones.describe import describe
+from trials.backbones.facts import EMBEDDED
 from trials.data_facts import DataIdentity
 from trials.errors import UserError
 
@@ -213,3 +215,23 @@ def test_a_task_whose_prompts_are_of_another_backbone(here: Path) -> None:
     assert "sst2: its prompts are of t5-base, and none of t5-nano; train one: adept-search search" in problems(
         sources="sst2"
     )
+
+
+@pytest.mark.parametrize("others", [False, True])
+@pytest.mark.parametrize("folder", ["my t5", "t5-base", "t5-nano"])
+def test_the_command_that_trains_a_source_runs_in_every_working_folder(here: Path, folder: str, others: bool) -> None:
+    """On a backbone in a folder, which may be called like a known one."""
+    shutil.copytree(EMBEDDED / "t5-nano", here / "models" / folder)
+    if others:
+        adapter(here / "runs" / "x" / "best_adapter", base_model_name_or_path="t5-large")
+    found = problems(sources="sst2", backbone=f"models/{folder}")
+    printed = re.search(r"adept-search search .*", found)
+    assert printed, found
+    where = str(here / "models" / folder)
+    assert shlex.split(printed[0])[2:] == ["--task", "sst2", "--method", "pt", "--backbone", where]
+
+
+@pytest.mark.parametrize("name", ["t5-nano", "t5-base"])
+def test_the_command_that_trains_a_source_has_a_known_backbone_by_its_name(here: Path, name: str) -> None:
+    found = problems(sources="sst2", backbone=name)
+    assert found.endswith(f"adept-search search --task sst2 --method pt --backbone {name}")
