@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from orchestrator.record.kept_data import SOURCES_KEPT, identity
 from orchestrator.record.provenance import describe_hardware
 from orchestrator.record.record import RECORD, Report, SearchRecord, TrialRecord
 from orchestrator.store.layout import OPTIONS, find_search
+from orchestrator.store.twin_files import read_either
 from orchestrator.tracking.sources import StoredSources
 from trials.backbones.facts import Facts
 from trials.backbones.revisions import same_revision, why_not_same
@@ -108,10 +110,12 @@ def from_folder(name: str, number: int, output: Path, places: Mapping[str, str |
         places: options of what has moved since (`orchestrator.plan.places`).
 
     Raises:
-        UserError: no such search or trial. RecordError: the record cannot be read.
+        UserError: no such search or trial, or its options are lost. RecordError: the record cannot be read.
     """
     folder = find_search(name, output)
-    options = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+    options, damage = read_either(folder / OPTIONS)
+    if damage:
+        print(f"note: {damage}", file=sys.stderr)
     return _recorded(SearchRecord.load(folder / RECORD), number, options, places, folder)
 
 
