@@ -160,7 +160,7 @@ class Registry:
         """Let an alias stand at a version, and say on the version why.
 
         The model's tag names the version of before as well until the alias stands at the new one: a kill between the
-        two must not look like a person's choice.
+        two must not look like a person's choice. Nor must two sweeps that move it at once.
         """
         with self._asked(f"alias {alias} of {model}"):
             for name, value in tags.items():
@@ -171,6 +171,10 @@ class Registry:
             _once_more(self._client.set_registered_model_tag, model, _SET + alias, both)
             _once_more(self._client.set_registered_model_alias, model, alias, str(version.number))
             _once_more(self._client.set_registered_model_tag, model, _SET + alias, str(version.number))
+            found = self._client.get_registered_model(model)
+            now, ours = str(found.aliases.get(alias, "")), found.tags.get(_SET + alias, "")
+            if now and now not in ours.split():  # another sweep has moved it meanwhile, and its tag came before ours
+                _once_more(self._client.set_registered_model_tag, model, _SET + alias, f"{now} {ours}")
 
     def settle(self, model: Model) -> None:
         """Complete what a kill has left of a move: the tag names one version again."""
