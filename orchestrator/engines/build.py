@@ -82,7 +82,7 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
             ]
         )
     if spec.backbone != asked.backbone:  # adapters name their backbone as the user knows it
-        backbone.facts = replace(backbone.facts, location=asked.backbone)
+        backbone.facts = replace(backbone.facts, copy_of=asked.backbone)
     data = prepare(
         get_task(spec.task).read(spec.data_quirks, spec.data_sizes),
         backbone.tokenizer,

@@ -46,6 +46,7 @@ class Facts:
     Attributes:
         name: short, for tables and file names: ``t5-nano``, ``t5-base``, the last part of a folder or hub id.
         location: what transformers loads: a folder or a hub id.
+        copy_of: the user's folder, where ``location`` is a host's copy of it; adapters name their backbone by it.
         width: of the input embeddings, d.
         layers: of encoder and decoder; a decoder-only model has no encoder.
         inner: heads times head width. ff: feed-forward width (of a gated one, counted for two matrices).
@@ -77,6 +78,7 @@ class Facts:
     hidden: int = 0
     positions: int = 0
     lane: Lane = "stock"
+    copy_of: str = ""
 
     @property
     def inside(self) -> int:

@@ -17,7 +17,9 @@ from orchestrator.engines.shipping import fetched, ship
 from orchestrator.store.paths import StoragePath
 from tests.orchestrator.searching_toys import toy_plan
 from trials.backbones.facts import DEFAULT, EMBEDDED
+from trials.checkpoint import ADAPTER
 from trials.errors import UserError
+from trials.export.adapters import load_adapter, read_description
 
 if TYPE_CHECKING:
     from tests.orchestrator.s3_server import S3
@@ -48,8 +50,34 @@ def test_an_engine_on_another_host_gets_backbone_and_task(
     shutil.rmtree(tmp_path / "driver")
     engine = build_engine(spec, "cpu")
     assert engine.backbone.facts.revision == plan.facts.revision  # type: ignore[attr-defined]
-    assert engine.backbone.facts.location == str(backbone)  # type: ignore[attr-defined]
     assert len(engine.data.task.files) == 3  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("method", ["ia3", "prefix", "pt"])  # the first two look at the backbone's config once more
+def test_adapters_from_another_host_name_the_backbone_as_the_user_does(
+    method: str, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADEPT_CACHE", str(tmp_path / "cache"))
+    backbone = tmp_path / "driver" / "my-t5"
+    shutil.copytree(EMBEDDED / DEFAULT, backbone)
+    given = {
+        "task": task,
+        "backbone": backbone,
+        "storage": f"file://{tmp_path}/storage",
+        "method": method,
+        "space": DEFAULT,
+    }
+    plan = toy_plan(tmp_path, [], **given, steps=1, eval_every=1, batch_size=1, warmup_steps=0)
+    spec = replace(plan.spec, shipments=ship(plan, paths_read(plan)), slots=1, deterministic=True)
+    shutil.rmtree(tmp_path / "driver")
+    engine = build_engine(spec, "cpu")
+    engine.start("1", plan.trials[0].config)
+    assert engine.advance() == ["1"]
+    (checkpoint := tmp_path / "checkpoint").mkdir()
+    engine.save("1", checkpoint)
+    adapter = checkpoint / ADAPTER
+    assert read_description(adapter)["base_model_name_or_path"] == str(backbone)
+    assert load_adapter(adapter, EMBEDDED / DEFAULT).predict(["a game"])
 
 
 def test_the_second_engine_of_a_host_waits_for_the_firsts_copy(
