@@ -1,6 +1,7 @@
 """A search space as distributions that Optuna can sample: the grid's values become the ends of ranges.
 
 - a rate (any axis of numbers above 0 with a fraction): log-uniform between its least and greatest value;
+- numbers with a fraction that begin at 0 or below, such as a dropout: uniform between them;
 - a whole number: uniform between them, log-uniform where they are a decade or more apart;
 - either as its method says, where that says (`trials.methods.Hyperparameter.log`);
 - a prompt length whose partner follows from the budget: uniform, and the partner is what the budget leaves;
@@ -29,7 +30,7 @@ from optuna.distributions import (
 from search_spaces import Axis, BudgetRule, Configuration, Space
 from trials.methods import Method, Sizes, get_method
 
-DIGITS = 3  # of a drawn rate: more mean nothing, and make tables unreadable
+DIGITS = 3  # of a drawn number: more mean nothing, and make tables unreadable
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,7 @@ class Distributions:
             elif isinstance(distribution, CategoricalDistribution):
                 values |= zip(axis.names, axis.rows[drawn[key]], strict=True)
             elif isinstance(distribution, FloatDistribution):
-                rounded = float(f"{drawn[key]:.{DIGITS}g}")
-                values[axis.names[0]] = min(max(rounded, distribution.low), distribution.high)
+                values[axis.names[0]] = _rounded(drawn[key], distribution)
             else:
                 values[axis.names[0]] = int(drawn[key])
                 left = axis.names[1] if self._by_budget(axis) else left
@@ -122,6 +122,7 @@ class Distributions:
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any] | None:
         """The draw that gives this configuration; None where the space does not hold it."""
         drawn: dict[str, Any] = {}
+        held = dict(configuration)  # with numbers as they are rounded here
         for axis in self.space.axes:
             key = ",".join(axis.names)
             distribution = self.all.get(key)
@@ -136,8 +137,10 @@ class Distributions:
                 if not isinstance(value, kinds) or not distribution.low <= value <= distribution.high:
                     return None
                 drawn[key] = value
+                if isinstance(distribution, FloatDistribution):
+                    held[axis.names[0]] = _rounded(value, distribution)
         same = self.configuration(drawn)
-        return drawn if all(_close(same[name], configuration.get(name)) for name in same) else None
+        return drawn if all(_close(same[name], held.get(name)) for name in same) else None
 
     def _of(self, axis: Axis) -> BaseDistribution:
         values = [row[0] for row in axis.rows]
@@ -168,18 +171,37 @@ class Distributions:
         return {**configuration, method.sized: max(1, method.largest_size(configuration, sizes, self.ceiling))}
 
 
+def _rounded(number: float, distribution: FloatDistribution) -> float:
+    """A number that was drawn, with `DIGITS` digits; from 0 or below to as many places as its larger end then has.
+
+    Near 0 each has three digits of its own, and an even draw would hold values without end.
+    """
+    low, high = distribution.low, distribution.high
+    found = float(f"{number:.{DIGITS}g}") if low > 0 else round(number, _places(distribution)) + 0.0  # no -0.0
+    return min(max(found, low), high)
+
+
+def _places(distribution: FloatDistribution) -> int:
+    """Decimal places with which the end that is farther from 0 has `DIGITS` digits; below 0 for ends of 1,000 on."""
+    return DIGITS - 1 - math.floor(math.log10(max(abs(distribution.low), abs(distribution.high))))
+
+
 def _values(distribution: BaseDistribution) -> list[Any]:
-    """What a distribution can give, rates as `Distributions.configuration` rounds them."""
+    """What a distribution can give, numbers as `Distributions.configuration` rounds them."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     if isinstance(distribution, IntDistribution):
         return list(range(distribution.low, distribution.high + 1))
     assert isinstance(distribution, FloatDistribution)
     low, high = distribution.low, distribution.high
-    first, last = (math.floor(math.log10(end)) for end in (low, high))  # a rate is above 0
     found = {low, high}
-    for decade in range(first, last + 1):
-        found |= {float(f"{digits}e{decade - DIGITS + 1}") for digits in range(10 ** (DIGITS - 1), 10**DIGITS)}
+    if low > 0:
+        first, last = (math.floor(math.log10(end)) for end in (low, high))
+        for decade in range(first, last + 1):
+            found |= {float(f"{digits}e{decade - DIGITS + 1}") for digits in range(10 ** (DIGITS - 1), 10**DIGITS)}
+    else:
+        places = _places(distribution)
+        found |= {float(f"{steps}e{-places}") for steps in range(1 - 10**DIGITS, 10**DIGITS)}
     return sorted(value for value in found if low <= value <= high)
 
 

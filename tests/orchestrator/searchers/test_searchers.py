@@ -193,6 +193,32 @@ def test_few_configurations_are_counted_and_all_of_them_proposed(
         search.ask()
 
 
+@pytest.mark.parametrize(
+    ("ends", "count", "given", "rounded"),
+    [
+        ("0.0, 0.1", 101, 0.0124, 0.012),  # steps of a thousandth
+        ("0.0, 0.25", 251, 0.25, 0.25),
+        ("-0.5, 2.25", 276, -0.125, -0.12),  # of a hundredth: three digits of 2.25
+        ("-10.0, -2.0", 81, -2.0, -2.0),
+    ],
+)
+def test_a_range_from_zero_or_below_is_drawn_evenly_to_three_digits_of_its_larger_end(
+    tmp_path: Path, ends: str, count: int, given: float, rounded: float
+) -> None:
+    distributions = few(tmp_path, f"peft: {{lr: 1e-3, tuner: LOKR, module_dropout: [{ends}], r: 8}}")
+    there = list(distributions.different())
+    assert len(there) == distributions.count(1_000) == count
+    search = searcher("random", samples=40, distributions=distributions)
+    drawn = [found[1] for _ in range(40) if (found := search.ask())]
+    assert all(configuration in there for configuration in drawn)
+    low, high = map(float, ends.split(", "))
+    assert 10 <= sum(float(c["module_dropout"]) < (low + high) / 2 for c in drawn) <= 30
+    known = distributions.parameters({**there[0], "module_dropout": given})  # of an earlier search
+    assert known == {"module_dropout": given}
+    assert distributions.configuration(known)["module_dropout"] == rounded
+    assert distributions.parameters({**there[0], "module_dropout": high + 1}) is None
+
+
 def test_the_last_of_many_configurations_is_found_though_chance_may_never_draw_it(tmp_path: Path) -> None:
     distributions = few(tmp_path, "pt: {prompt_lr: 0.1, prompt_length: [1, 300]}")
     search = searcher("random", samples=300, distributions=distributions)
