@@ -16,7 +16,14 @@ _KEYS = ["about", "source", "settings", "budget", "grids"]
 _REQUIRED_KEYS = ["settings", "grids"]
 
 
-def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_source_length: int = 256) -> Space:
+def load_space(
+    name_or_file: str | Path,
+    *,
+    method: str,
+    d_model: int,
+    max_source_length: int = 256,
+    asked_length: int | None = None,
+) -> Space:
     """Reads, checks and multiplies out the grid of one method.
 
     The whole file is checked, the grids of other methods too, but for those that are slow to check (PEFT's tuners: the
@@ -26,15 +33,17 @@ def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_sourc
         name_or_file: a shipped space's name (`space_names`) or a YAML file.
         method: a method's name (`methods`).
         d_model: width of the backbone's embeddings.
-        max_source_length: tokens to which inputs are padded, for sizes that depend on it; a file that sets it goes
-            first.
+        max_source_length: tokens to which inputs are padded, for sizes that depend on it: the task's; a file that sets
+            it goes first.
+        asked_length: the same as the user asks for it: it goes before the file.
 
     Raises:
         SpaceError: with everything that is wrong, each with file, line, key, value, rule and the likely fix.
         ValueError: a width or a length below 1.
     """
-    if d_model < 1 or max_source_length < 1:
-        raise ValueError(f"d_model and max_source_length are at least 1, but are {d_model} and {max_source_length}")
+    length = max_source_length if asked_length is None else asked_length
+    if d_model < 1 or length < 1:
+        raise ValueError(f"d_model and max_source_length are at least 1, but are {d_model} and {length}")
     file = locate(name_or_file)
     document = read_document(file)
     if not isinstance(document.data, dict):
@@ -43,7 +52,8 @@ def load_space(name_or_file: str | Path, *, method: str, d_model: int, max_sourc
     _check_keys(document, (), _KEYS, _REQUIRED_KEYS, kind="key of a space")
     settings = _read_settings(document)
     budget = _read_budget(document)
-    length = settings.max_source_length if settings and settings.max_source_length else max_source_length
+    if asked_length is None and settings and settings.max_source_length:
+        length = settings.max_source_length
     grids = _read_grids(document, method)
     about, source = _read_text(document, "about"), _read_source(document, method, list(grids))
     grid = grids.get(method, Grid(method))

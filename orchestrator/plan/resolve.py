@@ -87,15 +87,23 @@ def make_plan(
     space_name = settings.space or default_space(
         backbone=facts.name, architecture=facts.architecture, train_size=train_size
     )
-    length = settings.max_source_length or task.max_source_length
-    space = tried(lambda: load_space(space_name, method=settings.method, d_model=facts.width, max_source_length=length))
+    space = tried(
+        lambda: load_space(
+            space_name,
+            method=settings.method,
+            d_model=facts.width,
+            max_source_length=task.max_source_length,
+            asked_length=settings.max_source_length,
+        )
+    )
     if space is None:
         raise UserError(problems + sources.missing())
     if settings.space is None and space_name != DEFAULT:
         notes.append(f"search space {space.name}: {space.about} (--space chooses another)")
     if space.duplicates:
         notes.append(f"search space {space.name}: {space.duplicates} duplicate configuration(s) dropped")
-    sizes = Sizes.of(facts, length)
+    training = overridden(space.settings, settings)
+    sizes = Sizes.of(facts, training.max_source_length or task.max_source_length)
     refusals = [method.refuses(found, sizes) for found in space.configurations]
     refused = dict.fromkeys(filter(None, refusals))
     why_not = [f"search space {space.name}: {method.name}: {why} (on {facts.name})" for why in refused]
@@ -103,10 +111,8 @@ def make_plan(
         problems += why_not
     else:
         notes += [f"{why}; such configurations are not drawn" for why in why_not]
-    training = overridden(space.settings, settings)
     problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
     grace_period = chosen_grace_period(settings, training, problems)
-    sizes = replace(sizes, max_source_length=training.max_source_length or length)
     numbered, samples = drawn_from(space, settings, sizes, problems)
     if problems:
         raise UserError(problems + sources.missing())

@@ -80,6 +80,9 @@ def test_dept_s_rank_depends_on_the_input_length_and_the_file_s_own_goes_first(l
     space = load(own + text, method="dept", max_source_length=256)
     assert space.configurations[0]["rank"] == 24
     assert space.settings.max_source_length == 512
+    asked = load(own + text, method="dept", max_source_length=512, asked_length=256)
+    assert asked.configurations[0]["rank"] == 30
+    assert asked.settings.max_source_length == 512  # as the file has it
 
 
 def test_equal_configurations_are_dropped_counted_and_said(load: Load) -> None:

@@ -128,6 +128,26 @@ def test_random_search_draws_from_the_grids_ranges_the_same_for_the_same_seed(sp
     assert drawn == [t.config.hyperparameters for t in again.trials] != [t.config.hyperparameters for t in other.trials]
 
 
+@pytest.mark.parametrize(
+    ("asked", "length", "rank"),
+    [({}, 512, 24), ({"max_source_length": 256}, 256, 30), ({"max_source_length": 1_024}, 1_024, 17)],
+)
+@pytest.mark.parametrize("searcher", ["grid", "random"])
+def test_the_budget_is_counted_at_the_length_that_is_trained_with(
+    asked: dict[str, int], length: int, rank: int, searcher: str, tmp_path: Path
+) -> None:
+    """The command line goes before the space's file, and that before the task (RTE: 256 tokens)."""
+    file = tmp_path / "long.yaml"
+    file.write_text(
+        "settings: {steps: 40, eval_every: 10, batch_size: 8, warmup_steps: 4, max_source_length: 512}\n"
+        "grids: {dept: {prompt_lr: 0.3, lowrank_lr: [1e-4, 1e-3], prompt_length: 60, rank: from_budget}}\n"
+    )
+    made = plan(task="rte", method="dept", space=file, searcher=searcher, samples=2, **asked)
+    assert made.max_source_length == length
+    assert {t.config.hyperparameters["rank"] for t in made.trials} == {rank}
+    assert {t.parameters for t in made.trials} == {60 * 768 + rank * (length + 768)}  # at most 76,800
+
+
 def test_a_searcher_that_learns_has_samples_but_no_trials_yet(space: Path) -> None:
     made = plan(space=space, searcher="tpe", samples=5)
     assert (made.trials, made.samples, made.numbers, made.steps) == ((), 5, [1, 2, 3, 4, 5], 5 * 40)
