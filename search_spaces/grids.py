@@ -9,7 +9,7 @@ from search_spaces.budget import BudgetRule
 from search_spaces.documents import Document, Key
 from search_spaces.hyperparameters import Configuration, Hyperparameter, Value, declared, read, rule
 from search_spaces.problems import closest, did_you_mean, listing, show
-from trials.methods import Method
+from trials.methods import Method, Sizes
 
 FROM_BUDGET = "from_budget"
 MOST_POINTS = 100_000
@@ -108,20 +108,23 @@ def apply_budget(document: Document, grid: Grid, rule: BudgetRule) -> tuple[Axis
     return tuple(axes)
 
 
-def multiply(axes: Sequence[Axis], order: Iterable[str]) -> tuple[tuple[Configuration, ...], int]:
+def multiply(axes: Sequence[Axis], method: Method, sizes: Sizes) -> tuple[tuple[Configuration, ...], int]:
     """The grid's configurations, the first axis slowest, each once, and how many equal ones were dropped.
+
+    Equal are those that train the same (`trials.methods.Method.effective`): the first of them stays.
 
     Args:
         axes: the dimensions.
-        order: the names in the order in which configurations hold them.
+        method: whose grid it is; configurations hold its hyperparameters in its order.
+        sizes: of the backbone, with the input length.
     """
     names = [name for axis in axes for name in axis.names]
-    shown = [name for name in order if name in names]
-    unique: dict[tuple[Value, ...], Configuration] = {}
+    shown = [name for name in method.hyperparameters if name in names]
+    unique: dict[tuple[tuple[str, Value], ...], Configuration] = {}
     for rows in itertools.product(*(axis.rows for axis in axes)):
         values = dict(zip(names, itertools.chain(*rows), strict=True))
         configuration = {name: values[name] for name in shown}
-        unique.setdefault(tuple(configuration.values()), configuration)
+        unique.setdefault(tuple(method.effective(configuration, sizes).items()), configuration)
     return tuple(unique.values()), _points(axes) - len(unique)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from search_spaces.budget import BudgetRule
 from search_spaces.documents import Document, Key, read_document
 from search_spaces.grids import Grid, apply_budget, multiply, read_grid
-from search_spaces.hyperparameters import BUDGET, SETTINGS, declared, hyperparameters, methods, read, unknown_method
+from search_spaces.hyperparameters import BUDGET, SETTINGS, declared, methods, read, unknown_method
 from search_spaces.problems import SpaceError, closest, did_you_mean, listing, show
 from search_spaces.shipped import locate
 from search_spaces.spaces import Settings, Space
@@ -57,12 +57,12 @@ def load_space(
     grids = _read_grids(document, method)
     about, source = _read_text(document, "about"), _read_source(document, method, list(grids))
     grid = grids.get(method, Grid(method))
-    axes = grid.axes
+    axes, sizes = grid.axes, Sizes(d_model, length)
     if grid.by_budget:
-        axes = apply_budget(document, grid, BudgetRule(declared(method), Sizes(d_model, length), budget))
+        axes = apply_budget(document, grid, BudgetRule(declared(method), sizes, budget))
     if document.problems or settings is None:
         raise SpaceError(document.problems)
-    configurations, duplicates = multiply(axes, hyperparameters(method))
+    configurations, duplicates = multiply(axes, declared(method), sizes)
     sized = declared(method).sized if grid.by_budget else None
     return Space(
         name=file.stem,

@@ -28,7 +28,7 @@ from optuna.distributions import (
 )
 
 from search_spaces import Axis, BudgetRule, Configuration, Space
-from trials.methods import Method, Sizes, get_method
+from trials.methods import Method, Sizes, Values, get_method
 
 DIGITS = 3  # of a drawn number: more mean nothing, and make tables unreadable
 
@@ -72,10 +72,14 @@ class Distributions:
         seen: set[tuple[Any, ...]] = set()
         for values in itertools.product(*(_values(distribution) for _, distribution in axes)):
             found = self.configuration({name: value for (name, _), value in zip(axes, values, strict=True)})
-            key = tuple(found.values())
+            key = tuple(self.effective(found).items())
             if key not in seen and not self.refused(found):
                 seen.add(key)
                 yield found
+
+    def effective(self, configuration: Configuration) -> Values:
+        """What of a configuration is trained (`trials.methods.Method.effective`): where it is equal, so are trials."""
+        return self._method.effective(configuration, self._sizes)
 
     def refused(self, configuration: Configuration) -> str:
         """Why the method cannot train a configuration on this backbone; empty where it can."""

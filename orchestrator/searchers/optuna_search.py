@@ -150,8 +150,12 @@ class ConfigurationSearch:
         return next(((number, dict(c)) for number, c in order if number not in self.tried), None)
 
     def _drawn(self, number: int) -> tuple[int, Configuration]:
-        taken = [tried.configuration for tried in self.tried.values()]
-        allowed = (c for c in self.first if c not in taken and not self.distributions.refused(c))
+        taken = [self.distributions.effective(tried.configuration) for tried in self.tried.values()]
+
+        def new(configuration: Configuration) -> bool:
+            return self.distributions.effective(configuration) not in taken
+
+        allowed = (c for c in self.first if new(c) and not self.distributions.refused(c))
         if (wanted := next(allowed, None)) is not None:
             return number, wanted
         with _quiet():
@@ -160,9 +164,9 @@ class ConfigurationSearch:
                 if attempt == _ATTEMPTS // 10:  # it insists on what was tried: leave it to chance
                     study.sampler = _sampler("random", self.seed, number, self.samples)
                 configuration = self.distributions.configuration(study.ask(self.distributions.all).params)
-                if configuration not in taken and not self.distributions.refused(configuration):
+                if new(configuration) and not self.distributions.refused(configuration):
                     return number, configuration
-        left = [*itertools.islice((c for c in self.distributions.different() if c not in taken), _LEFT)]
+        left = [*itertools.islice(filter(new, self.distributions.different()), _LEFT)]
         if not left:
             raise ValueError(f"{self.samples} configurations are asked for, and the ranges hold {len(taken)}")
         return number, random.Random(_own_seed(self.seed, number)).choice(left)

@@ -93,6 +93,25 @@ def test_equal_configurations_are_dropped_counted_and_said(load: Load) -> None:
     assert space.describe_axes()[-1] == "4 equal configurations dropped"
 
 
+@pytest.mark.parametrize(
+    ("method", "axes", "left"),
+    [
+        ("adept", "mlp_lr: [1e-4, 1e-5], bottleneck: 5", [(0.3, 0), (0.3, 20), (0.4, 20)]),
+        ("dept", "lowrank_lr: [1e-4, 1e-5], rank: 5", [(0.3, 0), (0.3, 20), (0.4, 20)]),
+        ("embedding_matrix", "matrix_lr: [1e-4, 1e-5]", [(0.3, 0), (0.3, 20), (0.4, 20)]),
+        ("pt", "prompt_init: [uniform, vocabulary]", [(0.3, 1), (0.3, 20), (0.4, 1), (0.4, 20)]),
+    ],
+)
+def test_the_rate_of_a_prompt_without_rows_makes_no_other_configuration(
+    load: Load, method: str, axes: str, left: list[tuple[float, int]]
+) -> None:
+    lengths = "[1, 20]" if method == "pt" else "[0, 20]"
+    text = f"grids: {{{method}: {{prompt_lr: [0.3, 0.4], prompt_length: {lengths}, {axes}}}}}\n"
+    space = load(HEAD + text, method=method)
+    assert list(dict.fromkeys((c["prompt_lr"], c["prompt_length"]) for c in space.configurations)) == left
+    assert (len(space.configurations), space.duplicates) == (2 * len(left), 8 - 2 * len(left))
+
+
 def test_the_axes_can_be_shown(load: Load) -> None:
     text = "grids: {adept: {prompt_lr: [0.3, 1e-5], mlp_lr: 1e-4, prompt_length: [20, 40], bottleneck: from_budget}}\n"
     assert load(HEAD + text).describe_axes() == [

@@ -53,7 +53,8 @@ def test_every_space_loads_for_every_width(name: str, d_model: int) -> None:
         assert space.method == method
         assert space.about
         assert space.source
-        assert space.duplicates == 0
+        # The network alone, with each of its two rates, has no use for the prompt's second and third.
+        assert space.duplicates == (4 if (name, method) == ("ablations", "adept") else 0)
         assert space.settings.problems() == {}
         for configuration in space.configurations:
             assert {key for key, rule in hyperparameters(method).items() if rule.required} <= set(configuration)
@@ -64,6 +65,7 @@ def test_every_space_loads_for_every_width(name: str, d_model: int) -> None:
 def test_ablations_and_long_prompts_have_the_papers_parameter_counts() -> None:
     """ADePT's Tables 8, 10 and 14: 76.1K of the network alone, 24.8M, 152.9K and 153.6K."""
     adept = load_space("ablations", method="adept", d_model=768).configurations
+    assert (len(adept), sum(c["prompt_length"] == 0 for c in adept)) == (62, 2)
     pairs = {(c["prompt_length"], c["bottleneck"]): c for c in adept}
     assert parameter_count("adept", pairs[0, 49], 768) == 76_081
     matrix = load_space("ablations", method="embedding_matrix", d_model=768).configurations

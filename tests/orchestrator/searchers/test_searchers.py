@@ -176,6 +176,10 @@ def test_what_cannot_be_trained_on_the_backbone_is_not_drawn(tmp_path: Path, alg
         ("pt: {prompt_lr: 0.1, prompt_length: [20, 21], prompt_init: [uniform, vocabulary]}", 4),
         ('adept: {prompt_lr: 0.1, mlp_lr: 1e-3, "prompt_length, bottleneck": [[4, 2], [8, 1], [8, 1]]}', 2),
         ("adept: {prompt_lr: 0.1, mlp_lr: 1e-3, prompt_length: [20, 24], bottleneck: from_budget}", 5),
+        (
+            "adept: {prompt_lr: [0.1, 0.1006], mlp_lr: 1e-3, prompt_length: [0, 2], bottleneck: 5}",
+            5,
+        ),  # 0 rows: one rate
     ],
 )
 @pytest.mark.parametrize("algorithm", ["random", *LEARNING])

@@ -198,6 +198,18 @@ class Method:
         """
         return ""
 
+    def effective(self, values: Values, sizes: Sizes) -> Values:
+        """A configuration without the rate of a prompt that has no rows, where nothing else is trained at that rate.
+
+        Trials of one seed whose configurations are equal so are copies of each other. Where such a prompt would start
+        (``prompt_init``) counts nevertheless: the other starts are drawn after its own.
+        """
+        rate = self.groups.get("prompt")
+        if self.kind != "embedding" or not self.trains_prompt or self.prompt_length(values):
+            return values
+        used = {self.groups[weights.group] for weights in self.tensors(values, sizes, RECIPE).values()}
+        return {name: value for name, value in values.items() if name != rate or name in used}
+
     @property
     def is_prompt_alone(self) -> bool:
         """Whether all that it learns is one soft prompt in front: then a transfer can start from it."""
