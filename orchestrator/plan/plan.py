@@ -93,7 +93,7 @@ class Plan:
     @property
     def sizes(self) -> Sizes:
         """What the shapes of the method's tensors depend on, beside a configuration."""
-        return Sizes.of(self.facts, self.max_source_length)
+        return Sizes.of(self.facts, self.max_source_length, self.settings.recipe)
 
     @cached_property
     def trainable(self) -> list[Configuration]:

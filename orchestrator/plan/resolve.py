@@ -103,7 +103,7 @@ def make_plan(
     if space.duplicates:
         notes.append(f"search space {space.name}: {space.duplicates} duplicate configuration(s) dropped")
     training = overridden(space.settings, settings)
-    sizes = Sizes.of(facts, training.max_source_length or task.max_source_length)
+    sizes = Sizes.of(facts, training.max_source_length or task.max_source_length, settings.recipe)
     refusals = [method.refuses(found, sizes) for found in space.configurations]
     refused = dict.fromkeys(filter(None, refusals))
     why_not = [f"search space {space.name}: {method.name}: {why} (on {facts.name})" for why in refused]

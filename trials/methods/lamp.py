@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from trials.methods.base.module import Surroundings
 
+MOST_ROWS = 5_000
+"""Rows of a prompt that is decomposed."""
+
 
 class Lamp(Method):
     """Input [P ; E], P[j] = mean of the rows i of block j of U diag(q) V, with U (m p, r), q (r), V (r, d) trained.
@@ -79,7 +82,10 @@ class Lamp(Method):
         rows, r = int(values["prompt_length"]) * self.pool(values), self.rank(values)
         if r > min(rows, sizes.width):
             return f"rank {r} is more than the {min(rows, sizes.width)} that {rows} rows of width {sizes.width} have"
-        return f"prompt_length x pool are {rows:,} rows, and at most 5,000 are decomposed" if rows > 5_000 else ""
+        if rows > MOST_ROWS:
+            return f"prompt_length x pool are {rows:,} rows, and at most {MOST_ROWS:,} are decomposed"
+        why = self._not_drawn(rows, values, sizes)
+        return f"prompt_length x pool are {rows:,} rows, {why}" if why else ""
 
     def pool(self, values: Values) -> int:
         """Rows that one row of the prompt is the mean of."""

@@ -61,7 +61,9 @@ class Mpt(Method):
         """A matrix has no higher rank than rows or columns."""
         most = min(self.prompt_length(values), sizes.width)
         r = self.rank(values)
-        return f"rank {r} is more than the {most} that a prompt of {most} rows or columns has" if r > most else ""
+        if r > most:
+            return f"rank {r} is more than the {most} that a prompt of {most} rows or columns has"
+        return super().refuses(values, sizes)
 
     def to_file(self, state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
         """See `Method.to_file`: PEFT's names, of the first of its tasks."""

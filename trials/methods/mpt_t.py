@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from trials.methods import PROMPT_LR, Sizes, Values
+from trials.methods import PROMPT_LR, Values
 from trials.methods.base.transfer import SOURCE_LENGTH, Transfer
 from trials.methods.mpt import RANK, TASK_LR, Mpt
 
@@ -50,10 +50,6 @@ class MptT(Transfer, Mpt):
             "columns": torch.cat([mean_columns, mean_columns.new_zeros(len(shared), rest)], dim=1),
             "rows": torch.cat([mean_rows, more]),
         }
-
-    def refuses(self, values: Values, sizes: Sizes) -> str:
-        """See `Method.refuses`."""
-        return Transfer.refuses(self, values, sizes) or Mpt.refuses(self, values, sizes)
 
 
 def decomposed(prompts: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -76,15 +76,47 @@ def test_a_searcher_draws_nothing_that_the_method_refuses_on_the_backbone(
             plan(method="lora", space=file, **options)
 
 
-def test_what_a_method_inside_the_backbone_cannot_be_asked_for_is_said_with_everything_else(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text(
+def tiny_model(folder: Path) -> Path:
+    """A folder that looks like a model, as far as plans look, with a vocabulary of 9."""
+    model = folder / "model"
+    model.mkdir()
+    (model / "config.json").write_text(
         '{"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "vocab_size": 9}'
     )
-    (tmp_path / "model" / "tokenizer.json").write_text("{}")
-    (tmp_path / "model" / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (model / "tokenizer.json").write_text("{}")
+    (model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("grid", "recipe", "refusal"),
+    [
+        ("pt: {prompt_lr: 1, prompt_length: [9, 10]}", "released_code", "or prompt_init: uniform"),
+        ("pt: {prompt_lr: 1, prompt_length: [9, 10], prompt_init: uniform}", "released_code", ""),
+        ("mpt: {prompt_lr: 1, task_lr: 1, prompt_length: 10}", "released_code", "or prompt_init: uniform"),
+        ("adept: {prompt_lr: 1, mlp_lr: 1, prompt_length: 10, bottleneck: 1}", "released_code", ""),
+        ("adept: {prompt_lr: 1, mlp_lr: 1, prompt_length: 10, bottleneck: 1}", "paper", "or prompt_init: text"),
+    ],
+)
+def test_a_prompt_of_more_rows_than_the_vocabulary_has_is_refused(
+    grid: str, recipe: str, refusal: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "long.yaml"
+    file.write_text(f"settings: {{steps: 4, eval_every: 2, batch_size: 8, warmup_steps: 0}}\ngrids: {{{grid}}}\n")
+    options = {"space": file, "backbone": tiny_model(tmp_path), "method": grid.partition(":")[0], "recipe": recipe}
+    if not refusal:
+        assert max(t.config.prompt_length for t in plan(**options).trials) == 10
+        return
+    why = "prompt_length 10 is more than the 9 rows of the vocabulary that a prompt is drawn from; give at most 9, "
+    with pytest.raises(UserError) as error:
+        plan(**options)
+    assert error.value.problems == [f"search space long: {options['method']}: {why}{refusal} (on model)"]
+
+
+def test_what_a_method_inside_the_backbone_cannot_be_asked_for_is_said_with_everything_else(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path)
     with pytest.raises(UserError) as caught:
-        plan(method="lora", slots=2, steps=-1, backbone=tmp_path / "model")
+        plan(method="lora", slots=2, steps=-1, backbone=model)
     wrong, slots, method = caught.value.problems
     assert wrong.startswith("--steps -1: must be greater than 0")
     assert slots.startswith("--slots 2: lora changes weights inside the backbone") and "leave --slots out" in slots

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tests.trials.making import ADEPT, DEPT, PT, config
+from tests.trials.making import ADEPT, DEPT, PT, SMALL, config
 from trials.backbones.loading import Inputs
 from trials.batching.dropout import row_keys
 from trials.config import RECIPES
@@ -235,6 +237,39 @@ def test_a_rank_that_no_matrix_of_the_size_has_is_refused() -> None:
         make_method(config("lamp", {"prompt_lr": 0.1, "prompt_length": 4, "pool": 2, "rank": 9}), around())
     with pytest.raises(UserError, match="lora: rank 17 is larger than 16"):
         make_method(config("lora", {"lr": 0.1, "rank": 17}), around())
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "recipe", "refusal"),
+    [
+        ("pt", {}, "released_code", "pt: prompt_length 41 is more than the 40 rows .* or prompt_init: uniform"),
+        ("adept", {}, "paper", "adept: prompt_length 41 is more .* give at most 40, or prompt_init: text"),
+        ("adept", {"prompt_init": "vocabulary"}, "released_code", "adept: prompt_length 41 is more than the 40 rows"),
+        ("adept", {"prompt_init": "text"}, "paper", ""),
+        ("adept", {}, "released_code", ""),
+        ("lamp", {"pool": 2}, "paper", "lamp: prompt_length x pool are 82 rows, more than the 40 rows .* uniform"),
+        ("lamp", {"pool": 2, "prompt_init": "uniform"}, "paper", ""),
+        (
+            "lamp",
+            {"pool": 100, "prompt_length": 51, "prompt_init": "uniform"},
+            "paper",
+            "5,100 rows, and at most 5,000",
+        ),
+        ("spot", {}, "paper", "spot: prompt_length 41 is more than the 40 rows .*, or another --recipe"),
+        ("mpt_t", {}, "paper", "mpt_t: prompt_length 41 is more than the 40 rows .*, or another --recipe"),
+    ],
+)
+def test_a_prompt_starts_with_no_more_vocabulary_rows_than_there_are(
+    method: str, values: dict[str, Any], recipe: str, refusal: str
+) -> None:
+    chosen = {**SMALL[method], "prompt_length": 41, **values}
+    there = around(vocabulary=40)
+    longer = {name: torch.randn(41, 24) for name in there.sources}
+    try:
+        make_method(config(method, chosen, recipe=recipe), replace(there, sources=longer))
+        assert not refusal
+    except UserError as error:
+        assert refusal and re.search(refusal, str(error))
 
 
 def test_the_embedding_matrix_starts_as_the_backbones_and_looks_tokens_up() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trials.config import Lane, Recipe, Value
-from trials.methods.base.hyperparameters import Hyperparameter
+from trials.methods.base.hyperparameters import TOP_VOCABULARY, Hyperparameter
 from trials.methods.base.tensors import RECIPE, Sizes, Values, Weights
 
 if TYPE_CHECKING:
@@ -194,9 +194,24 @@ class Method:
     def refuses(self, values: Values, sizes: Sizes) -> str:
         """Why a configuration cannot be trained on a backbone of these sizes; empty where it can.
 
-        A grid that holds such a configuration is refused in the plan, and a searcher draws none.
+        A grid that holds such a configuration is refused in the plan, and a searcher draws none. A method that says
+        more asks ``super().refuses``, too: a prompt has no more rows than it is drawn from.
         """
-        return ""
+        why = self._not_drawn(m := self.prompt_length(values), values, sizes) if self.trains_prompt else ""
+        return f"prompt_length {m:,} is {why}" if why else ""
+
+    def _not_drawn(self, rows: int, values: Values, sizes: Sizes) -> str:
+        """Why a prompt cannot start as so many vocabulary rows, as the end of a sentence; empty where it can."""
+        there = min(sizes.vocabulary or TOP_VOCABULARY, TOP_VOCABULARY)
+        if (self.value(values, "prompt_init") or sizes.prompt_init) != "vocabulary" or rows <= there:
+            return ""
+        its = self.hyperparameters.get("prompt_init")
+        others = [start for start in its.choices if start != "vocabulary"] if its else []
+        fix = f"prompt_init: {' or '.join(others)}" if others else "another --recipe"
+        return (
+            f"more than the {there:,} rows of the vocabulary that a prompt is drawn from; give at most {there:,}, or "
+            f"{fix}"
+        )
 
     def effective(self, values: Values, sizes: Sizes) -> Values:
         """A configuration without the rate of a prompt that has no rows, where nothing else is trained at that rate.

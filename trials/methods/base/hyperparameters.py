@@ -87,9 +87,11 @@ def choice(meaning: str, *choices: str, **more: Any) -> Hyperparameter:
     return Hyperparameter(meaning=meaning, **{"type": "choice", "choices": choices, **more})
 
 
+TOP_VOCABULARY = 5_000
+"""Prompt rows are sampled from this many first rows of the vocabulary (ATTEMPT, ``init_prefix_weights``)."""
+
 PROMPT_LR = rate("largest learning rate of the soft prompt (alpha 1)")
-# 5,000: as many vocabulary rows as a prompt is drawn from, without repetition.
-PROMPT_LENGTH = count("rows m of the soft prompt; 0: offsets alone", minimum=0, maximum=5_000)
+PROMPT_LENGTH = count("rows m of the soft prompt; 0: offsets alone", minimum=0, maximum=TOP_VOCABULARY)
 PROMPT_INIT = choice(
     "where the prompt starts: the embeddings of a text, or sampled vocabulary rows; left out: the recipe decides",
     "text",

@@ -18,14 +18,12 @@ from trials.batching.randomness import stream
 from trials.config import Recipe, TrialConfig, Value
 from trials.errors import UserError
 from trials.methods.base.declaration import Drop, Method
+from trials.methods.base.hyperparameters import TOP_VOCABULARY
 from trials.methods.base.registry import get_method, stackable_methods
 from trials.methods.base.tensors import Sizes
 
 INIT_TEXT = "Classify this text is postive or not:"
 """The released code's prompt text for every task, with its typo."""
-
-TOP_VOCABULARY = 5000
-"""Prompt rows are sampled from this many first rows of the vocabulary (ATTEMPT, ``init_prefix_weights``)."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,8 @@ class MethodModule(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.method, self.recipe, self.sizes = method, recipe, around.sizes
+        self.method, self.recipe = method, recipe
+        self.sizes = replace(around.sizes, prompt_init=recipe.prompt_init)
         self.hyperparameters = dict(hyperparameters)
         if why := method.lacks(self.sizes):
             raise UserError([f"{method.name}: {why}; {stackable_methods()}"])

@@ -23,7 +23,7 @@ RECIPE = RECIPES["released_code"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the shapes of a method's tensors depend on, beside its hyperparameters.
+    """What the shapes of a method's tensors depend on, and whether they can start, beside its hyperparameters.
 
     Attributes:
         width: d of the backbone's embeddings.
@@ -32,7 +32,8 @@ class Sizes:
             (`trials.backbones.facts.Facts.projections`), by the names of their modules in transformers' model, or by
             numbers where the backbone is not loaded; empty where they have no name that is known here.
         location: what transformers loads the backbone from; empty where it is loaded.
-        vocabulary: rows of the embedding table.
+        vocabulary: rows of the embedding table; 0 where they are not known.
+        prompt_init: where prompts start that do not say so themselves (`Recipe.prompt_init`); empty where not known.
         sources: rows of each source prompt of a transfer, by name.
         adapters: of those that are whole adapters, the hyperparameters that decided their shapes, by name.
         tensors: and the shapes of what they learnt beside the prompt, by name of the source and of the tensor.
@@ -43,15 +44,17 @@ class Sizes:
     projections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     location: str = ""
     vocabulary: int = 0
+    prompt_init: str = ""
     sources: Mapping[str, int] = field(default_factory=dict)
     adapters: Mapping[str, Values] = field(default_factory=dict)
     tensors: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, facts: Facts, max_source_length: int = 256) -> Sizes:
-        """The sizes of a backbone that is not loaded."""
+    def of(cls, facts: Facts, max_source_length: int = 256, recipe: str = "") -> Sizes:
+        """The sizes of a backbone that is not loaded, for trials of a recipe (`trials.config.RECIPES`)."""
         projections = {str(place): shape for place, shape in enumerate(facts.projection_shapes())}
-        return cls(facts.width, max_source_length, projections, facts.location, facts.vocabulary)
+        start = RECIPES[recipe].prompt_init if recipe else ""
+        return cls(facts.width, max_source_length, projections, facts.location, facts.vocabulary, start)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Transfer(Method):
         m = self.prompt_length(values)
         others = [f"{name} ({rows})" for name, rows in sizes.sources.items() if rows != m]
         if not others:
-            return ""
+            return super().refuses(values, sizes)
         return f"prompt_length {m} is not that of its source prompts: {', '.join(others)}; the space must give theirs"
 
     def source_prompts(self, around: Surroundings) -> Tensor:
