@@ -97,6 +97,14 @@ def test_the_budget_leaves_the_published_ranks(prompt_length: int, length: int, 
     assert rank_for(prompt_length, T5_BASE, length) == rank
 
 
+@pytest.mark.parametrize(
+    ("prompt_length", "length", "d_model", "rank"), [(20, 64, T5_BASE, 64), (40, 64, T5_BASE, 55), (0, 64, 16, 16)]
+)
+def test_a_rank_that_adds_nothing_is_not_bought(prompt_length: int, length: int, d_model: int, rank: int) -> None:
+    """64 places have offsets of rank 64 at most, though the budget would pay for 73; of width 16 of rank 16, not 20."""
+    assert rank_for(prompt_length, d_model, length) == rank
+
+
 def test_the_budget_leaves_t5_3b_its_published_rank() -> None:
     assert rank_for(60, T5_3B, 512) == 26
 

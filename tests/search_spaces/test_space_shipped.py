@@ -15,6 +15,8 @@ from search_spaces import (
     parameter_count,
     space_names,
 )
+from trials.backbones.describe import backbone_names, describe
+from trials.methods import Sizes, get_method
 
 WIDTHS = (256, 512, 768, 1024, 4096)
 MAIN = {"adept", "dept", "pt", "lora"}
@@ -74,6 +76,19 @@ def test_ablations_and_long_prompts_have_the_papers_parameter_counts() -> None:
     for method, count in counts.items():
         found = load_space("long-prompts", method=method, d_model=768, max_source_length=256).configurations
         assert {parameter_count(method, c, 768, 256) for c in found} == {count}
+
+
+@pytest.mark.parametrize("backbone", backbone_names())
+@pytest.mark.parametrize("name", SPACES)
+def test_nothing_of_a_space_is_refused_on_a_known_backbone(name: str, backbone: str) -> None:
+    facts = describe(backbone)
+    for method, length in itertools.product(sorted(SPACES[name]), (64, 80, 256, 512)):  # from debsec's to SQuAD's
+        declared = get_method(method)
+        if declared.kind == "modules":  # they look at the model itself
+            continue
+        space = load_space(name, method=method, d_model=facts.width, max_source_length=length)
+        sizes = Sizes.of(facts, length, "paper")
+        assert not [why for values in space.configurations if (why := declared.refuses(values, sizes))]
 
 
 def test_lamp_has_about_7000_parameters_on_t5_base() -> None:

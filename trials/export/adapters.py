@@ -223,7 +223,7 @@ def load_adapter(
         if not get_method(config.method).sources[0]:
             config = replace(config, sources=())
         places = {name: torch.zeros(config.prompt_length, backbone.facts.width) for name in config.sources}
-        method = make_method(config, replace(around, sources=places))
+        method = make_method(config, replace(around, sources=places), trained=True)
         method.load_state_dict(method.from_file(load_file(folder / WEIGHTS)))
     except (SafetensorError, OSError, TypeError, KeyError, ValueError, RuntimeError) as error:
         raise UserError(

@@ -130,6 +130,17 @@ def test_a_configuration_that_says_less_than_the_numbers_is_refused(t5: Backbone
         make_method(config("adept", sources=("old",)), around(t5, source))
 
 
+def test_an_adapter_of_before_is_read_though_its_rank_would_be_refused_now(t5: Backbone, tmp_path: Path) -> None:
+    """DePT's ranks were once not held to the places that its offsets have."""
+    wide = config("dept", {**SMALL["dept"], "rank": LONGEST + 1})
+    places = t5.surroundings(LONGEST)
+    with pytest.raises(UserError, match=f"dept: rank {LONGEST + 1} is more than {LONGEST}"):
+        make_method(wide, places)
+    old = make_method(wide, places, trained=True)
+    loaded = load_adapter(written(tmp_path, old, wide, t5), t5).method
+    assert all(torch.equal(tensor, loaded.state_dict()[key]) for key, tensor in old.state_dict().items())
+
+
 def test_another_method_two_adapters_and_one_that_is_not_at_hand(t5: Backbone, tmp_path: Path) -> None:
     for taken, wanted in (("pt", "adept"), ("adept", "dept"), ("spot", "pt")):
         old = shaken(t5, taken, {})

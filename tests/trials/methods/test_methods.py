@@ -237,6 +237,12 @@ def test_a_rank_that_no_matrix_of_the_size_has_is_refused() -> None:
         make_method(config("lamp", {"prompt_lr": 0.1, "prompt_length": 4, "pool": 2, "rank": 9}), around())
     with pytest.raises(UserError, match="lora: rank 17 is larger than 16"):
         make_method(config("lora", {"lr": 0.1, "rank": 17}), around())
+    for length, width, rank in ((16, 24, 17), (32, 24, 25)):
+        there, most = around(width=width, length=length), rank - 1
+        make_method(config("dept", {**DEPT, "rank": most}), there)
+        why = rf"dept: rank {rank} is more than {most}, .* {length} places of width {width}.*; give at most {most}"
+        with pytest.raises(UserError, match=why):
+            make_method(config("dept", {**DEPT, "rank": rank}), there)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class MethodModule(nn.Module):
         sizes: what the shapes of the tensors depend on beside the configuration.
 
     Raises:
-        UserError: the method, or this configuration of it, cannot be trained on such a backbone.
+        UserError: such sources are none of the method's; a tensor of its cannot be called so.
     """
 
     def __init__(
@@ -97,13 +97,8 @@ class MethodModule(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.method, self.recipe = method, recipe
-        self.sizes = replace(around.sizes, prompt_init=recipe.prompt_init)
+        self.method, self.recipe, self.sizes = method, recipe, around.sizes
         self.hyperparameters = dict(hyperparameters)
-        if why := method.lacks(self.sizes):
-            raise UserError([f"{method.name}: {why}; {stackable_methods()}"])
-        if why := method.refuses(hyperparameters, self.sizes):
-            raise UserError([f"{method.name}: {why}"])
         if why := method.wrong_sources(list(around.sources)):
             raise UserError([f"{method.name} {why}"])
         if "prompt_length" in method.hyperparameters and method.value(hyperparameters, "prompt_length") is None:
@@ -223,12 +218,15 @@ class MethodModule(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
 
-def make_method(config: TrialConfig, around: Surroundings) -> MethodModule:
+def make_method(config: TrialConfig, around: Surroundings, *, trained: bool = False) -> MethodModule:
     """The untrained parameters of a trial; the same config and surroundings give the same numbers.
 
+    Args:
+        trained: they are only a place for those of an adapter, whose configuration may be one that is refused by now.
+
     Raises:
-        UserError: the method is not known here, or cannot be trained on such a backbone; a source prompt of its is not
-            here.
+        UserError: the method is not known here; it, or this configuration of it, cannot be trained on such a backbone;
+            a source prompt of its is not here.
     """
     method = get_method(config.method)
     whole = method.source_kind == "adapter"
@@ -241,6 +239,11 @@ def make_method(config: TrialConfig, around: Surroundings) -> MethodModule:
         sources={name: around.sources[name] for name in config.sources},
         adapters={name: around.adapters[name] for name in config.sources if whole},
     )
+    sizes = replace(around.sizes, prompt_init=config.constants.prompt_init)
+    if why := method.lacks(sizes):
+        raise UserError([f"{method.name}: {why}; {stackable_methods()}"])
+    if not trained and (why := method.refuses(config.hyperparameters, sizes)):
+        raise UserError([f"{method.name}: {why}"])
     start = stream(config.seed, "initialisation")
     return method.module()(method, config.hyperparameters, config.constants, around, start)
 
