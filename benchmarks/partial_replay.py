@@ -79,8 +79,8 @@ class WatchedMedian(Median):
     def _compare(self, rung: Rung, number: int) -> Decision:
         decision = super()._compare(rung, number)
         if decision.cutoff is not None:
-            among = tuple(self._means[rung.step])
-            self.events.append(Claim(number, rung.step, 0, decision.action is Action.STOP, among))
+            stops = decision.action is Action.STOP
+            self.events.append(Claim(number, rung.step, 0, stops, tuple(self._means[rung.step])))
         return decision
 
 
@@ -266,8 +266,7 @@ class Partial:
 
     def extend(self, claim: Claim, others: Sequence[int], first: bool) -> None:
         """A chunk more of those reports of the trial and of some others that are known least."""
-        race = self.race
-        todo: list[tuple[int, int]] = []
+        race, todo = self.race, []
         for number in [claim.number, *others]:
             count = self.count(number, claim.step)
             idle = race.idle(number, count) if claim.keep else np.zeros(count, bool)

@@ -9,6 +9,7 @@ __future__ import annotations``), and a function that needs torch imports it.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -281,23 +282,16 @@ class Method:
     def parameter_count(self, values: Values, sizes: Sizes) -> int:
         """How many numbers a configuration trains."""
         count = self.prompt_length(values) * sizes.width if self.trains_prompt else 0
-        for weights in self.tensors(values, sizes, RECIPE).values():
-            size = 1
-            for length in weights.shape:
-                size *= length
-            count += size
-        return count
+        return count + sum(math.prod(weights.shape) for weights in self.tensors(values, sizes, RECIPE).values())
 
     def largest_size(self, values: Values, sizes: Sizes, parameters: int) -> int:
         """The greatest value of `sized` with which a configuration has at most so many parameters; 0 for none."""
         assert self.sized is not None
-        most = int(self.hyperparameters[self.sized].maximum or 1 << 40)
-        name = self.sized
-        return max(
-            0,
-            bisect.bisect(range(most + 1), parameters, key=lambda n: self.parameter_count({**values, name: n}, sizes))
-            - 1,
+        most, name = int(self.hyperparameters[self.sized].maximum or 1 << 40), self.sized
+        above = bisect.bisect(
+            range(most + 1), parameters, key=lambda n: self.parameter_count({**values, name: n}, sizes)
         )
+        return max(0, above - 1)
 
 
 Drop = Callable[["Tensor"], "Tensor"]
