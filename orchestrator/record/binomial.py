@@ -6,7 +6,7 @@ import math
 
 # Metrics that are the share of examples answered right: these alone have a binomial error. An F1 or a correlation on
 # the same n has an error of another size, and none is better than a wrong one.
-PROPORTIONS = frozenset({"accuracy", "em", "exact_match", "best_exact_match", "group_accuracy", "pass@1"})
+PROPORTIONS = frozenset({"accuracy", "em", "exact_match", "best_exact_match", "group_accuracy", "pass@1", "pass_at_1"})
 
 CORRELATIONS = frozenset({"mcc", "matthews_correlation", "pearson", "spearman"})
 """Metrics whose standard error is 1 / sqrt(n) where answers and targets are independent."""

@@ -28,6 +28,7 @@ _METHODS |= {"spott": "spot", "attemptt": "attempt"}  # transfers by their natur
 _BACKBONES = {"codegen350mmono": "codegen350m", "metallama38b": "llama38b"}
 _DECIMALS = {"pass@1": 2, "hours": 2, "abs_mean": 2, "abs_variance": 2}  # where the paper prints more than one
 _METRICS = {"em": "exact_match", "matthews": "matthews_correlation", "mcc": "matthews_correlation", "token_f1": "f1"}
+_METRICS |= {"pass_at_1": "pass@1"}
 
 
 @dataclass(frozen=True)

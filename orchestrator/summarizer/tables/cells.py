@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.record import formats
 from orchestrator.summarizer.results.groups import SearchGroup, described, method_title
-from orchestrator.summarizer.results.published import printed
+from orchestrator.summarizer.results.published import metric_key, printed
 from orchestrator.summarizer.results.seed_statistics import SeedEstimate
 from orchestrator.summarizer.tables.model import Cell, Row
 
@@ -14,12 +14,13 @@ EMPTY = Cell(formats.MISSING, "missing")
 
 
 def measured_cell(result: SeedEstimate, metric: str, one_example: float | None) -> Cell:
-    """A score over seeds as a cell."""
+    """A score over seeds as a cell; the metric by our name or the paper's."""
+    name = metric_key(metric)
     return Cell(
-        printed(result.mean, metric),
+        printed(result.mean, name),
         "measured",
         result.mean,
-        printed(result.sd, metric) if result.sd is not None else "",
+        printed(result.sd, name) if result.sd is not None else "",
         n=result.n,
         one_example=None if metric == "hours" else one_example,
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.summarizer.results.published import comparison, published, rows
+from orchestrator.summarizer.results.published import MAIN_TABLES, comparison, metric_key, published, rows, task_key
+from trials.tasks import registered
 
 SOURCE = Path(__file__).resolve().parents[4].parent / "shared" / "paper" / "reference_results.csv"
 
@@ -35,6 +36,15 @@ def test_a_number_is_found_by_our_names_and_by_the_papers(
 def test_the_metric_tells_two_numbers_of_one_task_apart() -> None:
     found = {row.metric: row.value for row in published("nq", "adept", "t5-3b")}
     assert found == {"f1": 77.7, "exact_match": 65.8}
+
+
+def test_every_task_of_the_paper_has_the_metric_of_its_table() -> None:
+    tasks = {task_key(name): task for task in registered().values() for name in (task.name, task.published_as) if name}
+    printed = {(row.task, row.metric) for row in rows() if row.table in MAIN_TABLES and row.metric != "mean"}
+    lacking = [
+        (task, metric) for task, metric in printed if metric not in map(metric_key, tasks[task_key(task)].metrics)
+    ]
+    assert len(printed) > 20 and not lacking
 
 
 def test_ablations_are_not_taken_for_results() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.row_tests import paired, unpaired
 from tests.orchestrator.made_results import searched
 from tests.orchestrator.typed_commands import save, typed
+from trials.tasks.metrics import METRICS
 
 GOLD = ["0", "1"] * 50
 
@@ -42,6 +44,14 @@ def test_mcnemars_p_is_that_of_the_binomial() -> None:
     assert (found.n, found.name[:20]) == (100, "McNemar's exact test")
     assert found.low is not None and found.high is not None and found.low < 6.0 < found.high
     assert paired([answers([3])], [answers([3])], "accuracy").p == 1.0
+
+
+def test_programs_that_pass_are_right_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same test as for accuracy; the programs themselves are run elsewhere."""
+    right = replace(METRICS["pass_at_1"], by_row=METRICS["accuracy"].by_row, by_rows=None)
+    monkeypatch.setitem(METRICS, "pass_at_1", right)
+    found = paired([answers([90, 91])], [answers(range(8))], "pass_at_1")
+    assert (found.p, found.name[:20]) == (pytest.approx(112 / 1024), "McNemar's exact test")
 
 
 def test_several_seeds_are_paired_by_row_and_change_sides_together() -> None:

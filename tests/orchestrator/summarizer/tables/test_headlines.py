@@ -21,6 +21,7 @@ from orchestrator.summarizer.summary import markdown, terminal
 from orchestrator.summarizer.tables.trial_tables import configurations
 from tests.orchestrator.made_records import make_record, make_trial, right
 from tests.orchestrator.made_results import found, searched
+from trials.tasks.metrics import METRICS, _equal, passes, same_text
 
 
 def summary_of(record: SearchRecord) -> str:
@@ -63,6 +64,14 @@ def test_a_standard_error_at_100_is_as_far_as_wilsons_interval_of_one_standard_e
     assert standard_error(100 * 137 / 138, 138, "accuracy") == pytest.approx(100 * (137 / 138 / 138 / 138) ** 0.5)
     bounds = interval(100.0, 138, "accuracy")
     assert bounds is not None and bounds[1] == 100.0 and bounds[0] == pytest.approx(97.29, abs=0.01)
+
+
+def test_every_metric_that_counts_right_examples_has_an_error() -> None:
+    """Only those: a share of words in common is no proportion of examples."""
+    whole = {name for name, metric in METRICS.items() if metric.by_row in (_equal, same_text, passes)}
+    assert {"accuracy", "exact_match", "group_accuracy", "pass_at_1"} < whole
+    assert {name for name in METRICS if standard_error(50.0, 100, name) is not None} == whole
+    assert interval(17.86, 487, "pass_at_1") == interval(17.86, 487, "accuracy")
 
 
 def test_a_rung_and_the_table_tell_the_same_score_of_a_step() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.summarizer.report import make_results
 from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import make_groups
 from orchestrator.summarizer.results.published import rows
+from orchestrator.summarizer.results.saved_searches import FoundSearches
 from orchestrator.summarizer.tables.model import Cell, ReportTable, Row
 from orchestrator.summarizer.tables.paper_layouts import chosen, paper_layouts
 from orchestrator.summarizer.tables.paper_tables import paper_table
@@ -108,6 +110,17 @@ def test_a_measured_row_stands_beside_the_quoted_one() -> None:
     assert cell(table, "ADePT", "RTE", "Single-task learning, quoted").kind == "quoted"
     assert table.rows[-1].cells[0].text == "One test example"
     assert cell(table, "One test example", "RTE").text == "0.72"
+
+
+def test_mbpp_stands_beside_the_quoted_rows_with_the_papers_decimals() -> None:
+    runs = [
+        searched(score, "mbpp", seed=seed, metric="pass_at_1", backbone="codegen-350m", n=487)
+        for seed, score in ((1, 17.658), (2, 18.07))
+    ]
+    ours = cell(grid(7, *runs), "ADePT", "MBPP, pass@1", "measured on codegen-350m")
+    assert (ours.text, ours.spread, ours.n) == ("17.86", "0.29", 2)
+    (measured_here, *_) = make_results(FoundSearches(tuple(runs)), ()).tables
+    assert measured_here.rows[0].cells[1].text == "17.86"
 
 
 @pytest.mark.parametrize(
