@@ -18,7 +18,7 @@ from orchestrator.summarizer.report_results import ReportResults
 from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.groups import SearchGroup, described, make_groups, method_title, pick
 from orchestrator.summarizer.results.method_comparisons import Comparison
-from orchestrator.summarizer.results.published import metric_key, published
+from orchestrator.summarizer.results.published import from_a_source, metric_key, on_published_rows, published
 from orchestrator.summarizer.results.seed_statistics import estimate
 from orchestrator.summarizer.results.winner_check import check_winner
 from orchestrator.summarizer.tables.model import Cell, ReportTable, columns
@@ -202,6 +202,9 @@ def _single(group: SearchGroup) -> tuple[float | None, float | None]:
 
 
 def _paper(group: SearchGroup) -> str:
+    """The paper's number; empty for a score that it is no comparison with: on other rows, or from another start."""
+    if not on_published_rows(group.settings) or from_a_source(group.method, group.settings):
+        return ""
     rows = published(group.task, group.method, group.backbone)
     same = [row for row in rows if metric_key(row.metric) == metric_key(group.metric)]
     return ", ".join(f"paper {formats.score(row.value)} (Table {row.table})" for row in same)

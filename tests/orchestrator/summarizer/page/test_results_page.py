@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from orchestrator.record import formats
+from orchestrator.record.record import SearchRecord
 from orchestrator.summarizer.page import write_results_page
 from orchestrator.summarizer.page.results_section import ResultsSection
 from orchestrator.summarizer.page.search_view import SearchView
@@ -33,6 +37,23 @@ def test_many_searches_are_decided_per_task(tmp_path: Path) -> None:
     assert len(found.all("details", **{"class": "search"})) == len(few) == 13
     assert "sst2-lora-seed44: its test split was not read" in found.text
     assert "paper 82.0 (Table 3)" in found.text, "ADePT on RTE as printed"
+
+
+@pytest.mark.parametrize(
+    "setting", [{"shots": 16}, {"data_quirks": "corrected"}, {"data_sizes": "any"}, {"sources": "mnli"}]
+)
+def test_the_paper_is_not_quoted_beside_what_it_does_not_compare_with(setting: dict[str, Any]) -> None:
+    record = with_test(made_search())
+    assert paper_of(record) == "paper 82.0 (Table 3)"
+    record.settings |= setting
+    assert paper_of(record) == ""
+
+
+def paper_of(record: SearchRecord) -> str:
+    (decision,) = ResultsSection([SearchView(record)]).decisions
+    score = decision.scores[record.method]
+    assert score is not None
+    return score.paper
 
 
 def test_a_difference_of_less_than_one_example_is_no_win() -> None:
