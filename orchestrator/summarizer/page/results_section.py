@@ -16,7 +16,14 @@ from orchestrator.summarizer.page.search_section import LiveRow, SearchSection, 
 from orchestrator.summarizer.page.search_view import SearchView
 from orchestrator.summarizer.report_results import ReportResults
 from orchestrator.summarizer.results.found_search import FoundSearch
-from orchestrator.summarizer.results.groups import SearchGroup, described, make_groups, method_title, pick
+from orchestrator.summarizer.results.groups import (
+    SearchGroup,
+    described,
+    make_groups,
+    method_title,
+    other_rows,
+    pick,
+)
 from orchestrator.summarizer.results.method_comparisons import Comparison
 from orchestrator.summarizer.results.published import from_a_source, metric_key, on_published_rows, published
 from orchestrator.summarizer.results.seed_statistics import estimate
@@ -155,6 +162,10 @@ class ResultsSection:
         found = sorted((s for s in scores.values() if s is not None), key=lambda score: -score.estimate.mean)
         if not found:
             return TaskDecision(task, name, backbone, metric, scores, "no test score")
+        picked = [pick(self.groups, task, score.method, backbone)[0] for score in found]
+        if why := other_rows([one for one in picked if one is not None]):
+            verdict = f"not comparable: the methods were measured on other rows ({why})"
+            return TaskDecision(task, name, backbone, metric, scores, verdict)
         best, others = found[0], found[1:]
         near = [score for score in others if self._is_near(task, backbone, best, score)]
         standings = {best.method: "best", **{score.method: "near" for score in near}}

@@ -18,6 +18,7 @@ from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.method_comparisons import Comparison
 from orchestrator.summarizer.results.saved_searches import FoundSearches
 from tests.orchestrator.made_records import right
+from tests.orchestrator.made_results import searched
 from tests.orchestrator.made_searches import made_search, made_sweep, with_test
 from tests.orchestrator.summarizer.page.parsed_page import Page
 
@@ -65,6 +66,17 @@ def test_a_difference_of_less_than_one_example_is_no_win() -> None:
     decision = ResultsSection([SearchView(one), SearchView(other)]).decisions[0]
     assert decision.scores["pt"] is not None and decision.scores["pt"].standing == "near"
     assert "not distinguishable: PT" in decision.verdict
+
+
+def test_methods_on_other_rows_have_no_standing() -> None:
+    high, low = searched(90.0, n=8), searched(40.0, method="pt", n=32)
+    (decision,) = ResultsSection([SearchView(one.record) for one in (high, low)]).decisions
+    assert decision.verdict.startswith("not comparable: ") and "8" in decision.verdict and "32" in decision.verdict
+    assert [score.standing for score in decision.scores.values() if score is not None] == ["", ""]
+    same = searched(40.0, method="pt", n=8)
+    (decision,) = ResultsSection([SearchView(one.record) for one in (high, same)]).decisions
+    assert "ADePT" in decision.verdict and decision.scores["adept"] is not None
+    assert decision.scores["adept"].standing == "best"
 
 
 def test_the_reports_own_tests_overrule_the_intervals() -> None:
