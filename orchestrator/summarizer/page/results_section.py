@@ -153,7 +153,7 @@ class ResultsSection:
             Cell(formats.score(saved), value=saved),
             Cell(formats.duration(record.wall_seconds), value=record.wall_seconds),
         ]
-        return LiveRow(section.place, "", "tested" if test else "not tested", "", tuple(cells))
+        return LiveRow(section.place, "", "tested" if test is not None else "not tested", "", tuple(cells))
 
     def _decision(self, task: str, backbone: str) -> TaskDecision:
         scores = {method: self._score(task, method, backbone) for method in self.methods}

@@ -79,6 +79,12 @@ def test_methods_on_other_rows_have_no_standing() -> None:
     assert decision.scores["adept"].standing == "best"
 
 
+def test_a_test_score_of_nothing_is_one() -> None:
+    searches = [searched(0.0), searched(None, seed=2)]
+    rows = ResultsSection([SearchView(one.record) for one in searches]).rows
+    assert [row.status for row in rows] == ["tested", "not tested"]
+
+
 def test_the_reports_own_tests_overrule_the_intervals() -> None:
     sweep = [record for record in made_sweep() if record.task == "rte" and record.method in ("adept", "lora")]
     views = [SearchView(record) for record in sweep]
