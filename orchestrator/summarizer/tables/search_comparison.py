@@ -83,7 +83,10 @@ def _differences(
         test = next((one for one in compared if (one.task, one.first) == (group.task, label)), None)
         means = [estimate(list(side.scores(metric).values())) for side in (pair.first, pair.second)]
         reason = reasons.get((group.task, group.method, group.backbone), "")
-        difference = None if test is None and other_rows([pair.first, pair.second]) else means[1].mean - means[0].mean
+        if test is not None:
+            difference: float | None = test.difference  # over the seeds of both, as its interval and its p
+        else:
+            difference = None if other_rows([pair.first, pair.second]) else means[1].mean - means[0].mean
         rows.append({
             "task": group.title,
             "method": method_title(group.method),
@@ -98,9 +101,10 @@ def _differences(
         rows.append({**identity, "A": formats.MISSING, "B": formats.MISSING, **_verdict(one, one.difference)})
     notes = (
         title,
-        "Test scores, mean ± standard deviation over seeds. p: two-sided sign-flip permutation test on the seeds that "
-        "A and B share, or where these are too few the test over test rows that is named, which holds for these "
-        "trainings alone; after Holm's correction over all rows. A difference below one example is never a verdict.",
+        "Test scores, mean ± standard deviation over the seeds of a side. B - A and its interval: over those that A "
+        "and B share. p: two-sided sign-flip permutation test on these, or where they are too few the test over test "
+        "rows that is named, which holds for these trainings alone; after Holm's correction over all rows. A "
+        "difference below one example is never a verdict.",
     )
     names = ("task", "method", "backbone", "A", "B", "B - A", "95 % interval", "seeds", "p (Holm)", "one example",
              "verdict", "because")  # fmt: skip

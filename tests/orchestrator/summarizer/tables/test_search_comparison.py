@@ -1,0 +1,32 @@
+"""Two sets of searches side by side: a difference is over the seeds of both, and equal is neither better nor worse."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.record import formats
+from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.tables.model import Cell
+from orchestrator.summarizer.tables.search_comparison import compare_searches
+from tests.orchestrator.made_results import searched
+
+
+def row_of(name: str, first: list[FoundSearch], second: list[FoundSearch]) -> dict[str, Cell]:
+    """The first row of a table by its headings."""
+    (table,) = [one for one in compare_searches(first, second, ("a", "b")).tables if one.name == name]
+    return dict(zip((column.label for column in table.columns), table.rows[0].cells, strict=True))
+
+
+def test_a_difference_is_over_the_seeds_that_both_sides_have() -> None:
+    first = [searched(score, seed=seed) for seed, score in ((1, 70.0), (2, 72.0), (3, 20.0))]
+    second = [searched(score, seed=seed) for seed, score in ((1, 71.0), (2, 75.0))]
+    row = row_of("differences", first, second)
+    assert (row["seeds"].text, row["B - A"].text, row["B - A"].value) == ("2", "+2.0", pytest.approx(2.0))
+    assert row["A"].n == 3 and row["B"].n == 2, "the means keep all their seeds"
+    low, high = (float(text) for text in row["95 % interval"].text.split(" to "))
+    assert low < 2.0 < high
+
+
+def test_without_a_common_seed_the_means_are_all_there_is() -> None:
+    row = row_of("differences", [searched(70.0, seed=1)], [searched(73.0, seed=2)])
+    assert (row["B - A"].text, row["95 % interval"].text) == ("+3.0", formats.MISSING)
