@@ -148,7 +148,7 @@ def _trials(records: Sequence[tuple[SearchRecord, SearchRecord]]) -> ReportTable
         of_a, of_b = _by_configuration(one), _by_configuration(other)
         scores = [(of_a[key], of_b[key]) for key in of_a if key in of_b]
         differences = [b - a for a, b in scores if a is not None and b is not None]
-        least = max(one_example(one.sizes.get("validation")) or 0.0, 1e-9) - 1e-9
+        least = max((one_example(one.sizes.get("validation")) or 0.0) - 1e-9, 1e-9)
         better, worse = (sum(sign * value >= least for value in differences) for sign in (1, -1))
         low, high, _ = (difference_interval([differences]) if differences else None) or (None, None, "")
         rows.append({

@@ -30,3 +30,13 @@ def test_a_difference_is_over_the_seeds_that_both_sides_have() -> None:
 def test_without_a_common_seed_the_means_are_all_there_is() -> None:
     row = row_of("differences", [searched(70.0, seed=1)], [searched(73.0, seed=2)])
     assert (row["B - A"].text, row["95 % interval"].text) == ("+3.0", formats.MISSING)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"validation": 138}])
+def test_equal_trials_are_level_whether_or_not_the_examples_are_known(sizes: dict[str, int]) -> None:
+    """Of a search that was killed the sizes of the splits are not known."""
+    first, second = searched(80.0, day=1, sizes=sizes), searched(80.0, day=2, sizes=sizes, name="again")
+    second.record.trials[0].reports[-1]["score"] += 5.0
+    second.record.trials[0].reports[-1]["best_score"] += 5.0
+    row = row_of("trials", [first], [second])
+    assert [row[name].text for name in ("in both", "B better", "B worse", "level")] == ["4", "1", "0", "3"]
