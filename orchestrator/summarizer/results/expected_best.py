@@ -23,12 +23,13 @@ class ExpectedBest:
 
 
 def expected_best_of(record: SearchRecord) -> ExpectedBest:
-    """The expected best validation score against the number of trials.
+    """The expected best validation score against the number of trials on the search's own seed.
 
     A trial that diverged or failed counts as the lowest score of the others: drawing it gains no more than
     that. One that was stopped early counts with the best score up to its stop.
     """
-    done = [trial for trial in record.trials if trial.status.is_over]
+    own = record.own_trials
+    done = [trial for trial in own if trial.status.is_over]
     usable = {t.trial_id: t.best_score for t in done if t.status.may_win}
     scores = [score for score in usable.values() if score is not None]
     if not scores:
@@ -43,6 +44,6 @@ def expected_best_of(record: SearchRecord) -> ExpectedBest:
         )
     if broken:
         notes.append(f"{broken} broken trials count as the lowest score of the others")
-    if len(done) < len(record.trials):
-        notes.append(f"{len(record.trials) - len(done)} trials are not done")
+    if len(done) < len(own):
+        notes.append(f"{len(own) - len(done)} trials are not done")
     return ExpectedBest(expected_best(scores + [min(scores)] * broken), "; ".join(notes))
