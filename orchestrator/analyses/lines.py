@@ -52,8 +52,8 @@ class Work:
             number = self.tried(value, one)
             if number is not None:
                 values.append(number)
-                n = one.tested.n if one.tested is not None else one.search.record.sizes.get("test", 0)
-                examples += [100.0 / n] if n else []
+                worth = one.one_example_of(metric)
+                examples += [worth] if worth is not None else []
         if not values:
             return EMPTY
         return measured_cell(estimate(values), metric, max(examples, default=None))

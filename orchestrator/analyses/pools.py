@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.record.binomial import one_example
 from orchestrator.record.kept_data import measured_on
 from orchestrator.record.record import TestResult, TrialRecord
 from orchestrator.record.status import TrialStatus
@@ -39,6 +40,13 @@ class Trained:
     def parameters(self) -> int | None:
         """How many numbers were trained."""
         return self.search.record.parameters.get(self.trial.number)
+
+    def one_example_of(self, metric: str) -> float | None:
+        """Points of a metric that one test example is worth; see `FoundSearch.one_example_of`."""
+        record = self.search.record
+        if self.tested is None:
+            return one_example(record.sizes.get("test"))
+        return replace(self.search, record=replace(record, test=self.tested)).one_example_of(metric)
 
     @property
     def title(self) -> str:

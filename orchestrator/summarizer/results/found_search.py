@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.record.binomial import one_example
 from orchestrator.record.record import SearchRecord, is_finite
 from orchestrator.summarizer.results.published import metric_key
 
@@ -65,6 +66,20 @@ class FoundSearch:
         scores = {metric_key(name): value for name, value in test.metrics.items()}
         scores.setdefault(metric_key(self.record.metric), test.score)
         return {name: float(value) for name, value in scores.items() if is_finite(value)}
+
+    def one_example_of(self, metric: str) -> float | None:
+        """Points of a metric that one example of the test split is worth; None where the split was not read.
+
+        Of the selection metric as it was measured with the score: a correlation or an F1 may fall by more than 100 / n.
+        Of others nobody measured it: 100 / n, which is exact for proportions.
+        """
+        test = self.record.test
+        if test is None:
+            return None
+        own = metric_key(metric) == metric_key(self.record.metric)
+        if own and is_finite(test.one_example) and test.one_example > 0.0:
+            return test.one_example
+        return one_example(test.n)
 
     @property
     def fixed(self) -> dict[str, Any]:

@@ -53,9 +53,13 @@ class SearchGroup:
 
     @property
     def one_example(self) -> float | None:
-        """Points that one test example is worth: of the smallest test split, should the seeds differ in it."""
-        sizes = [s.record.test.n for s in self.by_seed.values() if s.record.test is not None and s.record.test.n > 0]
-        return 100.0 / min(sizes) if sizes else None
+        """Points of the selection metric that one test example is worth: the most, should the seeds differ in it."""
+        return self.one_example_of(self.metric)
+
+    def one_example_of(self, metric: str) -> float | None:
+        """Points of any metric that one test example is worth; see `FoundSearch.one_example_of`."""
+        worth = [search.one_example_of(metric) for search in self.by_seed.values()]
+        return max((one for one in worth if one is not None), default=None)
 
     @property
     def parameters(self) -> list[int]:

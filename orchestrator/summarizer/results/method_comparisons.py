@@ -134,7 +134,7 @@ def _differences(groups: Sequence[SearchGroup]) -> tuple[list[Differences], list
                 continue
             by_task[task] = [scores[0][seed] - scores[1][seed] for seed in seeds]
             metrics.add(metric_key(one.metric))
-            worth = max(one.one_example or 0.0, other.one_example or 0.0)
+            worth = max(one.one_example or 0.0, other.one_example_of(one.metric) or 0.0)
             example |= {task: worth} if worth else {}
         if by_task:
             metric = metrics.pop() if len(metrics) == 1 else "each task's own"

@@ -100,7 +100,7 @@ def compared_pairs(pairs: Sequence[GroupPair]) -> tuple[list[Comparison], dict[t
             place = pair.first.task, pair.first.method, pair.first.backbone
             reasons[place] = f"{place[0]}, {method_title(place[1])} on {place[2]}: not compared, {reason}."
             continue
-        worth = max(pair.first.one_example or 0.0, pair.second.one_example or 0.0)
+        worth = max(pair.first.one_example or 0.0, pair.second.one_example_of(pair.first.metric) or 0.0)
         label = f"{pair.first.method} on {pair.first.backbone}"
         values = [scores[1][seed] - scores[0][seed] for seed in seeds]
         task = pair.first.task

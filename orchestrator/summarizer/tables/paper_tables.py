@@ -226,11 +226,11 @@ class _Measured:
             else:  # other seeds for other tasks: the mean of means has no deviation over seeds
                 means = [estimate(list(scores.values())).mean for scores in by_seed]
                 result = SeedEstimate(sum(means) / len(means), min(len(scores) for scores in by_seed))
-            examples = [group.one_example or 0.0 for group in groups]
+            examples = [one.one_example_of(metric) or 0.0 for one, metric in zip(groups, metrics, strict=True)]
             return measured_cell(result, "mean", sum(examples) / len(examples) / len(examples))
         metric = self.layout.field_of("metric", column)
         scores = hours(groups[0]) if metric == "hours" else groups[0].scores(metric)
-        return measured_cell(estimate(list(scores.values())), metric, groups[0].one_example)
+        return measured_cell(estimate(list(scores.values())), metric, groups[0].one_example_of(metric))
 
 
 def hours(group: SearchGroup) -> dict[int, float]:

@@ -92,7 +92,7 @@ def _differences(
             "method": method_title(group.method),
             "backbone": group.backbone,
             "A": measured_cell(means[0], metric, pair.first.one_example),
-            "B": measured_cell(means[1], metric, pair.second.one_example),
+            "B": measured_cell(means[1], metric, pair.second.one_example_of(metric)),
             **_verdict(test, difference, reason.rpartition("not compared, ")[2].rstrip(".")),
         })  # fmt: skip
     means_over_tasks = [one for one in compared if not one.task]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -50,6 +51,25 @@ def test_less_than_one_example_is_no_difference_however_small_p_is() -> None:
     assert (found.verdict, found.why) == ("not distinguishable", "less than one example (0.72 points)")
     (found,) = compared(*two_methods(better, worse, n=10_000))
     assert found.verdict == "higher"
+
+
+def test_one_example_is_what_it_was_measured_to_be_worth() -> None:
+    """An F1 over few positives falls by more than 100 / n."""
+    metrics = {"f1": 80.0, "accuracy": 90.0}
+    searches = [searched(80.0, seed=seed, metric="f1", metrics=metrics, n=100) for seed in (1, 2)]
+    for search, worth in zip(searches, (2.5, 4.0), strict=True):
+        assert search.record.test is not None
+        search.record.test.one_example = worth
+    (group,), _ = make_groups(searches)
+    assert (group.one_example, group.one_example_of("test/f1")) == (4.0, 4.0)
+    assert group.one_example_of("accuracy") == 1.0, "nobody measured it"
+    others = [searched(77.0, method="pt", seed=seed, metric="f1", n=100) for seed in (1, 2)]
+    (found,) = compared(*searches, *others)
+    assert found.why == "less than one example (4.00 points)"
+    for search in searches:
+        assert search.record.test is not None
+        search.record.test.one_example = math.nan  # of an older record
+    assert make_groups(searches)[0][0].one_example == 1.0
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
