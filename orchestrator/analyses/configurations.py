@@ -23,12 +23,10 @@ SIZES = {12: ("bottleneck", "prompt_length"), 13: ("prompt_length", "bottleneck"
 
 def side_by_side(work: Work) -> None:
     """Tables 8, 9, 10 and 14: a row a method or a part of one, a column a task."""
-    methods = [row.measured_as or row.match["method"] for row in work.layout.rows]
+    methods = [row.measured_as or row.match["method"].lower() for row in work.layout.rows]
     places = work.pools.places(methods)
     rows = {
-        backbone: [
-            _Row(work, row, method_key(method), backbone) for row, method in zip(work.layout.rows, methods, strict=True)
-        ]
+        backbone: [_Row(work, row, method, backbone) for row, method in zip(work.layout.rows, methods, strict=True)]
         for backbone in places
     }
     shown = [p for backbone, pools in places.items() for p in pools if any(row.best(p.task) for row in rows[backbone])]
@@ -92,6 +90,7 @@ class _Row:
     """One measured row of `side_by_side`.
 
     Attributes:
+        method: its name as a search takes it.
         used: the trainings behind its cells.
     """
 
@@ -101,7 +100,9 @@ class _Row:
         others = [
             having(other.where)
             for other in work.layout.rows
-            if other is not row and other.where and method_key(other.measured_as or other.match["method"]) == method
+            if other is not row
+            and other.where
+            and method_key(other.measured_as or other.match["method"]) == method_key(method)
         ]
         self.fits: Callable[[Where], bool] = (
             having(row.where) if row.where else lambda configuration: not any(other(configuration) for other in others)
