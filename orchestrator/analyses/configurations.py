@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from orchestrator.analyses.lines import Work, section_of, title_of
@@ -123,7 +124,7 @@ class _Row:
         cell = self.work.over_seeds(found, partial(self._value, metric), metric)
         if cell.kind != "missing":
             self.used += found.values()
-        return cell if metric not in (SPEED, HOURS, SECONDS) else Cell(cell.text, cell.kind, cell.value, cell.spread)
+        return cell if metric not in (SPEED, HOURS, SECONDS) else replace(cell, n=0, one_example=None)
 
     def _pool(self, task: str) -> Pool | None:
         return fullest(self.work.pools.of(task, self.backbone, self.method), lambda pool: len(pool.best(self.fits)))

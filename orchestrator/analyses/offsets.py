@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from orchestrator.analyses.lines import Work, section_of, title_of
@@ -119,7 +120,7 @@ def _moment(work: Work, which: int, metric: str, one: Trained) -> float:
 
 def _plain(cell: Cell) -> Cell:
     """Without what an example is worth, which is nothing here."""
-    return Cell(cell.text, cell.kind, cell.value, cell.spread, n=cell.n)
+    return replace(cell, one_example=None)
 
 
 def _missing(work: Work, beside: Pool, found: Mapping[str, Mapping[int, Trained]], column: str) -> None:

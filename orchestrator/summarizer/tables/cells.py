@@ -23,6 +23,7 @@ def measured_cell(result: SeedEstimate, metric: str, one_example: float | None) 
         printed(result.sd, name) if result.sd is not None else "",
         n=result.n,
         one_example=None if metric == "hours" else one_example,
+        sd=result.sd,
     )
 
 

@@ -21,6 +21,7 @@ class Cell:
         highlight: the best of its column in bold, the second underlined.
         n: seeds behind a measured score.
         one_example: points that one test example is worth; None where that is not known.
+        sd: the number behind ``spread``, for files of data.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Cell:
     highlight: Highlight = ""
     n: int = 0
     one_example: float | None = None
+    sd: float | None = None
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def _quoted_lines(layout: PaperLayout) -> Iterator[PaperLine]:
                 "quoted",
                 p.value,
                 printed(p.std, p.metric) if p.std is not None else "",
+                sd=p.std,
             )
             for p in published
         ]

@@ -49,7 +49,7 @@ def table_rows(table: ReportTable) -> Rows:
                         "kind": cell.kind,
                         "text": cell.text,
                         "value": cell.value,
-                        "sd": float(cell.spread) if cell.spread else None,
+                        "sd": cell.sd,
                         "seeds": cell.n or None,
                         "one_example": cell.one_example,
                         "mark": cell.highlight,

@@ -19,7 +19,8 @@ from orchestrator.summarizer.report import headline, make_results, write_report
 from orchestrator.summarizer.report_results import ReportResults
 from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.tables.model import ReportTable
-from orchestrator.summarizer.tables.paper_layouts import paper_layouts
+from orchestrator.summarizer.tables.paper_layouts import chosen, paper_layouts
+from orchestrator.summarizer.tables.paper_tables import paper_table
 from orchestrator.summarizer.writers import frames, latex, markdown, terminal
 from tests.orchestrator.made_records import make_trial
 from tests.orchestrator.made_results import found, long_search, searched, sweep
@@ -140,6 +141,20 @@ def test_csv_and_parquet_hold_the_same_numbers(tmp_path: Path) -> None:
     ]
     assert len(quoted) == 570
     assert all(float(row["text"]) == row["value"] for row in quoted)
+
+
+def test_a_deviation_is_written_as_it_is_and_not_as_it_is_printed(tmp_path: Path) -> None:
+    results = make_results(found(searched(80.0, seed=1), searched(80.03, seed=2)))
+    write_report(results, tmp_path, ["csv", "parquet"])
+    with (tmp_path / "tables.csv").open(encoding="utf-8", newline="") as stream:
+        of_csv = [float(row["sd"]) for row in csv.DictReader(stream) if row["sd"] and row["kind"] == "measured"]
+    of_parquet = [
+        row["sd"] for row in parquet.read_table(tmp_path / "tables.parquet").to_pylist() if row["kind"] == "measured"
+    ]
+    assert len(of_csv) > 1 and of_csv == [one for one in of_parquet if one is not None]
+    assert of_csv == [pytest.approx(0.03 / math.sqrt(2))] * len(of_csv), "printed as 0.0"
+    quoted = [cell for _, _, cell in paper_table(chosen(["4"])[0], []).cells() if cell.spread]
+    assert quoted and all(cell.sd == float(cell.spread) for cell in quoted)
 
 
 def test_the_terminal_shows_a_wide_table_on_its_side() -> None:
