@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,17 +95,7 @@ def _rebuilt(client: MlflowClient, run: Run, name: str) -> SearchRecord:
         raise ValueError(f"its run has no parameter {', '.join(missing)}, so it is no search of this program")
     below = f"tags.`{PARENT}` = '{run.info.run_id}' AND tags.kind = 'trial'"
     children = list(find_runs(client, [run.info.experiment_id], below))
-    metric = next((key.removeprefix("validation/") for key in metrics if _is_score(key, "validation/")), "")
     trials = [_trial(client, child) for child in children]
-    metric = metric or next(
-        (
-            k.removeprefix("validation/")
-            for child in children
-            for k in child.data.metrics
-            if _is_score(k, "validation/")
-        ),
-        "",
-    )
     wall = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000.0
     provenance = {key: text for key, text in tags.items() if not key.startswith(("mlflow.", "winner.", "finding"))}
     provenance |= {"space": params["space"]} if "space" in params else {}
@@ -114,7 +105,7 @@ def _rebuilt(client: MlflowClient, run: Run, name: str) -> SearchRecord:
         method=params["method"],
         backbone=params["backbone"],
         recipe=params.get("recipe", tags.get("recipe", "")),
-        metric=metric,
+        metric=_selecting(run, children),
         settings={key: _value(text) for key, text in params.items() if key not in _IDENTITY},
         sizes={split: int(metrics[f"{split}/n"]) for split in ("validation", "test") if f"{split}/n" in metrics},
         trials=sorted(trials, key=lambda trial: trial.number),
@@ -125,6 +116,13 @@ def _rebuilt(client: MlflowClient, run: Run, name: str) -> SearchRecord:
     )
     record.test = _test(record, tags, metrics)
     return record
+
+
+def _selecting(run: Run, children: Sequence[Run]) -> str:
+    """The selection metric: the first of those that the run names; of an older run the first that has a score."""
+    named = str(run.data.params.get("metrics", "")).partition(",")[0].strip()
+    scores = (key for one in (run, *children) for key in one.data.metrics if _is_score(key, "validation/"))
+    return named or next(scores, "").removeprefix("validation/")
 
 
 def _trial(client: MlflowClient, run: Run) -> TrialRecord:

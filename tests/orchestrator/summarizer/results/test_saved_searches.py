@@ -137,6 +137,31 @@ def test_a_search_without_its_record_is_put_together_from_its_runs(tracking_uri:
     assert record.sizes == {"validation": 138, "test": 139}
 
 
+@pytest.mark.parametrize(("metrics", "found"), [("f1, accuracy", "f1"), (None, "accuracy")], ids=["now", "before"])
+def test_a_search_that_was_killed_is_measured_by_the_metric_that_selects(
+    tracking_uri: str, metrics: str | None, found: str
+) -> None:
+    """A store gives a run's scores by their names."""
+    with Tracker.open(tracking_uri, "cb") as tracker:
+        scores = {"validation/accuracy": 90.0, "validation/f1": 70.0, "validation/loss": 0.5}
+        trial = TrialRecord("t1", 1, {"prompt_lr": 0.1}, 7, reports=[{"step": 20, "score": 70.0, **scores}])
+        killed = SearchRecord(
+            name="killed",
+            task="cb",
+            method="adept",
+            backbone="t5-base",
+            recipe="paper",
+            metric="f1",
+            uid="killed",
+            trials=[trial],
+        )
+        params = {"task": "cb", "method": "adept", "backbone": "t5-base"}
+        tracker.start(killed, params | ({"metrics": metrics} if metrics else {}))
+        assert tracker.close() == []
+    (search,) = read_store(tracking_uri).searches
+    assert search.record.metric == found
+
+
 def test_foreign_runs_do_not_disturb(tmp_path: Path, tracking_uri: str) -> None:
     search = searched(81.0)
     saved(search, tmp_path)
