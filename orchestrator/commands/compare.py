@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from orchestrator.commands.messages import with_messages
+from orchestrator.commands.messages import files_in, with_messages
 from orchestrator.commands.options import TrackingUri
 from orchestrator.commands.sources import Runs, find, selection
 from orchestrator.console import PlainConsole
@@ -48,6 +48,8 @@ def compare(
         forms = chosen_formats(formats or _FORMS)
         if "html" in forms:
             raise UserError([f"--formats html: a comparison is written as {_FORMS}; `report` writes pages"])
+        if formats and out is None:
+            raise UserError([f"--formats {formats}: name the folder for these files with --out FOLDER"])
 
         @cache
         def everything() -> FoundSearches:
@@ -69,7 +71,7 @@ def compare(
             console.print(Text(line))
         if out is not None:
             paths = write_report(results, out, forms)
-            console.print(Text(f"Files: {', '.join(map(str, paths[:2]))} and {max(len(paths) - 2, 0)} more in {out}"))
+            console.print(Text(f"Files: {files_in(out, paths)}"))
         code, sentences = verdict_of(results)
         if code == 3:
             print(f"error: {' '.join(sentences)}", file=sys.stderr)

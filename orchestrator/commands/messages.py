@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import typer
 
@@ -37,3 +38,11 @@ def with_messages(run: Callable[[], int]) -> None:
         )
         code = INTERRUPTED
     raise typer.Exit(code)
+
+
+def files_in(folder: Path, paths: Sequence[Path]) -> str:
+    """Written files, the first two by name: ``report/report.md, report/report.html and 8 more files in report``."""
+    first, more = ", ".join(map(str, paths[:2])), len(paths) - 2
+    if more > 0:
+        return f"{first} and {more} more file{'s' if more > 1 else ''} in {folder}"
+    return first or "none, as there is no row to write"

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from orchestrator.command_lines import comma_separated
-from orchestrator.commands.messages import with_messages
+from orchestrator.commands.messages import files_in, with_messages
 from orchestrator.commands.options import TrackingUri
 from orchestrator.commands.sources import Runs, find, selection
 from orchestrator.console import PlainConsole
@@ -64,9 +64,7 @@ def report(
             console.print(Text(line))
         if results.groups:
             terminal.show(results.tables[0], console)
-        console.print(
-            Text(f"Report: {', '.join(str(path) for path in paths[:2])} and {len(paths) - 2} more files in {out}")
-        )
+        console.print(Text(f"Report: {files_in(out, paths)}"))
         return 0
 
     with_messages(run)

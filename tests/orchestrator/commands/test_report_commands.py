@@ -27,6 +27,18 @@ def test_a_report_of_the_runs_here(here: Path) -> None:
     assert "not distinguishable" in text
 
 
+def test_the_files_of_a_report_are_counted(here: Path) -> None:
+    save(here / "runs", searched())
+    for formats, line in {
+        "html": "Report: report/report.html",
+        "md,html": "Report: report/report.md, report/report.html",
+        "md,json": "Report: report/report.md, report/summary.json and 1 more file in report",
+    }.items():
+        code, printed, _ = typed("report", "--formats", formats)
+        assert code == 0
+        assert line in printed.splitlines(), printed
+
+
 def test_the_papers_tables_need_no_search(here: Path) -> None:
     (here / "runs").mkdir()
     code, _, _ = typed("report", "--tables", "all", "--formats", "csv", "--out", "paper")
@@ -45,6 +57,7 @@ def test_the_papers_tables_need_no_search(here: Path) -> None:
         (["report", "--tables", "99"], "--tables 99: it is one of 1, 2"),
         (["report", "--since", "yesterday"], "--since yesterday: a day is written"),
         (["compare", "a", "2026-01-01", "--runs", "."], "a: neither a folder, nor a day"),
+        (["compare", "a", "b", "--formats", "csv"], "--formats csv: name the folder for these files with --out FOLDER"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_message(here: Path, words: list[str], message: str) -> None:
