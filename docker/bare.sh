@@ -10,7 +10,7 @@
 # All but Ray's own ports, which want its token, listens on 127.0.0.1 only. Ports: MLFLOW_PORT, POSTGRES_PORT,
 # ARTIFACTS_PORT (and four after it), HEAD_PORT, DASHBOARD_PORT, AGENT_PORT (and the one after it, for a worker).
 # NODE_ADDRESS: Ray's own, where it finds a wrong one.
-# Wants the programs of Debian's package postgresql, and nothing of its service.
+# PostgreSQL wants the programs of Debian's package postgresql, and nothing of its service.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -64,12 +64,13 @@ lines() {
 
 # become SERVICE COMMAND...: in its environment, and PostgreSQL as a user who is not root. Replaces this process.
 become() {
-    local service=$1 variables user=()
+    local service=$1 variables user=() programs
     shift
     mapfile -t variables < <(describe "$service")
     if [[ $service == postgres && $EUID == 0 ]]; then user=(runuser -u postgres --); fi
     cd "$state/$service"  # where its user may be; the clone may lie in a folder that is root's alone
-    exec "${user[@]}" env "PATH=$venv/bin:$(postgres_programs):$PATH" "${variables[@]}" "$@"
+    programs=$(postgres_programs || true)  # a machine of Ray's alone has none
+    exec "${user[@]}" env "PATH=$venv/bin${programs:+:$programs}:$PATH" "${variables[@]}" "$@"
 }
 
 prepare() {
@@ -167,12 +168,13 @@ main() {
         start)
             shift
             names "$@"
-            postgres_programs >/dev/null || fail "there is no PostgreSQL here: apt-get install postgresql"
+            (($#)) || set -- "${tracking[@]}"
+            [[ " $* " != *" postgres "* ]] || postgres_programs >/dev/null ||
+                fail "there is no PostgreSQL here: apt-get install postgresql"
             [[ -x $venv/bin/mlflow ]] ||
                 fail "$venv holds no environment: run docker/bare.sh install, or set ADEPT_VENV"
             mkdir -p "$state"
             "$here/make-secrets.sh" "$state/secrets"
-            (($#)) || set -- "${tracking[@]}"
             for service in "${order[@]}"; do
                 [[ " $* " != *" $service "* ]] || start "$service"
             done
