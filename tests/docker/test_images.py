@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import stat
@@ -27,18 +28,22 @@ def program(name: str) -> str:
     return found
 
 
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, cwd=DOCKER, capture_output=True, text=True, timeout=60, check=False)
+def run(*command: str | Path, **variables: str) -> str:
+    environment = {**os.environ, **variables}
+    done = subprocess.run(command, cwd=DOCKER, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module", params=["compose.yaml", "compose.gpu.yaml", "nightly/compose.yaml"])
 def services(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+    return services_of(*(["-f", request.param] if request.param != "compose.yaml" else []))
+
+
+def services_of(*files: str, **variables: str) -> dict[str, dict[str, Any]]:
     """The services as compose understands them: with all variables, anchors and defaults filled in."""
-    files = ["-f", "compose.yaml"] + (["-f", request.param] if request.param != "compose.yaml" else [])
-    command = [program("docker-compose"), *files, "--profile", "nightly", "config", "--format", "json"]
-    return json.loads(run(*command))["services"]
+    command = [program("docker-compose"), "-f", "compose.yaml", *files, "--profile", "nightly"]
+    return json.loads(run(*command, "config", "--format", "json", **variables))["services"]
 
 
 def script_of(service: dict[str, Any]) -> Path | None:
@@ -113,6 +118,23 @@ def test_services_wait_for_what_they_need(services: dict[str, dict[str, Any]]) -
     assert needs["mlflow"] == {"postgres": "service_healthy", "artifacts": "service_healthy"}
     assert needs["head"] == {"user": "service_completed_successfully"}
     assert needs["worker"] == needs["nightly"] == {"head": "service_healthy"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({}, "/var/lib/postgresql/data"),
+        ({"POSTGRES_IMAGE": "postgres:18-bookworm", "POSTGRES_DATA": "/var/lib/postgresql"}, "/var/lib/postgresql"),
+    ],
+)
+def test_the_database_is_where_its_image_keeps_it(variables: dict[str, str], place: str) -> None:
+    """From 18 on an official image refuses a volume at the old place, and a fresh one there would be root's."""
+    service = services_of(**variables)["postgres"]
+    (volume,) = service["volumes"]
+    assert (volume["source"], volume["target"]) == ("database", place)
+    assert "PGDATA" not in service["environment"]
+    named = set(re.findall(r"`(POSTGRES_\w+)=[^`]+`", (ROOT / "docs" / "tracking-server.md").read_text()))
+    assert named >= variables.keys()
 
 
 def test_ray_wants_its_token_in_every_container(services: dict[str, dict[str, Any]]) -> None:
