@@ -9,7 +9,7 @@
 # Everything is kept below ADEPT_STATE [/var/lib/adept-search for root, else ~/.local/state/adept-search].
 # All but Ray's own ports, which want its token, listens on 127.0.0.1 only. Ports: MLFLOW_PORT, POSTGRES_PORT,
 # ARTIFACTS_PORT (and four after it), HEAD_PORT, DASHBOARD_PORT, AGENT_PORT (and the one after it, for a worker).
-# NODE_ADDRESS: Ray's own, where it finds a wrong one.
+# NODE_ADDRESS: Ray's own, where it finds a wrong one. ALLOWED_HOSTS, ALLOWED_ORIGINS: of a proxy before MLflow.
 # PostgreSQL wants the programs of Debian's package postgresql, and nothing of its service.
 set -euo pipefail
 

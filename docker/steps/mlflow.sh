@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The tracking server: MLflow on PostgreSQL, with authentication, artifacts through the server. Listens on $HOST:$PORT.
 #   mlflow.sh upgrade     lays out anew, in place, a database that an older version of MLflow has made
+# Behind a proxy: ALLOWED_HOSTS, the hosts that it is asked for as (mlflow.example.org), besides this machine and mlflow;
+# ALLOWED_ORIGINS, where its page is shown (https://mlflow.example.org). Several with commas. Others get a 403.
 source "$(dirname "$0")/common.sh"
 
 database="postgresql+psycopg://mlflow@${DATABASE_HOST:-postgres}:${DATABASE_PORT:-5432}/mlflow"
@@ -37,4 +39,5 @@ if [[ ${1:-} == upgrade ]]; then
 fi
 exec mlflow server --app-name basic-auth --host "$HOST" --port "${PORT:-5000}" --workers "${WORKERS:-2}" \
     --serve-artifacts --artifacts-destination "s3://mlflow" \
-    --allowed-hosts "${ALLOWED_HOSTS:-localhost,localhost:*,127.0.0.1,127.0.0.1:*,mlflow:*}"
+    --allowed-hosts "localhost,localhost:*,127.0.0.1,127.0.0.1:*,mlflow:*${ALLOWED_HOSTS:+,$ALLOWED_HOSTS}" \
+    --cors-allowed-origins "${ALLOWED_ORIGINS:-}"

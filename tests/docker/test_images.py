@@ -137,6 +137,24 @@ def test_the_database_is_where_its_image_keeps_it(variables: dict[str, str], pla
     assert named >= variables.keys()
 
 
+def test_the_tracking_server_answers_by_the_names_of_a_proxy(tmp_path: Path) -> None:
+    """And by its own all the same, which the other services and this machine use."""
+    (tmp_path / "mlflow").write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "mlflow").chmod(0o755)
+    secrets = ("postgres_password", "mlflow_admin_password", "mlflow_session_key", "artifacts_key_id", "artifacts_key")
+    for name in secrets:
+        (tmp_path / name).write_text("0123")
+    asked = {"ALLOWED_HOSTS": "mlflow.example.org", "ALLOWED_ORIGINS": "https://mlflow.example.org"}
+    own = ["localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "mlflow:*"]
+    for given, hosts, origins in (({}, own, ""), (asked, [*own, "mlflow.example.org"], "https://mlflow.example.org")):
+        passed = services_of(**given)["mlflow"]["environment"]
+        assert passed.keys() == asked.keys()
+        folders = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SECRETS": str(tmp_path), "SCRATCH": str(tmp_path)}
+        words = run(STEPS / "mlflow.sh", **passed, **folders).splitlines()
+        assert words[words.index("--allowed-hosts") + 1].split(",") == hosts
+        assert words[words.index("--cors-allowed-origins") + 1] == origins
+
+
 def test_ray_wants_its_token_in_every_container(services: dict[str, dict[str, Any]]) -> None:
     for name in ("head", "worker", "nightly"):
         assert services[name]["environment"]["RAY_AUTH_MODE"] == "token"
