@@ -4,7 +4,7 @@
 
 Each search has the same steps, batches and reports; its learning rates are searched on validation, and the best
 configuration is trained on further seeds and tested once on each. Prints a row a method, those with the best mean over
-the tasks first: the numbers that it trains, and for each task the mean test score with the deviation over seeds. Writes
+the tasks first: its trainable parameters, and for each task the mean test score with the deviation over seeds. Writes
 benchmarks/results/NAME.json; what is there already and not among the searches stays, if it was run alike.
 """
 
@@ -99,7 +99,7 @@ def markdown(found: dict[str, Any]) -> str:
         return sum(scores) / len(scores) if len(scores) == len(tasks) else 0.0
 
     head = [f"{task} ({found[task]['metric']}, n = {found[task]['sizes']['test']})" for task in tasks]
-    lines = [f"| method | numbers trained | {' | '.join(head)} |", f"| --- | ---: |{' ---: |' * len(tasks)}"]
+    lines = [f"| method | trainable parameters | {' | '.join(head)} |", f"| --- | ---: |{' ---: |' * len(tasks)}"]
     for method in sorted(methods, key=mean, reverse=True):
         cells, counts = [], []
         for task in tasks:
