@@ -156,10 +156,10 @@ def test_a_method_that_a_backbone_cannot_have_is_refused_or_left_out(tmp_path: P
     falcon = tmp_path / "falcon"
     falcon.mkdir()
     (falcon / "config.json").write_text(
-        '{"model_type": "falcon", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 9}'
+        '{"model_type": "falcon", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 99}'
     )
     (falcon / "tokenizer.json").write_text("{}")
-    save_file({"wte": np.zeros((9, 8), dtype=np.float32)}, falcon / "model.safetensors")
+    save_file({"wte": np.zeros((99, 8), dtype=np.float32)}, falcon / "model.safetensors")
     text = "tasks: debsec\nmethods: [pt, lora]\nbackbones: [t5-nano, falcon]\n"
     found = problems(tmp_path, text)
     assert len(found) == 1 and found[0].startswith("small.yaml:2: methods[1]: (debsec, lora, falcon) --method lora: on")
