@@ -128,12 +128,15 @@ def main() -> None:
     table = Table(
         "task", "trials", "bf16 - fp32", "SE", "rank corr.", "same winner", "regret", "fp32 s", "bf16 s", "ratio"
     )
-    found: dict[str, Any] = {"settings": {key: value for key, value in vars(args).items() if key != "grids"}}
     if args.grids:
-        held = recorded(args.grids)
-        found["settings"] = {"grids": {task: len(scores["float32"]) for task, (scores, _) in held.items()}}
-    for task in held if args.grids else args.tasks:
-        one = found[task] = compared(*(held[task] if args.grids else trained(task, args)))
+        measured = recorded(args.grids)
+        settings: dict[str, Any] = {"grids": {task: len(scores["float32"]) for task, (scores, _) in measured.items()}}
+    else:
+        measured = {task: trained(task, args) for task in args.tasks}
+        settings = {key: value for key, value in vars(args).items() if key != "grids"}
+    found: dict[str, Any] = {"settings": settings}
+    for task, of_task in measured.items():
+        one = found[task] = compared(*of_task)
         seeds, a, b = len(one["float32"]), one["seconds"]["float32"], one["seconds"]["bfloat16"]
         table.add_row(
             task, str(seeds * len(one["float32"][0])), f"{one['difference']:+.2f}", f"{one['standard_error']:.2f}",

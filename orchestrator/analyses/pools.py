@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.record.binomial import one_example
@@ -43,10 +43,9 @@ class Trained:
 
     def one_example_of(self, metric: str) -> float | None:
         """Points of a metric that one test example is worth; see `FoundSearch.one_example_of`."""
-        record = self.search.record
         if self.tested is None:
-            return one_example(record.sizes.get("test"))
-        return replace(self.search, record=replace(record, test=self.tested)).one_example_of(metric)
+            return one_example(self.search.record.sizes.get("test"))
+        return self.search.one_example_of(metric, self.tested)
 
     @property
     def title(self) -> str:

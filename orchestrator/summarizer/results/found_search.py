@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.record.binomial import one_example
-from orchestrator.record.record import SearchRecord, is_finite
+from orchestrator.record.record import SearchRecord, TestResult, is_finite
 from orchestrator.summarizer.results.published import metric_key
 
 if TYPE_CHECKING:
@@ -67,13 +67,16 @@ class FoundSearch:
         scores.setdefault(metric_key(self.record.metric), test.score)
         return {name: float(value) for name, value in scores.items() if is_finite(value)}
 
-    def one_example_of(self, metric: str) -> float | None:
+    def one_example_of(self, metric: str, test: TestResult | None = None) -> float | None:
         """Points of a metric that one example of the test split is worth; None where the split was not read.
 
         Of the selection metric as it was measured with the score: a correlation or an F1 may fall by more than 100 / n.
         Of others nobody measured it: 100 / n, which is exact for proportions.
+
+        Args:
+            test: one of the record's tests; None: the winner's.
         """
-        test = self.record.test
+        test = test or self.record.test
         if test is None:
             return None
         own = metric_key(metric) == metric_key(self.record.metric)
