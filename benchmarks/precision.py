@@ -6,10 +6,10 @@
 The same configurations and seeds are trained whole in float32 and in bfloat16 (prompts, offset networks and their
 optimizer are float32 in both); their best validation scores are compared in pairs: mean difference with its standard
 error, the rank correlation of the configurations, and whether both choose the same winner. Seconds are those of the
-same stack in the same process, one precision after the other. With ``--grids`` nothing is trained: those of the two
-folders are compared that `benchmarks.grids` has made of both (``--precision``, ``--folder``); the regret is then what
-the winner of bfloat16 is below the best of float32, in float32's own scores, in points. Writes
-benchmarks/results/precision.json.
+same stack in the same process, one precision after the other. The regret is what the winner of bfloat16 is below the
+best of float32, in float32's own scores, in points. With ``--grids`` nothing is trained: those grids are compared that
+`benchmarks.grids` has made in both precisions (``--precision``, ``--folder``), by the reports at steps that both have
+(``--eval-every``), and no times. Writes benchmarks/results/precision.json.
 """
 
 from __future__ import annotations
@@ -68,36 +68,35 @@ def trained(task: str, args: argparse.Namespace) -> tuple[dict[str, np.ndarray],
     return scores, seconds
 
 
-def recorded(folders: Sequence[Path]) -> dict[str, tuple[dict[str, np.ndarray], dict[str, float]]]:
-    """Task -> as `trained` has it, of the grids whose task and seed are in both folders.
+def recorded(folders: Sequence[Path]) -> dict[str, dict[str, np.ndarray]]:
+    """Task -> precision -> best scores, as `trained` has them, of the grids whose task and seed are in both folders.
 
     Raises:
-        SystemExit: the second folder's are not in bfloat16, the first's not in float32, or none is in both.
+        SystemExit: the second folder's are not in bfloat16, the first's not in float32, none is in both, or two of the
+            same task and seed have no configurations or no reports in common.
     """
-    of: dict[str, dict[str, SearchRecord]] = {}
+    of: dict[Precision, dict[str, SearchRecord]] = {}
     for precision, folder in zip(PAIR, folders, strict=True):
         of[precision] = {file.parent.name: SearchRecord.load(file) for file in sorted(folder.glob("*/search.json"))}
         if wrong := [name for name, one in of[precision].items() if one.settings["precision"] != precision]:
             raise SystemExit(f"{folder}: not in {precision}: {', '.join(wrong)}")
-    tasks: dict[str, list[str]] = {}
-    for name in sorted(set.intersection(*(set(grids) for grids in of.values()))):
-        tasks.setdefault(of["float32"][name].task, []).append(name)
-    if not tasks:
+    names = sorted(set.intersection(*(set(grids) for grids in of.values())))
+    if not names:
         raise SystemExit(f"no grid is in both {folders[0]} and {folders[1]}")
-    return {
-        task: (
-            {
-                p: np.array([[one.best_score for one in grids[name].trials] for name in names])
-                for p, grids in of.items()
-            },
-            {p: sum(grids[name].wall_seconds or 0.0 for name in names) for p, grids in of.items()},
-        )
-        for task, names in tasks.items()
-    }
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for name in names:
+        both = [of[precision][name] for precision in PAIR]
+        steps = set.intersection(*({int(r["step"]) for trial in one.trials for r in trial.reports} for one in both))
+        if not steps or [t.configuration for t in both[0].trials] != [t.configuration for t in both[1].trials]:
+            raise SystemExit(f"{name}: {folders[0]} and {folders[1]} have no reports or not the same trials in common")
+        for precision, one in zip(PAIR, both, strict=True):
+            best = [max(trial.score_at(step) or 0.0 for step in steps) for trial in one.trials]
+            found.setdefault(one.task, {}).setdefault(precision, []).append(best)
+    return {task: {p: np.array(scores) for p, scores in of_task.items()} for task, of_task in found.items()}
 
 
-def compared(scores: dict[str, np.ndarray], seconds: dict[str, float]) -> dict[str, Any]:
-    """What differs between the precisions on one task."""
+def compared(scores: dict[str, np.ndarray], seconds: dict[str, float] | None = None) -> dict[str, Any]:
+    """What differs between the precisions on one task; seconds where both were trained side by side."""
     single, half = scores["float32"], scores["bfloat16"]
     difference = (half - single).ravel()
     chosen = np.take_along_axis(single, half.argmax(1)[:, None], 1)[:, 0]
@@ -111,8 +110,7 @@ def compared(scores: dict[str, np.ndarray], seconds: dict[str, float]) -> dict[s
         ),
         "same_winner": int((single.argmax(1) == half.argmax(1)).sum()),
         "regret": (single.max(1) - chosen).tolist(),
-        "seconds": seconds,
-    }
+    } | ({"seconds": seconds} if seconds else {})
 
 
 def main() -> None:
@@ -128,20 +126,21 @@ def main() -> None:
     table = Table(
         "task", "trials", "bf16 - fp32", "SE", "rank corr.", "same winner", "regret", "fp32 s", "bf16 s", "ratio"
     )
+    found: dict[str, Any]
     if args.grids:
-        measured = recorded(args.grids)
-        settings: dict[str, Any] = {"grids": {task: len(scores["float32"]) for task, (scores, _) in measured.items()}}
+        measured = {task: compared(scores) for task, scores in recorded(args.grids).items()}
+        found = {"settings": {"grids": {task: len(one["float32"]) for task, one in measured.items()}}}
     else:
-        measured = {task: trained(task, args) for task in args.tasks}
-        settings = {key: value for key, value in vars(args).items() if key != "grids"}
-    found: dict[str, Any] = {"settings": settings}
-    for task, of_task in measured.items():
-        one = found[task] = compared(*of_task)
-        seeds, a, b = len(one["float32"]), one["seconds"]["float32"], one["seconds"]["bfloat16"]
+        measured = {task: compared(*trained(task, args)) for task in args.tasks}
+        found = {"settings": {key: value for key, value in vars(args).items() if key != "grids"}}
+    found |= measured
+    for task, one in measured.items():
+        seeds = len(one["float32"])
+        seconds = [one["seconds"][precision] for precision in PAIR] if "seconds" in one else []
         table.add_row(
             task, str(seeds * len(one["float32"][0])), f"{one['difference']:+.2f}", f"{one['standard_error']:.2f}",
             f"{one['rank_correlation']:.2f}", f"{one['same_winner']} of {seeds}", f"{np.mean(one['regret']):.2f}",
-            f"{a:.0f}", f"{b:.0f}", f"{a / b:.2f}",
+            *(f"{each:.0f}" for each in seconds), *([f"{seconds[0] / seconds[1]:.2f}"] if seconds else []),
         )  # fmt: skip
     Console(width=120).print(table)
     RESULTS.mkdir(exist_ok=True)

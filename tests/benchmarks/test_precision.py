@@ -1,0 +1,54 @@
+"""Precisions are compared by the grids, and the reports, that both have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.precision import compared, recorded
+from tests.orchestrator.made_records import make_record, make_trial
+
+
+def write(folder: Path, name: str, precision: str, *scores: list[float], every: int = 10) -> None:
+    trials = [make_trial(number, list(each)) for number, each in enumerate(scores, start=1)]
+    for trial in trials:
+        for place, report in enumerate(trial.reports, start=1):
+            report["step"] = place * every
+    search = make_record(*trials, task="rte")
+    search.settings = {**search.settings, "precision": precision}
+    search.save(folder / name / "search.json")
+
+
+def test_scores_are_compared_at_the_steps_that_both_have(tmp_path: Path) -> None:
+    write(tmp_path / "single", "rte-0", "float32", [40.0, 50.0], [60.0, 55.0], every=20)
+    write(tmp_path / "single", "rte-1", "float32", [40.0, 50.0], [60.0, 55.0])
+    write(tmp_path / "half", "rte-0", "bfloat16", [99.0, 41.0, 99.0, 56.0], [99.0, 52.0, 99.0, 50.0])
+    found = recorded([tmp_path / "single", tmp_path / "half"])
+    assert {p: scores.tolist() for p, scores in found["rte"].items()} == {
+        "float32": [[50.0, 60.0]],
+        "bfloat16": [[56.0, 52.0]],
+    }
+    figures = compared(found["rte"])
+    assert figures["difference"] == pytest.approx(-1.0)
+    assert figures["regret"] == [10.0]
+    assert figures["same_winner"] == 0
+    assert "seconds" not in figures
+
+
+def test_grids_of_another_precision_or_of_none_in_common_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "single", "rte-0", "float32", [1.0])
+    write(tmp_path / "half", "rte-1", "bfloat16", [1.0])
+    with pytest.raises(SystemExit, match="no grid is in both"):
+        recorded([tmp_path / "single", tmp_path / "half"])
+    with pytest.raises(SystemExit, match="not in float32: rte-1"):
+        recorded([tmp_path / "half", tmp_path / "half"])
+    write(tmp_path / "half", "rte-0", "bfloat16", [1.0], every=7)
+    with pytest.raises(SystemExit, match=r"rte-0: .* in common"):
+        recorded([tmp_path / "single", tmp_path / "half"])
+
+
+def test_times_are_kept_where_they_were_measured() -> None:
+    scores = {"float32": np.array([[1.0, 2.0]]), "bfloat16": np.array([[1.0, 2.5]])}
+    assert compared(scores, {"float32": 2.0, "bfloat16": 1.0})["seconds"] == {"float32": 2.0, "bfloat16": 1.0}
