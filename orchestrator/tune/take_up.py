@@ -35,14 +35,20 @@ def take_up(
     """
     yield from journaled.catch_up(record, {t.number: (t.config.hyperparameters, t.config.seed) for t in numbered})
     recorded = {trial.number for trial in record.trials}
+    unrecorded: dict[int, list[Report]] = {}  # of a trial that the checkpoints alone know: each is read once
     for trial in planned() if attempts(checkpoints) else ():  # a fresh search asks its storage once, not for each trial
-        if trial.number not in recorded and reports_after(checkpoints, TrialRecord("", *trial.identity)):
-            record.trials.append(TrialRecord(f"checkpoint-{trial.number}", *trial.identity, TrialStatus.INTERRUPTED))
+        if trial.number in recorded:
+            continue
+        unknown = TrialRecord(f"checkpoint-{trial.number}", *trial.identity, TrialStatus.INTERRUPTED)
+        if reports := reports_after(checkpoints, unknown):
+            record.trials.append(unknown)
+            unrecorded[trial.number] = reports
     lost = [
         (report, known)
         for known in record.trials
         if holds(known.number) and not known.status.is_settled and not known.trial_id.startswith(ANEW)
-        for report in (reports_after(checkpoints, known) if _is_open(journaled, known.number) else ())
+        if _is_open(journaled, known.number)
+        for report in unrecorded.get(known.number) or reports_after(checkpoints, known)
     ]
     for report, known in sorted(lost, key=_when):  # decisions depend on it
         if not _is_open(journaled, known.number):

@@ -17,7 +17,8 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.asha import Promotion
 from orchestrator.schedulers.base import NoStopping
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Distributions
-from orchestrator.store.checkpoints import keep
+from orchestrator.store import checkpoints
+from orchestrator.store.checkpoints import keep, read_kept
 from orchestrator.tune.stages import SearchStage, SeedStage
 
 SPACE = """
@@ -133,6 +134,20 @@ def test_what_a_kill_left_in_checkpoints_alone_is_taken_up_in_record_and_journal
     again = own(made, tmp_path, record)
     assert not [sentence for sentence in caplog.messages if "checkpoint" in sentence]
     assert [trial.number for trial in again.trials()] == [1, 2, 3]
+
+
+def test_the_checkpoints_of_a_trial_that_no_record_knows_are_read_once(
+    plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has megabytes of weights, and in a storage comes over the network."""
+    made, read = plan(), []
+    kept_in(tmp_path, made, 4, 10)
+    kept_in(tmp_path, made, 4, 10, 20)
+    monkeypatch.setattr(checkpoints, "read_kept", lambda place: read.append(place.name) or read_kept(place))
+    record = record_of(made)
+    own(made, tmp_path, record)
+    assert [(t.number, [report["step"] for report in t.reports]) for t in record.trials] == [(4, [10, 20])]
+    assert read == ["checkpoint_step_000000010", "checkpoint_step_000000020"]
 
 
 def kept_in(folder: Path, plan: Plan, number: int, *steps: int, status: str = "running", time: float = 0.0) -> None:
