@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.made_curves import grids_and_shapes, published_curves
-from orchestrator.schedulers.outlook import nothing_learnt, take_off, threshold
+from orchestrator.schedulers.outlook import lateness, take_off, threshold
 from orchestrator.schedulers.simulation.curves import RecordedGrid
 from orchestrator.schedulers.simulation.figures import Setting, orders
 from orchestrator.schedulers.simulation.simulate import replay
@@ -118,7 +118,8 @@ def said(
 
     def watched(number: int, step: int, score: float, best: float | None = None, loss: float | None = None) -> Any:
         trials[number].append((step, score))
-        if not spent and nothing_learnt(list(trials.values()), len(order), grid.steps, least, known):
+        is_late = not spent and lateness(trials.values(), len(order), grid.steps, known)
+        if is_late and take_off(trials.values(), grid.steps, least) is None:
             spent.append(sum(reports[-1][0] for reports in trials.values()) / grid.cost)
         return report(number, step, score, best, loss)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.command_lines import command_line
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, is_finite
-from orchestrator.schedulers.outlook import TAKE_OFFS, nothing_learnt, take_off, threshold
+from orchestrator.schedulers.outlook import TAKE_OFFS, lateness, take_off, threshold
 
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Plan
@@ -46,7 +46,7 @@ class Outlook:
         steps = self.plan.training.steps
         if take_off(trials, steps, least) is not None:
             self._open = False  # a long search has many reports, and none takes this back
-        elif found := nothing_learnt(trials, len(self.plan.numbers), steps, least):
+        elif found := lateness(trials, len(self.plan.numbers), steps):
             share, sure = found
             settled = sum(trial.status.is_settled for trial in own)
             end = command_line("stop", self.plan.name, output=self.plan.settings.output.expanduser())

@@ -66,22 +66,21 @@ def confidence(share: float, take_offs: Sequence[float] = TAKE_OFFS) -> float:
     return sum(one <= share for one in take_offs) / (len(take_offs) + 1)
 
 
-def nothing_learnt(
-    trials: Sequence[Reports], planned: int, steps: int, least: float, take_offs: Sequence[float] = TAKE_OFFS
+def lateness(
+    trials: Iterable[Reports], planned: int, steps: int, take_offs: Sequence[float] = TAKE_OFFS
 ) -> tuple[float, float] | None:
-    """The share of the budget by which no trial was above the constant answer, and the confidence that none will be.
+    """How late it is for a search that has not taken off (`take_off`): share of the budget, and confidence.
 
-    A trial that was above it from the report before the last on would have been so in `RUNNING` reports by now, so the
-    share is that of this report, of the furthest trial: where reports are few, a search is given the time of two.
+    A trial that was above the constant answer from the report before the last on would have been so in `RUNNING`
+    reports by now, so the share is that of this report, of the furthest trial: where reports are few, a search is given
+    the time of two. The confidence is that it will not take off any more.
 
-    None where a trial has taken off, where less than half of the ``planned`` trials have reported, which may be those
-    with poor learning rates, or where it is too early to say with `CONFIDENCE` (with fewer than nineteen take-offs: as
-    surely as they allow).
+    None where less than half of the ``planned`` trials have reported, which may be those with poor learning rates, or
+    where it is too early to say with `CONFIDENCE` (with fewer than nineteen take-offs: as surely as they allow).
     """
     begun = [reports for reports in trials if reports]
     if not begun or 2 * len(begun) < planned:
         return None
     share = max((reports[-RUNNING][0] for reports in begun if len(reports) >= RUNNING), default=0) / steps
     sure = confidence(share, take_offs)
-    late = sure >= min(CONFIDENCE, confidence(1.0, take_offs))
-    return (share, sure) if share and late and take_off(begun, steps, least) is None else None
+    return (share, sure) if share and sure >= min(CONFIDENCE, confidence(1.0, take_offs)) else None

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from orchestrator.schedulers.outlook import CONFIDENCE, TAKE_OFFS, confidence, nothing_learnt, take_off, threshold
+from orchestrator.schedulers.outlook import CONFIDENCE, TAKE_OFFS, confidence, lateness, take_off, threshold
 
 NAN = math.nan
 Reports = list[tuple[int, float]]
@@ -55,19 +55,18 @@ def test_confidence_grows_with_the_searches_that_had_taken_off() -> None:
     assert confidence(TAKE_OFFS[-1]) >= CONFIDENCE > confidence(TAKE_OFFS[-1] / 2)
 
 
-def test_it_is_said_of_flat_curves_that_are_far_enough_of_enough_trials() -> None:
+def test_it_is_late_where_enough_trials_are_far_enough() -> None:
     low = flat(50, 51, 49, 52, 50)
-    assert nothing_learnt([low, low], planned=4, steps=100, least=60.0) == (0.4, confidence(0.4))
-    assert nothing_learnt([low, []], planned=4, steps=100, least=60.0) is None  # three of four have not begun
-    assert nothing_learnt([low[:3], low[:3]], planned=4, steps=100, least=60.0) is None  # too early
-    assert nothing_learnt([low, flat(50, 61, 61)], planned=4, steps=100, least=60.0) is None
-    assert nothing_learnt([], planned=0, steps=100, least=60.0) is None
-    assert nothing_learnt([low], planned=1, steps=100, least=60.0, take_offs=(0.1, 0.4)) == (0.4, 2 / 3)
-    assert nothing_learnt([low], planned=1, steps=100, least=60.0, take_offs=(0.1, 0.5)) is None
+    assert lateness([low, low], planned=4, steps=100) == (0.4, confidence(0.4))
+    assert lateness([low, []], planned=4, steps=100) is None  # three of four have not begun
+    assert lateness([low[:3], low[:3]], planned=4, steps=100) is None  # too early
+    assert lateness([], planned=0, steps=100) is None
+    assert lateness([low], planned=1, steps=100, take_offs=(0.1, 0.4)) == (0.4, 2 / 3)
+    assert lateness([low], planned=1, steps=100, take_offs=(0.1, 0.5)) is None
 
 
 def test_a_search_of_few_reports_is_given_the_time_of_two() -> None:
     """One that is above from its first report on is so in two running at the second."""
     first = [(40, 50.0)]
-    assert nothing_learnt([first], planned=1, steps=120, least=60.0) is None
-    assert nothing_learnt([[*first, (80, 50.0)]], planned=1, steps=120, least=60.0) == (1 / 3, confidence(1 / 3))
+    assert lateness([first], planned=1, steps=120) is None
+    assert lateness([[*first, (80, 50.0)]], planned=1, steps=120) == (1 / 3, confidence(1 / 3))
