@@ -26,7 +26,7 @@ from orchestrator.sweep.fingerprint import fingerprint, parts_of
 from orchestrator.sweep.order import expected_seconds, fair_order, not_run_before
 from orchestrator.sweep.pinned import is_full_turn, last_winner, pin, record_in
 from orchestrator.sweep.report import write_sweep_report
-from orchestrator.sweep.runs import Turn, is_tested, measured_before, moved_into, not_counted, take_over, turn_of
+from orchestrator.sweep.runs import Turn, count_killed, is_tested, measured_before, moved_into, take_over, turn_of
 from orchestrator.sweep.shown_in_mlflow import open_sweep_run, shown_of
 from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, read_state
 from orchestrator.sweep.sweep_file import SweepFile
@@ -115,11 +115,10 @@ def prepare_run(
     before = read_state(folder)
     state = SweepState(sweep=sweep.name, run=run, file=str(sweep.path), started=datetime.now(UTC))
     if before is not None:
+        count_killed(before, folder)
         state = before.model_copy(update={"ended": None})
         if before.ended is not None:
             state.seconds = 0.0  # it is run once more, for what it had no time for or what failed
-        else:
-            state.seconds += sum(map(not_counted, before.those(SearchStatus.RUNNING)))
     found = CurrentRun(sweep=sweep, folder=folder, state=state, earlier=list(earlier_runs(place, run)))
     for search in searches:
         turn = turn_of(_pinned(moved_into(search, folder), found, champions, spaces or folder), before)

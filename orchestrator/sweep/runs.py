@@ -66,7 +66,8 @@ def turn_of(search: PlannedSearch, before: SweepState | None) -> Turn:
 
     Args:
         search: in the run's folder. before: what the run has done, where it goes on: a search with other settings than
-            then begins anew, and one whose results are gone is trained again.
+            then begins anew, and one whose results are gone is trained again. Seconds of a killed one are counted
+            (`count_killed`).
     """
     plan = search.plan
     state = SearchState(
@@ -84,15 +85,20 @@ def turn_of(search: PlannedSearch, before: SweepState | None) -> Turn:
     if (measured := measured_before(search.key, before)) is not None:
         return Turn(search, measured)
     state.seconds = None if known.status is SearchStatus.TAKEN_OVER else known.seconds
-    if known.status is SearchStatus.RUNNING and (record := record_in(plan.folder)) is not None:
-        state.seconds = max(state.seconds or 0.0, record.wall_seconds)
     return Turn(search, state)
 
 
-def not_counted(running: SearchState) -> float:
-    """Seconds that a search had run when its run was killed, which nobody has written down in the run's state."""
-    record = record_in(Path(running.folder))
-    return max(0.0, record.wall_seconds - (running.seconds or 0.0)) if record is not None else 0.0
+def count_killed(state: SweepState, folder: Path) -> None:
+    """Count the seconds that a search had run when its run was killed, which only its record knows: for it and the run.
+
+    Args:
+        state: of the run that was killed. folder: the run's.
+    """
+    for one in state.those(SearchStatus.RUNNING):
+        counted, record = one.seconds or 0.0, record_in(folder / one.name)
+        if record is not None and record.wall_seconds > counted:
+            one.seconds = record.wall_seconds
+            state.seconds += record.wall_seconds - counted
 
 
 def measured_before(key: CellKey, before: SweepState | None) -> SearchState | None:

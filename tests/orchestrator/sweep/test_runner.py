@@ -18,6 +18,7 @@ from orchestrator.sweep import fingerprint
 from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.order import expected_seconds, fair_order
+from orchestrator.sweep.pinned import record_in
 from orchestrator.sweep.runner import prepare_run, run_sweep
 from orchestrator.sweep.runs import chosen_run, moved_into
 from orchestrator.sweep.state import STATE, SearchState, SearchStatus, SweepState, read_state
@@ -199,8 +200,13 @@ def test_what_a_search_had_run_before_it_was_cut_off_counts_once(
             search["seconds"] = None
         (place / "one" / STATE).write_text(json.dumps(state))
     sweep, searches = small_sweep(tmp_path, "time_limit: 6h\n")
+    read: list[Path] = []
+    monkeypatch.setattr("orchestrator.sweep.runs.record_in", lambda folder: read.append(folder) or record_in(folder))
     again = prepare_run(sweep, searches, place, "one")
     assert again.left is not None and again.left == pytest.approx(4 * hours, abs=6)
+    cut = [one for one in again.state.searches if one.status is SearchStatus.WAITING and one.seconds]
+    assert [one.seconds for one in cut] == [pytest.approx(2 * hours, abs=6)]
+    assert read == [Path(cut[0].folder)], "a record of many trials is long: once is enough"
 
 
 @pytest.mark.parametrize("query", ["", "?scheme=http&endpoint_override=10.0.0.1:8333"])
