@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
+from yaml_reader import read_document
+
 ROOT = Path(__file__).parents[2]
 CLUSTERS = ROOT / "docker" / "clusters"
 RAY = [*sorted(ROOT.glob("cluster*.yaml")), CLUSTERS / "aws.yaml", CLUSTERS / "gcp.yaml"]
@@ -66,6 +68,12 @@ def test_ray_takes_the_file(file: Path) -> None:
 @KUBERNETES_FILES
 def test_kubernetes_takes_the_file(file: Path) -> None:
     check_kubernetes(read(file))
+
+
+@FILES
+def test_no_key_stands_twice(file: Path) -> None:
+    """Of two equal keys YAML's readers take one, without a word."""
+    assert read_document(file).problems == []
 
 
 @pytest.mark.parametrize("where", ["cluster", "pod", "container"])

@@ -82,6 +82,7 @@ def test_the_builder_is_sent_what_it_copies_and_no_secrets() -> None:
     sent = (DOCKER / "Dockerfile.dockerignore").read_text().split()
     named = [name.removeprefix("!") for name in sent if name.startswith("!")]
     assert not [name for name in named if not (ROOT / name).exists()]
+    assert sorted(named) == sorted(set(named))
     assert "*" in sent and not [name for name in named if "secret" in name or name in (".", "docker")]
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
     wanted = {name for line in copied for name in line.split() if name != "."}
