@@ -18,7 +18,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.engines import host_facts
 from orchestrator.engines.nodes import Node
 from orchestrator.plan.plan import Plan
-from trials.backbones.facts import DEFAULT
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +141,7 @@ def paths_read(plan: Plan) -> list[str]:
     """Files and folders of the user's own that engines read, wherever they are."""
     spec = plan.spec
     own_task = [spec.task] if plan.task.in_a_file else []
-    folder = [spec.backbone] if spec.backbone != DEFAULT and Path(spec.backbone).is_absolute() else []
+    folder = [spec.backbone] if Path(spec.backbone).is_absolute() else []
     return [*own_task, *([spec.data_dir] if spec.data_dir else []), *folder]
 
 

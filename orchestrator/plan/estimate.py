@@ -123,9 +123,8 @@ def warnings(plan: Plan, device: Device | None = None, lengths: RowLengths | Non
     seconds = guess.expected_seconds / engines_needed(guess.devices, plan.samples, plan.slots, plan.max_concurrent)
     if seconds <= LONG:
         return []
-    remedy = (
-        f"--backbone {DEFAULT} trains in minutes" if plan.facts.name != DEFAULT else "--samples and --steps shorten it"
-    )
+    shorter = f"--backbone {DEFAULT} trains in minutes"
+    remedy = "--samples and --steps shorten it" if plan.facts.is_embedded else shorter
     return [
         f"THIS TAKES ABOUT {roughly(seconds).upper()} on this machine alone ({guess.devices} x {guess.device.name}): "
         f"{plan.expected_steps:,} steps of {plan.facts.name} want a GPU, or a cluster. {remedy}. Ctrl-C ends the "

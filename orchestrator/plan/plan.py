@@ -190,7 +190,7 @@ class Plan:
         longest = max(self.trainable, key=lambda found: float(found.get("prompt_length", 0)))
         return EngineSpec(
             task=str(Path(own).expanduser().resolve()) if self.task.in_a_file else own,
-            backbone=DEFAULT if self.facts.name == DEFAULT else self.facts.location,
+            backbone=DEFAULT if self.facts.is_embedded else self.facts.location,
             data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
             data_quirks=self.settings.data_quirks,
             data_sizes=self.settings.data_sizes,

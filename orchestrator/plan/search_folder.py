@@ -16,7 +16,6 @@ from orchestrator.store.checkpoints import attempts
 from orchestrator.store.layout import DEFINITION, OPTIONS, TUNE
 from orchestrator.store.paths import Folder, StoragePath
 from orchestrator.store.twin_files import copy_of, keep_record, load_record, read_either, write_twice
-from trials.backbones.facts import DEFAULT
 from trials.backbones.revisions import same_revision
 from trials.config import Precision
 from trials.data_facts import DataIdentity
@@ -108,7 +107,7 @@ def moved(plan: Plan, before: Mapping[str, Any]) -> set[str]:
     Args:
         before: the definition as it was written down. The data's fingerprint is in the record.
     """
-    folder = plan.facts.name != DEFAULT and Path(plan.facts.location).is_dir()
+    folder = not plan.facts.is_embedded and Path(plan.facts.location).is_dir()
     same_weights = folder and plan.facts.revision == before.get("revision")
     return {"data_dir", "backbone"} if same_weights else {"data_dir"}
 

@@ -81,6 +81,11 @@ class Facts:
     copy_of: str = ""
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether it is the backbone that comes with this package: a folder of the user's may be called like it."""
+        return self.revision == EMBEDDED_REVISION  # no fingerprint of a folder looks so any more
+
+    @property
     def inside(self) -> int:
         """Width of the layers."""
         return self.hidden or self.width

@@ -58,7 +58,7 @@ def describe_adapter(
     return {
         "peft_type": method.peft_type or method.name.upper(),
         "task_type": "SEQ_2_SEQ_LM" if facts.architecture == "encoder-decoder" else "CAUSAL_LM",
-        "base_model_name_or_path": DEFAULT if facts.name == DEFAULT else facts.copy_of or facts.location,
+        "base_model_name_or_path": DEFAULT if facts.is_embedded else facts.copy_of or facts.location,
         "backbone_revision": facts.revision,
         "precision": backbone.precision,
         **method.peft_config(config.hyperparameters, facts),

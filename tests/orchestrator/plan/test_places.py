@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.command_lines import command_line, resume_command
+from orchestrator.engines.hosts import paths_read
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import to_keep, with_absolute_paths
 from orchestrator.plan.plan import Plan
@@ -21,7 +22,7 @@ from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.run.resume import resumed_options
 from orchestrator.store.layout import DEFINITION, OPTIONS
 from orchestrator.store.twin_files import write_twice
-from trials.backbones.facts import EMBEDDED
+from trials.backbones.facts import DEFAULT, EMBEDDED
 from trials.errors import UserError
 
 
@@ -128,6 +129,17 @@ def test_a_backbone_that_moved_is_known_by_its_weights(here: Path) -> None:
     weights.write_bytes(content)
     with pytest.raises(UserError, match=r"another backbone .*, revision of the backbone's weights"):
         SearchFolder(plan.folder).previous(planned(backbone="other", name="mine"))
+
+
+def test_a_folder_called_like_the_embedded_backbone_is_the_users(here: Path) -> None:
+    """A name without a path is the embedded one's, whatever folders there are."""
+    shutil.copytree(EMBEDDED / DEFAULT, here / DEFAULT)
+    plan, embedded = (planned(backbone=one, name="mine", space=DEFAULT) for one in (f"./{DEFAULT}", DEFAULT))
+    assert plan.spec.backbone == str(here / DEFAULT) and paths_read(plan) == [str(here / DEFAULT)]
+    assert embedded.spec.backbone == DEFAULT and paths_read(embedded) == []
+    write_twice(plan.folder / DEFINITION, plan.definition)
+    (here / DEFAULT).rename(here / "other")
+    SearchFolder(plan.folder).previous(planned(backbone="other", name="mine", space=DEFAULT))  # known by its weights
 
 
 def test_a_name_of_our_own_making_is_one_that_we_take(here: Path) -> None:

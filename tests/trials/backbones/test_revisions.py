@@ -113,6 +113,19 @@ def test_an_adapter_and_a_checkpoint_do_not_load_on_other_weights(folder: Path, 
         engine(load_backbone(str(folder)), rows).start("a", config("pt"), checkpoint)
 
 
+def test_an_adapter_on_a_folder_called_like_the_embedded_backbone_names_that_folder(
+    t5_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADEPT_CACHE", str(tmp_path / "cache"))
+    backbone = load_backbone(str(shutil.copytree(t5_folder, tmp_path / DEFAULT)))
+    made, adapter = trial(backbone, config("pt")), tmp_path / "adapter"
+    description = describe_adapter(made.config, get_task("debsec"), backbone, 64, 2)
+    save_adapter(adapter, made.method.state_dict(), description)
+    assert description["base_model_name_or_path"] == str(tmp_path / DEFAULT)
+    assert load_adapter(adapter).backbone.facts.revision == backbone.facts.revision
+    assert describe(DEFAULT).is_embedded and not backbone.facts.is_embedded
+
+
 def test_a_checkpoint_of_other_data_is_refused_also_one_of_an_earlier_version(
     t5_folder: str, tmp_path: Path, rows: Rows
 ) -> None:
