@@ -3,8 +3,8 @@
 Each night's winner of a task and backbone becomes a version of `adept-TASK-BACKBONE`. The alias `champion` moves to it
 only where it is better than the champion beyond noise (`beyond_noise`), or where the champion cannot be run any more;
 the alias `champion-METHOD` likewise, among the winners of one method. Methods compete by their validation scores, so
-that a test score decides between one winner and one champion and nothing else. A person's choice stays until it is
-taken back, or cannot be run.
+that a test score decides between one winner and one champion and nothing else: where the best of a night cannot be
+registered, no other stands in for it. A person's choice stays until it is taken back, or cannot be run.
 
 What the registry did not take is kept in the folder of the sweep and given to it again by the next night: of a night
 that it took in part, the rest.
@@ -21,7 +21,7 @@ from orchestrator.nights.crowning import Crowning, Reign
 from orchestrator.nights.kept_lists import read_list, write_list
 from orchestrator.nights.night import Cell, CellKey, Night
 from orchestrator.nights.verdict import Verdict
-from orchestrator.tracking.registry import Registry, champion_of
+from orchestrator.tracking.registry import CHAMPION, Registry, RegistryError, champion_of
 from trials.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -85,13 +85,10 @@ def crown(
     for past, its in waiting:
         before = [one for one in earlier if one.started < past.started]
         refused: list[Cell] = []
-        problems = []
+        problems: list[str] = []
         for cells in _rivals(past).values():
-            try:
-                found += reign.crown(past, its, cells, before)
-            except Exception as error:  # of MLflow's many, or of a damaged search: the night's verdict still counts
-                refused += cells  # together, since by their validation scores one of them competes for all methods
-                problems.append(str(error))
+            crowned, waits, why = _crowned(reign, past, its, cells, before)
+            found, refused, problems = found + crowned, refused + waits, problems + why
         left += [(replace(past, cells=tuple(refused)), its)] if refused else []
         for problem in dict.fromkeys(problems):
             log.warning("champions of night %s: %s", past.date, problem)
@@ -100,6 +97,35 @@ def crown(
         if one.moved:
             log.info("%s", one.sentence)
     return found
+
+
+def _crowned(
+    reign: Reign, night: Night, verdict: Verdict, cells: Sequence[Cell], earlier: Sequence[Night]
+) -> tuple[list[Crowning], list[Cell], list[str]]:
+    """Let the winners of one task and backbone compete: each for its method's alias, the best one for the model's, too.
+
+    Returns:
+        What became of each alias; the cells that wait for a later night; why they do.
+    """
+    best = max(cells, key=lambda cell: -1.0 if cell.validation is None else cell.validation)
+    in_turn = sorted(cells, key=lambda cell: cell is not best)
+    found: list[Crowning] = []
+    refused: list[Cell] = []
+    problems = []
+    for place, cell in enumerate(in_turn):
+        aliases = [champion_of(cell.key.method), *([CHAMPION] if cell is best else [])]
+        try:
+            for crowning in reign.crown(night, verdict, cell, aliases, earlier):
+                found.append(crowning)  # one by one: it has moved, whatever becomes of the next
+        except RegistryError as error:  # it is away, or lets nobody write: each further question may wait as long
+            problems.append(str(error))
+            refused += in_turn[place:]
+            break
+        except Exception as error:  # of MLflow's many, or of a damaged search: the night's verdict still counts
+            problems.append(str(error))
+            refused.append(cell)
+    # The best one waits with the others, though it was taken: else one of them would compete for all methods.
+    return found, [cell for cell in cells if cell in refused or cell is best] if refused else [], problems
 
 
 def _rivals(night: Night) -> Mapping[tuple[str, str], list[Cell]]:

@@ -1,4 +1,4 @@
-"""One task and backbone in one night: its winners against the champions of the registry, and the aliases that move."""
+"""One winner of a night against the champions of the registry, and the aliases that move."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from orchestrator.store.layout import ADAPTER, PAGE
 from orchestrator.store.predictions import PREDICTIONS, read_predictions
 from orchestrator.store.twin_files import load_record
 from orchestrator.summarizer.results.found_search import FoundSearch
-from orchestrator.tracking.registry import CHAMPION, CONFIGURATION, Model, Registry, Version, champion_of
+from orchestrator.tracking.registry import CHAMPION, CONFIGURATION, Model, Registry, Version
 from trials.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -90,18 +90,22 @@ class Reign:
         scores = tuple(replace(one, predictions=answers and one.predictions and answers) for one in cell.scores)
         return replace(cell, scores=scores, folder=str(folder))
 
-    def crown(self, night: Night, verdict: Verdict, cells: Sequence[Cell], earlier: Sequence[Night]) -> list[Crowning]:
-        """Let each cell compete for its method's alias, and the one with the best validation score for the model's.
+    def crown(
+        self, night: Night, verdict: Verdict, cell: Cell, aliases: Sequence[str], earlier: Sequence[Night]
+    ) -> Iterator[Crowning]:
+        """Let a cell compete for aliases; what became of each, as soon as it is so.
+
+        One that competes for the model's own becomes a version whatever comes of it.
 
         Raises:
-            RegistryError: the registry does not do what it is asked. LookupError: MLflow has no run of a search.
-            UserError: a search cannot be read.
+            RegistryError: the registry does not do what it is asked. LookupError: MLflow has no run of the search.
+            UserError: the search cannot be read.
         """
-        winners = [_Winner(cell, _search_in(Path(cell.folder))) for cell in cells]
-        first = max(winners, key=lambda one: -1.0 if one.cell.validation is None else one.cell.validation)
-        self._add(night, verdict, first)
-        claims = [(one, champion_of(one.cell.key.method)) for one in winners] + [(first, CHAMPION)]
-        return [self._claim(night, verdict, winner, alias, earlier) for winner, alias in claims]
+        winner = _Winner(cell, _search_in(Path(cell.folder)))
+        if CHAMPION in aliases:
+            self._add(night, verdict, winner)
+        for alias in aliases:
+            yield self._claim(night, verdict, winner, alias, earlier)
 
     def _claim(self, night: Night, verdict: Verdict, winner: _Winner, alias: str, earlier: Sequence[Night]) -> Crowning:
         key = winner.cell.key

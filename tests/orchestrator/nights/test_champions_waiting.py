@@ -71,6 +71,23 @@ def test_a_search_that_mlflow_has_no_run_of_waits_for_it(sweep: Sweep, caplog: p
     assert sweep.crown(sweep.winners.cell(ALIKE))["champion"].version == 1
 
 
+@pytest.mark.parametrize("best_is_refused", [False, True])
+def test_a_method_that_is_refused_keeps_no_other_one_from_its_champion(best_is_refused: bool, sweep: Sweep) -> None:
+    pt = sweep.winners.cell(WEAK, method="pt", validation=80.0 if best_is_refused else 60.0, tracked=False)
+    adept = sweep.winners.cell(STRONG, validation=70.0)
+    moved = sweep.crown(pt, adept)
+    # Were pt the best by validation, the test scores of one night must not choose adept instead.
+    assert moved.keys() == {"champion-adept"} | (set() if best_is_refused else {"champion"})
+    assert all(one.moved for one in moved.values()) and sweep.aliases == dict.fromkeys(moved, 1)
+    sweep.winners.track(Path(pt.folder), "uid-rte-pt-1")
+    sweep.crown(sweep.winners.cell(WEAK, method="ia3", validation=50.0))
+    tags = {alias: sweep.client.get_model_version_by_alias(MODEL, alias).tags for alias in sweep.aliases}
+    champion = pt if best_is_refused else adept
+    assert tags["champion"]["method"] == champion.key.method and tags["champion"]["night"] == "2026-03-01"
+    assert tags["champion-pt"]["method"] == "pt" and tags["champion-adept"]["method"] == "adept"
+    assert not (sweep.folder / "champions" / "waiting.json").exists()
+
+
 def test_what_the_registry_took_of_a_night_is_not_given_to_it_again(sweep: Sweep) -> None:
     gone = sweep.winners.cell(STRONG)
     shutil.rmtree(gone.folder)
