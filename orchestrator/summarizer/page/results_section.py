@@ -25,7 +25,13 @@ from orchestrator.summarizer.results.groups import (
     pick,
 )
 from orchestrator.summarizer.results.method_comparisons import Comparison
-from orchestrator.summarizer.results.published import from_a_source, metric_key, on_published_rows, published
+from orchestrator.summarizer.results.published import (
+    from_a_source,
+    metric_key,
+    on_published_rows,
+    printed,
+    published,
+)
 from orchestrator.summarizer.results.seed_statistics import estimate
 from orchestrator.summarizer.results.winner_check import check_winner
 from orchestrator.summarizer.tables.model import Cell, ReportTable, columns
@@ -218,7 +224,7 @@ def _paper(group: SearchGroup) -> str:
         return ""
     rows = published(group.task, group.method, group.backbone)
     same = [row for row in rows if metric_key(row.metric) == metric_key(group.metric)]
-    return ", ".join(f"paper {formats.score(row.value)} (Table {row.table})" for row in same)
+    return ", ".join(f"paper {printed(row.value, row.metric)} (Table {row.table})" for row in same)
 
 
 def _listed(records: Sequence[SearchRecord]) -> str:

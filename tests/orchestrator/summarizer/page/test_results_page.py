@@ -50,6 +50,11 @@ def test_the_paper_is_not_quoted_beside_what_it_does_not_compare_with(setting: d
     assert paper_of(record) == ""
 
 
+def test_the_paper_is_quoted_as_it_prints_a_score() -> None:
+    record = with_test(made_search(task="mbpp", backbone="codegen-350m", metric="pass_at_1"))
+    assert paper_of(record) == "paper 17.86 (Table 7)"
+
+
 def paper_of(record: SearchRecord) -> str:
     (decision,) = ResultsSection([SearchView(record)]).decisions
     score = decision.scores[record.method]
