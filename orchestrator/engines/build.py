@@ -179,12 +179,16 @@ def test_scores(engine: Any, adapter_files: Files) -> dict[str, Any]:
     rows = engine.data.split("test")
     sources, _, _ = rows.batch(range(len(rows)))
     answered, groups = (scored.predictions, scored.targets), rows.groups
+    # What comes of running programs is kept: who compares searches needs no sandbox then.
+    runs = task.target.kind == "code"
+    passed = {"passed": METRICS[task.selection_metric].scores(*answered)} if runs else {}
     return {
         "rows": {
             "ids": row_ids(sources),
             "gold": scored.targets,
             "given": scored.predictions,
             **({"group": groups} if groups else {}),
+            **passed,
         },
         "metrics": scored.metrics,
         "n": METRICS[task.selection_metric].units(groups, len(scored.targets)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from orchestrator.store.parquet import write_parquet
 
 PREDICTIONS = "predictions.parquet"
 """Its columns: ``trial`` and ``seed``, ``row`` (place in the test split, from 0), ``id``, ``gold``, ``prediction``; and
-``group`` where rows belong to groups."""
-_READ = ("id", "gold", "prediction", "group")
+``group`` where rows belong to groups, ``passed`` (1 or 0) where answers are programs."""
+_TEXTS = {"ids": "id", "gold": "gold", "given": "prediction", "groups": "group"}
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,15 @@ class Answers:
         ids: of each row, from the tokens of its source.
         gold: the right answers. given: the ones that the model gave.
         groups: what each row belongs to; empty where there are no groups.
+        passed: 1 where an answer is a program that passed its tests, else 0; empty where answers are no programs, and
+            of searches from before it was kept.
     """
 
     ids: tuple[str, ...]
     gold: tuple[str, ...]
     given: tuple[str, ...]
     groups: tuple[str, ...] = ()
+    passed: tuple[float, ...] = ()
 
     def same_questions(self, other: Answers) -> bool:
         """Whether the right answers are the same, row by row."""
@@ -53,13 +56,13 @@ def row_ids(sources: Iterable[Any]) -> list[str]:
 def write_predictions(
     record: SearchRecord,
     folder: str | os.PathLike[str],
-    tests: Sequence[tuple[TrialRecord, dict[str, list[str]]]],
+    tests: Sequence[tuple[TrialRecord, Mapping[str, Sequence[Any]]]],
 ) -> Path | None:
     """Write the answers of each training that was tested into ``folder``, and name the file in the record.
 
     Args:
-        tests: each trial with ``ids``, ``gold``, ``given`` and, if there are groups, ``group``; one without rows is
-            left out.
+        tests: each trial with ``ids``, ``gold``, ``given`` and, if there are such, ``group`` and ``passed``; one
+            without rows is left out.
 
     Returns:
         The file; None where there are no rows to write.
@@ -74,9 +77,9 @@ def write_predictions(
     return write_parquet(rows, Path(folder) / PREDICTIONS) if rows else None
 
 
-def _columns(found: dict[str, list[str]]) -> dict[str, list[str]]:
+def _columns(found: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     columns = {"id": found["ids"], "gold": found["gold"], "prediction": found["given"]}
-    return {**columns, "group": found["group"]} if "group" in found else columns
+    return {**columns, **{name: found[name] for name in ("group", "passed") if name in found}}
 
 
 def kept_predictions(record: SearchRecord, folder: str | os.PathLike[str]) -> list[Path]:
@@ -94,9 +97,13 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[int, Answers]:
         table.sort(key=lambda row: (row["trial"], row["row"]))
         numbers = dict.fromkeys(row["trial"] for row in table)
         of = {number: [row for row in table if row["trial"] == number] for number in numbers}
-        return {
-            number: Answers(*(tuple(str(row[name]) for row in rows) for name in _READ if name in rows[0]))
-            for number, rows in of.items()
-        }
+        return {number: _answers(rows) for number, rows in of.items()}
     except (OSError, KeyError, ArrowException):
         return {}
+
+
+def _answers(rows: Sequence[Mapping[str, Any]]) -> Answers:
+    """Those of one training, from its rows in their order; a file of before lacks later columns."""
+    texts = {field: tuple(str(row[name]) for row in rows) for field, name in _TEXTS.items() if name in rows[0]}
+    passed = tuple(float(row["passed"]) for row in rows) if "passed" in rows[0] else ()
+    return Answers(**texts, passed=passed)

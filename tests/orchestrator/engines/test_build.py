@@ -6,7 +6,9 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,9 @@ from orchestrator.engines.build import build_engine, peak_memory
 from orchestrator.plan.engine_spec import EngineSpec
 from trials.backbones.facts import DEFAULT, EMBEDDED
 from trials.config import TrialConfig
+from trials.evaluation import Scored
+from trials.tasks import get_task
+from trials.tasks.metrics import METRICS
 
 HYPERPARAMETERS: dict[str, dict[str, Any]] = {
     "adept": {"prompt_lr": 0.3, "mlp_lr": 1e-3, "prompt_length": 4, "bottleneck": 2},
@@ -91,6 +96,26 @@ def test_a_backbone_is_loaded_again_where_precision_lane_or_its_files_are_others
     changed = engine_for(data, "adept", backbone=str(folder)).backbone
     assert changed is not found[3] and changed.facts.revision != found[3].facts.revision
     assert len(build._held) == 1
+
+
+def test_what_came_of_running_the_programs_is_kept_with_the_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rows:
+        groups = None
+
+        def __len__(self) -> int:
+            return 2
+
+        def batch(self, places: range) -> tuple[list[list[int]], list[list[int]], list[str]]:
+            return [[1], [2]], [], []
+
+    monkeypatch.setitem(METRICS, "pass_at_1", replace(METRICS["pass_at_1"], by_rows=lambda given, _: [1.0, 0.0]))
+    monkeypatch.setattr("trials.export.adapters.load_adapter", lambda folder, backbone: SimpleNamespace(method=None))
+    scored = Scored({"pass_at_1": 50.0}, [" return 1", " return 2"], ["a", "b"])
+    data = SimpleNamespace(task=get_task("mbpp"), split=lambda name: Rows())
+    engine = SimpleNamespace(backbone=None, data=data, score=lambda method, split: scored)
+    assert build.test_scores(engine, {})["rows"]["passed"] == [1.0, 0.0]
+    data.task, scored.metrics = get_task("debsec"), {"accuracy": 50.0}
+    assert "passed" not in build.test_scores(engine, {})["rows"]
 
 
 def test_passes_are_measured_once_for_the_same_rows_limit_and_shape_of_trial(

@@ -142,6 +142,9 @@ def test_a_task_of_each_family_is_searched_to_its_table(name: str, searched: Pat
     task = get_task(family.task).read("corrected", "any")
     scores = compute(family.metrics, answers.given, answers.gold, task.answers, answers.groups or None)
     assert record.test is not None and record.test.metrics == pytest.approx(scores)
+    assert bool(answers.passed) == (name == "code")
+    if answers.passed:
+        assert 100.0 * sum(answers.passed) / len(answers.passed) == pytest.approx(record.test.score)
     assert record.metric == family.metrics[0] and record.published == []
     table = (file.parent / "summary.md").read_text()
     assert "rows as they were given" in table and "Paper: is not quoted" in table

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,14 @@ from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.row_tests import paired, unpaired
 from tests.orchestrator.made_results import searched
 from tests.orchestrator.typed_commands import save, typed
+from trials.sandbox.base import Sandbox
+from trials.sandbox.find import SandboxError
+from trials.tasks.mbpp import Problem
 from trials.tasks.metrics import METRICS
+from trials.tasks.targets import BETWEEN
 
 GOLD = ["0", "1"] * 50
+PROBLEM = Problem("def one():\n", " return 1", ("assert one() == 1",), "", ("one",))
 
 
 def answers(wrong: Sequence[int], gold: Sequence[str] = GOLD) -> Answers:
@@ -28,7 +34,8 @@ def answers(wrong: Sequence[int], gold: Sequence[str] = GOLD) -> Answers:
 def save_with_rows(folder: Path, *sides: tuple[FoundSearch, Answers]) -> None:
     for search, given in sides:
         trial = search.record.trials[0]
-        rows = {"ids": list(given.ids), "gold": list(given.gold), "given": list(given.given)}
+        rows: dict[str, Any] = {"ids": list(given.ids), "gold": list(given.gold), "given": list(given.given)}
+        rows |= {"passed": given.passed} if given.passed else {}
         write_predictions(search.record, folder / search.record.name, [(trial, rows)])
         save(folder, search)
 
@@ -52,6 +59,30 @@ def test_programs_that_pass_are_right_answers(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(METRICS, "pass_at_1", right)
     found = paired([answers([90, 91])], [answers(range(8))], "pass_at_1")
     assert (found.p, found.name[:20]) == (pytest.approx(112 / 1024), "McNemar's exact test")
+
+
+def test_programs_that_were_run_for_the_test_score_are_not_run_to_be_compared(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that two searches can be compared where there is no sandbox."""
+
+    def none_here() -> Sandbox:
+        raise SandboxError("no sandbox works here")
+
+    monkeypatch.setattr("trials.sandbox.verdicts.usable_sandbox", none_here)
+    monkeypatch.setenv("ADEPT_CACHE", str(here / "cache"))
+    gold = [f" return 1{BETWEEN}{PROBLEM.check}"] * 100
+    sides = []
+    for day, (name, wrong) in enumerate({"a": 10, "b": 60}.items(), 1):
+        passed = tuple(float(place >= wrong) for place in range(100))
+        given = replace(answers([], gold), given=(" return 1",) * 100, passed=passed)
+        sides.append((with_score(name, wrong, day, task="mbpp", metric="pass_at_1"), given))
+    save_with_rows(here, *sides)
+    code, printed, errors = typed("compare", "a", "b")
+    assert (code, errors) == (1, "")
+    assert "McNemar's exact test over 100 test rows, 50 of them" in " ".join(printed.split())
+    with pytest.raises(SandboxError):  # of searches from before it was kept
+        paired([replace(sides[0][1], passed=())], [sides[1][1]], "pass_at_1")
 
 
 def test_several_seeds_are_paired_by_row_and_change_sides_together() -> None:
