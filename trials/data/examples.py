@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trials.data.reading import all_utf8
 from trials.errors import DataError
 from trials.tasks.base import Task
 
@@ -45,14 +46,14 @@ def examples_of(table: pa.Table, task: Task, where: str, place: Places | None = 
     """The examples of a table's rows with the task's `example_columns`, and the row of each, ascending.
 
     Raises:
-        DataError: rows from which no examples can be made, or columns that the examples lack.
+        DataError: rows from which no examples can be made, texts that are no UTF-8, or columns that the examples lack.
     """
     assert task.examples is not None
     place = place or Places(lambda _: None)
     found: list[Mapping[str, Any]] = []
     row_of: list[int] = []
     wrong: dict[str, list[int]] = {}
-    for number, row in enumerate(table.to_pylist()):
+    for number, row in enumerate(all_utf8(table, where).to_pylist()):
         try:
             made = list(task.examples.make(row))
         except (ValueError, KeyError, TypeError) as error:

@@ -30,7 +30,7 @@ def read_table(
     """The named columns of a file, in that order.
 
     CSV and TSV give every column as text (an empty cell is null, `""` is empty text), so that a label is spelled as it
-    stands in the file; JSON Lines and Parquet keep their types.
+    stands in the file; JSON Lines and Parquet keep their types, and a text that looks like a date stays one.
 
     Args:
         path: plain or compressed (`trials.data.files`).
@@ -60,12 +60,12 @@ def _read(
     try:
         if form == "parquet":
             file = pa.parquet.ParquetFile(path)
-            table = _select(path, file, columns)
-            return file.read() if whole else table
+            table = _without_views(_select(path, file, columns))
+            return all_utf8(_without_views(file.read()), str(path)) if whole else table
         _refuse_utf16(path)
         source = pa.BufferReader(unpacked(path)) if is_compressed(path) else pa.OSFile(str(path))
         if form == "jsonl":
-            read = _read_jsonl(source, text_columns)
+            read = _read_jsonl(source)
             table = _select(path, read, columns)
             return read if whole else table
         quoted = is_quoted(path, tsv_quoting)
@@ -155,17 +155,47 @@ def _read_csv(source: pa.NativeFile, columns: list[str], delimiter: str, quoted:
     )
 
 
-def _read_jsonl(source: pa.NativeFile, text_columns: Sequence[str]) -> pa.Table:
-    # The schema keeps texts that look like dates from being read as dates.
-    schema = pa.schema({name: pa.string() for name in text_columns})
-    table = pa.json.read_json(
-        source,
-        read_options=pa.json.ReadOptions(use_threads=False, block_size=_block_size(source)),
-        parse_options=pa.json.ParseOptions(explicit_schema=schema),
-    )
-    # A column of the schema is made up of nulls where the file has none of that name.
-    absent = [name for name in text_columns if table.num_rows and table.column(name).null_count == table.num_rows]
-    return table.drop_columns(absent)
+def _read_jsonl(source: pa.NativeFile) -> pa.Table:
+    read_options = pa.json.ReadOptions(use_threads=False, block_size=_block_size(source))
+    table = pa.json.read_json(source, read_options=read_options)
+    # JSON has no dates: where texts look like some, pyarrow takes them for times, and their spelling is lost.
+    spelled = [one.with_type(_of_texts(one.type)) for one in table.schema]
+    if changed := [one for one, found in zip(spelled, table.schema, strict=True) if one.type != found.type]:
+        source.seek(0)
+        as_texts = pa.json.ParseOptions(explicit_schema=pa.schema(changed))
+        table = pa.json.read_json(source, read_options=read_options, parse_options=as_texts).select(table.column_names)
+    return table
+
+
+def _of_texts(kind: pa.DataType) -> pa.DataType:
+    """A type of JSON's values with text in the place of times."""
+    if pa.types.is_timestamp(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_of_texts(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct(
+            [kind.field(place).with_type(_of_texts(kind.field(place).type)) for place in range(kind.num_fields)]
+        )
+    return kind
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """The table with text views (Polars') as plain text: pyarrow 25 neither takes their rows nor writes them as CSV."""
+    for place, one in enumerate(table.schema):
+        if pa.types.is_string_view(one.type):
+            table = table.set_column(place, one.name, table.column(place).cast(pa.large_string()))
+    return table
+
+
+def all_utf8(table: pa.Table, where: str) -> pa.Table:
+    """The table, all of whose texts Python can read. Raises DataError, where one is no UTF-8."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{where}: column '{name}' is not valid UTF-8 text ({error}); write it as UTF-8") from error
+    return table
 
 
 def _block_size(source: pa.NativeFile) -> int:

@@ -128,13 +128,7 @@ def check_rows(table: pa.Table, task: Task, where: str, lines: Lines = lambda _:
         groups = [label_key(value) for value in column.to_pylist()]  # one group, however a file spells a number
     if problems:
         raise DataError(problems)
-    table = pa.table({name: _that_can_be_taken(column) for name, column in texts.items()})
-    return Rows(Rendered(table, task.template), targets, starts, groups)
-
-
-def _that_can_be_taken(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column in a type of which rows can be taken: pyarrow 25 cannot of views."""
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+    return Rows(Rendered(pa.table(texts), task.template), targets, starts, groups)
 
 
 def _text_problems(column: pa.ChunkedArray, where: str, place: Places) -> list[str]:
@@ -142,7 +136,7 @@ def _text_problems(column: pa.ChunkedArray, where: str, place: Places) -> list[s
     kind = column.type
     if pa.types.is_null(kind) or column.null_count == len(column):
         return [f"{where} is null in every row; fill it, or take it out of the template"]
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return [f"{where} holds {column.type}, not text; write it as strings"]
     try:
         column.validate(full=True)
@@ -155,8 +149,13 @@ def _text_problems(column: pa.ChunkedArray, where: str, place: Places) -> list[s
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A dictionary-encoded column (pandas' categories) as its values."""
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    """A dictionary-encoded column (pandas' categories) as its values, text views (Polars') as plain text.
+
+    pyarrow 25 neither takes rows of views nor looks values up in them.
+    """
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    kind = pa.large_string() if pa.types.is_string_view(kind) else kind
+    return column if column.type == kind else column.cast(kind)
 
 
 def _bad_utf8(column: pa.ChunkedArray, place: Places) -> str:

@@ -21,6 +21,7 @@ from trials.tasks.base import Task
 from trials.tasks.targets import is_no_label, label_key, near_key
 
 DIGIT_LABELS = 10
+_BYTES = {one.id for one in (pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(1))}
 _PATTERN = re.compile(r"[*?\[]")
 _SHARD = re.compile(r"^(.*)-(\d+)-of-(\d+)\.")
 
@@ -175,9 +176,11 @@ def _near_equal(found: Mapping[str, Sequence[str]], name: str) -> list[str]:
 
 
 def _rows_by_key(column: pa.ChunkedArray) -> dict[str | None, np.ndarray]:
-    """Label -> its rows, ascending from 0; nulls stand under None."""
+    """Label -> its rows, ascending from 0; nulls stand under None. Raises TypeError: they are bytes."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if column.type.id in _BYTES:  # Python would spell them b'x'
+        raise TypeError("write them as strings")
     encoded = column.combine_chunks().dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     order = np.argsort(codes, kind="stable")

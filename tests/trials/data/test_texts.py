@@ -56,6 +56,9 @@ def test_every_type_of_text_is_read(kind: pa.DataType, tmp_path: Path) -> None:
     pq.write_table(rows, tmp_path / "made" / "toy" / "test.parquet", store_schema=True)
     task = made_task()
     assert load_rows(task, find_source(task, tmp_path))["test"].sources == ["text: é", "text: ", "text: é"]
+    names = pa.table({"text": ["a", "b"], "label": pa.array(["0", "1"]).cast(kind)})
+    pq.write_table(names, tmp_path / "made" / "toy" / "test.parquet", store_schema=True)
+    assert load_rows(task, find_source(task, tmp_path))["test"].targets == ["0", "1"]
 
 
 def test_rows_of_many_batches_are_read_back_from_the_map(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.trials.made_data import write_rows
+from trials.data.reading import read_whole
 from trials.data.rows import load_rows
 from trials.data.sources import find_source
 from trials.errors import DataError, RowsError, TaskError
@@ -270,3 +272,39 @@ def test_a_wrong_row_is_named_with_its_line(tmp_path: Path) -> None:
     found = "\n".join(problems_of(tmp_path, files, "labels: {x: 0, y: 1}\n"))
     assert "column 'text' is null in 1 row (1; the first row is 0; on line 4)" in found
     assert "is 'X' in 1 row (2; the first row is 0; on line 5)" in found
+
+
+def test_texts_that_look_like_dates_keep_their_spelling_in_json_lines(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"2024-01-0{n}", "label": f"2024-0{n}-01", "more": [{"on": "2024-01-02T03:04:05Z"}]} for n in (1, 2)
+    ]
+    files = three(tmp_path, "jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    task = task_of(tmp_path, files)
+    assert dict(task.labels) == {"2024-01-01": "0", "2024-02-01": "1"}
+    assert rows_of(task) == ["2024-01-01", "2024-01-02"]
+    assert read_whole(tmp_path / "train.jsonl", ["text"]).to_pylist() == rows
+
+
+def test_a_column_of_nulls_is_not_called_missing_in_json_lines(tmp_path: Path) -> None:
+    files = three(tmp_path, "jsonl", '{"text": null, "label": "x"}\n{"text": null, "label": "y"}\n')
+    assert all("column 'text' is null in every row" in problem for problem in problems_of(tmp_path, files))
+
+
+def test_bytes_are_no_labels(tmp_path: Path) -> None:
+    """Python would spell them b'x', and so would every prediction."""
+    for split in ("train", "validation", "test"):
+        pq.write_table(pa.table({"text": ["a", "b"], "label": [b"x", b"y"]}), tmp_path / f"{split}.parquet")
+    [problem, *_] = problems_of(tmp_path, "train: train.parquet, validation: validation.parquet, test: test.parquet")
+    assert "'label' holds binary" in problem and "write them as strings" in problem
+
+
+def test_a_text_in_a_list_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    offsets = pa.array([0, 1, 2], pa.int32()).buffers()[1]
+    texts = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a\xe9")])
+    asked = pa.ListArray.from_arrays([0, 1, 2], pa.array([{"answer": "p", "label": 0}, {"answer": "q", "label": 1}]))
+    for split in ("train", "validation", "test"):
+        pq.write_table(pa.table({"text": texts, "asked": asked}), tmp_path / f"{split}.parquet")
+    files = "train: train.parquet, validation: validation.parquet, test: test.parquet"
+    more = "each: asked\nlabel_column: asked.label\n"
+    with pytest.raises((TaskError, DataError), match="column 'text' is not valid UTF-8"):
+        task_of(tmp_path, files, more, template="{text} {asked.answer}")
