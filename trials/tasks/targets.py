@@ -146,7 +146,7 @@ class Number:
     @property
     def answers(self) -> tuple[str, ...]:
         """The texts of all numbers, ascending."""
-        first, last = (round(bound / self.step) for bound in (self.low, self.high))
+        first, last = (self._steps(bound) for bound in (self.low, self.high))
         return tuple(dict.fromkeys(self._text(number * self.step) for number in range(first, last + 1)))
 
     @property
@@ -175,8 +175,11 @@ class Number:
 
     def _text(self, number: float) -> str:
         decimals = max(0, -int(Decimal(str(self.step)).normalize().as_tuple().exponent))
-        parts = 1 / self.step  # 10 of a step of 0.1: number * 10 is exact where number / 0.1 is not
-        return f"{round(number * parts) / parts + 0.0:.{decimals}f}"
+        return f"{self._steps(number) / (1 / self.step) + 0.0:.{decimals}f}"
+
+    def _steps(self, number: float) -> int:
+        """How many steps a number is, rounded."""
+        return round(number * (1 / self.step))  # 10 for a step of 0.1: number * 10 is exact where number / 0.1 is not
 
 
 Target = Labels | Text | Number

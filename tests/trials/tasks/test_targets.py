@@ -139,6 +139,16 @@ def test_numbers_are_rounded_as_numpy_rounds(value: Any) -> None:
     assert len(Number(0.0, 5.0, 0.2).answers) == 26
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "step"), [(0.0, 0.35, 0.1), (0.5, 1.15, 0.1), (0.0, 0.95, 0.1), (0.15, 1, 0.05)]
+)
+def test_every_number_of_the_range_has_one_of_the_answers(low: float, high: float, step: float) -> None:
+    """The ends, too, where a division by the step and a product with its inverse round to different sides."""
+    number = Number(low, high, step)
+    for value in (low, high, *(low + n * (high - low) / 200 for n in range(200))):
+        assert number.text_of(value) in number.answers
+
+
 def test_published_rows_of_each_kind_become_the_published_texts(tmp_path: Path) -> None:
     """The rules of ADePT's released code, on made-up rows in the layout of the hub."""
     rows: dict[str, list[dict[str, Any]]] = {
