@@ -14,6 +14,15 @@ from trials.tasks.targets import Kind, as_number
 SHOWN = 20
 """Numbers of rows that a message names at most."""
 
+NO_ROWS = {
+    str: ("one text is given", "[TEXT]"),
+    bytes: ("bytes are given", "[TEXT]"),
+    Mapping: ("one row is given", "[ROW]"),
+}
+"""What Python would walk through by its characters or the names of its columns, and answer each of those."""
+
+AS_ROWS = "TABLE.to_dict('records') (pandas), TABLE.to_dicts() (Polars) or TABLE.to_pylist() (pyarrow)"
+
 Row = str | Mapping[str, str]
 """A row of a task, by columns; or its text, where the template has one column."""
 
@@ -97,8 +106,13 @@ def by_columns(rows: Sequence[Row], columns: Sequence[str]) -> list[Mapping[str,
     """Rows as mappings from the template's columns.
 
     Raises:
-        UserError: with every row that is wrong.
+        UserError: with every row that is wrong; or they are no rows, but one text, one row, or a table.
     """
+    for kind, (what, fix) in NO_ROWS.items():
+        if isinstance(rows, kind):
+            raise UserError([f"{what}, and predictions are for a list of texts or rows: write {fix}"])
+    if hasattr(rows, "columns"):
+        raise UserError([f"a table is given, and predictions are for a list of texts or rows: write {AS_ROWS}"])
     if found := faults(rows, columns):
         raise UserError(sentences(found))
     return [{columns[0]: row} if isinstance(row, str) else row for row in rows]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -95,6 +96,14 @@ def test_wrong_rows_are_named_by_their_numbers(t5: Backbone, tmp_path: Path) -> 
     said = str(error.value)
     assert "2 rows (1, 4; the first row is 0): lacks the column(s) text" in said
     assert "1 row (2; " in said and "1 row (3; the first row is 0): column 'text' holds 3" in said
+
+
+@pytest.mark.parametrize("rows", ["one text", {"text": "one row"}, pa.table({"text": ["a", "b"]}), b"text"])
+def test_one_text_or_a_table_is_not_taken_for_rows(t5: Backbone, tmp_path: Path, rows: Any) -> None:
+    """Python walks through a text by its characters, through a mapping or pandas' table by the names of its columns."""
+    adapter = load_adapter(saved(t5, tmp_path / "a"), t5)
+    with pytest.raises(UserError, match="a list of"):
+        adapter.predict(rows)
 
 
 def test_an_adapter_answers_without_its_offsets_and_with_moved_ones(t5: Backbone, tmp_path: Path) -> None:
