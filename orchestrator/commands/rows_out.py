@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ def as_bytes(table: pa.Table, form: str) -> bytes:
     import pyarrow.parquet
 
     if form == "jsonl":
-        lines = (json.dumps(row, ensure_ascii=False, default=str) for row in table.to_pylist())
+        lines = (json.dumps(_in_json(row), ensure_ascii=False, default=str) for row in table.to_pylist())
         return "".join(text + "\n" for text in lines).encode()
     sink = pa.BufferOutputStream()
     try:
@@ -98,3 +99,12 @@ def as_bytes(table: pa.Table, form: str) -> bytes:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise UserError([f"--format {form}: cannot hold these columns ({error}); take jsonl or parquet"]) from error
     return sink.getvalue().to_pybytes()
+
+
+def _in_json(value: Any) -> Any:
+    """A value with null for numbers that JSON has no word for (NaN, the infinities)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _in_json(inner) for key, inner in value.items()}
+    return [_in_json(inner) for inner in value] if isinstance(value, list) else value

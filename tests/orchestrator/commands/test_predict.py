@@ -118,6 +118,36 @@ def test_a_file_is_written_in_the_format_of_its_name(home: Path, adapter: Path, 
     assert code == 2 and "'prediction'" in err and "'probability'" in err
 
 
+def test_columns_beside_the_texts_come_back_as_they_were(adapter: Path, tmp_path: Path) -> None:
+    row = {"subject": "invoice 3", "body": "validation text"}
+    dates = [{**row, "on": "2024-01-02"}, {**row, "on": "2024-01-02T03:04:05Z"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in dates))
+    for form, read in (("jsonl", lambda out: [json.loads(text) for text in out.splitlines()]), ("csv", rows_of)):
+        code, out, err = typed(adapter, "rows.jsonl", "--format", form)
+        assert code == 0, err
+        assert [found["on"] for found in read(out)] == ["2024-01-02", "2024-01-02T03:04:05Z"]
+    views = {name: pa.array([text, text], pa.string_view()) for name, text in row.items()}
+    pq.write_table(pa.table({**views, "n": [1.5, float("nan")]}), tmp_path / "views.parquet")
+    code, out, err = typed(adapter, "views.parquet")
+    assert code == 0 and [found["subject"] for found in rows_of(out)] == ["invoice 3"] * 2, err
+    out = typed(adapter, "views.parquet", "--format", "jsonl")[1]
+
+    def no_word(word: str) -> Any:
+        raise AssertionError(f"{word} is no JSON")
+
+    assert [json.loads(text, parse_constant=no_word)["n"] for text in out.splitlines()] == [1.5, None]
+
+
+def test_texts_that_are_no_utf8_are_named(adapter: Path, tmp_path: Path) -> None:
+    offsets = pa.array([0, 1], pa.int32()).buffers()[1]
+    damaged = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"\xe9")])
+    for name in ("subject", "more"):
+        columns = {"subject": ["a"], "body": ["b"], "more": ["c"]} | {name: damaged}
+        pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+        code, out, err = typed(adapter, "rows.parquet", "--format", "jsonl")
+        assert (code, out) == (2, "") and f"column '{name}' is not valid UTF-8" in err
+
+
 def test_the_rows_that_are_read_are_never_written_over(home: Path, adapter: Path, tmp_path: Path) -> None:
     """They may be the data of a search, which would not go on with others."""
     rows = Path(shutil.copy(home / "test.csv", tmp_path))
