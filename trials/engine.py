@@ -143,15 +143,15 @@ class Engine:
         return self._drawn[asked]
 
     def _refuse_long_rows(self, config: TrialConfig) -> None:
-        positions, prompt = self.backbone.facts.positions, config.prompt_length
-        if self.backbone.embeds_answers:
-            prompt += get_method(config.method).prefix_length(config.hyperparameters)
-        answer = self.data.max_target_length if self.backbone.embeds_answers else 0
-        if not positions:
+        method, positions = get_method(config.method), self.backbone.facts.positions
+        prefix, answer = method.prefix_length(config.hyperparameters), self.data.max_target_length
+        room = self.backbone.room(config.prompt_length, prefix, answer)
+        if room is None:
             return
         longest = max(int(self.data.split(split).lengths.max()) for split in SPLITS)
-        if prompt + longest + answer > positions:
-            room = positions - prompt - answer
+        if longest > room:
+            answer = answer if self.backbone.embeds_answers else 0
+            prompt = positions - room - answer
             way = f"--max-source-length {room} cuts them" if room > 0 else "choose a shorter prompt"
             raise UserError(
                 [

@@ -130,6 +130,17 @@ class Backbone(ABC):
         """On the fast lane: add what the trials of a pass add, in training, while the context lasts."""
         raise NotImplementedError
 
+    def room(self, prompt: int, prefix: int, answer: int) -> int | None:
+        """Tokens that a source may have, by the positions that there are; None: as many as fit, or not known.
+
+        Args:
+            prompt: rows of it.
+            prefix, answer: places before a row, and tokens of the longest answer; counted where answers are embedded.
+        """
+        if not self.facts.positions:
+            return None
+        return self.facts.positions - prompt - (prefix + answer if self.embeds_answers else 0)
+
     def padded(self, rows: Sequence[Any], value: int) -> Tensor:
         """Token rows as one tensor on the device, padded on the right, shape (rows, longest)."""
         return padded(rows, value, self.device)

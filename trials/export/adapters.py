@@ -136,6 +136,15 @@ class Adapter:
         table = self.method.get_parameter(method.offset_places).detach()
         return self._changed({method.offset_places: table.roll(-places, 0)})
 
+    @property
+    def _longest(self) -> int:
+        """Tokens that a source may have. Training has seen to it that there are positions for its own rows alone."""
+        module = self.method
+        prefix = module.method.prefix_length(module.hyperparameters)
+        room = self.backbone.room(module.prompt_length, prefix, self.description["max_target_length"])
+        allowed = int(self.description["max_source_length"])
+        return allowed if room is None else min(allowed, room)
+
     def _changed(self, tensors: Mapping[str, torch.Tensor]) -> Adapter:
         changed = copy.deepcopy(self.method)
         changed.load_state_dict({**self.method.state_dict(), **tensors})
@@ -163,7 +172,7 @@ class Adapter:
         """
         rows = by_columns(inputs, self.columns)
         tokenizer, architecture = self.backbone.tokenizer, self.backbone.facts.architecture
-        longest, template = self.description["max_source_length"], self.description["template"]
+        longest, template = self._longest, self.description["template"]
         separator, stops = self.description.get("separator"), self.description.get("stops", ())
         targets = list(encode_labels(list(self.labels), tokenizer, architecture).values())
         found: list[Prediction] = []

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from transformers import OPTConfig, OPTForCausalLM
 
-from tests.trials.making import config, trial
+from tests.trials.making import config, save, trial
 from trials.backbones.answers import AnswerTree
 from trials.backbones.loading import Backbone, load_backbone
 from trials.errors import UserError
@@ -24,11 +25,13 @@ from trials.tasks.targets import Labels
 LABELS = {"bad": "2", "good": "13", "fine": "13"}  # of unlike lengths in tokens; two share a target
 
 
-def saved(backbone: Backbone, folder: Path, method: str = "pt", **labels: str) -> Path:
+def saved(backbone: Backbone, folder: Path, method: str = "pt", longest: int = 16, **labels: str) -> Path:
     task = Task(name="made-up", title="made up", template="{text}", target=Labels(labels or LABELS))
     made = trial(backbone, config(method))
     save_adapter(
-        folder, made.method.to_file(made.method.state_dict()), describe_adapter(made.config, task, backbone, 16, 4)
+        folder,
+        made.method.to_file(made.method.state_dict()),
+        describe_adapter(made.config, task, backbone, longest, 4),
     )
     return folder
 
@@ -96,6 +99,23 @@ def test_wrong_rows_are_named_by_their_numbers(t5: Backbone, tmp_path: Path) -> 
     said = str(error.value)
     assert "2 rows (1, 4; the first row is 0): lacks the column(s) text" in said
     assert "1 row (2; " in said and "1 row (3; the first row is 0): column 'text' holds 3" in said
+
+
+def test_a_text_longer_than_the_backbone_has_positions_is_cut(bart: Backbone, tmp_path: Path) -> None:
+    """Training asks for positions for its own rows alone, and new ones may be as long as its longest source."""
+    torch.manual_seed(0)
+    small = OPTConfig(
+        vocab_size=8128, hidden_size=32, word_embed_proj_dim=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=48, bos_token_id=3, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    opt = load_backbone(save(tmp_path / "opt", OPTForCausalLM(small)))
+    for name, backbone, method in (("bart", bart, "pt"), ("opt", opt, "pt"), ("prefix", opt, "prefix")):
+        adapter = load_adapter(saved(backbone, tmp_path / name, method, longest=400), backbone)
+        words = "one two three four " * 200
+        whole, cut = adapter.predict_rows([words, words[:-9]])
+        assert whole == cut  # both are cut at the same place
+        shorter = load_adapter(saved(backbone, tmp_path / "shorter", method), backbone)
+        assert adapter.predict_rows(["one"]) == shorter.predict_rows(["one"])
 
 
 @pytest.mark.parametrize("rows", ["one text", {"text": "one row"}, pa.table({"text": ["a", "b"]}), b"text"])
