@@ -190,7 +190,12 @@ def read(
         if len(columns) != 1:
             named = ", ".join(columns)
             raise UserError([f"the adapter's task has the columns {named}: give a file with them, not texts"])
-        return pa.table({columns[0]: list(inputs)}), "the texts"
+        try:
+            return pa.table({columns[0]: list(inputs)}), "the texts"
+        except UnicodeEncodeError as error:  # bytes of the command line that are no UTF-8
+            raise UserError(
+                [f"the text {error.object!a} is not UTF-8; type it in a terminal of UTF-8, or give a file"]
+            ) from error
     if sys.stdin.isatty():
         raise UserError(["nothing to predict: give texts, a file of rows, or rows on standard input"])
     content = sys.stdin.buffer.read()

@@ -17,6 +17,7 @@ import torch
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.commands.predict import read
 from trials import Engine, TrialConfig, get_task, load_adapter, load_backbone, prepare
 from trials.backbones.facts import EMBEDDED
 from trials.engine import EngineSettings
@@ -122,10 +123,10 @@ def test_columns_beside_the_texts_come_back_as_they_were(adapter: Path, tmp_path
     row = {"subject": "invoice 3", "body": "validation text"}
     dates = [{**row, "on": "2024-01-02"}, {**row, "on": "2024-01-02T03:04:05Z"}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in dates))
-    for form, read in (("jsonl", lambda out: [json.loads(text) for text in out.splitlines()]), ("csv", rows_of)):
+    for form, parsed in (("jsonl", lambda out: [json.loads(text) for text in out.splitlines()]), ("csv", rows_of)):
         code, out, err = typed(adapter, "rows.jsonl", "--format", form)
         assert code == 0, err
-        assert [found["on"] for found in read(out)] == ["2024-01-02", "2024-01-02T03:04:05Z"]
+        assert [found["on"] for found in parsed(out)] == ["2024-01-02", "2024-01-02T03:04:05Z"]
     views = {name: pa.array([text, text], pa.string_view()) for name, text in row.items()}
     pq.write_table(pa.table({**views, "n": [1.5, float("nan")]}), tmp_path / "views.parquet")
     code, out, err = typed(adapter, "views.parquet")
@@ -146,6 +147,12 @@ def test_texts_that_are_no_utf8_are_named(adapter: Path, tmp_path: Path) -> None
         pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
         code, out, err = typed(adapter, "rows.parquet", "--format", "jsonl")
         assert (code, out) == (2, "") and f"column '{name}' is not valid UTF-8" in err
+
+
+def test_a_typed_text_that_is_no_utf8_is_named() -> None:
+    """Python hands on such bytes of the command line as halves of characters, which Arrow does not take."""
+    with pytest.raises(UserError, match=r"the text 'caf\\udce9' is not UTF-8"):
+        read(None, ["good", "caf\udce9"], ["text"], None, None)
 
 
 def test_the_rows_that_are_read_are_never_written_over(home: Path, adapter: Path, tmp_path: Path) -> None:
