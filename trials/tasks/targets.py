@@ -158,6 +158,8 @@ class Number:
             return (
                 f"has {count:,.0f} steps between {self.low:g} and {self.high:g}, at most {MOST_NUMBERS - 1:,} are read"
             )
+        if self._steps(self.low) == self._steps(self.high):
+            return f"rounds all numbers from {self.low:g} to {self.high:g} to one: needs a step below {self.step:g}"
         return ""
 
     @property

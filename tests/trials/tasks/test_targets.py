@@ -149,6 +149,11 @@ def test_every_number_of_the_range_has_one_of_the_answers(low: float, high: floa
         assert number.text_of(value) in number.answers
 
 
+def test_a_step_that_makes_all_numbers_one_is_refused() -> None:
+    assert "to one" in Number(0.0, 1.0, 5.0).problem and "to one" in Number(3.0, 4.0, 10.0).problem
+    assert not Number(0.0, 1.0, 1.0).problem
+
+
 def test_published_rows_of_each_kind_become_the_published_texts(tmp_path: Path) -> None:
     """The rules of ADePT's released code, on made-up rows in the layout of the hub."""
     rows: dict[str, list[dict[str, Any]]] = {
