@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from trials.backbones.facts import DEFAULT, EMBEDDED, EMBEDDED_REVISION, Facts, from_config
-from trials.backbones.revisions import CONFIG, weights_fingerprint
+from trials.backbones.revisions import CONFIG, INDEX, weights_fingerprint
 from trials.config import Lane
 from trials.errors import BackboneError, did_you_mean
 from trials.hub import copy_here, explained, fetched, is_the_hubs, known_whole, mark_whole
@@ -74,8 +74,8 @@ def from_folder(folder: Path, name: str, revision: str | None = None) -> Facts:
     problems = []
     config: dict[str, Any] = {}
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        config = _mapping(folder / CONFIG)
+    except OSError:
         problems.append(f"--backbone {folder}: no config.json; give a folder written by save_pretrained")
     except ValueError as error:
         problems.append(f"--backbone {folder}: config.json is not JSON ({error})")
@@ -92,9 +92,13 @@ def from_folder(folder: Path, name: str, revision: str | None = None) -> Facts:
 
 def missing_weights(folder: Path) -> list[str]:
     """What is wrong with a folder's weights, in words; an empty list where nothing is."""
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if index.exists():
-        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        try:
+            shards = sorted({str(name) for name in _mapping(index)["weight_map"].values()})
+        except (OSError, ValueError, LookupError, AttributeError) as error:
+            why = f"{type(error).__name__}: {error}"
+            return [f"--backbone {folder}: {INDEX} is truncated or damaged ({why}); copy or download it again"]
         gone = [s for s in shards if not (folder / s).exists()]
         return [f"--backbone {folder}: weight files missing: {', '.join(gone)}"] if gone else []
     file = folder / "model.safetensors"
@@ -107,11 +111,22 @@ def missing_weights(folder: Path) -> list[str]:
         header = int.from_bytes(stream.read(8), "little")
         whole = 8 + header
         if whole <= file.stat().st_size:
-            entries = json.loads(stream.read(header))
-            whole += max((e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__"), default=0)
+            try:
+                entries = json.loads(stream.read(header))
+                whole += max((e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__"), default=0)
+            except (ValueError, LookupError, TypeError, AttributeError):
+                whole = -1
     if whole != file.stat().st_size:
         return [f"--backbone {folder}: model.safetensors is truncated or damaged ({file.stat().st_size:,} bytes)"]
     return []
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    """What a file of JSON holds. Raises OSError, ValueError: it cannot be read, or holds no mapping."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds {type(found).__name__}, no mapping")
+    return found
 
 
 def from_hub(model: str) -> Facts:
@@ -194,7 +209,7 @@ def load_tokenizer(facts: Facts, *, local: bool = False, wanted: str = "") -> An
         wanted: the commit of a model of the hub; see `hub_commit`.
 
     Raises:
-        BackboneError: there is none, or the hub cannot be reached.
+        BackboneError: there is none, the hub cannot be reached, or the model has no embeddings for words of it.
     """
     from trials.data.tokens import control_tokens
 
@@ -231,4 +246,23 @@ def load_tokenizer(facts: Facts, *, local: bool = False, wanted: str = "") -> An
         if commit is not None and not here:
             mark_whole("model", facts.location, commit, "tokenizer")
         break
+    if len(tokenizer) > facts.vocabulary and (words := _not_embedded(tokenizer, facts.vocabulary)):
+        raise BackboneError(
+            [
+                f"--backbone {facts.name}: its tokenizer has {len(words):,} words beyond the {facts.vocabulary:,} rows "
+                f"of the model's embeddings, such as {words[0]!r}; save it as it was before they were added, or the "
+                "model after resize_token_embeddings"
+            ]
+        )
     return tokenizer
+
+
+def _not_embedded(tokenizer: Any, rows: int) -> list[str]:
+    """The words without an embedding, by their ids.
+
+    Control tokens do not count: no text is read as one, and some models have one for padding that they never embed.
+    """
+    from trials.data.tokens import control_tokens
+
+    beyond = {word: number for word, number in tokenizer.get_vocab().items() if number >= rows}
+    return sorted(beyond.keys() - control_tokens(tokenizer), key=beyond.__getitem__)

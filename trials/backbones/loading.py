@@ -124,8 +124,9 @@ def load_model(facts: Facts, wanted: str = "") -> Any:
     kind, commit = getattr(transformers, MODELS[facts.architecture]), hub_commit(facts.location, wanted)
     try:  # weights that are no safetensors (on the hub) are read with torch's weights_only, which runs no code either
         model, info = kind.from_pretrained(
-            facts.location, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, revision=commit
-        )
+            facts.location, dtype=torch.float32, trust_remote_code=False, output_loading_info=True, revision=commit,
+            ignore_mismatched_sizes=True,  # they are named below, and refused
+        )  # fmt: skip
     except Exception as error:
         refuse_own_code(facts.location, error)
         if commit is not None and is_the_hubs(error):
@@ -134,7 +135,7 @@ def load_model(facts: Facts, wanted: str = "") -> Any:
         why = f"{type(error).__name__}: {(str(error).strip() or 'no words').splitlines()[0][:160]}"
         raise BackboneError([f"--backbone {facts.name}: transformers cannot load it ({why})"]) from error
     problems = [
-        f"{len(info[kind])} weights are {word}, such as {sorted(map(str, info[kind]))[0]}"
+        f"{len(info[kind])} weights are {word}, such as {min(k[0] if isinstance(k, tuple) else k for k in info[kind])}"
         for kind, word in (("missing_keys", "missing"), ("mismatched_keys", "of another shape than its config says"))
         if info[kind]
     ]

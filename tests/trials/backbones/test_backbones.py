@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from tests.trials.making import Rows, config, inputs_of, trial
-from trials.backbones.describe import backbone_names, describe
-from trials.backbones.loading import IGNORED, Backbone
+from trials.backbones.describe import backbone_names, describe, load_tokenizer
+from trials.backbones.loading import IGNORED, Backbone, load_backbone
 from trials.errors import BackboneError
 
 
@@ -121,6 +122,46 @@ def test_truncated_weights_are_found_before_loading(t5_folder: str, tmp_path: Pa
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(BackboneError, match="truncated or damaged"):
         describe(str(copy))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("model.safetensors.index.json", b'{"weight_map": {"a": "mod', "index.json is truncated or damaged"),
+        ("model.safetensors.index.json", b"version https://git-lfs.github.com/spec/v1", "index.json is truncated"),
+        ("model.safetensors.index.json", b"{}", "index.json is truncated or damaged"),
+        ("model.safetensors", b"\x02" + b"\0" * 7 + b"xy", "model.safetensors is truncated or damaged"),
+        ("config.json", b"[]", "config.json is not JSON .it holds list"),
+    ],
+)
+def test_a_damaged_file_is_named(t5_folder: str, tmp_path: Path, name: str, content: bytes, problem: str) -> None:
+    copy = broken(t5_folder, tmp_path)
+    (copy / name).write_bytes(content)
+    with pytest.raises(BackboneError, match=problem):
+        describe(str(copy))
+
+
+def test_weights_of_other_shapes_than_the_config_are_named(t5_folder: str, tmp_path: Path) -> None:
+    copy = broken(t5_folder, tmp_path)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "vocab_size": 9000}))
+    with pytest.raises(BackboneError, match=r"1 weights are of another shape than its config says, such as \S*weight;"):
+        load_backbone(str(copy))
+
+
+def test_words_that_the_model_has_no_embeddings_for_are_refused(t5_folder: str, tmp_path: Path) -> None:
+    """As where words were added to a tokenizer alone: the first text with one would end in an IndexError of torch."""
+    copy = broken(t5_folder, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(copy)
+    tokenizer.add_tokens([f"<mark{n}>" for n in range(40)], special_tokens=True)
+    tokenizer.save_pretrained(copy)
+    assert len(load_tokenizer(describe(str(copy)))) == 8140  # no text is read as a control token
+    tokenizer.add_tokens(["refund", "invoice"])
+    tokenizer.save_pretrained(copy)
+    with pytest.raises(
+        BackboneError, match="2 words beyond the 8,128 rows of the model's embeddings, such as 'refund'"
+    ):
+        load_backbone(str(copy))
 
 
 def test_a_missing_shard_is_named(t5_folder: str, tmp_path: Path) -> None:
