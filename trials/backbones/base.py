@@ -64,6 +64,8 @@ class Backbone(ABC):
         model_type: what transformers calls its family.
         embedding: what each token is embedded as, shape (vocabulary, d): its weights, with its own scale if any.
         precision: of the model's arithmetic; embeddings and everything trained are float32.
+        ends: tokens that end an answer: the tokenizer's, with which every target ends, and those that the config names.
+        filler: the token behind an end, which is no text.
         first_token: what each greedy answer begins with, whatever its logits (a forced beginning of sequence); None:
             the most likely token.
     """
@@ -77,6 +79,9 @@ class Backbone(ABC):
         self.tokenizer, self.facts, self.precision = tokenizer, facts, precision
         model.eval().requires_grad_(False)
         self.model_type = str(model.config.model_type)
+        self.ends = _ends(model.config, tokenizer) or {facts.eos_token_id}
+        special = getattr(tokenizer, "all_special_ids", [])
+        self.filler: int = next((t for t in (facts.pad_token_id, *self.ends) if t in special), facts.pad_token_id)
         self.embedding: Tensor = embedding_table(model.get_input_embeddings())
 
     @property
@@ -206,18 +211,18 @@ class Backbone(ABC):
         stops: Stops | None = None,
     ) -> Tensor:
         """The loop that both architectures share: ``advance`` takes tokens (rows,) and their number in the answer."""
-        pad, eos = self.facts.pad_token_id, self.facts.eos_token_id
         # An accelerator makes the next token while it is read whether the last one has ended all answers.
         behind = 0 if logits.device.type == "cpu" else 1
         ended: list[Reading] = []
         done = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
         answer: list[Tensor] = []
         for n in range(max_new_tokens):
-            token = logits.argmax(-1).masked_fill(done, pad)
+            token = logits.argmax(-1).masked_fill(done, self.filler)
             if n == 0 and self.first_token is not None:
                 token = torch.full_like(token, self.first_token)
             answer.append(token)
-            done = done | (token == eos)
+            for end in self.ends:
+                done = done | (token == end)
             if stops is not None and stops.due(n + 1):
                 done = done | sent(torch.tensor(stops.reached(answer)), done.device)
             ended.append(Reading(done.all()))
@@ -225,6 +230,13 @@ class Backbone(ABC):
                 break
             logits = advance(token, n)
         return torch.stack(answer, dim=1)
+
+
+def _ends(config: Any, tokenizer: Any) -> set[int]:
+    """See `Backbone.ends`: a chat model's tokenizer ends with another token than the first that its config names."""
+    named = getattr(config.get_text_config(decoder=True), "eos_token_id", None)
+    of_config = named if isinstance(named, list) else [named]
+    return {int(end) for end in (getattr(tokenizer, "eos_token_id", None), *of_config) if end is not None}
 
 
 def losses_of(logits: Tensor, targets: Tensor) -> Tensor:

@@ -260,7 +260,7 @@ def _same_greedy(answer: Sequence[int], source: Sequence[int], reference: Refere
         if token != best:
             _same("greedy answers", logits[token], logits[best], LOSSES)
             return
-        if token == backbone.facts.eos_token_id:
+        if token in backbone.ends:
             return
         before.append(token)
 

@@ -26,7 +26,7 @@ class Rows:
 
     def __init__(self, backbone: Backbone, config: Any) -> None:
         generator = np.random.default_rng(0)
-        special = special_tokens(config) | {backbone.facts.pad_token_id, backbone.facts.eos_token_id}
+        special = special_tokens(config) | backbone.ends | {backbone.facts.pad_token_id, backbone.facts.eos_token_id}
         usable = [token for token in range(min(len(backbone.embedding), 50_000)) if token not in special]
         most = (backbone.facts.positions or 1 << 20) - 8
         lengths = LENGTHS if backbone.embeds_answers else (LENGTHS[0], FAR, *LENGTHS[2:])

@@ -177,6 +177,7 @@ def _from_config(config: Mapping[str, Any], name: str, location: str) -> Facts:
     positions = int(named) if both else min((int(config[k]) for k in POSITIONS if _counts(config.get(k))), default=0)
     eos = first("eos_token_id", default=1)
     eos = eos[0] if isinstance(eos, list) else eos
+    pad = first("pad_token_id", default=eos)
     return Facts(
         name=name,
         location=location,
@@ -186,7 +187,7 @@ def _from_config(config: Mapping[str, Any], name: str, location: str) -> Facts:
         inner=int(heads * head),
         ff=ff * 3 // 2 if gated else ff,
         vocabulary=int(vocabulary),
-        pad_token_id=int(first("pad_token_id", default=eos)),
+        pad_token_id=int(pad if 0 <= pad < vocabulary else eos),  # some configs have -1, which has no embedding
         eos_token_id=int(eos),
         values=int(first("num_key_value_heads", default=heads) * head),
         projections=PROJECTIONS.get(kind, OTHERS[architecture]),

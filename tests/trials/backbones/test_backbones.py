@@ -90,6 +90,24 @@ def test_decoder_only_offsets_reach_generated_tokens(llama: Backbone, rows: Rows
         assert llama.answer_logits(forced, answer)[0].argmax(-1).tolist() == told
 
 
+def test_an_answer_ends_where_targets_end_and_where_the_config_says(llama_folder: str, tmp_path: Path) -> None:
+    """As of Llama 3.1 Instruct: its config names three ends, and its tokenizer ends targets with the last of them."""
+    copy = broken(llama_folder, tmp_path)
+    config = json.loads((copy / "config.json").read_text())
+    tokenizer = AutoTokenizer.from_pretrained(copy)
+    own: int = tokenizer.eos_token_id
+    first, second = (int(tokenizer.convert_tokens_to_ids(f"<extra_id_{n}>")) for n in (0, 1))
+    changes = {"eos_token_id": [first, second], "pad_token_id": -1}  # -1: none, in configs of the first Llama's copies
+    (copy / "config.json").write_text(json.dumps({**config, **changes}))
+    backbone = load_backbone(str(copy))
+    assert backbone.ends == {own, first, second}
+    written = torch.tensor([[10, own, 20, 20], [10, second, 20, 20], [10, 11, 12, first]])
+    logits = torch.nn.functional.one_hot(written, len(tokenizer)).float()
+    found = backbone._greedy(logits[:, 0], 4, lambda _, number: logits[:, number + 1])
+    assert found[:, :2].tolist() == written[:, :2].tolist() and found.min() >= 0
+    assert backbone.text(found) == tokenizer.batch_decode([[10], [10], [10, 11, 12]])
+
+
 def test_published_backbones_are_described_without_a_network() -> None:
     assert describe("t5-base").width == 768
     assert describe("google-t5/t5-base") == describe("t5-base")
