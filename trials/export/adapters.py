@@ -205,7 +205,7 @@ def load_adapter(
         UserError: the folder holds no adapter or a damaged one, its backbone is not there, or it was trained on other
             weights than the backbone's.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     description = read_description(folder)
     if not isinstance(backbone, Backbone):
         backbone = _loaded(folder, description, backbone, device, precision)

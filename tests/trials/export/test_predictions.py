@@ -91,6 +91,13 @@ def test_the_precision_is_that_of_the_scores_unless_another_is_asked_for(t5_fold
         load_adapter(folder)
 
 
+def test_a_folder_at_home_is_found(t5: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python does not put the home folder in the place of ~, as a shell does."""
+    saved(t5, tmp_path / "a")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_adapter("~/a", t5).columns == ("text",)
+
+
 def test_wrong_rows_are_named_by_their_numbers(t5: Backbone, tmp_path: Path) -> None:
     adapter = load_adapter(saved(t5, tmp_path / "a"), t5)
     rows: list[Any] = ["fine", {"txt": "?"}, {"text": None}, {"text": 3}, {"txt": "!"}]
