@@ -65,7 +65,7 @@ def _read(
         _refuse_utf16(path)
         source = pa.BufferReader(unpacked(path)) if is_compressed(path) else pa.OSFile(str(path))
         if form == "jsonl":
-            read = _read_jsonl(source)
+            read = _read_jsonl(source, None if whole else columns)
             table = _select(path, read, columns)
             return read if whole else table
         quoted = is_quoted(path, tsv_quoting)
@@ -155,12 +155,13 @@ def _read_csv(source: pa.NativeFile, columns: list[str], delimiter: str, quoted:
     )
 
 
-def _read_jsonl(source: pa.NativeFile) -> pa.Table:
+def _read_jsonl(source: pa.NativeFile, wanted: Sequence[str] | None) -> pa.Table:
+    """All columns, those wanted with texts as they are spelled; None: all."""
     read_options = pa.json.ReadOptions(use_threads=False, block_size=_block_size(source))
     table = pa.json.read_json(source, read_options=read_options)
     # JSON has no dates: where texts look like some, pyarrow takes them for times, and their spelling is lost.
-    spelled = [one.with_type(_of_texts(one.type)) for one in table.schema]
-    if changed := [one for one, found in zip(spelled, table.schema, strict=True) if one.type != found.type]:
+    found = [one for one in table.schema if wanted is None or one.name in wanted]
+    if changed := [one.with_type(kind) for one in found if (kind := _of_texts(one.type)) != one.type]:
         source.seek(0)
         as_texts = pa.json.ParseOptions(explicit_schema=pa.schema(changed))
         table = pa.json.read_json(source, read_options=read_options, parse_options=as_texts).select(table.column_names)
