@@ -11,7 +11,6 @@ from typer.core import TyperGroup
 
 from orchestrator.commands.messages import with_messages
 from orchestrator.commands.options import Command, Output, TrackingUri, of
-from orchestrator.commands.sweep import start_sweep
 from orchestrator.console import PlainConsole, messages_on, messages_shown
 from orchestrator.plan.options import Given
 from orchestrator.plan.places import with_absolute_paths
@@ -65,7 +64,10 @@ def run(
 def begin(sweep: str, day: str | None, places: Given, plan: bool, *, quiet: bool, debug: bool) -> int:
     """Plan a night, or run it; the exit code."""
     if plan:
-        return start_sweep(sweep, day, places, plan=True)
+        from orchestrator.nights.run import plan_night
+
+        silence_libraries()
+        return plan_night(sweep, PlainConsole(width=None if sys.stdout.isatty() else 120), day=day, places=places)
     from orchestrator.run import detach
 
     console = PlainConsole(soft_wrap=not sys.stdout.isatty())

@@ -16,12 +16,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.nights.crowning import Crowning, Reign
 from orchestrator.nights.kept_lists import read_list, write_list
 from orchestrator.nights.night import Cell, CellKey, Night
 from orchestrator.nights.verdict import Verdict
-from orchestrator.tracking.registry import CHAMPION, Registry, RegistryError, champion_of
+from orchestrator.tracking.registry import CHAMPION, Registry, RegistryError, champion_configurations, champion_of
 from trials.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,20 @@ def champions(keys: Sequence[CellKey], tracking_uri: str | None, folder: Path) -
     else:
         write_list(place / _KNOWN, list[Cell], list(known.values()))
     return {key: known[key] for key in keys if key in known}
+
+
+def configurations(keys: Sequence[CellKey], tracking_uri: str | None, folder: Path) -> dict[CellKey, Mapping[str, Any]]:
+    """The hyperparameters of each cell's champion, where it has one; as `champions`, but nothing is kept.
+
+    Args:
+        folder: of the sweep.
+    """
+    try:
+        found = champion_configurations(keys, tracking_uri) if keys else {}
+    except UserError:
+        known: list[Cell] = read_list(folder / PLACE / _KNOWN, list[Cell], _LOST)
+        return {cell.key: cell.configuration for cell in known if cell.key in keys}
+    return {CellKey(*key): configuration for key, configuration in found.items()}
 
 
 def crown(

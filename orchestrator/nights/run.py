@@ -7,18 +7,20 @@ the same command goes on with what is missing, and a night that was cut off for 
 from __future__ import annotations
 
 import json
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from orchestrator.console import INTERRUPTED
 from orchestrator.nights.calibration import calibrate
-from orchestrator.nights.champions import champions, crown
+from orchestrator.nights.champions import champions, configurations, crown
 from orchestrator.nights.crowning import Crowning
 from orchestrator.nights.gate.judge import judge
 from orchestrator.nights.history import History, default_history, history_problems
@@ -34,9 +36,10 @@ from orchestrator.store.lock import SearchLock, running_owner
 from orchestrator.summarizer.writers import terminal
 from orchestrator.sweep.estimates import engines
 from orchestrator.sweep.expand import PlannedSearch
-from orchestrator.sweep.runner import RunOne, run_sweep
+from orchestrator.sweep.runner import RunOne, prepare_run, run_sweep
 from orchestrator.sweep.runs import sweep_folder
-from orchestrator.sweep.state import SearchState, SweepState, earlier_runs, read_state
+from orchestrator.sweep.shown import print_sweep_plan
+from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, read_state
 from orchestrator.sweep.sweep_file import SweepFile, read_and_plan_what_has_rows
 from trials.errors import UserError
 
@@ -71,6 +74,10 @@ class Nights:
     def champions(self, keys: list[CellKey]) -> dict[CellKey, Cell]:
         """The champion of each cell that has one; none where the sweep wants none."""
         return champions(keys, self.tracking_uri, self.place) if self.sweep.champions else {}
+
+    def pinned(self, keys: Iterable[CellKey]) -> Mapping[CellKey, Mapping[str, Any]] | None:
+        """The configurations that a night would pin, for its plan; None where its last winners are pinned instead."""
+        return configurations(list(keys), self.tracking_uri, self.place) if self.sweep.champions else None
 
     def run(self, searches: list[PlannedSearch], run: str, *, quiet: bool, debug: bool, run_one: RunOne | None) -> int:
         """A night, or what is missing of it; its exit code."""
@@ -212,7 +219,46 @@ def run_night(
     Raises:
         UserError: before anything starts, with all that is wrong.
     """
-    places = dict(places or {})
+    nights, searches = _opened(name_or_path, console, places or {})
+    chosen = chosen_date(nights.place, day)
+    other = "another --date is a night of its own"
+    with SearchLock(nights.place / chosen, nights.sweep.name, what="night", other=other):
+        return nights.run(searches, chosen, quiet=quiet, debug=debug, run_one=run_one)
+
+
+def plan_night(
+    name_or_path: str, console: Console, *, day: str | None = None, places: Mapping[str, str | None] | None = None
+) -> int:
+    """Print what a night would run, with the date, the champions and the checks of `run_night`; nothing starts.
+
+    Raises:
+        UserError: as `run_night`.
+    """
+    nights, searches = _opened(name_or_path, console, places or {})
+    chosen = chosen_date(nights.place, day)
+    if is_concluded(nights.place / chosen):
+        console.print(Text(f"night {chosen} of {nights.sweep.name} is over; another --date runs one more"))
+        return 0
+    with tempfile.TemporaryDirectory() as spaces:
+        run = prepare_run(
+            nights.sweep,
+            searches,
+            nights.place,
+            chosen,
+            nights.pinned(search.key for search in searches if search.search == "pinned"),
+            spaces=Path(spaces),
+            failed=nights.failed,
+        )
+        for one in run.state.those(SearchStatus.FAILED):
+            console.print(Text(f"failed: {one.key}: {one.why}"), soft_wrap=True)
+        print_sweep_plan(run, float(price) if (price := (places or {}).get("price")) else None, console)
+    return 0
+
+
+def _opened(
+    name_or_path: str, console: Console, places: Mapping[str, str | None]
+) -> tuple[Nights, list[PlannedSearch]]:
+    """The nights of a sweep and its searches; what is wrong is found now."""
     sweep, searches, failed = read_and_plan_what_has_rows(name_or_path, places)
     output = places.get("output")
     place = sweep_folder(sweep, Path(output) if output else None)
@@ -229,6 +275,4 @@ def run_night(
         failed=failed,
     )
     nights.history.kept(sweep.name)  # one that a later version wrote is refused now, not when the night is over
-    chosen = chosen_date(place, day)
-    with SearchLock(place / chosen, sweep.name, what="night", other="another --date is a night of its own"):
-        return nights.run(searches, chosen, quiet=quiet, debug=debug, run_one=run_one)
+    return nights, searches

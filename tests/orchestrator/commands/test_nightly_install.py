@@ -224,6 +224,7 @@ def test_a_first_word_that_is_no_sub_command_is_the_sweep_of_a_night(
     from orchestrator.run import detach
 
     assert "demoo: there is no such sweep" in adept(tmp_path, "nightly", "demoo", code=2)
+    assert "--date June: a night is named by" in adept(tmp_path, "nightly", "demo", "--plan", "--date", "June", code=2)
     begun: list[tuple[list[str], Path]] = []
     monkeypatch.setattr(detach, "is_wanted", lambda: True)
     monkeypatch.setattr(detach, "run_command_detached", lambda words, log, *_: begun.append((words, log)) or 3)
