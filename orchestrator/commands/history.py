@@ -84,11 +84,11 @@ def _named(sweep: str | None, place: str | None, output: Path) -> tuple[str | Pa
         UserError: the sweep file or the place is wrong.
     """
     from orchestrator.nights.history import default_history, history_problems
-    from orchestrator.sweep.sweep_file import read_sweep
+    from orchestrator.sweep.sweep_file import read_keys
 
     name, of_file = sweep, ""
     if sweep is not None and (Path(sweep).suffix in (".yaml", ".yml") or sweep in sweep_names()):
-        found = read_sweep(sweep)
+        found = read_keys(sweep)  # not more: a night whose rows were broken is looked at, too
         name, of_file = found.name, found.history_place
     chosen = place or of_file
     if not chosen:

@@ -79,9 +79,34 @@ def read_and_plan_what_has_rows(
     return _planned(name_or_path, places or {}, rowless={})
 
 
+def read_keys(name_or_path: str | Path) -> SweepFile:
+    """A sweep whose keys are right by themselves: what they name (tasks, rows, spaces) is not looked for.
+
+    Raises:
+        UserError: it is not there, or a key or its value is wrong.
+    """
+    sweep, document = _keys(name_or_path)
+    if document.found:
+        raise UserError(document.problems)
+    return sweep
+
+
 def _planned(
     name_or_path: str | Path, places: Mapping[str, str | None], rowless: dict[str, RowsError] | None
 ) -> tuple[SweepFile, list[PlannedSearch], list[SearchState]]:
+    sweep, document = _keys(name_or_path)
+    folder = sweep.path.parent
+    known = check_names(sweep, folder, document, rowless)
+    searches, failed = planned_searches(sweep, known, folder, document, places, rowless or {})
+    if not failed:  # the shortest may be among them
+        check_time_limit(sweep, searches, document)
+    if document.found:
+        raise UserError(document.problems)
+    return sweep, searches, failed
+
+
+def _keys(name_or_path: str | Path) -> tuple[SweepFile, Document]:
+    """A sweep file with what is wrong with its keys, which the document has found."""
     path = located(name_or_path)
     document = _read(path)
     sweep = validated(document, SweepFile)
@@ -90,13 +115,7 @@ def _planned(
         document.found.append(
             (0, f"{path.name}: the file names the sweep, so its name may hold letters, digits, '.', '_' and '-' only")
         )
-    known = check_names(sweep, path.parent, document, rowless)
-    searches, failed = planned_searches(sweep, known, path.parent, document, places, rowless or {})
-    if not failed:  # the shortest may be among them
-        check_time_limit(sweep, searches, document)
-    if document.found:
-        raise UserError(document.problems)
-    return sweep, searches, failed
+    return sweep, document
 
 
 def located(name_or_path: str | Path) -> Path:

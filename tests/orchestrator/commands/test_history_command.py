@@ -67,3 +67,13 @@ def test_a_damaged_night_is_named_and_the_others_are_shown(runs: Path) -> None:
     Path("runs/history/nights/demo/2026-03-02.parquet").write_bytes(b"x")
     code, shown, error = asked("demo")
     assert code == 0 and "Night of 2026-03-01" in shown and "2026-03-02.parquet is damaged and left out" in error
+
+
+def test_a_sweep_file_s_nights_are_shown_where_its_rows_cannot_be_read_any_more(runs: Path) -> None:
+    Path("mail.yaml").write_text("{name: mail, template: '{text}', files: {train: gone.csv}}")
+    Path("demo.yaml").write_text("tasks: [mail.yaml]\nbackbones: gone/\nhistory: runs/history\n")
+    code, shown, error = asked("./demo.yaml")
+    assert code == 0 and "Night of 2026-03-02" in shown, error
+    Path("demo.yaml").write_text("tasks: [mail.yaml]\nhistry: runs/history\n")
+    code, _, error = asked("./demo.yaml")
+    assert code == 2 and "demo.yaml:2: " in error
