@@ -45,10 +45,11 @@ def pin(search: PlannedSearch, configuration: Mapping[str, Any], folder: Path) -
 
 
 def is_full_turn(key: CellKey, full_every: int | None, earlier: Iterable[SweepState]) -> bool:
-    """Whether the whole space's turn has come: none of the runs since then has searched it.
+    """Whether the whole space's turn has come: so many runs less one have pinned the cell since it was searched last.
 
     Args:
-        earlier: other runs, the newest first; those without a result for the cell do not count.
+        earlier: other runs, the newest first; those without a result for the cell do not count. None of them need have
+            searched the whole space: the champion may be another sweep's, and the run that did may have been removed.
     """
     if full_every is None:
         return False
@@ -58,9 +59,9 @@ def is_full_turn(key: CellKey, full_every: int | None, earlier: Iterable[SweepSt
         if search is None or not search.status.is_measured:
             continue
         if search.search == "full":
-            return pinned + 1 >= full_every
+            break
         pinned += 1
-    return False
+    return pinned + 1 >= full_every
 
 
 def last_winner(key: CellKey, earlier: Iterable[SweepState]) -> dict[str, Any] | None:

@@ -245,6 +245,15 @@ def test_a_pinned_search_trains_the_last_winner_alone_and_all_in_its_turn(tmp_pa
     assert configurations["debmatch pt"]["prompt_length"] != 7
 
 
+def test_all_is_searched_in_its_turn_also_where_no_run_that_did_is_left(tmp_path: Path) -> None:
+    """The champion is another sweep's, or somebody has removed the folders of old runs."""
+    more = "search: pinned\nfull_every: 3\nunchanged: train again\n"
+    champion = {"prompt_lr": 0.123, "prompt_length": 7}
+    key = CellKey("debsec", "pt", "t5-nano")
+    states = [run(tmp_path, name, [], more, champions={key: champion}) for name in ("one", "two", "three", "four")]
+    assert [found.search for state in states if (found := state.search(key))] == ["pinned", "pinned", "full", "pinned"]
+
+
 def test_two_at_once_are_refused_with_the_process(tmp_path: Path) -> None:
     with (
         SearchLock(tmp_path / "runs" / "small", "small", what="sweep"),
