@@ -222,7 +222,7 @@ def _check_where(path: tuple[Key, ...], where: Where, sweep: SweepKeys, known: K
     for kind, names in given.items():
         there = dict.fromkeys([*listed[kind], *known[kind].values()])
         for name in names:
-            if name not in there:
+            if not {name, *members(name)} & there.keys():  # a group, of which the sweep has some
                 document.report(
                     (*path, kind), f"the sweep has no {kind} {name!r}{did_you_mean(name, there)}: {', '.join(there)}"
                 )

@@ -12,6 +12,7 @@ from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.sweep_file import SweepFile, read_and_plan, read_sweep
 from trials.errors import UserError
+from trials.tasks.groups import members
 
 SMALL = "tasks: [debsec, debmatch]\nmethods: [adept, pt]\nbackbones: [t5-nano]\n"
 
@@ -64,6 +65,13 @@ def test_a_group_stands_for_its_tasks(tmp_path: Path) -> None:
         ("nq", 40), ("searchqa", 40), ("newsqa", 20), ("superglue-cb", searches[0].plan.training.steps),
     ]  # fmt: skip
     assert {one.key.task for one in searches if one.plan.task.corrected} == {"nq", "searchqa", "newsqa"}
+
+
+@pytest.mark.parametrize("tasks", ["[all]", "[debsec, sst2, nq]"])
+def test_a_group_may_be_named_whose_tasks_stand_in_the_list_otherwise(tasks: str, tmp_path: Path) -> None:
+    text = f"tasks: {tasks}\nmethods: pt\nbackbones: t5-nano\nwithout: [{{task: glue}}]\n"
+    tasks_left = {one.key.task for one in planned(tmp_path, text)[1]}
+    assert "nq" in tasks_left and not tasks_left & set(members("glue"))
 
 
 def test_a_task_of_a_group_that_stands_beside_it_is_named(tmp_path: Path) -> None:
