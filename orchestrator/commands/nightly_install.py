@@ -19,9 +19,13 @@ from sweeps import FOLDER
 from trials.errors import UserError
 
 NEEDED = re.compile(
-    rf"(MLFLOW_|RAY_|HF_|AWS_|GOOGLE_APPLICATION|ADEPT_|CUDA_VISIBLE|{OUTPUT_VARIABLE}$|{STORAGE_VARIABLE}$).*"
+    r"((MLFLOW_|RAY_|HF_|AWS_|AZURE_|GOOGLE_APPLICATION|ADEPT_|CUDA_VISIBLE|SSL_CERT_|REQUESTS_CA_|CURL_CA_).*"
+    rf"|{OUTPUT_VARIABLE}|{STORAGE_VARIABLE}|(?i:(https?|all|no)_proxy))"
 )
 """Variables that may matter to a night, and that no clock hands on."""
+
+PLAIN = re.compile(r"""'[^']*'|"[^"$`\\]*"|[\w@%+=:,./^?*!#{}\[\]-]*""")
+"""Values that a shell takes as they stand, or without the quotes around them."""
 
 VOLUME = "/results/"
 """Where containers keep what lasts (docker/compose.yaml, docker/clusters)."""
@@ -55,7 +59,7 @@ def write_forms(wanted: Wanted) -> int:
         problems += [f"{option} {value}: it goes with --systemd" for option, value in systemd_only.items() if value]
     if wanted.user and not re.fullmatch(r"[A-Za-z_][\w.-]{0,30}\$?", wanted.user):
         problems.append(f"--user {wanted.user}: it is no name of a user")
-    schedule, program, files = None, None, list[Form]()
+    schedule, program, files, wants = None, None, list[Form](), tuple[str, ...]()
     try:
         schedule = read_schedule(wanted.at, wanted.every, wanted.schedule)
     except UserError as error:
@@ -66,9 +70,9 @@ def write_forms(wanted: Wanted) -> int:
         problems += error.problems
     for clock in wanted.clocks:
         try:
-            sweep, variables = _sweep(wanted.sweep, clock)
+            sweep, wants = _sweep(wanted.sweep, clock)
             if schedule is not None and program is not None:
-                it = _installation(wanted, sweep, schedule, program, variables)
+                it = _installation(wanted, sweep, schedule, program, wants)
                 files += forms(clock, it, _again(wanted, it, clock))
         except UserError as error:
             problems += error.problems
@@ -84,7 +88,7 @@ def write_forms(wanted: Wanted) -> int:
             (wanted.out / form.name).write_text(form.text, encoding="utf-8")
             print(f"{wanted.out / form.name}: its first lines say where it goes")
     if any(clock.is_here for clock in wanted.clocks):
-        for note in _notes(wanted.environment.expanduser().absolute()):
+        for note in _notes(wanted.environment.expanduser().absolute(), wants, Clock.CRON in wanted.clocks):
             print(f"note: {note}", file=sys.stderr)
     return 0
 
@@ -162,19 +166,34 @@ def _again(wanted: Wanted, it: Installation, clock: Clock) -> str:
     )  # fmt: skip
 
 
-def _notes(environment: Path) -> list[str]:
-    """What a clock of this machine will not have, and who may read the file that it has it from."""
+def _notes(environment: Path, variables: Sequence[str], by_shell: bool) -> list[str]:
+    """What a clock of this machine will not have, and who may read the file that it has it from; no values.
+
+    Args:
+        variables: those that the sweep's notifications take secrets from. by_shell: whether a shell reads the file.
+    """
     found: list[str] = []
-    there: set[str] = set()
+    there: dict[str, str] = {}
     try:
         lines = environment.read_text(encoding="utf-8", errors="replace").splitlines()
-        there = {line.partition("=")[0].strip().removeprefix("export ").strip() for line in lines if "=" in line}
+        pairs = (line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#"))
+        there = {name.strip().removeprefix("export ").strip(): value.strip() for name, _, value in pairs}
         if stat.S_IMODE(environment.stat().st_mode) & 0o077:
             found.append(f"{environment} can be read by others: chmod 600 {environment}")
     except OSError:
         pass
-    if missing := sorted(name for name in os.environ if NEEDED.match(name) and name not in there):
+    if by_shell and (odd := sorted(name for name, value in there.items() if not PLAIN.fullmatch(value))):
+        found.append(
+            f"cron has a shell read {environment}, to which signs such as & and $ are commands: write NAME='VALUE' for "
+            f"{', '.join(odd)}"
+        )
+    if missing := sorted(name for name in os.environ if NEEDED.fullmatch(name) and name not in there):
         found.append(
             f"set here, and not for a clock unless {environment} has them (NAME=VALUE, mode 600): {', '.join(missing)}"
+        )
+    if lacking := [name for name in variables if name not in (*there, *missing)]:
+        found.append(
+            f"the sweep's notifications want {', '.join(lacking)}, and each night is refused as long as {environment} "
+            "has no such lines (NAME=VALUE, mode 600)"
         )
     return found

@@ -26,7 +26,7 @@ class Message:
     """A notification of one night; it holds no secrets.
 
     Attributes:
-        outcome: ``fine``, ``worse`` or ``nothing compared``, with the exit code.
+        outcome: ``fine``, ``worse`` or ``not known whether worse``, with the exit code.
         findings: what got worse, or why nothing was compared; champions: the aliases that moved; a sentence each.
         page: the night's page, as a link or the path of a file.
     """

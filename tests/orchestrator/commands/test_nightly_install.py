@@ -209,6 +209,24 @@ def test_what_the_clock_will_lack_is_named_without_its_value(
     assert "never-to-be-printed" not in text and "HF_HUB_OFFLINE" not in text
 
 
+def test_what_the_notifications_of_a_sweep_want_is_named_where_the_clock_lacks_it(
+    place: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, options = place
+    (odd / "mine.yaml").write_text("tasks: [debsec]\nbackbones: [t5-nano]\nnotify: {webhook: TEAM_CHAT}\n")
+    monkeypatch.setenv("SSL_CERT_FILE", "never-to-be-printed")
+    monkeypatch.setenv("https_proxy", "never-to-be-printed")
+    install = ("nightly", "install", str(odd / "mine.yaml"), *options)
+    text = adept(odd, *install, "--systemd")
+    assert "notifications want TEAM_CHAT" in text and "SSL_CERT_FILE, https_proxy" in text
+    assert "never-to-be-printed" not in text
+    with (odd / "nightly.env").open("a") as stream:
+        stream.write("TEAM_CHAT=https://chat.example.org/hook?a=1&key=$x\n# no=line & none\n")
+    text = adept(odd, *install, "--systemd")
+    assert "TEAM_CHAT" not in text and "a shell" not in text
+    assert "write NAME='VALUE' for TEAM_CHAT\n" in adept(odd, *install, "--cron")
+
+
 def test_the_script_for_ray_submit_is_the_whole_command_line(tmp_path: Path) -> None:
     """Copied alone to a host that has the packages, as `ray submit` does."""
     script = Path(shutil.copy(ROOT / "orchestrator" / "command.py", tmp_path))
