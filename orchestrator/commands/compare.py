@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -97,9 +98,10 @@ def searches_of(text: str, everything: Callable[[], FoundSearches]) -> tuple[Fou
         if not found.searches:
             raise UserError([f"{text}: there is no search in it", *found.unread])
         return found.searches
+    between = _in_the_calendar(text, days[1], days[2] or days[1]) if days else None
     there = everything().searches
-    if days:
-        chosen = selection(None, None, None, None, days[1], days[2] or days[1]).of(there)
+    if between:
+        chosen = selection(None, None, None, None, *between).of(there)
         if not chosen:
             known = sorted({search.started.astimezone().date().isoformat() for search in there if search.started})
             raise UserError([f"{text}: no search started then; there are searches of {', '.join(known) or 'no day'}"])
@@ -114,3 +116,18 @@ def searches_of(text: str, everything: Callable[[], FoundSearches]) -> tuple[Fou
             ]
         )
     return SearchFilter(names=(text,)).of(there)
+
+
+def _in_the_calendar(text: str, first: str, last: str) -> tuple[str, str]:
+    """The first day and the last one that a side names.
+
+    Raises:
+        UserError: the calendar has no such day, or the last one is before the first.
+    """
+    try:
+        in_order = date.fromisoformat(first) <= date.fromisoformat(last)
+    except ValueError as error:
+        raise UserError([f"{text}: a day is written YEAR-MONTH-DAY, and exists ({error})"]) from None
+    if not in_order:
+        raise UserError([f"{text}: the last day comes before the first; write {last}..{first}"])
+    return first, last

@@ -23,9 +23,14 @@ class Command(TyperCommand):
     """A command whose help has a section for each group of options, and which understands the former names of some."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; a former name of an option becomes its name, with a note."""
+        """Read the command line; a former name of an option becomes its name, with a note.
+
+        A path that begins with ``~`` is below the home folder: no shell sees to that in ``--output=~/runs``.
+        """
         known = {name for parameter in self.params for name in parameter.opts}
-        return super().parse_args(ctx, list(renamed(args, known)))
+        left = super().parse_args(ctx, list(renamed(args, known)))
+        ctx.params = {name: _from_home(value) for name, value in ctx.params.items()}
+        return left
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the sections of the help."""
@@ -38,6 +43,12 @@ class Command(TyperCommand):
             if lines:
                 with formatter.section(title):
                     formatter.write_dl(lines)
+
+
+def _from_home(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_home(one) for one in value]
+    return value.expanduser() if isinstance(value, Path) else value
 
 
 def renamed(arguments: Sequence[str], known: Container[str]) -> Iterator[str]:

@@ -43,7 +43,7 @@ def replay(
     ] = False,
     workers: Annotated[int, typer.Option(metavar="N", help="trials that train at the same time")] = 4,
     repeats: Annotated[int, typer.Option(metavar="N", help="orders of start, drawn at random, for each grid")] = 100,
-    seed: Annotated[int, typer.Option(metavar="N", help="of the orders and the intervals")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="of the orders and the intervals")] = 0,
     task: Annotated[str | None, typer.Option(metavar="TASK", help="replay the grids of this task alone")] = None,
     output: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="write the figures here as well")

@@ -63,7 +63,7 @@ def recipes() -> tuple[str, ...]:
 
 def default_output() -> Path:
     """The folder for results where no option names one."""
-    return Path(os.environ.get(OUTPUT_VARIABLE) or "runs")
+    return Path(os.environ.get(OUTPUT_VARIABLE) or "runs").expanduser()
 
 
 def default_storage() -> str | None:

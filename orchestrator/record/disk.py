@@ -21,6 +21,13 @@ _UNWRITABLE = {
 }
 """What keeps a folder from being written that could be written before, and what helps."""
 
+_ANOTHER_KIND = {
+    errno.EEXIST: "it is a file, and a folder is needed: name another place",
+    errno.ENOTDIR: "a folder on the way to it is a file: name another place",
+    errno.EISDIR: "it is a folder, and a file is needed: name another place",
+}
+"""What a user has named that is there already, and is of another kind."""
+
 
 def disk_full(folder: Path, found: str) -> DiskFullError:
     """The error of a folder that has no room left."""
@@ -53,6 +60,10 @@ def in_words(error: OSError) -> str:
         return str(disk_full(Path(error.filename or ".").parent, str(error)))
     if error.errno in _UNWRITABLE and error.filename is not None:
         return f"{error.filename}: {error.strerror}; {_UNWRITABLE[error.errno]}, then give the same command again"
+    if error.errno in _ANOTHER_KIND and error.filename is not None:
+        path = Path(error.filename2 or error.filename)
+        if path.is_dir() == (error.errno == errno.EISDIR):  # a folder that was made twice is a fault of the program
+            return f"{path}: {_ANOTHER_KIND[error.errno]}"
     return ""
 
 

@@ -77,6 +77,10 @@ def test_all_that_is_wrong_is_said(folder: Path) -> None:
     run = CliRunner().invoke(app, ["replay", str(folder / "c"), "--record", str(folder)])
     assert run.exit_code == 2
     assert "no search record at" in run.output
+    whole = ["replay", str(folder / "c"), "--record", str(folder / "whole"), "--repeats", "2"]
+    run = CliRunner().invoke(app, [*whole, "--json", str(folder)])
+    assert run.exit_code == 2 and f"{folder}: it is a folder, and a file is needed" in run.output
+    assert CliRunner().invoke(app, [*whole, "--seed", "-1"]).exit_code == 2
 
 
 def row(name: str, share: float, regret: float) -> ReplayRow:

@@ -57,10 +57,15 @@ def test_the_papers_tables_need_no_search(here: Path) -> None:
         (["report", "--tables", "99"], "--tables 99: it is one of 1, 2"),
         (["report", "--since", "yesterday"], "--since yesterday: a day is written"),
         (["compare", "a", "2026-01-01", "--runs", "."], "a: neither a folder, nor a day"),
+        (["compare", "2026-02-30", "2026-03-01"], "2026-02-30: a day is written YEAR-MONTH-DAY, and exists"),
+        (["compare", "2026-03-02..2026-03-01", "2026-03-01"], "before the first; write 2026-03-01..2026-03-02"),
+        (["report", "--tables", "3", "--out", "notes"], "notes: it is a file, and a folder is needed"),
+        (["report", "--tables", "3", "--out", "notes/more"], "notes/more: a folder on the way to it is a file"),
         (["compare", "a", "b", "--formats", "csv"], "--formats csv: name the folder for these files with --out FOLDER"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_message(here: Path, words: list[str], message: str) -> None:
+    (here / "notes").touch()
     code, _, errors = typed(*words)
     assert code == 2
     assert message in errors

@@ -180,3 +180,15 @@ def test_names_that_are_none_are_refused_with_those_there_are(tmp_path: Path) ->
     for command in ("watch", "stop"):
         assert "did you mean 'mine'?" in " ".join(adept(tmp_path, command, "mien", code=2).split())
     assert "not running" in adept(tmp_path, "stop", "mine")
+
+
+def test_a_path_below_the_home_folder_is_meant_so_where_no_shell_has_seen_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home" / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "home" / "runs" / "mine" / LOG).write_text("a line\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert "search mine is not running" in adept(tmp_path, "watch", "mine", "--output=~/runs")
+    monkeypatch.setenv("ADEPT_OUTPUT", "~/runs")
+    assert "search mine is not running" in adept(tmp_path, "stop", "mine")
+    assert not (tmp_path / "~").exists()
