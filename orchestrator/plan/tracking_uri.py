@@ -26,10 +26,11 @@ def resolve_tracking_uri(uri: str | None) -> tuple[str, str, list[str]]:
     Returns:
         Its URI, how a message names it, and what is wrong with it, a sentence each.
     """
-    source = "--tracking-uri" if uri else URI_VARIABLE
-    uri = uri or os.environ.get(URI_VARIABLE) or f"sqlite:///{Path.cwd() / DEFAULT_DATABASE}"
+    given, variable = uri, os.environ.get(URI_VARIABLE)
+    source = "--tracking-uri" if given else URI_VARIABLE if variable else f"the default, {DEFAULT_DATABASE} here"
+    uri = given or variable or f"sqlite:///{Path.cwd() / DEFAULT_DATABASE}"
     named = f"tracking URI {shown_address(uri)!r} ({source})"
-    found = uri_problems(uri, on_command_line=source != URI_VARIABLE)
+    found = uri_problems(uri, on_command_line=bool(given))
     return uri, named, [f"{named}: {problem}" for problem in found]
 
 

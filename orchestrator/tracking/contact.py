@@ -11,6 +11,17 @@ from orchestrator.plan.tracking_uri import DATABASES, DEFAULT_DATABASE, dialect_
 CONTACT_SECONDS = 8
 _DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 
+_ON_THE_WAY = {
+    "CERTIFICATE_VERIFY_FAILED": "the certificate of what answers there is not accepted{}: where it is of an authority "
+    "of your own, name the file with that one's certificate in MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "SSLError": "the connection cannot be encrypted: use http:// where the server has no TLS, or correct the port",
+    "ProxyError": "the proxy in the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) does not lead there: correct it, "
+    "or name the host in NO_PROXY",
+    "Connection aborted": "something answers there and ends the connection: use https:// where it speaks TLS, or "
+    "correct the port",
+}
+"""By a sign in the errors of requests, the gravest first: what is in the way although a server may be there."""
+
 
 class UnusableError(Exception):
     """What is wrong with a store, in words that follow its URI."""
@@ -64,6 +75,8 @@ def explanation(error: Exception, served: bool) -> str:
             f"the server refuses us ({found[:200]}): the user may lack the right to do this, or the host name is not "
             "in the server's --allowed-hosts"
         )
+    if why := next((text for sign, text in _ON_THE_WAY.items() if sign in found), ""):
+        return why.format("".join(re.findall(r"verify failed(: [^('\"]+?)\.? \(", found)[:1]))
     if "exception" in found and ("Connection" in found or "Timeout" in found or "resolve" in found):
         return (
             "no server answers there. Start one (`mlflow server --port 5000`), correct the address, or use "

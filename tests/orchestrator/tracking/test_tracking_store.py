@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -92,6 +96,32 @@ def test_a_port_is_no_status(error: str, words: str) -> None:
     assert words in explanation(Exception(error), served=True)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
+def test_what_is_in_the_way_of_a_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = "-keyout key.pem -out certificate.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    request = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 {files}"
+    subprocess.run(request.split(), cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    servers = [HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) for _ in range(2)]
+    with servers[0] as plain, servers[1] as own:
+        own.socket = context.wrap_socket(own.socket, server_side=True)
+        for server in servers:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        message = refusal(f"https://127.0.0.1:{own.server_port}")
+        assert "not accepted: self-signed certificate: where" in message
+        assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in message
+        assert "use http://" in refusal(f"https://127.0.0.1:{plain.server_port}")
+        assert "use https://" in refusal(f"http://127.0.0.1:{own.server_port}")
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(tmp_path / "certificate.pem"))
+        assert "is no MLflow server" in refusal(f"https://localhost:{own.server_port}")
+        for server in servers:
+            server.shutdown()
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    assert "NO_PROXY" in refusal("http://mlflow.example.org")
+
+
 def test_a_database_server_that_is_not_there_is_noticed_within_seconds() -> None:
     assert "no database answers" in refusal(f"postgresql://joe@127.0.0.1:{free_port()}/mlflow")
 
@@ -125,6 +155,9 @@ def test_a_databases_password_may_be_in_the_variable_and_is_never_shown(monkeypa
 def test_the_variable_is_named_where_the_uri_comes_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlight:///x")
     assert "MLFLOW_TRACKING_URI" in refusal(None)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    Path("mlflow.db").write_text("none, by far" * 99)
+    assert "mlflow.db' (the default, mlflow.db here)" in refusal(None)
 
 
 def test_a_folder_that_cannot_hold_a_database(tmp_path: Path) -> None:
