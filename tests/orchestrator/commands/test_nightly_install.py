@@ -124,6 +124,9 @@ def test_kubernetes_takes_the_cron_job_and_the_job_that_it_makes(tmp_path: Path)
     pod = cron["jobTemplate"]["spec"]["template"]["spec"]
     for container in (*pod["initContainers"], *pod["containers"]):
         assert container["securityContext"]["allowPrivilegeEscalation"] is False and container["resources"]["limits"]
+    # A night that takes longer than a day is waited for, so that the next one does not clear it away.
+    (hours,) = re.findall(r"--timeout=(\d+)h", " ".join(pod["initContainers"][-1]["command"]))
+    assert 48 * 3600 < int(hours) * 3600 < cron["jobTemplate"]["spec"]["activeDeadlineSeconds"]
     job = yaml.safe_load(found["ConfigMap"]["data"]["rayjob.yaml"])
     check_kubernetes(job)
     assert job["metadata"]["name"] in pod["initContainers"][0]["command"]
