@@ -40,14 +40,17 @@ def print_sweep_plan(run: CurrentRun, price: float | None, console: Console) -> 
         table.add_row(str(number), *turn.state.key, turn.state.search, str(plan.count), steps, time)
     for turn in run.turns:
         if turn.state.status.is_measured:
-            from_run = turn.state.measured_on or run.state.run
-            table.add_row("", *turn.state.key, turn.state.search, "", "", f"taken over from {from_run}")
+            since = f"taken over from {turn.state.measured_on}" if turn.state.measured_on else "finished in this run"
+            table.add_row("", *turn.state.key, turn.state.search, "", "", since)
     console.print(table)
     notes = dict.fromkeys(note for turn in run.waiting for note in turn.search.plan.notes)
-    taken = len(run.turns) - len(run.waiting)
+    measured = [turn for turn in run.turns if turn.state.status.is_measured]
+    taken = sum(bool(turn.state.measured_on) for turn in measured)
+    done = len(measured) - taken
     lines = [
         *(f"note: {note}" for note in notes),
         f"{len(run.turns)} searches: {len(run.waiting) - not_run} to run, {taken} unchanged and taken over"
+        + (f", {done} finished in this run, whatever has changed since" if done else "")
         + (f", {not_run} without time" if not_run else ""),
         f"estimated time: {roughly(seconds)} one after another on {device().count} x {device().name}, {hours:,.2f} "
         "device-hours; from earlier runs where there are any, else a floor: training alone, all rows at full length",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from orchestrator.sweep.order import expected_seconds, fair_order
 from orchestrator.sweep.pinned import record_in
 from orchestrator.sweep.runner import prepare_run, run_sweep
 from orchestrator.sweep.runs import chosen_run, moved_into
+from orchestrator.sweep.shown import print_sweep_plan
 from orchestrator.sweep.state import STATE, SearchState, SearchStatus, SweepState, read_state
 from tests.orchestrator.made_searches import search_of
 from tests.orchestrator.sweep.made_sweeps import made, small_sweep
@@ -134,6 +136,20 @@ def test_unchanged_work_is_taken_over_and_changed_work_is_not(tmp_path: Path) ->
     trained.clear()
     run(tmp_path, "four", trained, "unchanged: train again\n")
     assert sorted(trained) == sorted(ALL)
+
+
+def test_a_plan_tells_what_is_unchanged_from_what_its_run_has_finished(tmp_path: Path) -> None:
+    run(tmp_path, "one", [])
+    sweep, searches = small_sweep(tmp_path)
+    shown = {}
+    for name in ("one", "two"):
+        shown[name] = StringIO()
+        running = prepare_run(sweep, searches, tmp_path / "runs" / "small", name, spaces=tmp_path / "spaces")
+        print_sweep_plan(running, None, PlainConsole(file=shown[name], width=120))
+    finished = "0 to run, 0 unchanged and taken over, 4 finished in this run, whatever has changed since\n"
+    assert finished in shown["one"].getvalue()
+    assert "0 to run, 4 unchanged and taken over\n" in shown["two"].getvalue()
+    assert shown["two"].getvalue().count("taken over from one") == 4
 
 
 @pytest.mark.parametrize(("part", "value"), [("code_digest", "other"), ("_data", "other rows"), ("_weights", "")])
