@@ -40,6 +40,7 @@ AUTO: Final = "auto"
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Gigabytes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 SPACES = "the space's"
 OUTPUT_VARIABLE = "ADEPT_OUTPUT"
@@ -209,9 +210,7 @@ class SearchSettings(OptionModel):
     devices: Annotated[Positive | None, place("accelerators, or without any CPU cores, to use", "N", "all")] = None
     slots: Annotated[Positive | None, place("trials that share a device", "N", "as many as fit and pay")] = None
     max_concurrent: Annotated[Positive | None, place("trials at once, at most", "N", numbers="search")] = None
-    memory_limit: Annotated[
-        Annotated[float, Field(gt=0)] | None, place("memory that a device's trials may use", "GB", "all of it")
-    ] = None
+    memory_limit: Annotated[Gigabytes | None, place("memory that a device's trials may use", "GB", "all of it")] = None
     host_wait: Annotated[
         NotNegative, place("with no engine left, wait so many minutes for a host to join", "MINUTES")
     ] = 60.0

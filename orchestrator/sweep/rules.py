@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def one_or_many(value: Any) -> Any:
+    """A list, also where a single text stands for one."""
+    return [value] if isinstance(value, str) else value
+
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -44,7 +50,7 @@ class NotifyRules(BaseModel):
 
     when: Literal["worse", "always", "never"] = "worse"
     webhook: str = ""
-    mail_to: tuple[str, ...] = ()
+    mail_to: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
     mail_from: str = ""
     smtp: str = ""
     file: str = ""

@@ -7,16 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from orchestrator.sweep.rules import GateRules, NotifyRules
+from orchestrator.sweep.rules import GateRules, NotifyRules, one_or_many
 from orchestrator.sweep.state import Part
 from trials.methods import standard_method
 from yaml_reader.models import Keys
 
 UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-
-
-def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 def _a_list(value: Any) -> Any:
@@ -49,7 +45,7 @@ def seconds_of(value: Any) -> Any:
 
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-Names = Annotated[list[Text], BeforeValidator(_one_or_many), Field(min_length=1)]
+Names = Annotated[list[Text], BeforeValidator(one_or_many), Field(min_length=1)]
 Options = Annotated[dict[str, Any], BeforeValidator(_options)]
 Positive = Annotated[int, Field(gt=0)]
 

@@ -44,6 +44,8 @@ from orchestrator.plan.read_settings import read_settings
         ),
         ({"memory_limit": "0"}, "--memory-limit 0: must be greater than 0"),
         ({"memory_limit": "8GB"}, "--memory-limit 8GB: must be a number"),
+        ({"memory_limit": "inf"}, "--memory-limit inf: must be a finite number"),
+        ({"scheduler": "freeze-thaw", "stop_chance": "2"}, "--stop-chance 2: must be less than 1"),
         ({"slots": "auto"}, "--slots auto: must be a whole number"),
         ({"name": "../escape"}, "--name ../escape: may hold letters, digits"),
         ({"searcher": "tpe"}, "--searcher tpe: say how many configurations to draw, e.g. --samples 8"),

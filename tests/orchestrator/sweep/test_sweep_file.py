@@ -53,6 +53,12 @@ time_limit: 1h 30m
     assert {one.plan.settings.seeds for one in searches} == {2}
 
 
+def test_one_name_needs_no_list(tmp_path: Path) -> None:
+    notify = "notify: {mail_to: a@b.example, mail_from: c@d.example, smtp: SMTP}\n"
+    sweep, searches = planned(tmp_path, "tasks: debsec\nmethods: pt\nbackbones: t5-nano\n" + notify)
+    assert sweep.notify.mail_to == ("a@b.example",) and len(searches) == 1
+
+
 def test_a_group_stands_for_its_tasks(tmp_path: Path) -> None:
     _, searches = planned(
         tmp_path,
