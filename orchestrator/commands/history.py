@@ -93,6 +93,6 @@ def _named(sweep: str | None, place: str | None, output: Path) -> tuple[str | Pa
     chosen = place or of_file
     if not chosen:
         return default_history(output), name
-    if problems := history_problems(chosen, "--history" if place else f"history of {sweep}:"):
+    if problems := history_problems(chosen, "--history" if place else f"history of {sweep}:", to_read=True):
         raise UserError(problems)
     return chosen, name

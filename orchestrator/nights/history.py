@@ -60,14 +60,14 @@ def place_of(text: str | Path) -> Folder:
     return StoragePath(str(text)) if "://" in str(text) else Path(text).expanduser()
 
 
-def history_problems(text: str, asked: str) -> list[str]:
+def history_problems(text: str, asked: str, *, to_read: bool = False) -> list[str]:
     """What is wrong with a history's place, a sentence each; a storage is tried.
 
     Args:
-        asked: what names it, such as ``--history``, for the messages.
+        asked: what names it, such as ``--history``, for the messages. to_read: as of `storage_problems`.
     """
     if "://" in text:
-        return storage_problems(text, asked)
+        return storage_problems(text, asked, to_read=to_read)
     folder = Path(text).expanduser()
     return [f"{asked} {text}: it is a file; name a folder or a URI"] if folder.is_file() else []
 

@@ -25,13 +25,13 @@ REMEDIES = {
 """What to do, by a sign in the errors of file systems."""
 
 
-def storage_problems(uri: str | None, option: str = "--storage") -> list[str]:
+def storage_problems(uri: str | None, option: str = "--storage", *, to_read: bool = False) -> list[str]:
     """What is wrong with a storage, a sentence each, without its secrets. None is no storage, and right.
 
     A storage that looks right is tried: a small object is written, read and removed.
 
     Args:
-        option: what names it, for the messages.
+        option: what names it, for the messages. to_read: it is looked at alone, and nothing is written.
     """
     if not uri:
         return []
@@ -52,15 +52,18 @@ def storage_problems(uri: str | None, option: str = "--storage") -> list[str]:
         problems.append(f"{asked}: {', '.join(secret)} in a URI would be seen by others; {KEYS}")
     if not address.place.strip("/"):
         problems.append(f"{asked}: names no bucket or folder; e.g. s3://bucket/folder or file:///mnt/shared")
-    return problems or tried(uri, option)
+    return problems or tried(uri, option, to_read=to_read)
 
 
-def tried(uri: str, option: str = "--storage") -> list[str]:
-    """What goes wrong where an object is written, read and removed: at most one sentence."""
+def tried(uri: str, option: str = "--storage", *, to_read: bool = False) -> list[str]:
+    """What goes wrong where an object is written, read and removed, or is looked for: at most one sentence."""
     probe = StoragePath(uri, patience=0.0) / f".writable-{secrets.token_hex(8)}"
     asked = f"{option} {shown(uri)}"
     try:
         opened(uri)
+        if to_read:
+            probe.exists()
+            return []
         probe.write_bytes(b"adept")
         content = probe.read_bytes()
         probe.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from pyarrow import parquet
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.nights.history import History
 from orchestrator.nights.night_files import KeptNight
+from orchestrator.store.paths import StoragePath
 from tests.orchestrator.nights.made_nights import DEBSEC, cell, finding, night, verdict
 
 
@@ -77,3 +79,10 @@ def test_a_sweep_file_s_nights_are_shown_where_its_rows_cannot_be_read_any_more(
     Path("demo.yaml").write_text("tasks: [mail.yaml]\nhistry: runs/history\n")
     code, _, error = asked("./demo.yaml")
     assert code == 2 and "demo.yaml:2: " in error
+
+
+def test_to_look_at_a_history_in_a_storage_writes_nothing_there(runs: Path) -> None:
+    code, _, error = asked("--history", f"file://{runs}/nowhere")
+    assert code == 2 and "there is no history here" in error and not (runs / "nowhere").exists()
+    with patch.object(StoragePath, "write_bytes", side_effect=OSError("ACCESS_DENIED")):  # of keys that may read alone
+        assert asked("demo", "--history", f"file://{runs}/runs/history")[0] == 0
