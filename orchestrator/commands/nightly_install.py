@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -27,6 +28,7 @@ NEEDED = re.compile(
 PLAIN = re.compile(r"""'[^']*'|"[^"$`\\]*"|[\w@%+=:,./^?*!#{}\[\]-]*""")
 """Values that a shell takes as they stand, or without the quotes around them."""
 
+_LONGEST = 30  # letters of a name, of which Kubernetes' objects have 14 before it and may have 52
 VOLUME = "/results/"
 """Where containers keep what lasts (docker/compose.yaml, docker/clusters)."""
 
@@ -143,7 +145,7 @@ def _installation(
     return Installation(
         sweep=sweep,
         name=name,
-        slug=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:30].strip("-") or "sweep",
+        slug=_slug(name),
         schedule=schedule,
         program=program,
         folder=(wanted.folder or Path()).expanduser().absolute(),
@@ -153,6 +155,14 @@ def _installation(
         random_delay=wanted.random_delay,
         variables=variables,
     )
+
+
+def _slug(name: str) -> str:
+    """A sweep's name as units and Kubernetes' objects may be called; of a long one a beginning that is its own."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "sweep"
+    if len(slug) <= _LONGEST:
+        return slug
+    return f"{slug[: _LONGEST - 7].strip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def _again(wanted: Wanted, it: Installation, clock: Clock) -> str:

@@ -200,6 +200,15 @@ def test_a_sweep_of_ones_own_has_to_be_where_the_night_runs(tmp_path: Path) -> N
     assert "mine.yaml:2" in adept(tmp_path, "nightly", "install", "mine.yaml", "--cron", code=2)
 
 
+def test_sweeps_of_long_names_have_units_of_their_own(tmp_path: Path) -> None:
+    names = [f"every-method-of-the-paper-on-{model}" for model in ("t5-nano", "t5-base")]
+    for name in names:
+        (tmp_path / f"{name}.yaml").write_text("tasks: [debsec]\nbackbones: [t5-nano]\n")
+        adept(tmp_path, "nightly", "install", f"{name}.yaml", "--systemd", "--out", "clock")
+    units = sorted(file.name for file in (tmp_path / "clock").iterdir())
+    assert len(units) == 4 and all(unit.startswith("adept-nightly-every-method-of-the-pap") for unit in units)
+
+
 def test_what_the_clock_will_lack_is_named_without_its_value(
     place: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
