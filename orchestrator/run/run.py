@@ -182,7 +182,8 @@ def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask,
     plan, files, options = running.plan, running.files, running.options
     sweep_run = running.session.sweep_run if running.session else None
     experiment = experiment_of(plan, record, sweep_run)
-    tracker, away = open_tracker(plan, files.begun, record, experiment)
+    begun = files.begun or sweep_run is not None  # the store has answered when the sweep began
+    tracker, away = open_tracker(plan, begun, record, experiment)
     remove_unfinished(files.folder)
     for note in (*files.damage, away):
         if note:

@@ -43,8 +43,8 @@ def open_tracker(plan: Plan, begun: bool, record: SearchRecord | None, experimen
     """A search's tracker, and what to say where MLflow is away.
 
     Args:
-        begun: such a search goes on without its store, a new one must be able to write there. record: of such a one;
-            None where it was lost.
+        begun: such a search, or one of a sweep that has begun, goes on without its store; a new one must be able to
+            write there. record: of one that goes on; None where it was lost.
 
     Raises:
         TrackingError: the store cannot be used.

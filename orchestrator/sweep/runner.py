@@ -28,8 +28,9 @@ from orchestrator.sweep.pinned import is_full_turn, last_winner, pin, record_in
 from orchestrator.sweep.report import write_sweep_report
 from orchestrator.sweep.runs import Turn, count_killed, is_tested, measured_before, moved_into, take_over, turn_of
 from orchestrator.sweep.shown_in_mlflow import open_sweep_run, shown_of
-from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, read_state
+from orchestrator.sweep.state import STATE, SearchState, SearchStatus, SweepState, earlier_runs, read_state
 from orchestrator.sweep.sweep_file import SweepFile
+from orchestrator.tracking.store import TrackingError
 from orchestrator.tracking.sweep_run import SweepRun
 from trials.errors import UserError
 
@@ -168,7 +169,8 @@ def run_sweep(
         The state as it is in the run's folder; its `ended` is None where Ctrl-C came.
 
     Raises:
-        LockError: the sweep is running already. RecordError: the run's state cannot be read.
+        LockError: the sweep is running already. RecordError: the run's state cannot be read. TrackingError: a run that
+            begins has no store that answers; nothing is left of it.
     """
     place.mkdir(parents=True, exist_ok=True)
     other = "a run of its own beside it wants another --output"
@@ -181,7 +183,12 @@ def run_sweep(
         begun = read_state(running.folder) is not None
         running.keep()
         if run_one is None and searches:
-            running.tracked = open_sweep_run(searches[0].plan.settings.tracking_uri, state, running.folder, begun)
+            try:
+                running.tracked = open_sweep_run(searches[0].plan.settings.tracking_uri, state, running.folder, begun)
+            except TrackingError:
+                if not begun:  # else the same command went on without a store, and each search was refused for itself
+                    (running.folder / STATE).unlink()
+                raise
         _say_what_is_taken_over(running, console)
         number = 0
 

@@ -24,6 +24,7 @@ from orchestrator.sweep.runner import prepare_run, run_sweep
 from orchestrator.sweep.runs import chosen_run, moved_into
 from orchestrator.sweep.shown import print_sweep_plan
 from orchestrator.sweep.state import STATE, SearchState, SearchStatus, SweepState, read_state
+from orchestrator.tracking.store import TrackingError
 from tests.orchestrator.made_searches import search_of
 from tests.orchestrator.sweep.made_sweeps import made, small_sweep
 
@@ -268,6 +269,16 @@ def test_all_is_searched_in_its_turn_also_where_no_run_that_did_is_left(tmp_path
     key = CellKey("debsec", "pt", "t5-nano")
     states = [run(tmp_path, name, [], more, champions={key: champion}) for name in ("one", "two", "three", "four")]
     assert [found.search for state in states if (found := state.search(key))] == ["pinned", "pinned", "full", "pinned"]
+
+
+def test_a_run_without_its_tracking_server_is_refused_as_often_as_it_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    for _ in range(2):
+        with pytest.raises(TrackingError, match="no server answers"):
+            run(tmp_path, "one", [], run_one=None)
+    assert read_state(tmp_path / "runs" / "small" / "one") is None
 
 
 def test_two_at_once_are_refused_with_the_process(tmp_path: Path) -> None:
