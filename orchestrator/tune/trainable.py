@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -195,7 +194,8 @@ class TrialActor(tune.Trainable):
         """The engine that this trial is in, or the one that it has just moved to."""
         assert self.home is not None
         rooms, _ = self._rooms()
-        name = min(rooms, key=lambda name: rooms[name].held if rooms[name].slots else sys.maxsize, default=self.home)
+        roomy = [name for name, room in rooms.items() if room.held < room.slots]  # slots differ where memory does
+        name = min(roomy, key=lambda name: rooms[name].held, default=self.home)
         # One that is not in the list any more is asked all the same: it may have the trial's last state to hand back.
         if self.home not in rooms or not rooms[name].slots or rooms[name].held + 1 >= rooms[self.home].held:
             return self.home
