@@ -216,3 +216,7 @@ class JournaledScheduler:
         for trial in trials:
             if trial.status.is_over:
                 self.end(trial.number, trial.status)
+        for (number, _), report in list(self.reports.items()):
+            # The last report is written down before the end: where that is missing, nothing is left to train.
+            if report.get("status") == TrialStatus.FINISHED:
+                self.end(number, TrialStatus.FINISHED)

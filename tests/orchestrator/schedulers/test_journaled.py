@@ -168,6 +168,22 @@ def test_without_its_journal_a_search_goes_on_from_its_record(tmp_path: Path, ca
     assert caplog.messages == []
 
 
+def test_a_trial_whose_last_report_came_but_not_its_end_is_not_trained_past_its_budget(tmp_path: Path) -> None:
+    """A kill came between the two lines, or the file was cut there."""
+    last = {"step": 900, "score": 70.0, "best_score": 70.0, "best_step": 900, "status": "finished"}
+    first = journaled(tmp_path / "j.jsonl", "asha")
+    first.report(1, last)
+    first.journal.close()  # type: ignore[union-attr]
+    record = make_record(make_trial(1, [], "running"), make_trial(2, [60.0], "running"))
+    record.trials[1].reports = [last]  # and of this one the journal has nothing
+    again = JournaledScheduler(SCHEDULERS["asha"](), Journal(tmp_path / "j.jsonl"), record.trials)
+    assert again.scheduler.over == {1: TrialStatus.FINISHED, 2: TrialStatus.FINISHED}
+    again.catch_up(record)
+    assert [(trial.status, trial.step) for trial in record.trials] == [("finished", 900), ("finished", 900)]
+    again.journal.close()  # type: ignore[union-attr]
+    assert journaled(tmp_path / "j.jsonl", "asha").scheduler.over == again.scheduler.over
+
+
 def test_a_failed_trial_is_judged_again_and_one_that_is_wanted_anew_is_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     first = journaled(path, "asha")
