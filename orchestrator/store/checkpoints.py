@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from orchestrator.record.errors import StorageError
 from orchestrator.record.record import Report, TrialRecord
@@ -149,6 +150,18 @@ def checkpoints(storage: Folder, number: int) -> list[tuple[int, Folder]]:
 def trained_checkpoints(storage: Folder, number: int) -> list[tuple[int, Folder]]:
     """Those of `checkpoints` that this search has trained itself."""
     return [(step, folder) for step, folder in checkpoints(storage, number) if folder.parent.parent.name != TAKEN_OVER]
+
+
+def begun(storage: Folder, known: Collection[int] = ()) -> dict[int, dict[str, Any]]:
+    """The config of each trial that this search has trained (`TrialConfig` as a dict), by number, from its checkpoints.
+
+    Args:
+        known: numbers of trials that need not be looked at.
+    """
+    folders = (folder.name for attempt in attempts(storage) for folder in listed(attempt, "trial-*"))
+    numbers = {int(name.removeprefix("trial-")) for name in folders if re.fullmatch(r"trial-\d+", name)}
+    latest = {n: kept[-1][1] for n in sorted(numbers - set(known)) if (kept := trained_checkpoints(storage, n))}
+    return {number: json.loads((folder / FACTS).read_bytes())["config"] for number, folder in latest.items()}
 
 
 def damaged(storage: Folder, number: int) -> list[Folder]:

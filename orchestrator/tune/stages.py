@@ -22,6 +22,7 @@ from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.base import NoStopping, Scheduler
 from orchestrator.schedulers.decision import Action
 from orchestrator.schedulers.journaled import JournaledScheduler
+from orchestrator.store.checkpoints import begun
 from orchestrator.store.paths import Folder
 from orchestrator.tune.take_up import ANEW, take_up
 
@@ -65,7 +66,7 @@ class Stage(ABC):
 
     @abstractmethod
     def _planned(self) -> list[PlannedTrial]:
-        """The trials that there will be, as far as plan and record say."""
+        """The trials that there will be, as far as plan, record and checkpoints say."""
 
     @abstractmethod
     def holds(self, number: int) -> bool:
@@ -117,15 +118,39 @@ class SearchStage(Stage):
     ) -> None:
         self.searcher = searcher
         self._numbers = frozenset(plan.numbers)
-        super().__init__(plan, scheduler, folder / JOURNAL, record, checkpoints or folder)
+        self._checkpoints = checkpoints or folder
+        super().__init__(plan, scheduler, folder / JOURNAL, record, self._checkpoints)
         if searcher is not None:
-            searcher.take_up(self.recorded)
-            for trial in self.recorded:  # which a record calls running or interrupted while it waits at a rung
-                if self.journaled.action(trial.number) is Action.PAUSE:
-                    searcher.tell(trial.number, trial.best_score, trial.step, TrialStatus.WAITING)
+            self._forget_unknown()
+            self._inform(searcher)
 
     def _planned(self) -> list[PlannedTrial]:
-        return list(self.plan.trials)
+        """As the plan has them; of those that a searcher has suggested, what the checkpoints of lost ones say."""
+        if self.searcher is None:
+            return list(self.plan.trials)
+        lost = begun(self._checkpoints, [trial.number for trial in self.recorded])
+        return [self.plan.trial(n, c["hyperparameters"], c["seed"]) for n, c in lost.items() if self.holds(n)]
+
+    def _forget_unknown(self) -> None:
+        """Forget what the journal has of trials of which nothing else is left: others are suggested in their places."""
+        judged = {number for number, _ in self.journaled.reports} | self.journaled.scheduler.over.keys()
+        for number in sorted(judged - {trial.number for trial in self.recorded}):
+            self.journaled.start(number, anew=True)
+
+    def _inform(self, searcher: ConfigurationSearch) -> None:
+        """Bring a searcher to what it would know had the search not been interrupted."""
+        searcher.take_up(self.recorded)
+        for trial in self.recorded:
+            if not trial.status.is_over:  # a record may call it waiting, running or interrupted, whatever it does
+                waits = self.journaled.action(trial.number) is Action.PAUSE
+                status = TrialStatus.WAITING if waits else TrialStatus.RUNNING
+                searcher.tell(trial.number, trial.best_score, trial.step, status)
+
+    def train_anew(self, numbers: Collection[int]) -> None:
+        """Forget trials and all that was decided about them, in the searcher as well."""
+        super().train_anew(numbers)
+        if self.searcher is not None:
+            self._inform(self.searcher)
 
     def holds(self, number: int) -> bool:
         """Whether the trial of that number belongs to this stage."""

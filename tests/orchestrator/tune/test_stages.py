@@ -20,6 +20,7 @@ from orchestrator.searchers.optuna_search import ConfigurationSearch, Distributi
 from orchestrator.store import checkpoints
 from orchestrator.store.checkpoints import keep, read_kept
 from orchestrator.tune.stages import SearchStage, SeedStage
+from search_spaces import Configuration
 
 SPACE = """
 about: four
@@ -27,6 +28,8 @@ settings: {steps: 40, eval_every: 10, batch_size: 8, warmup_steps: 4}
 grids:
   adept: {prompt_lr: [0.1, 0.2], mlp_lr: 1e-3, prompt_length: [4, 8], bottleneck: 2}
 """
+
+SUGGESTED: Configuration = {"prompt_lr": 0.15, "mlp_lr": 1e-3, "prompt_length": 5, "bottleneck": 2}
 
 
 @pytest.fixture
@@ -57,6 +60,11 @@ def record_of(plan: Plan, *ends: tuple[int, str, float]) -> SearchRecord:
 
 def own(plan: Plan, folder: Path, record: SearchRecord, searcher: ConfigurationSearch | None = None) -> SearchStage:
     return SearchStage(plan, NoStopping(plan.numbers, 40), folder, record, searcher)
+
+
+def searcher_of(plan: Plan) -> ConfigurationSearch:
+    distributions = Distributions(plan.space, plan.facts.width, plan.max_source_length)
+    return ConfigurationSearch(distributions, plan.settings.searcher, 42, plan.samples)
 
 
 def test_failed_trials_are_left_but_not_open(plan: Callable[..., Plan], tmp_path: Path) -> None:
@@ -152,7 +160,7 @@ def test_the_checkpoints_of_a_trial_that_no_record_knows_are_read_once(
 
 def kept_in(folder: Path, plan: Plan, number: int, *steps: int, status: str = "running", time: float = 0.0) -> None:
     """The checkpoint of a trial's last step, with the reports of several; that of step 20 came 20 s after `time`."""
-    config = next(t for t in plan.trials if t.number == number).config.as_dict()
+    config = next((t for t in plan.trials if t.number == number), plan.trial(number, SUGGESTED)).config.as_dict()
     facts = json.dumps({"step": steps[-1], "config": config}).encode()
     reports: list[dict[str, Any]] = [
         {"step": step, "score": 1.0, "best_score": 1.0, "best_step": step, "status": "running", "time": time + step}
@@ -180,8 +188,7 @@ def test_reports_that_a_lost_machine_took_with_it_are_taken_from_later_checkpoin
 
 def test_a_searcher_is_asked_only_when_it_is_its_turn(plan: Callable[..., Plan], tmp_path: Path) -> None:
     made = plan(searcher="tpe", samples=3)
-    distributions = Distributions(made.space, made.facts.width, made.max_source_length)
-    searcher = ConfigurationSearch(distributions, "tpe", 42, 3)
+    searcher = searcher_of(made)
     one = own(made, tmp_path, record_of(made), searcher)
     trials = one.trials()
     assert next(trials).number == 1 and len(searcher.tried) == 1
@@ -191,9 +198,48 @@ def test_a_searcher_is_asked_only_when_it_is_its_turn(plan: Callable[..., Plan],
 def test_a_resumed_searcher_knows_which_trials_wait_at_a_rung(plan: Callable[..., Plan], tmp_path: Path) -> None:
     """Else it would propose other configurations than the search that was not interrupted."""
     made = plan(searcher="tpe", samples=4)
-    distributions = Distributions(made.space, made.facts.width, made.max_source_length)
-    searcher = ConfigurationSearch(distributions, "tpe", 42, 4)
+    searcher = searcher_of(made)
     record = record_of(made, (1, "interrupted", 50.0), (2, "interrupted", 30.0))
     SearchStage(made, Promotion(made.numbers, 40, 10, 4), tmp_path, record, searcher)
     known = {number: (tried.status, tried.step, tried.score) for number, tried in searcher.tried.items()}
     assert known == {1: (TrialStatus.WAITING, 10, 50.0), 2: (TrialStatus.STOPPED_EARLY, 10, 30.0)}
+
+
+def test_suggested_trials_that_a_record_has_lost_are_taken_from_their_checkpoints(
+    plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    """A machine was lost, and the record in the storage is behind the journal, and both behind the checkpoints.
+
+    Else another configuration would be suggested under the number of one that has begun, judged by its reports, and put
+    into its checkpoint.
+    """
+    made = plan(searcher="tpe", samples=4)
+    record = record_of(made)
+    before = own(made, tmp_path, record, searcher_of(made))
+    for number in (2, 3):
+        before.journaled.report(number, {"step": 10, "score": 1.0, "best_score": 1.0, "status": "running"})
+    before.journal.close()
+    kept_in(tmp_path, made, 1, 10, 20)
+    kept_in(tmp_path, made, 2, 10)
+    searcher = searcher_of(made)
+    after = own(made, tmp_path, record, searcher)
+    known = {
+        t.number: (t.configuration, t.seed, t.status, [report["step"] for report in t.reports]) for t in record.trials
+    }
+    assert known == {1: (SUGGESTED, 42, "interrupted", [10, 20]), 2: (SUGGESTED, 42, "interrupted", [10])}
+    assert searcher.tried[1].score == 1.0
+    assert set(after.journaled.reports) == {(1, 10), (1, 20), (2, 10)}, "of trial 3 nothing tells what it was"
+    assert [trial.number for trial in after.trials()] == [1, 2, 3, 4]
+
+
+def test_a_searcher_counts_no_trial_as_tried_that_has_not_begun(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    """A kill came after it was suggested, or after it had started again; a Gaussian process would take it for poor."""
+    made = plan(searcher="gp", samples=4)
+    searcher = searcher_of(made)
+    record = record_of(made, (1, "waiting", 0.0), (2, "waiting", 50.0), (3, "diverged", 20.0))
+    record.trials[0].reports = []
+    stage = own(made, tmp_path, record, searcher)
+    statuses = {number: tried.status for number, tried in searcher.tried.items()}
+    assert statuses == {1: TrialStatus.RUNNING, 2: TrialStatus.RUNNING, 3: TrialStatus.DIVERGED}
+    stage.train_anew([3])
+    assert (searcher.tried[3].status, searcher.tried[3].score) == (TrialStatus.RUNNING, None)
