@@ -144,7 +144,7 @@ class Search:
             examples=self.record.sizes.get("validation", 0),
         )
         stages: list[Stage] = [SearchStage(plan, scheduler, self.storage, self.record, searcher, self.checkpoints)]
-        if plan.repeats:
+        if SeedStage.has_any(plan, self.record, rerun):
             stages.append(SeedStage(plan, self.storage, self.record, self.checkpoints))
         for sentence in messages:
             log.info(sentence)

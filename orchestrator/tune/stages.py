@@ -209,11 +209,22 @@ class SeedStage(Stage):
         ended = {trial.number for trial in self.recorded if trial.status.is_over}
         return sum(trial.number not in ended for trial in self._planned())
 
+    @staticmethod
+    def has_any(plan: Plan, record: SearchRecord, rerun: Collection[int] = ()) -> bool:
+        """Whether there are trials on further seeds: as asked for now, or earlier ones that are to be trained again.
+
+        Args:
+            rerun: numbers of trials to be trained from the start.
+        """
+        own = frozenset(plan.numbers)
+        again = (trial.number for trial in record.trials if _is_trained_again(trial))
+        return plan.repeats > 0 or any(number not in own for number in (*rerun, *again))
+
     @property
     def warning(self) -> str:
         """What to say before the stage starts: fewer candidates than asked for; else empty."""
         wanted, found = self.plan.settings.top, len(self._best())
-        if found >= wanted:
+        if found >= wanted or not self.plan.repeats:
             return ""
         return f"--top {wanted}: {found} configuration(s) trained the whole budget; no others are compared over seeds"
 
@@ -231,7 +242,8 @@ class SeedStage(Stage):
     def _planned(self) -> list[PlannedTrial]:
         """The best configurations by validation, among those trained whole, on the seeds that follow the search's own.
 
-        A trial that was trained before keeps its number, whatever has become of the ranking since.
+        A trial that was trained before keeps its number, whatever has become of the ranking since; one that is to be
+        trained again is so whatever the ranking, or the seeds that are asked for now.
         """
         known = {self._as_text(trial.configuration, trial.seed): trial.number for trial in self.recorded}
         free = max(known.values(), default=self._first - 1) + 1
@@ -242,7 +254,9 @@ class SeedStage(Stage):
                 number = known.get(self._as_text(trial.configuration, seed), free)
                 free += number == free
                 planned.append(self.plan.trial(number, trial.configuration, seed))
-        return planned
+        numbers = {trial.number for trial in planned}
+        again = (trial for trial in self.recorded if _is_trained_again(trial) and trial.number not in numbers)
+        return planned + [self.plan.trial(trial.number, trial.configuration, trial.seed) for trial in again]
 
     def _best(self) -> list[TrialRecord]:
         own = [trial for trial in self.record.trials if not self.holds(trial.number)]
@@ -253,3 +267,8 @@ class SeedStage(Stage):
     @staticmethod
     def _as_text(configuration: Mapping[str, Any], seed: int) -> str:
         return json.dumps([configuration, seed], sort_keys=True)
+
+
+def _is_trained_again(trial: TrialRecord) -> bool:
+    """Whether a trial was to be trained from the start again, and has not come to its end since."""
+    return trial.reruns > 0 and not trial.status.is_settled

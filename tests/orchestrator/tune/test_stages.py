@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.read_settings import read_settings
@@ -19,6 +21,8 @@ from orchestrator.schedulers.base import NoStopping
 from orchestrator.searchers.optuna_search import ConfigurationSearch, Distributions
 from orchestrator.store import checkpoints
 from orchestrator.store.checkpoints import keep, read_kept
+from orchestrator.tune.progress import Progress
+from orchestrator.tune.runner import Search
 from orchestrator.tune.stages import SearchStage, SeedStage
 from search_spaces import Configuration
 
@@ -95,6 +99,30 @@ def test_repeats_keep_their_numbers_when_the_ranking_changes(plan: Callable[...,
     assert (further.left, further.open) == (0, 0)
     next(t for t in record.trials if t.number == 1).reports[0] |= {"score": 70.0, "best_score": 70.0}
     assert [(t.number, t.config.seed) for t in further.trials()] == [(6, 43)]
+
+
+@pytest.mark.parametrize("options", [{}, {"seeds": 3, "top": 1}])
+def test_a_repeat_is_trained_anew_though_fewer_are_asked_for_now(
+    plan: Callable[..., Plan], tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Else it is forgotten and never trained: without --seeds, of a configuration that is no longer among the best."""
+    made = plan(**options)
+    record = record_of(made, (1, "finished", 50.0), (2, "finished", 55.0), (3, "finished", 60.0), (4, "finished", 40.0))
+    report = {"step": 40, "score": 58.0, "best_score": 58.0, "best_step": 40, "status": "finished"}
+    for number, of, seed in ((5, 3, 43), (6, 3, 44), (7, 1, 43)):
+        configuration = dict(record.trials[of - 1].configuration)
+        record.trials.append(
+            TrialRecord(f"t{number}", number, configuration, seed, TrialStatus.FINISHED, [dict(report)])
+        )
+    progress = Progress(made.count, made.steps, "accuracy", Console(file=io.StringIO()))
+    search = Search(made, tmp_path, progress, record, lambda: None, rerun=[7])
+    assert search.open == 1
+    (left,) = [trial for stage in search.stages for trial in stage.trials()]
+    assert left.identity == (7, record.trials[0].configuration, 43)
+    for stage in search.stages:
+        stage.journal.close()
+    record.trials[-1].status = TrialStatus.INTERRUPTED
+    assert Search(made, tmp_path, progress, record, lambda: None).open == 1, "it is trained when the search goes on"
 
 
 def test_a_trial_to_be_trained_anew_is_forgotten_by_record_and_journal(
