@@ -72,6 +72,7 @@ class Scheduler(ABC):
     def start(self, number: int, anew: bool = False) -> None:
         """A trial that had ended is trained again: from its last checkpoint, or ``anew`` and judged anew."""
         self.over.pop(number, None)
+        self._unsettled = True  # it may stand at a rung that all others have left
         if anew:
             self.best.pop(number, None)
             self.gains.pop(number, None)

@@ -86,7 +86,7 @@ class JournaledScheduler:
         over = self.scheduler.over.get(number)
         if anew or (isinstance(over, TrialStatus) and over.is_retried):
             self._start(number, anew)
-            self._keep([{"event": "start", "number": number, "anew": anew}], [])
+            self._keep([{"event": "start", "number": number, "anew": anew}], self.scheduler.settle())
 
     def promote(self, number: int) -> Decision:
         """A free worker goes on with a waiting trial that is `Scheduler.promotable`."""
@@ -213,10 +213,10 @@ class JournaledScheduler:
                 self.report(number, report)
         if lost and self.journal is not None and len(self.journal.found) > 1:
             log.info("%d reports of the record were not in the journal; they are taken in again", len(lost))
-        for trial in trials:
-            if trial.status.is_over:
-                self.end(trial.number, trial.status)
         for (number, _), report in list(self.reports.items()):
             # The last report is written down before the end: where that is missing, nothing is left to train.
             if report.get("status") == TrialStatus.FINISHED:
                 self.end(number, TrialStatus.FINISHED)
+        for trial in trials:
+            if trial.status.is_over:
+                self.end(trial.number, trial.status)

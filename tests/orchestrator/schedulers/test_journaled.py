@@ -203,6 +203,27 @@ def test_a_failed_trial_is_judged_again_and_one_that_is_wanted_anew_is_forgotten
     assert {number: standing.score for number, standing in standings.items()} == {1: 50.0, 3: 40.0, 2: 70.0}
 
 
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [("promotion", Action.STOP), ("together", Action.STOP), ("median together", Action.CONTINUE)],
+)
+def test_a_failed_trial_that_stands_at_a_rung_is_decided_on_when_it_is_started_again(
+    tmp_path: Path, name: str, action: Action
+) -> None:
+    """Nobody else comes by any more, so it would wait for ever. A journal that has lost its end leaves trials so."""
+    first = journaled(tmp_path / "j.jsonl", name)
+    *earlier, last = NUMBERS
+    for number in earlier:
+        first.report(number, {"step": 200, "score": 85.0 if number == 1 else 10.0 * number, "status": "running"})
+    assert first.action(1) is Action.PAUSE
+    first.end(1, TrialStatus.FAILED)
+    first.report(last, {"step": 200, "score": 10.0 * last, "status": "running"})
+    first.start(1)
+    assert first.action(1) is action
+    first.journal.close()  # type: ignore[union-attr]
+    assert journaled(tmp_path / "j.jsonl", name).action(1) is action
+
+
 def test_a_journal_of_other_settings_is_refused_with_both(tmp_path: Path) -> None:
     journaled(tmp_path / "j.jsonl", "asha").journal.close()  # type: ignore[union-attr]
     with pytest.raises(JournalError, match="another scheduler, together: scheduler was asha, is promotion"):
