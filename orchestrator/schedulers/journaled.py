@@ -209,6 +209,7 @@ class JournaledScheduler:
             if (trial.number, int(report["step"])) not in self.reports
         ]
         for _, number, report in sorted(lost, key=lambda item: item[:2]):
+            self.start(number)  # where it had failed, it was tried again
             if number not in self.scheduler.over:
                 self.report(number, report)
         if lost and self.journal is not None and len(self.journal.found) > 1:

@@ -58,6 +58,11 @@ class Median(Scheduler):
             for means in self._means.values():
                 means.pop(number, None)
 
+    def to_come(self, rung: Rung) -> set[int]:
+        """The trials that can still report at the step: none that has reported at a later one."""
+        past = {number for later in self.rungs.values() if later.step > rung.step for number in later.standings}
+        return super().to_come(rung) - past
+
     def _pass(self, number: int, step: int, score: float) -> None:
         if self.grace_period <= step < self.steps and self.enter(self.rungs.setdefault(step, Rung(step)), number):
             self._scores[number].append(score)

@@ -265,3 +265,13 @@ def test_the_median_rule_compares_the_best_score_with_the_others_averages() -> N
 def test_a_decision_comes_back_from_its_plain_form(name: str) -> None:
     for decision in Workers(JournaledScheduler(SCHEDULERS[name]()), curves(1), random.Random(1)).run():
         assert Decision.from_dict({**decision.as_dict(), "sentence": decision.sentence}) == decision
+
+
+def test_a_median_does_not_wait_for_a_trial_that_has_gone_past_a_step_without_a_report() -> None:
+    """Its report of step 20 is lost with a checkpoint: at step 30 it would wait for those that wait for it at 20."""
+    scheduler = Median((1, 2, 3, 4), 40, 10, together=True)
+    for step in (10, 20, 30):
+        for number in scheduler.numbers:
+            if (number, step) != (1, 20):
+                scheduler.report(number, step, 50.0)
+    assert not [number for number in scheduler.numbers if scheduler.is_paused(number)]

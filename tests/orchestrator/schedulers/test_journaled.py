@@ -224,6 +224,20 @@ def test_a_failed_trial_that_stands_at_a_rung_is_decided_on_when_it_is_started_a
     assert journaled(tmp_path / "j.jsonl", name).action(1) is action
 
 
+def test_reports_of_a_trial_that_was_tried_again_are_taken_up_where_the_journal_ends_with_its_failure(
+    tmp_path: Path,
+) -> None:
+    first = journaled(tmp_path / "j.jsonl", "median together")
+    first.report(1, {"step": 100, "score": 50.0, "status": "running"})
+    first.end(1, TrialStatus.FAILED)
+    first.journal.close()  # type: ignore[union-attr]
+    tried_again = make_trial(1, [50.0, 60.0], "interrupted", every=100)
+    again = JournaledScheduler(SCHEDULERS["median together"](), Journal(tmp_path / "j.jsonl"), [tried_again])
+    assert again.scheduler.over == {} and again.scheduler.rungs[200].standings.keys() == {1}
+    again.journal.close()  # type: ignore[union-attr]
+    assert journaled(tmp_path / "j.jsonl", "median together").reports.keys() == {(1, 100), (1, 200)}
+
+
 def test_a_journal_of_other_settings_is_refused_with_both(tmp_path: Path) -> None:
     journaled(tmp_path / "j.jsonl", "asha").journal.close()  # type: ignore[union-attr]
     with pytest.raises(JournalError, match="another scheduler, together: scheduler was asha, is promotion"):
