@@ -240,12 +240,12 @@ class EnginePool:
         elif wanted > len(found):
             self.note = f"memory holds {len(found)} engine(s) of {memory / GB:.1f} GB, not {wanted}"
         taken = self._members.places
-        free = [place for place in found if place not in taken | self._members.spoilt]
-        for place in free[: max(0, wanted - len(taken))]:
+        chosen = [place for place in found if place not in taken | self._members.spoilt][: max(0, wanted - len(taken))]
+        for place in chosen:
             own = spec
             if self._kind == "CPU" and spec.memory_limit is None:  # those on one host must not each count on all of it
-                beside = sum(other.node == place.node for other in found[:wanted])
-                own = replace(spec, memory_limit=int(up[place.node].memory / max(1, beside)))
+                beside = sum(other.node == place.node for other in [*taken, *chosen])
+                own = replace(spec, memory_limit=int(up[place.node].memory / beside))
             self._members.start(place, self._kind, own)
         self._members.end_idle()
 

@@ -16,7 +16,11 @@ import pytest
 import ray
 from ray import cloudpickle
 
+from orchestrator.engines.count import Place
+from orchestrator.engines.members import Members
+from orchestrator.engines.nodes import Node
 from orchestrator.engines.pool import EnginePool
+from orchestrator.plan.engine_spec import EngineSpec
 from orchestrator.plan.plan import Plan
 from orchestrator.tune import trainable
 from orchestrator.tune.progress import Progress
@@ -239,3 +243,29 @@ def test_without_a_memory_limit_engines_share_what_their_host_has(plan: Callable
         assert [int(line) for line in limits.read_text().split()] == [int(ray.cluster_resources()["memory"] / 2)] * 2
     finally:
         engines.close()
+
+
+class NotedMembers(Members):
+    """Notes what engines are told of their hosts' memory, and starts none."""
+
+    def __init__(self, *spoilt: Place) -> None:
+        super().__init__(build_toy)
+        self.spoilt.update(spoilt)
+        self.limits: dict[Place, int | None] = {}
+
+    @property
+    def places(self) -> set[Place]:
+        return set(self.limits)
+
+    def start(self, place: Place, kind: str, spec: EngineSpec) -> None:
+        self.limits[place] = spec.memory_limit
+
+
+def test_engines_share_the_memory_of_the_host_that_they_come_to_in_the_place_of_another(
+    plan: Callable[..., Plan],
+) -> None:
+    up = {name: Node(name, name, gpus=0, cpus=cores, memory=8e9) for name, cores in (("large", 2), ("small", 1))}
+    engines = EnginePool(plan([0.1, 0.2], devices=2), build_toy)
+    engines._members = members = NotedMembers(Place("small", "small", 0))
+    engines._grow(up, 2)
+    assert members.limits == {Place("large", "large", device): int(4e9) for device in (0, 1)}
