@@ -59,6 +59,9 @@ RULES: dict[str, Callable[[RecordedGrid], Scheduler]] = {
         Setting("promotion", 0.05, 4),
         Setting("asha"),
         Setting("median"),
+        *(Setting("promotion", grace, factor, rank_by="loss") for grace in (0.05, 0.1, 0.2) for factor in (3, 4, 6)),
+        Setting("promotion", rank_by="loss"),
+        Setting("asha", rank_by="loss"),
         *(Setting("freeze-thaw", stop_chance=chance) for chance in (0.01, 0.02, 0.03, 0.05, 0.1)),
     )
 } | {

@@ -13,7 +13,7 @@ from rich.table import Table
 from orchestrator.command_lines import comma_separated
 from orchestrator.commands.messages import with_messages
 from orchestrator.console import PlainConsole
-from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
+from orchestrator.schedulers.asha import REDUCTION_FACTOR, RankBy, Ties
 from orchestrator.schedulers.make import STOP_CHANCE
 from orchestrator.schedulers.simulation.curves import RecordedGrid, read_curves, record
 from orchestrator.schedulers.simulation.figures import SCHEDULERS, ReplayRow, Setting, compare
@@ -35,6 +35,9 @@ def replay(
         str,
         typer.Option(metavar="NAME", help="keep: equal scores go on together; loss: told apart by validation loss"),
     ] = "keep",
+    rank_by: Annotated[
+        str, typer.Option(metavar="NAME", help="what trials are compared by at a rung: score or (validation) loss")
+    ] = "score",
     stop_chance: Annotated[
         float, typer.Option(metavar="P", help="freeze-thaw: a trial that wins with no more than this chance is stopped")
     ] = STOP_CHANCE,
@@ -56,12 +59,14 @@ def replay(
     """Replay: what a scheduler would have spent and found on searches that were trained whole, beside baselines."""
 
     def run() -> int:
-        settings = read_settings(scheduler, grace_period, reduction_factor, deterministic, ties, stop_chance)
+        settings = read_settings(scheduler, grace_period, reduction_factor, deterministic, ties, stop_chance, rank_by)
         if recorded:
             record_folders(recorded, curves)
         grids = of_task(read_curves(curves), task)
-        if ties == "loss" and (silent := [grid.name for grid in grids if not grid.has_losses]):
-            raise UserError([f"--ties loss: no losses are known of {', '.join(silent)}; record what was trained since"])
+        asked = [f"--{name} loss" for name, value in (("ties", ties), ("rank-by", rank_by)) if value == "loss"]
+        if asked and (silent := [grid.name for grid in grids if not grid.has_losses]):
+            why = f"no losses are known of {', '.join(silent)}; record what was trained since"
+            raise UserError([f"{one}: {why}" for one in asked])
         rows = compare(grids, settings, workers=workers, repeats=repeats, seed=seed)
         console = PlainConsole(width=None if sys.stdout.isatty() else 120)
         console.print(table(rows, title=f"{len(grids)} grid(s), {workers} worker(s), {repeats} orders of start each"))
@@ -82,6 +87,7 @@ def read_settings(
     deterministic: bool,
     ties: str,
     stop_chance: float = STOP_CHANCE,
+    rank_by: str = "score",
 ) -> list[Setting]:
     """The settings to replay.
 
@@ -100,13 +106,15 @@ def read_settings(
         problems.append(f"--grace-period {grace_period}: a share of the budget, above 0 and at most 1")
     if reduction_factor < 2:
         problems.append(f"--reduction-factor {reduction_factor}: must be at least 2")
-    if ties not in get_args(Ties):
-        problems.append(f"--ties {ties}: must be one of {', '.join(get_args(Ties))}")
+    for name, value, known in (("ties", ties, get_args(Ties)), ("rank-by", rank_by, get_args(RankBy))):
+        if value not in known:
+            problems.append(f"--{name} {value}: must be one of {', '.join(known)}{did_you_mean(value, known)}")
     if not 0 < stop_chance < 1:
         problems.append(f"--stop-chance {stop_chance}: must be above 0 and below 1")
     if problems:
         raise UserError(problems)
-    shared = (grace_period, reduction_factor, deterministic, cast(Ties, ties), stop_chance)
+    by = cast(RankBy, rank_by)
+    shared = (grace_period, reduction_factor, deterministic, cast(Ties, ties), stop_chance, by)
     return [Setting(name, *shared) for name in names]
 
 

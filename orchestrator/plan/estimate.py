@@ -216,7 +216,7 @@ def expectation(plan: Plan) -> str:
     if plan.settings.scheduler == "none":
         return stopping(plan)
     text = f"about {plan.expected_steps:,} with early stopping ({stopping(plan)})"
-    if plan.settings.ties == "keep" and plan.settings.scheduler != "freeze-thaw":
+    if plan.settings.ties == "keep" and plan.rank_by == "score" and plan.settings.scheduler != "freeze-thaw":
         text += f"; up to {plan.steps:,} where trials tie, for equal scores go on together"
     return text
 
@@ -236,7 +236,8 @@ def stopping(plan: Plan) -> str:
         text = f"{first}; half the trials are taken to end there"
     else:
         ties = ", equal scores told apart by their losses" if settings.ties == "loss" else ""
-        text = f"{first}, one in {settings.reduction_factor} goes on at each rung{ties}"
+        by = ", by their validation losses" if plan.rank_by == "loss" else ties
+        text = f"{first}, one in {settings.reduction_factor} goes on at each rung{by}"
     more = f"; {plan.repeats} trials on further seeds run to the end" if plan.repeats else ""
     return text + more
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from orchestrator.plan.engine_spec import GB, EngineSpec
 from orchestrator.plan.options import written
+from orchestrator.plan.planned_trial import PlannedTrial
 from orchestrator.plan.settings import AUTO, LEARNING, SearchSettings
 from orchestrator.plan.sources import source_names
+from orchestrator.schedulers.asha import RankBy
 from orchestrator.schedulers.make import expected_end
 from orchestrator.searchers.random_start import drawn_by_chance
 from orchestrator.store.paths import shown
@@ -30,25 +32,6 @@ NAME_OF_BACKBONE = 20
 """Letters of a backbone's name in a search's, which has 100 at most; a task's name has up to 64 of them."""
 
 
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One trial before it starts.
-
-    Attributes:
-        number: its place in the grid, from 1, whatever order the trials start in; without a grid they count up.
-        parameters: how many numbers it trains.
-    """
-
-    number: int
-    config: TrialConfig
-    parameters: int
-
-    @property
-    def identity(self) -> tuple[int, Configuration, int]:
-        """What a record knows it by: number, configuration and seed."""
-        return self.number, dict(self.config.hyperparameters), self.config.seed
-
-
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A search, fully resolved.
@@ -57,7 +40,7 @@ class Plan:
         training: steps, batch size and the like, command line over space.
         trials: what is known beforehand, in the order in which they start: none where a searcher suggests them.
         samples: configurations to train.
-        grace_period: first rung of early stopping in steps; the budget itself where there is none.
+        rank_by, grace_period: what early stopping compares trials by, and its first rung in steps (`plan.stopping`).
         notes: choices that were made for the user, a sentence each.
         data: fingerprint of the prepared rows, once they are: engines refuse others.
         chosen: the precision that ``auto`` stands for in this search, once it is known.
@@ -72,6 +55,7 @@ class Plan:
     training: SpaceSettings
     trials: tuple[PlannedTrial, ...]
     samples: int
+    rank_by: RankBy
     grace_period: int
     notes: tuple[str, ...]
     data: str = ""
@@ -220,6 +204,7 @@ class Plan:
             "precision": self.chosen or self.settings.precision,
             "data_dir": self.spec.data_dir,
             "max_source_length": self.max_source_length,
+            "rank_by": None if self.rank_by == "score" else self.rank_by,  # as before there was a choice
             "grace_period": self.grace_period,
             "storage": shown(storage) if storage else None,
         }

@@ -67,6 +67,8 @@ def contradictions(settings: SearchSettings, given: Mapping[str, Any]) -> list[s
         and settings.max_concurrent != 1,
         f"--top {settings.top}: configurations are compared over seeds; add --seeds, e.g. --seeds 3": settings.top > 1
         and settings.seeds == 1,
+        f"--ties {settings.ties}: trials that are compared by their losses hardly ever tie; leave it out, or take "
+        "--rank-by score": settings.rank_by == "loss" and settings.ties != "keep",
     }
     unused = (
         key

@@ -11,8 +11,8 @@ from typing import TypeVar
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import LEARNING, SearchSettings
 from orchestrator.plan.sources import FindSources, Sources, described, fitting
+from orchestrator.plan.stopping import first_rung, ranked_by
 from orchestrator.plan.tracking_uri import resolve_tracking_uri
-from orchestrator.schedulers.asha import default_grace_period
 from orchestrator.store.paths import StoragePath
 from orchestrator.store.uris import storage_problems
 from search_spaces import Configuration, Space, default_space, load_space
@@ -112,7 +112,8 @@ def make_plan(
     else:
         notes += [f"{why}; such configurations are not drawn" for why in why_not]
     problems += [f"--{key.replace('_', '-')}: {text}" for key, text in training.problems().items()]
-    grace_period = chosen_grace_period(settings, training, problems)
+    rank_by = ranked_by(settings, task, problems)
+    grace_period = first_rung(settings, training, rank_by, problems)
     numbered, samples = drawn_from(space, settings, sizes, problems)
     if problems:
         raise UserError(problems + sources.missing())
@@ -124,6 +125,7 @@ def make_plan(
         training=training,
         trials=(),
         samples=samples,
+        rank_by=rank_by,
         grace_period=grace_period,
         notes=tuple(notes),
     )
@@ -212,22 +214,6 @@ def overridden(space: SpaceSettings, settings: SearchSettings) -> SpaceSettings:
     if settings.steps and settings.warmup_steps is None and training.warmup_steps >= settings.steps:
         training = replace(training, warmup_steps=settings.steps // 10)
     return training
-
-
-def chosen_grace_period(settings: SearchSettings, training: SpaceSettings, problems: list[str]) -> int:
-    """The first rung in steps."""
-    if settings.scheduler == "none":
-        return training.steps
-    if settings.scheduler == "freeze-thaw":
-        return training.eval_every
-    if settings.grace_period is None:
-        return default_grace_period(training.steps, training.eval_every)
-    if settings.grace_period > training.steps or settings.grace_period % training.eval_every:
-        problems.append(
-            f"--grace-period {settings.grace_period}: must be a multiple of --eval-every ({training.eval_every}) "
-            f"and at most the budget of {training.steps} steps"
-        )
-    return settings.grace_period
 
 
 def sample(

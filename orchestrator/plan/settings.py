@@ -11,14 +11,14 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator.command_lines import flag
 from orchestrator.plan.options import Group, Option, OptionModel, When
-from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties
+from orchestrator.schedulers.asha import REDUCTION_FACTOR, RankBy, Ties
 from orchestrator.schedulers.make import STOP_CHANCE
 from trials.config import RECIPES
 from trials.errors import did_you_mean
@@ -166,8 +166,8 @@ class SearchSettings(OptionModel):
     grace_period: Annotated[
         Positive | None,
         search(
-            "updates before the first decision", "N", "a quarter of the budget", schedulers=(*HALVING, "median"),
-            recorded=ALWAYS, former=("grace",),
+            "updates before the first decision", "N", "a quarter of the budget, by losses a tenth",
+            schedulers=(*HALVING, "median"), recorded=ALWAYS, former=("grace",),
         ),
     ] = None  # fmt: skip
     reduction_factor: Annotated[
@@ -177,6 +177,13 @@ class SearchSettings(OptionModel):
             "one in N trials goes on at each rung", "N", schedulers=HALVING, recorded=ALWAYS, former=("eta",)
         ),
     ] = REDUCTION_FACTOR  # fmt: skip
+    rank_by: Annotated[
+        RankBy | None,
+        search(
+            "what trials are compared by at a rung: their best {choices} so far, on validation", "NAME", "score",
+            choices=lambda: get_args(RankBy), schedulers=HALVING, decides=CHANGED, recorded=CHANGED,
+        ),
+    ] = None  # fmt: skip
     ties: Annotated[
         Ties,
         search(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.plan.options import When
-from orchestrator.plan.plan import PlannedTrial
+from orchestrator.plan.planned_trial import PlannedTrial
 from orchestrator.plan.settings import SearchSettings
 from orchestrator.record.engines import REUSED
 from orchestrator.record.kept_data import SOURCES_KEPT

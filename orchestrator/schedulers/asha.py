@@ -13,17 +13,25 @@ from orchestrator.schedulers.rung import Rung
 Ties = Literal["keep", "loss"]
 """What becomes of equal scores at a rung: all go on, or those of the lower validation loss."""
 
+RankBy = Literal["score", "loss"]
+"""What trials are compared by at a rung: the best score so far, or the lowest validation loss so far."""
+
 REDUCTION_FACTOR = 4
 """One in so many trials goes on at each rung, where nothing else is asked for."""
 
 
-def default_grace_period(steps: int, eval_every: int) -> int:
-    """A quarter of the budget, in whole reports, and at least one report.
+GRACE_SHARES: dict[RankBy, int] = {"score": 4, "loss": 10}
+"""One in so many updates of the budget is the grace period, where nothing else is asked for."""
+
+
+def default_grace_period(steps: int, eval_every: int, rank_by: RankBy = "score") -> int:
+    """A quarter of the budget, and by losses a tenth, in whole reports, and at least one report.
 
     Prompt methods bloom late: on CoLA the published winner scores 0.0 up to step 6,000 of 40,000, and nine of ten
-    recorded curves are past half their gain at a quarter of the budget. A shorter grace period decides by coin toss.
+    recorded curves are past half their gain at a quarter of the budget. With a shorter grace period scores decide by
+    coin toss; losses do not wait for answers to change.
     """
-    return min(steps, max(eval_every, math.ceil(steps / 4 / eval_every) * eval_every))
+    return min(steps, max(eval_every, math.ceil(steps / GRACE_SHARES[rank_by] / eval_every) * eval_every))
 
 
 def rungs(steps: int, grace_period: int, reduction_factor: int) -> list[int]:
@@ -50,20 +58,28 @@ def expected_end(step: int, steps: int, grace_period: int, reduction_factor: int
 
 
 class _Halving(Scheduler):
-    """What both kinds of halving share: rungs at fixed steps, entered with the best score so far.
+    """What both kinds of halving share: rungs at fixed steps, entered with the best score or lowest loss so far.
 
     Args:
         grace_period: first rung, in updates. reduction_factor: one in ``reduction_factor`` goes on.
         ties: ``keep``: trials of equal scores go on together; ``loss``: their validation losses tell them apart.
+        rank_by: by ``loss`` equal losses are told apart by the score, whatever becomes of ties.
     """
 
     def __init__(
-        self, numbers: Iterable[int], steps: int, grace_period: int, reduction_factor: int, ties: Ties = "keep"
+        self,
+        numbers: Iterable[int],
+        steps: int,
+        grace_period: int,
+        reduction_factor: int,
+        ties: Ties = "keep",
+        rank_by: RankBy = "score",
     ) -> None:
         super().__init__(numbers, steps)
         self.grace_period = grace_period
         self.reduction_factor = reduction_factor
         self.ties = ties
+        self.rank_by = rank_by
         self.rungs = {step: Rung(step) for step in rungs(steps, grace_period, reduction_factor)}
 
     @property
@@ -74,12 +90,14 @@ class _Halving(Scheduler):
             "grace_period": self.grace_period,
             "reduction_factor": self.reduction_factor,
             "ties": self.ties,
+            "rank_by": self.rank_by,
         }
 
-    def standing(self, number: int) -> Standing:
-        """By its score and, if that is how ties are broken, by its loss."""
-        gain = self.gains.get(number, math.inf) if self.ties == "loss" else math.inf
-        return Standing(self.best[number], gain)
+    def compared(self, score: float, gain: float) -> Standing:
+        """By the loss, or by the score and, if that is how ties are broken, the loss."""
+        if self.rank_by == "loss":
+            return Standing(gain, score, by_loss=True)
+        return Standing(score, gain if self.ties == "loss" else math.inf)
 
     def _pass(self, number: int, step: int, score: float) -> None:
         for rung in self.rungs.values():
@@ -125,8 +143,9 @@ class Promotion(_Halving):
         reduction_factor: int,
         together: bool = False,
         ties: Ties = "keep",
+        rank_by: RankBy = "score",
     ) -> None:
-        super().__init__(numbers, steps, grace_period, reduction_factor, ties)
+        super().__init__(numbers, steps, grace_period, reduction_factor, ties, rank_by)
         self.together = together
 
     @property

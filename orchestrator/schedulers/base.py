@@ -30,7 +30,7 @@ class Scheduler(ABC):
     Attributes:
         rungs: by their steps.
         over: why trials train no further, by their numbers: their decision, or the status with which they ended.
-        best: score of each trial so far. gains: see `Standing.gain`; of trials whose losses are known.
+        best: score of each trial so far. gains: see `Standing`; of trials whose losses are known.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Scheduler(ABC):
             rung = self.rungs.setdefault(decision.step, Rung(decision.step))
             if number not in rung.standings and decision.score is not None:
                 gain = math.inf if decision.loss is None else -decision.loss
-                rung.enter(number, Standing(decision.score, gain))
+                rung.enter(number, self.compared(decision.score, gain))
             rung.take(number, action)
         if decision.ends:
             self.over[number] = decision
@@ -139,13 +139,13 @@ class Scheduler(ABC):
         """Note how the trial stands so far at a rung, unless that is noted there; whether it was not."""
         if number in rung.standings:
             return False
-        rung.enter(number, self.standing(number))
+        rung.enter(number, self.compared(self.best[number], self.gains.get(number, math.inf)))
         self._unsettled = True
         return True
 
-    def standing(self, number: int) -> Standing:
-        """How a trial stands so far."""
-        return Standing(self.best[number])
+    def compared(self, score: float, gain: float) -> Standing:
+        """What a trial with this best score and gain is compared by (`Standing`): here by its score alone."""
+        return Standing(score)
 
     def complete(self, rung: Rung) -> bool:
         """Whether no further trial can reach the rung."""

@@ -12,21 +12,30 @@ from orchestrator.record.status import TrialStatus
 
 
 class Standing(NamedTuple):
-    """What trials are compared by at a rung, the greater the better: equal scores are told apart by their losses.
+    """What trials are compared by at a rung, the greater the better: one figure, and between equals the other.
+
+    The figures are the trial's best score on validation so far, in points, and its gain, which is minus its lowest
+    validation loss so far, in nats; the gain is infinite where no loss is known, so that such a trial ties with the
+    best.
 
     Attributes:
-        score: the trial's best on validation so far, in points.
-        gain: minus its lowest validation loss so far, in nats; infinite where no loss is known, so that such a trial
-            ties with the best of its score.
+        first, second: the score and the gain, or with ``by_loss`` the gain and the score.
     """
 
-    score: float
-    gain: float = math.inf
+    first: float
+    second: float = math.inf
+    by_loss: bool = False
+
+    @property
+    def score(self) -> float:
+        """The best score so far."""
+        return self.second if self.by_loss else self.first
 
     @property
     def loss(self) -> float | None:
         """The lowest validation loss, None where it is not known."""
-        return None if self.gain == math.inf else -self.gain
+        gain = self.first if self.by_loss else self.second
+        return None if gain == math.inf else -gain
 
 
 class Action(StrEnum):
@@ -78,6 +87,7 @@ class Decision:
         cutoff: the least score that goes on; None where nothing was compared.
         loss: the trial's lowest on validation up to then, in nats; None where not known.
         cutoff_loss: with the score of the cutoff, the highest that goes on; None where not known.
+        by_loss: whether trials were compared by their losses, and by scores between equal ones alone.
         expected: what a model of the curves expects; None where none was asked.
     """
 
@@ -91,6 +101,7 @@ class Decision:
     loss: float | None = None
     cutoff_loss: float | None = None
     expected: Expectation | None = None
+    by_loss: bool = False
 
     @property
     def ends(self) -> bool:
@@ -118,14 +129,18 @@ class Decision:
             else f"the median of the mean scores of {self.n} others"
         )
         best = f"{at}best so far {self.score:.1f}"
+        if self.by_loss and self.loss is not None:
+            best = f"{at}validation loss {self.loss:.3f}"
         if self.action is Action.PAUSE:
             return f"{best} waits, {among if self.n else 'first'} so far"
         if self.cutoff is None:
             return f"{best} goes on, nothing to compare it with yet"
         stopped = self.action is Action.STOP
-        if self.score == self.cutoff and self.loss is not None and self.cutoff_loss is not None:
+        if (self.by_loss or self.score == self.cutoff) and self.loss is not None and self.cutoff_loss is not None:
             loss, cutoff = _apart(self.loss, self.cutoff_loss, (3, 4, 5, 6))
             sign = ">" if stopped else "<="
+            if self.by_loss:
+                return f"{at}validation loss {loss} {sign} cutoff {cutoff}, {among}"
             return f"{best} = cutoff, validation loss {loss} {sign} {cutoff}, {among}"
         score, least = _apart(self.score or 0.0, self.cutoff, (1, 2, 3))
         return f"{at}best so far {score} {'<' if stopped else '>='} cutoff {least}, {among}"

@@ -15,7 +15,7 @@ from orchestrator.schedulers.decision import Action, Decision
 
 log = logging.getLogger(__name__)
 
-LATER = {"ties": "keep"}  # settings that older journals lack, and what they went by
+LATER = {"ties": "keep", "rank_by": "score"}  # settings that older journals lack, and what they went by
 
 
 class JournaledScheduler:

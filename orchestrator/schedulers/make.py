@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.schedulers import asha
-from orchestrator.schedulers.asha import Asha, Promotion, Ties
+from orchestrator.schedulers.asha import Asha, Promotion, RankBy, Ties
 from orchestrator.schedulers.base import NoStopping, Scheduler
 from orchestrator.schedulers.median import Median, expected_median_share
 
@@ -27,6 +27,7 @@ def make_scheduler(
     reduction_factor: int,
     deterministic: bool = False,
     ties: Ties = "keep",
+    rank_by: RankBy = "score",
     stop_chance: float = STOP_CHANCE,
     configurations: Mapping[int, Mapping[str, Any]] | None = None,
     examples: int = 0,
@@ -37,7 +38,7 @@ def make_scheduler(
         numbers: of all trials of the search. steps: budget of a trial. grace_period: first rung.
         deterministic: decide independently of the order in which trials arrive. For both kinds of halving that is the
             same: a rung is decided when nobody can reach it any more.
-        ties: how both kinds of halving treat equal scores.
+        ties, rank_by: how both kinds of halving treat equal scores, and what they compare trials by.
         stop_chance, configurations, examples: see `orchestrator.schedulers.freeze_thaw`.
 
     Raises:
@@ -48,12 +49,10 @@ def make_scheduler(
 
         return FreezeThaw(numbers, steps, stop_chance, configurations, examples)
     if name == "asha" and not deterministic:
-        return Asha(numbers, steps, grace_period, reduction_factor, ties)
+        return Asha(numbers, steps, grace_period, reduction_factor, ties, rank_by)
     return {
-        "asha": lambda: Promotion(numbers, steps, grace_period, reduction_factor, together=True, ties=ties),
-        "promotion": lambda: Promotion(
-            numbers, steps, grace_period, reduction_factor, together=deterministic, ties=ties
-        ),
+        "asha": lambda: Promotion(numbers, steps, grace_period, reduction_factor, True, ties, rank_by),
+        "promotion": lambda: Promotion(numbers, steps, grace_period, reduction_factor, deterministic, ties, rank_by),
         "median": lambda: Median(numbers, steps, grace_period, together=deterministic),
         "none": lambda: NoStopping(numbers, steps),
     }[name]()

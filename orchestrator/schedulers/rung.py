@@ -41,12 +41,12 @@ class Rung:
         self.open.discard(number)
 
     def cutoff(self, keep: int) -> Standing:
-        """That of the last of the ``keep`` best; a trial that ties with it, in the loss as well, continues.
+        """That of the last of the ``keep`` best; a trial that ties with it, in both figures, continues.
 
         Above all where none is kept, and below all where fewer have come by.
         """
         if keep < 1 or keep > len(self.standings):
-            return Standing(math.inf) if keep < 1 else Standing(-math.inf)
+            return Standing(math.inf) if keep < 1 else Standing(-math.inf, -math.inf)
         return sorted(self.standings.values(), reverse=True)[keep - 1]
 
     def rank(self, number: int) -> int:
@@ -65,4 +65,5 @@ class Rung:
         """What becomes of a trial that came by, with its place and what it was compared with."""
         own, rank, n = self.standings[number], self.rank(number), len(self.standings)
         least = (None, None) if cutoff is None else (cutoff.score, cutoff.loss)
-        return Decision(number, action, self.step, own.score, rank, n, least[0], own.loss, least[1], expected)
+        losses = own.loss, least[1]
+        return Decision(number, action, self.step, own.score, rank, n, least[0], *losses, expected, own.by_loss)

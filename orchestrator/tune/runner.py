@@ -20,7 +20,8 @@ from orchestrator.engines.kept import KeptEngines
 from orchestrator.engines.nodes import own_node
 from orchestrator.engines.pool import ACTOR_BYTES, EnginePool
 from orchestrator.engines.training_loop import TrialLostError
-from orchestrator.plan.plan import Plan, PlannedTrial
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.planned_trial import PlannedTrial
 from orchestrator.record.disk import cannot_write, no_room
 from orchestrator.record.errors import LockError, StorageError
 from orchestrator.record.record import SearchRecord, TrialRecord
@@ -139,6 +140,7 @@ class Search:
             reduction_factor=plan.settings.reduction_factor,
             deterministic=plan.settings.deterministic,
             ties=plan.settings.ties,
+            rank_by=plan.rank_by,
             stop_chance=plan.settings.stop_chance,
             configurations={trial.number: trial.config.hyperparameters for trial in plan.trials},
             examples=self.record.sizes.get("validation", 0),

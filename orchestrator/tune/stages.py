@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.plan.plan import Plan, PlannedTrial
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.planned_trial import PlannedTrial
 from orchestrator.record.journal import Journal
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.selection import choose_winner

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from orchestrator.plan.plan import PlannedTrial
+from orchestrator.plan.planned_trial import PlannedTrial
 from orchestrator.record.record import Report, SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.schedulers.journaled import JournaledScheduler

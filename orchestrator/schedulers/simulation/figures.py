@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.schedulers.asha import REDUCTION_FACTOR, Ties, default_grace_period
+from orchestrator.schedulers.asha import REDUCTION_FACTOR, RankBy, Ties, default_grace_period
 from orchestrator.schedulers.base import Scheduler
 from orchestrator.schedulers.make import STOP_CHANCE, make_scheduler
 from orchestrator.schedulers.simulation.baselines import RayAsha, first_look, random_subset, whole
@@ -33,7 +33,7 @@ class Setting:
     Attributes:
         grace_period: first rung as a share of the budget; None: the default of a search.
         deterministic: decide independently of the order of arrival.
-        ties: see `orchestrator.schedulers.asha`; a grid without losses keeps them.
+        ties, rank_by: see `orchestrator.schedulers.asha`; a grid without losses keeps ties, and is ranked by scores.
         stop_chance: see `orchestrator.schedulers.freeze_thaw`.
     """
 
@@ -43,6 +43,7 @@ class Setting:
     deterministic: bool = False
     ties: Ties = "keep"
     stop_chance: float = STOP_CHANCE
+    rank_by: RankBy = "score"
 
     def make(self, grid: RecordedGrid) -> Scheduler:
         """A fresh scheduler for a grid."""
@@ -54,6 +55,7 @@ class Setting:
             reduction_factor=self.reduction_factor,
             deterministic=self.deterministic,
             ties=self.ties,
+            rank_by=self.compared_by(grid),
             stop_chance=self.stop_chance,
             configurations={number: curve.configuration for number, curve in grid.curves.items()},
             examples=grid.examples,
@@ -62,9 +64,13 @@ class Setting:
     def first_rung(self, grid: RecordedGrid) -> int:
         """The grace in updates: a whole number of reports, one at least."""
         if self.grace_period is None:
-            return default_grace_period(grid.steps, grid.every)
+            return default_grace_period(grid.steps, grid.every, self.compared_by(grid))
         reports = math.ceil(round(self.grace_period * grid.steps / grid.every, 6))
         return min(grid.steps, max(1, reports) * grid.every)
+
+    def compared_by(self, grid: RecordedGrid) -> RankBy:
+        """What trials of a grid are compared by."""
+        return self.rank_by if grid.has_losses else "score"
 
     @property
     def name(self) -> str:
@@ -74,8 +80,8 @@ class Setting:
         if self.scheduler == "freeze-thaw":
             return f"freeze-thaw, stop chance {self.stop_chance:.3g}"
         grace = "default" if self.grace_period is None else f"{self.grace_period:.3g}"
-        ties = ", ties by loss" if self.ties == "loss" else ""
-        factor = "" if self.scheduler == "median" else f", reduction factor {self.reduction_factor}{ties}"
+        by = ", by loss" if self.rank_by == "loss" else ", ties by loss" if self.ties == "loss" else ""
+        factor = "" if self.scheduler == "median" else f", reduction factor {self.reduction_factor}{by}"
         return f"{self.scheduler}{' deterministic' if self.deterministic else ''}, grace period {grace}{factor}"
 
 

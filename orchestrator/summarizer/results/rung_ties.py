@@ -33,7 +33,7 @@ class RungTie:
 def rung_ties(record: SearchRecord) -> list[RungTie]:
     """The rungs at which ties let more trials go on, from what the trials have reported.
 
-    None where losses decide between equal scores, nothing is stopped early, or the record has no settings of it.
+    None where losses decide, nothing is stopped early, or the record has no settings of it.
     """
     return [tie for step, share in _rungs(record) if (tie := _at(record.own_trials, step, share)) is not None]
 
@@ -42,7 +42,7 @@ def _rungs(record: SearchRecord) -> Iterator[tuple[int, int]]:
     """Steps at which trials are compared, and of how many one goes on there."""
     settings = record.settings
     steps, first, scheduler = settings.get("steps"), settings.get("grace_period"), settings.get("scheduler")
-    if not steps or not first or settings.get("ties", "keep") != "keep":
+    if not steps or not first or "loss" in (settings.get("ties"), settings.get("rank_by")):
         return
     if scheduler in ("asha", "promotion"):
         factor = int(settings.get("reduction_factor", REDUCTION_FACTOR))

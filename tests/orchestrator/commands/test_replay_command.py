@@ -56,11 +56,22 @@ def test_equal_scores_may_be_told_apart_by_their_losses(folder: Path) -> None:
         "promotion, grace period default, reduction factor 4": (1.0, 0.0),
         "promotion, grace period default, reduction factor 4, ties by loss": (pytest.approx((4 * 2 + 1 * 3) / 20), 0.0),
     }
+    figures = folder / "by_loss.json"
+    command = ["replay", str(folder / "c.parquet"), "--scheduler", "promotion", "--rank-by", "loss"]
+    assert CliRunner().invoke(app, [*command, "--repeats", "3", "--json", str(figures)]).exit_code == 0
+    first = json.loads(figures.read_text())["rows"][0]
+    # One of four goes on after the first report (a tenth of five, in whole reports), another to the second rung.
+    assert first["name"] == "promotion, grace period default, reduction factor 4, by loss"
+    assert first["share"] == pytest.approx((4 * 1 + 1 * 4) / 20)
+
+
+@pytest.mark.parametrize("option", ["--ties", "--rank-by"])
+def test_losses_that_were_not_recorded_decide_nothing(folder: Path, option: str) -> None:
     run = CliRunner().invoke(
-        app, ["replay", str(folder / "d.parquet"), "--record", str(folder / "whole"), "--ties", "loss"]
+        app, ["replay", str(folder / "d.parquet"), "--record", str(folder / "whole"), option, "loss"]
     )
     assert run.exit_code == 2
-    assert "--ties loss: no losses are known of" in " ".join(run.output.split())
+    assert f"{option} loss: no losses are known of" in " ".join(run.output.split())
 
 
 def test_all_that_is_wrong_is_said(folder: Path) -> None:

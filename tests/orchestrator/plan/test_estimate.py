@@ -35,6 +35,7 @@ def test_the_plan_says_how_trials_are_stopped(space: Path) -> None:
     told = stopping(plan(space=space, ties="loss", reduction_factor="3"))
     assert told.endswith("one in 3 goes on at each rung, equal scores told apart by their losses")
     assert stopping(plan(space=space)).endswith("one in 4 goes on at each rung")
+    assert stopping(plan(space=space, rank_by="loss")).endswith("at each rung, by their validation losses")
     assert stopping(plan(space=space, scheduler="none")) == "every trial runs to the end"
     assert expectation(plan(space=space, scheduler="none")) == "every trial runs to the end"
 

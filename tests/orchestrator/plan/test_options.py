@@ -36,6 +36,7 @@ OTHER: dict[str, Any] = {
     "task": "debmatch", "method": "pt", "backbone": "t5-small", "space": "t5-nano", "recipe": "paper", "steps": 80,
     "eval_every": 10, "batch_size": 4, "warmup_steps": 2, "max_source_length": 40, "precision": "bfloat16", "seed": 7,
     "searcher": "random", "samples": 3, "scheduler": "asha", "grace_period": 120, "reduction_factor": 2, "ties": "loss",
+    "rank_by": "loss",
     "deterministic": "yes", "seeds": 2, "top": 2, "reuse": "yes", "devices": 1, "slots": 2, "max_concurrent": 3,
     "memory_limit": 2, "host_wait": 5, "name": "mine", "output": "elsewhere", "tracking_uri": "sqlite:///other.db",
     "price": 3, "data_dir": ".", "data_quirks": "corrected", "data_sizes": "any", "shots": 16, "stop_chance": 0.1,

@@ -204,6 +204,15 @@ def test_further_seeds_are_counted_and_leave_the_searchs_name_as_it_is(space: Pa
     assert plan(space=space, deterministic="yes").spec.deterministic
 
 
+def test_losses_rank_trials_where_answers_are_a_closed_set(space: Path) -> None:
+    by_loss = plan(space=space, rank_by="loss")
+    assert by_loss.name != plan(space=space).name == plan(space=space, rank_by="score").name
+    assert (by_loss.recorded["rank_by"], "rank_by" in plan(space=space).recorded) == ("loss", False)
+    assert plan(task="rte", backbone="t5-nano", rank_by="loss").grace_period < plan(task="rte").grace_period
+    with pytest.raises(UserError, match="--rank-by loss: answers of SQuAD may be any text"):
+        plan(task="squad", rank_by="loss")
+
+
 def test_a_shorter_budget_brings_interval_and_warm_up_with_it(space: Path) -> None:
     made = plan(space=space, steps=4)
     assert (made.training.eval_every, made.training.warmup_steps) == (4, 0)

@@ -35,6 +35,12 @@ from orchestrator.plan.read_settings import read_settings
             {"scheduler": "median", "reduction_factor": "4"},
             "--reduction-factor 4: --scheduler median has no use for it; leave it out",
         ),
+        ({"rank_by": "los"}, "--rank-by los: must be one of score, loss (did you mean 'loss'?)"),
+        (
+            {"rank_by": "loss", "ties": "loss"},
+            "--ties loss: trials that are compared by their losses hardly ever tie; leave it out, or take "
+            "--rank-by score",
+        ),
         ({"ties": "los"}, "--ties los: must be one of keep, loss (did you mean 'loss'?)"),
         ({"scheduler": "median", "ties": "loss"}, "--ties loss: --scheduler median has no use for it; leave it out"),
         ({"searcher": "randm"}, "did you mean 'random'?"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan.plan import PlannedTrial
+from orchestrator.plan.planned_trial import PlannedTrial
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.status import TrialStatus
 from orchestrator.run.reuse import Reusable, find, take_over, take_over_equal

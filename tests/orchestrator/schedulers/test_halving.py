@@ -24,6 +24,9 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
     "asha by loss": lambda: Asha(NUMBERS, BUDGET, 100, 3, ties="loss"),
     "promotion by loss": lambda: Promotion(NUMBERS, BUDGET, 100, 3, ties="loss"),
     "together by loss": lambda: Promotion(NUMBERS, BUDGET, 100, 3, together=True, ties="loss"),
+    "asha by loss alone": lambda: Asha(NUMBERS, BUDGET, 100, 3, rank_by="loss"),
+    "promotion by loss alone": lambda: Promotion(NUMBERS, BUDGET, 100, 3, rank_by="loss"),
+    "together by loss alone": lambda: Promotion(NUMBERS, BUDGET, 100, 3, together=True, rank_by="loss"),
     "median": lambda: Median(NUMBERS, BUDGET, 200),
     "median together": lambda: Median(NUMBERS, BUDGET, 200, together=True),
 }
@@ -36,7 +39,9 @@ def searched(scheduler: Scheduler, seed: int, order: int, at_once: int = 3) -> W
     return workers
 
 
-def test_the_default_grace_is_a_quarter_in_whole_reports() -> None:
+def test_the_default_grace_is_a_quarter_or_by_losses_a_tenth_in_whole_reports() -> None:
+    assert default_grace_period(30_000, 1_000, "loss") == 3_000
+    assert default_grace_period(240, 60, "loss") == 60
     assert default_grace_period(30_000, 1_000) == 8_000
     assert default_grace_period(400, 50) == 100
     assert default_grace_period(40, 40) == 40
@@ -112,6 +117,32 @@ def test_equal_scores_are_told_apart_by_the_lowest_losses_so_far() -> None:
         tell(6, 0.0, math.nan)
         == "stop: at step 2,000: best so far 0.0 = cutoff, validation loss inf > 0.710, rank 6 of 6"
     )
+
+
+def test_ranked_by_losses_the_score_counts_between_equal_ones_alone() -> None:
+    scheduler = Asha(NUMBERS, 8_000, 2_000, 3, rank_by="loss")
+
+    def tell(number: int, score: float, loss: float | None) -> str:
+        (decision,) = scheduler.report(number, 2_000, score, loss=loss)
+        assert Decision.from_dict(decision.as_dict()) == decision
+        return f"{decision.action}: {decision.sentence}"
+
+    assert tell(1, 0.0, 0.71) == "continue: at step 2,000: validation loss 0.710 <= cutoff 0.710, rank 1 of 1"
+    assert tell(2, 60.0, 0.73) == "stop: at step 2,000: validation loss 0.730 > cutoff 0.710, rank 2 of 2"
+    assert tell(3, 5.0, 0.71) == "continue: at step 2,000: validation loss 0.710 <= cutoff 0.710, rank 1 of 3"
+    assert tell(4, 1.0, 0.71).startswith("continue")  # one in three of four: the two best, by their scores
+    assert tell(5, 90.0, math.nan) == "stop: at step 2,000: validation loss inf > cutoff 0.710, rank 5 of 5"
+    assert tell(6, 0.0, None).startswith("continue: at step 2,000: best so far 0.0")  # of an unknown loss: not stopped
+
+
+def test_what_a_decision_by_losses_rests_on_is_what_the_next_is_compared_with() -> None:
+    """The journal keeps decisions alone where reports were lost: they are ranked by losses again."""
+    first, again = (Promotion(range(1, 4), 8_000, 2_000, 3, rank_by="loss") for _ in range(2))
+    for number, loss in ((1, 0.5), (2, 0.7)):
+        for decision in first.report(number, 2_000, 50.0 - number, loss=loss):
+            again.take(decision)
+    kept = {number: rung.standings for number, rung in again.rungs.items()}
+    assert kept == {number: rung.standings for number, rung in first.rungs.items()} and kept[2_000]
 
 
 @pytest.mark.parametrize("name", ["asha by loss", "promotion by loss", "together by loss"])

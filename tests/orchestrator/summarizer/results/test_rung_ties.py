@@ -67,6 +67,7 @@ def test_those_above_the_tie_go_on_with_it() -> None:
         searched([60.0] * 5, [50.0] * 4, [40.0], [40.0], [40.0], [40.0], [40.0], [40.0]),  # equal, but below the cut
         searched([60.0] * 5, [60.0] * 4, [40.0], [40.0], [40.0], [40.0], [40.0], [40.0]),  # as many as places
         searched(*[[12.5] * 5] * 8, ties="loss"),
+        searched(*[[12.5] * 5] * 8, rank_by="loss"),
         searched(*[[12.5] * 5] * 8, scheduler="none", grace_period=5 * EVERY),
         make_record(*[make_trial(n, [12.5] * 5) for n in range(1, 5)]),  # says nothing of a scheduler
         searched(),
