@@ -162,7 +162,7 @@ def measured(kinds: dict[str, list[tuple[RecordedGrid, Right]]], repeats: int) -
                 rows = chance.permutation(grid.examples)
                 answers = Answers(right, rows, max(1, len(rows) // LOOKS))
                 for rule in RULES if number < FEW and not repeat else RULES[:2]:
-                    setting = Setting(rule)
+                    setting = Setting(rule, rank_by="score")
                     whole = trace(grid, setting, order, WORKERS)
                     for way, run in WAYS.items():
                         if (one := run(grid, answers, setting, whole, order)) is not None:

@@ -1,4 +1,4 @@
-"""Which early stopping to use: every combination of scheduler, grace and eta, replayed over recorded searches.
+"""Which early stopping to use: every combination of scheduler, figure, grace and eta, replayed over recorded searches.
 
     python -m benchmarks.stopping curves.parquet [--workers 4] [--repeats 100]
 
@@ -16,12 +16,13 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 
 from benchmarks.made_curves import made_grid, published_shapes
 from orchestrator.commands.replay import about, table
+from orchestrator.schedulers.asha import RankBy
 from orchestrator.schedulers.simulation.curves import RecordedGrid, read_curves
 from orchestrator.schedulers.simulation.figures import ReplayRow, Setting, check, compare, replays, summarise
 from trials.errors import UserError
@@ -33,14 +34,15 @@ AIM = {"share": 0.35, "regret": 0.2, "kept": 0.9}
 
 
 def settings() -> list[Setting]:
-    """All combinations; the median rule has no eta."""
+    """All combinations; the median rule has no eta, and compares scores."""
     halving = [
-        Setting(name, grace, eta, together)
-        for name, together in (("asha", False), ("promotion", False), ("promotion", True))
+        Setting(name, grace, eta, rank_by=rank_by)
+        for rank_by in get_args(RankBy)
+        for name in ("asha", "promotion")
         for grace in GRACES
         for eta in ETAS
     ]
-    return [*halving, *(Setting("median", grace, 2, together) for together in (False, True) for grace in GRACES)]
+    return [*halving, *(Setting("median", grace, 2) for grace in GRACES)]
 
 
 def distinct(every: Sequence[Setting], grids: Sequence[RecordedGrid]) -> list[Setting]:
@@ -48,7 +50,8 @@ def distinct(every: Sequence[Setting], grids: Sequence[RecordedGrid]) -> list[Se
     seen: dict[tuple[Any, ...], Setting] = {}
     for setting in every:
         rungs = tuple(setting.first_rung(grid) for grid in grids)
-        seen.setdefault((setting.scheduler, setting.deterministic, setting.reduction_factor, rungs), setting)
+        by = tuple(setting.compared_by(grid) for grid in grids)
+        seen.setdefault((setting.scheduler, setting.reduction_factor, rungs, by), setting)
     return list(seen.values())
 
 

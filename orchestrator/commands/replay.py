@@ -36,8 +36,9 @@ def replay(
         typer.Option(metavar="NAME", help="keep: equal scores go on together; loss: told apart by validation loss"),
     ] = "keep",
     rank_by: Annotated[
-        str, typer.Option(metavar="NAME", help="what trials are compared by at a rung: score or (validation) loss")
-    ] = "score",
+        str | None,
+        typer.Option(metavar="NAME", help="compare trials at a rung by score or loss [loss where it was recorded]"),
+    ] = None,
     stop_chance: Annotated[
         float, typer.Option(metavar="P", help="freeze-thaw: a trial that wins with no more than this chance is stopped")
     ] = STOP_CHANCE,
@@ -87,7 +88,7 @@ def read_settings(
     deterministic: bool,
     ties: str,
     stop_chance: float = STOP_CHANCE,
-    rank_by: str = "score",
+    rank_by: str | None = None,
 ) -> list[Setting]:
     """The settings to replay.
 
@@ -107,13 +108,13 @@ def read_settings(
     if reduction_factor < 2:
         problems.append(f"--reduction-factor {reduction_factor}: must be at least 2")
     for name, value, known in (("ties", ties, get_args(Ties)), ("rank-by", rank_by, get_args(RankBy))):
-        if value not in known:
+        if value is not None and value not in known:
             problems.append(f"--{name} {value}: must be one of {', '.join(known)}{did_you_mean(value, known)}")
     if not 0 < stop_chance < 1:
         problems.append(f"--stop-chance {stop_chance}: must be above 0 and below 1")
     if problems:
         raise UserError(problems)
-    by = cast(RankBy, rank_by)
+    by = cast(RankBy, rank_by or "loss")
     shared = (grace_period, reduction_factor, deterministic, cast(Ties, ties), stop_chance, by)
     return [Setting(name, *shared) for name in names]
 

@@ -147,7 +147,7 @@ class Plan:
             trials: how many there are: at least one of them is trained whole.
         """
         settings, rungs = self.settings, (self.grace_period, self.settings.reduction_factor)
-        return expected_end(settings.scheduler, step, self.training.steps, *rungs, trials)
+        return expected_end(settings.scheduler, step, self.training.steps, *rungs, trials, self.rank_by)
 
     def trial(self, number: int, configuration: Configuration, seed: int | None = None) -> PlannedTrial:
         """The trial of that number, with a configuration of the space, on the search's own seed or another."""

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from orchestrator.plan.former_defaults import as_begun
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.search_folder import stored
 from orchestrator.plan.settings import LEARNING, SearchSettings
 from orchestrator.plan.sources import FindSources, Sources, described, fitting
 from orchestrator.plan.stopping import first_rung, ranked_by
 from orchestrator.plan.tracking_uri import resolve_tracking_uri
-from orchestrator.store.paths import StoragePath
 from orchestrator.store.uris import storage_problems
 from search_spaces import Configuration, Space, default_space, load_space
 from search_spaces import Settings as SpaceSettings
@@ -130,7 +131,8 @@ def make_plan(
         notes=tuple(notes),
     )
     plan = replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
-    found = sources.of(begun or plan.folder, _stored(plan))
+    plan = as_begun(plan)
+    found = sources.of(begun or plan.folder, stored(plan))
     return started_from(found, plan, sizes) if found else plan
 
 
@@ -163,10 +165,6 @@ def drawn_from(
     if settings.top > samples > 0:  # else that is what is wrong
         problems.append(f"--top {settings.top}: there are {samples} configurations; ask for at most that many")
     return numbered, samples
-
-
-def _stored(plan: Plan) -> StoragePath | None:
-    return StoragePath(plan.settings.storage) / plan.name if plan.settings.storage else None
 
 
 def any_sizes_note(task: Task) -> str:

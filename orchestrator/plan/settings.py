@@ -180,7 +180,8 @@ class SearchSettings(OptionModel):
     rank_by: Annotated[
         RankBy | None,
         search(
-            "what trials are compared by at a rung: their best {choices} so far, on validation", "NAME", "score",
+            "what trials are compared by at a rung: their best {choices} so far, on validation", "NAME",
+            "loss, or score where answers may be any text",
             choices=lambda: get_args(RankBy), schedulers=HALVING, decides=CHANGED, recorded=CHANGED,
         ),
     ] = None  # fmt: skip

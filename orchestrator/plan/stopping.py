@@ -9,9 +9,9 @@ from trials.tasks import Task
 
 
 def ranked_by(settings: SearchSettings, task: Task, problems: list[str]) -> RankBy:
-    """What trials are compared by at a rung.
+    """What trials are compared by at a rung: losses where they are known, and scores where ties are to be told apart.
 
-    Losses are known where a task's answers are a closed set: where they are any text, a loss would cost a second pass
+    They are known where a task's answers are a closed set: where they are any text, a loss would cost a second pass
     over all rows at each report.
     """
     if settings.rank_by == "loss" and not task.answers:
@@ -21,7 +21,7 @@ def ranked_by(settings: SearchSettings, task: Task, problems: list[str]) -> Rank
         )
     if settings.scheduler not in HALVING:
         return "score"
-    return settings.rank_by or "score"
+    return settings.rank_by or ("loss" if task.answers and settings.ties == "keep" else "score")
 
 
 def first_rung(settings: SearchSettings, training: SpaceSettings, rank_by: RankBy, problems: list[str]) -> int:

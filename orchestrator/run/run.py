@@ -16,6 +16,7 @@ from rich.console import Console
 
 from orchestrator.plan.data import prepare_data
 from orchestrator.plan.estimate import RowLengths, warnings
+from orchestrator.plan.former_defaults import as_begun
 from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.same_data import check_finished, check_prepared
@@ -111,6 +112,7 @@ def run_search(
         UserError, TrackingError, JournalError: before anything has started.
     """
 
+    plan = as_begun(plan, in_storage=True)
     take_up(plan)
     files = SearchFolder(plan.folder)
     record = files.previous(plan)

@@ -20,6 +20,9 @@ REDUCTION_FACTOR = 4
 """One in so many trials goes on at each rung, where nothing else is asked for."""
 
 
+FINALISTS: dict[RankBy, int] = {"score": 1, "loss": 3}
+"""So many trials at least go on at rungs behind the first: what is left there is too close to tell apart by losses."""
+
 GRACE_SHARES: dict[RankBy, int] = {"score": 4, "loss": 10}
 """One in so many updates of the budget is the grace period, where nothing else is asked for."""
 
@@ -43,7 +46,14 @@ def rungs(steps: int, grace_period: int, reduction_factor: int) -> list[int]:
     return found
 
 
-def expected_end(step: int, steps: int, grace_period: int, reduction_factor: int, trials: float = math.inf) -> float:
+def expected_end(
+    step: int,
+    steps: int,
+    grace_period: int,
+    reduction_factor: int,
+    trials: float = math.inf,
+    rank_by: RankBy = "score",
+) -> float:
     """The step at which a trial ends on average that stands at one, at a rung before its decision.
 
     Args:
@@ -53,7 +63,8 @@ def expected_end(step: int, steps: int, grace_period: int, reduction_factor: int
     for rung in rungs(steps, grace_period, reduction_factor):
         if rung >= step:
             end += going * (rung - before)
-            going, before = max(1.0 / trials, going / reduction_factor), rung
+            least = 1 if rung == grace_period else FINALISTS[rank_by]
+            going, before = max(min(going, least / trials), going / reduction_factor), rung
     return end + going * (steps - before)
 
 
@@ -93,6 +104,11 @@ class _Halving(Scheduler):
             "rank_by": self.rank_by,
         }
 
+    def places(self, rung: Rung, trials: int) -> int:
+        """How many of so many trials go on at a rung."""
+        share = math.ceil(trials / self.reduction_factor)
+        return share if rung.step <= self.grace_period else max(share, min(trials, FINALISTS[self.rank_by]))
+
     def compared(self, score: float, gain: float) -> Standing:
         """By the loss, or by the score and, if that is how ties are broken, the loss."""
         if self.rank_by == "loss":
@@ -115,7 +131,7 @@ class Asha(_Halving):
     name = "asha"
 
     def _decide(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
-        keep = math.ceil(len(rung.standings) / self.reduction_factor)
+        keep = self.places(rung, len(rung.standings))
         return [*self._taken(rung.decide(number, keep) for number in open_)]
 
 
@@ -177,7 +193,7 @@ class Promotion(_Halving):
         if to_come and self.together:
             certain, possible = 0, len(self.numbers)
         else:  # so many of the best go on if all that come are better, and if none is
-            possible = math.ceil((len(rung.standings) + to_come) / self.reduction_factor)
+            possible = self.places(rung, len(rung.standings) + to_come)
             certain = possible - to_come
         passes, stays = rung.cutoff(certain), rung.cutoff(possible)
         made = []

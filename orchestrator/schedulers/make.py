@@ -59,7 +59,13 @@ def make_scheduler(
 
 
 def expected_end(
-    name: str, step: int, steps: int, grace_period: int, reduction_factor: int, trials: float = math.inf
+    name: str,
+    step: int,
+    steps: int,
+    grace_period: int,
+    reduction_factor: int,
+    trials: float = math.inf,
+    rank_by: RankBy = "score",
 ) -> float:
     """The step at which a trial is expected to end that stands at one, under the scheduler of that name.
 
@@ -73,4 +79,4 @@ def expected_end(
     if name == "median":
         share = expected_median_share(steps, grace_period)
         return share * steps if step <= grace_period else float(steps)
-    return asha.expected_end(step, steps, grace_period, reduction_factor, trials)
+    return asha.expected_end(step, steps, grace_period, reduction_factor, trials, rank_by)

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from orchestrator.command_lines import flag
+from orchestrator.plan.former_defaults import as_begun
 from orchestrator.plan.settings import default_output, default_storage
 from orchestrator.record.secrecy import shown_command
 from orchestrator.run.new_record import command_of
@@ -58,7 +59,7 @@ def moved_into(search: PlannedSearch, folder: Path) -> PlannedSearch:
         place, *query = storage.partition("?")
         places["storage"] = f"{place.rstrip('/')}/{folder.parent.name}/{folder.name}{''.join(query)}"
     settings = search.plan.settings.model_copy(update={**places, "output": folder})
-    return replace(search, options={**search.options, **places}, plan=replace(search.plan, settings=settings))
+    return replace(search, options={**search.options, **places}, plan=as_begun(replace(search.plan, settings=settings)))
 
 
 def turn_of(search: PlannedSearch, before: SweepState | None) -> Turn:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import frontier
 from benchmarks.made_curves import made_grid
-from orchestrator.schedulers.simulation.curves import record
+from orchestrator.schedulers.simulation.curves import read_curves, record
 from orchestrator.schedulers.simulation.figures import Setting
 from tests.orchestrator.made_records import make_record, make_trial
 
@@ -37,6 +37,20 @@ def test_losses_are_ranked_beside_scores_where_they_are_known() -> None:
     known = {n: replace(c, losses=(100.0 - final[n],) * 10) for n, c in grid.curves.items()}
     found = frontier.signals(replace(grid, curves=known))
     assert all(taus["loss"] == 1.0 for taus in found.values())
+
+
+def test_a_rule_is_chosen_on_the_other_tasks_and_judged_on_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cheap, whole = Setting("promotion", 0.2, 2), Setting("none")
+    monkeypatch.setattr(frontier, "HALVING", [cheap, whole])
+    early = make_record(make_trial(1, [90.0] * 5), make_trial(2, [1.0] * 5), task="rte")
+    late = make_record(make_trial(1, [0.0] * 4 + [90.0]), make_trial(2, [1.0] * 5), task="cola")
+    grids = read_curves(record([early, late], tmp_path / "curves.parquet"))
+    found = frontier.chosen_elsewhere(grids, workers=1, repeats=1)
+    assert (found["cola"]["rule"], found["cola"]["regret"], found["cola"]["within"]) == (cheap.name, 89.0, 0.0)
+    assert (found["rte"]["rule"], found["rte"]["share"]) == ("none", 1.0)
+    assert frontier.chosen_elsewhere(grids[:1], workers=1, repeats=1) == {}
 
 
 def test_the_tables_are_printed_and_written(

@@ -34,6 +34,7 @@ class Setting:
         grace_period: first rung as a share of the budget; None: the default of a search.
         deterministic: decide independently of the order of arrival.
         ties, rank_by: see `orchestrator.schedulers.asha`; a grid without losses keeps ties, and is ranked by scores.
+            A search's own rule is to rank by losses where they are known.
         stop_chance: see `orchestrator.schedulers.freeze_thaw`.
     """
 
@@ -43,7 +44,7 @@ class Setting:
     deterministic: bool = False
     ties: Ties = "keep"
     stop_chance: float = STOP_CHANCE
-    rank_by: RankBy = "score"
+    rank_by: RankBy = "loss"
 
     def make(self, grid: RecordedGrid) -> Scheduler:
         """A fresh scheduler for a grid."""
@@ -70,7 +71,7 @@ class Setting:
 
     def compared_by(self, grid: RecordedGrid) -> RankBy:
         """What trials of a grid are compared by."""
-        return self.rank_by if grid.has_losses else "score"
+        return self.rank_by if grid.has_losses and self.ties == "keep" else "score"
 
     @property
     def name(self) -> str:
@@ -80,7 +81,7 @@ class Setting:
         if self.scheduler == "freeze-thaw":
             return f"freeze-thaw, stop chance {self.stop_chance:.3g}"
         grace = "default" if self.grace_period is None else f"{self.grace_period:.3g}"
-        by = ", by loss" if self.rank_by == "loss" else ", ties by loss" if self.ties == "loss" else ""
+        by = ", ties by loss" if self.ties == "loss" else ", by score" if self.rank_by == "score" else ""
         factor = "" if self.scheduler == "median" else f", reduction factor {self.reduction_factor}{by}"
         return f"{self.scheduler}{' deterministic' if self.deterministic else ''}, grace period {grace}{factor}"
 

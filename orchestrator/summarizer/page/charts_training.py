@@ -43,7 +43,7 @@ def learning_curves(search: SearchView, prefix: str, small: bool = False) -> Mar
 
 
 def rungs(search: SearchView, prefix: str) -> Markup:
-    """The scores that were compared at each rung, with those that went no further."""
+    """The scores of the trials at each rung, with those that went no further."""
     found = search.rungs
     if not found:
         return Markup("")
@@ -65,7 +65,9 @@ def rungs(search: SearchView, prefix: str) -> Markup:
         axes.set_xticks(range(len(found)), [f"{rung.step:,}" for rung in found])
         axes.set_xlim(-0.5, len(found) - 0.5)
         axes.grid(visible=False, axis="x")
-        axes.set_xlabel("rung (step); line: the lowest that went on")
+        axes.set_xlabel(
+            "rung (step); " + ("losses decided" if search.ranks_by_loss else "line: the lowest that went on")
+        )
         _scores(axes, search)
         outcomes: list[tuple[Look, str]] = [("finished", "went on"), ("stopped", "stopped here")]
         named = [

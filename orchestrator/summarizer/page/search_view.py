@@ -69,7 +69,7 @@ class RungView:
     Attributes:
         scores: the best score so far, in points, of each trial that reached it.
         stopped: those among them that went no further.
-        cutoff: the lowest score that went on; None where none did.
+        cutoff: the lowest score that went on; None where none did, or where losses decided.
     """
 
     step: int
@@ -146,6 +146,11 @@ class SearchView:
         steps = self._planned_rungs() or sorted({view.trial.step for view in self.trials if view.outcome == "stopped"})
         return [rung for rung in map(self._rung, steps) if rung.scores]
 
+    @property
+    def ranks_by_loss(self) -> bool:
+        """Whether trials were compared by their validation losses."""
+        return self.record.settings.get("rank_by") == "loss"
+
     def _planned_rungs(self) -> list[int]:
         settings = self.record.settings
         first, factor = settings.get("grace_period", 0), settings.get("reduction_factor", 0)
@@ -163,7 +168,7 @@ class SearchView:
             if view.outcome == "stopped" and next((at for at, _ in view.curve if at >= step), 0) == view.trial.step
         }
         cutoff = min((score for view, score in came if view.rank not in ended), default=None)
-        return RungView(step, tuple(came), frozenset(ended), cutoff)
+        return RungView(step, tuple(came), frozenset(ended), None if self.ranks_by_loss else cutoff)
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:

@@ -48,21 +48,23 @@ def test_equal_scores_may_be_told_apart_by_their_losses(folder: Path) -> None:
     for ties in ("keep", "loss"):
         figures = folder / f"{ties}.json"
         command = ["replay", str(folder / "c.parquet"), "--record", str(folder / "tied"), "--scheduler", "promotion"]
-        run = CliRunner().invoke(app, [*command, "--ties", ties, "--repeats", "3", "--json", str(figures)])
+        command += ["--rank-by", "score", "--repeats", "3"]
+        run = CliRunner().invoke(app, [*command, "--ties", ties, "--json", str(figures)])
         assert run.exit_code == 0, run.output
         first = json.loads(figures.read_text())["rows"][0]
         shares[first["name"]] = (first["share"], first["regret"])
     assert shares == {
-        "promotion, grace period default, reduction factor 4": (1.0, 0.0),
+        "promotion, grace period default, reduction factor 4, by score": (1.0, 0.0),
         "promotion, grace period default, reduction factor 4, ties by loss": (pytest.approx((4 * 2 + 1 * 3) / 20), 0.0),
     }
     figures = folder / "by_loss.json"
-    command = ["replay", str(folder / "c.parquet"), "--scheduler", "promotion", "--rank-by", "loss"]
-    assert CliRunner().invoke(app, [*command, "--repeats", "3", "--json", str(figures)]).exit_code == 0
-    first = json.loads(figures.read_text())["rows"][0]
-    # One of four goes on after the first report (a tenth of five, in whole reports), another to the second rung.
-    assert first["name"] == "promotion, grace period default, reduction factor 4, by loss"
-    assert first["share"] == pytest.approx((4 * 1 + 1 * 4) / 20)
+    for asked in ([], ["--rank-by", "loss"]):
+        command = ["replay", str(folder / "c.parquet"), "--scheduler", "promotion", *asked]
+        assert CliRunner().invoke(app, [*command, "--repeats", "3", "--json", str(figures)]).exit_code == 0
+        first = json.loads(figures.read_text())["rows"][0]
+        # One of four goes on after the first report (a tenth of five, in whole reports), and past the second rung.
+        assert first["name"] == "promotion, grace period default, reduction factor 4"
+        assert first["share"] == pytest.approx((4 * 1 + 1 * 4) / 20)
 
 
 @pytest.mark.parametrize("option", ["--ties", "--rank-by"])

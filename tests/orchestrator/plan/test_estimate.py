@@ -34,20 +34,22 @@ def test_a_model_of_the_curves_is_expected_to_train_what_it_does_on_recorded_gri
 def test_the_plan_says_how_trials_are_stopped(space: Path) -> None:
     told = stopping(plan(space=space, ties="loss", reduction_factor="3"))
     assert told.endswith("one in 3 goes on at each rung, equal scores told apart by their losses")
-    assert stopping(plan(space=space)).endswith("one in 4 goes on at each rung")
-    assert stopping(plan(space=space, rank_by="loss")).endswith("at each rung, by their validation losses")
+    assert stopping(plan(space=space, rank_by="score")).endswith("one in 4 goes on at each rung")
+    assert stopping(plan(space=space)).endswith("one in 4 goes on at each rung, by their validation losses")
     assert stopping(plan(space=space, scheduler="none")) == "every trial runs to the end"
     assert expectation(plan(space=space, scheduler="none")) == "every trial runs to the end"
 
 
 @pytest.mark.parametrize("scheduler", ["promotion", "asha", "median"])
 def test_the_plan_says_that_trials_that_tie_train_more(space: Path, scheduler: str) -> None:
-    made = plan(space=space, scheduler=scheduler)
+    by_score = {} if scheduler == "median" else {"rank_by": "score"}
+    made = plan(space=space, scheduler=scheduler, **by_score)
     assert made.expected_steps < made.steps == 160
     assert expectation(made).startswith(f"about {made.expected_steps} with early stopping")
     assert expectation(made).endswith("; up to 160 where trials tie, for equal scores go on together")
     if scheduler != "median":
         assert "tie," not in expectation(plan(space=space, scheduler=scheduler, ties="loss"))
+        assert "tie," not in expectation(plan(space=space, scheduler=scheduler))
 
 
 def test_the_estimate_scales_with_steps_and_counts_early_stopping(space: Path) -> None:

@@ -27,7 +27,7 @@ def test_rte_without_more_is_the_papers_search_and_needs_no_network() -> None:
     assert (made.training.eval_every, made.training.warmup_steps, made.training.batch_size) == (1_000, 500, 32)
     assert {t.parameters for t in made.trials} == {76_071, 76_061, 76_051, 76_041}
     assert any("t5-base" in note for note in made.notes) and any("small" in note for note in made.notes)
-    assert made.grace_period == 8_000  # a quarter of 30,000 in whole reports
+    assert (made.rank_by, made.grace_period) == ("loss", 3_000)  # a tenth of 30,000
 
 
 def test_lora_has_its_published_size_and_shares_passes_on_t5() -> None:
@@ -205,10 +205,14 @@ def test_further_seeds_are_counted_and_leave_the_searchs_name_as_it_is(space: Pa
 
 
 def test_losses_rank_trials_where_answers_are_a_closed_set(space: Path) -> None:
-    by_loss = plan(space=space, rank_by="loss")
-    assert by_loss.name != plan(space=space).name == plan(space=space, rank_by="score").name
-    assert (by_loss.recorded["rank_by"], "rank_by" in plan(space=space).recorded) == ("loss", False)
-    assert plan(task="rte", backbone="t5-nano", rank_by="loss").grace_period < plan(task="rte").grace_period
+    by_loss, by_score = plan(space=space), plan(space=space, rank_by="score")
+    assert by_loss.name == plan(space=space, rank_by="loss").name != by_score.name
+    assert (by_loss.recorded["rank_by"], "rank_by" in by_score.recorded) == ("loss", False)
+    by_score = plan(task="rte", rank_by="score")
+    assert by_score.grace_period == 8_000  # a quarter of 30,000 in whole reports
+    squad = plan(task="squad")
+    assert (squad.rank_by, plan(task="rte", ties="loss").rank_by) == ("score", "score")
+    assert plan(task="rte", scheduler="median").rank_by == "score"
     with pytest.raises(UserError, match="--rank-by loss: answers of SQuAD may be any text"):
         plan(task="squad", rank_by="loss")
 

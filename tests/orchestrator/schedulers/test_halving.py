@@ -135,6 +135,18 @@ def test_ranked_by_losses_the_score_counts_between_equal_ones_alone() -> None:
     assert tell(6, 0.0, None).startswith("continue: at step 2,000: best so far 0.0")  # of an unknown loss: not stopped
 
 
+def test_behind_the_first_rung_losses_leave_three_at_least() -> None:
+    """Six of 24 go on, and three of those, where scores would leave two."""
+    scheduler = Promotion(range(1, 25), 400, 40, 4, together=True, rank_by="loss")
+    for step, standing in ((40, 24), (160, 6)):
+        for number in range(1, standing + 1):
+            scheduler.report(number, step, 50.0, loss=number / 100)
+    assert set(range(1, 25)) - scheduler.over.keys() == {1, 2, 3}
+    assert 24 * expected_end(0, 400, 40, 4, 24, "loss") == pytest.approx(24 * 40 + 6 * 120 + 3 * 240)
+    assert 8 * expected_end(0, 240, 60, 4, 8, "loss") == pytest.approx(8 * 60 + 2 * 180)  # no second rung: two
+    assert 2 * expected_end(0, 400, 40, 4, 2, "loss") == pytest.approx(2 * 40 + 360)
+
+
 def test_what_a_decision_by_losses_rests_on_is_what_the_next_is_compared_with() -> None:
     """The journal keeps decisions alone where reports were lost: they are ranked by losses again."""
     first, again = (Promotion(range(1, 4), 8_000, 2_000, 3, rank_by="loss") for _ in range(2))

@@ -8,6 +8,7 @@ import random
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,13 @@ def test_rungs_say_who_came_and_who_was_stopped(record: SearchRecord) -> None:
     stopped = [trial for trial in record.trials if trial.status == "stopped early"]
     assert len(first.stopped) + len(second.stopped) == len(stopped)
     assert first.cutoff == min(score for view, score in first.scores if view.trial.step > 8_000)
+
+
+def test_where_losses_decided_no_score_is_drawn_as_the_cutoff(record: SearchRecord) -> None:
+    by_loss = replace(record, settings={**record.settings, "rank_by": "loss"})
+    assert [rung.cutoff for rung in SearchView(by_loss).rungs] == [None, None]
+    assert "losses decided" in str(SearchSection(SearchView(by_loss)).chart("rungs"))
+    assert "losses decided" not in str(SearchSection(SearchView(record)).chart("rungs"))
 
 
 def test_compute_adds_up_to_the_full_grid(record: SearchRecord) -> None:

@@ -1,0 +1,81 @@
+"""Searches that were begun when an option meant something else where it was not given go on as they were begun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.search_folder import stored
+from orchestrator.plan.stopping import first_rung, ranked_by
+from orchestrator.store.checkpoints import attempts
+from orchestrator.store.layout import DEFINITION, TUNE
+from orchestrator.store.twin_files import copy_of, read_either
+from trials.errors import UserError
+
+FORMER: Mapping[str, Any] = {"rank_by": "score"}
+"""What earlier versions went by where an option was not given."""
+
+
+def as_begun(plan: Plan, *, in_storage: bool = False) -> Plan:
+    """The plan of a search that goes on as an earlier version began it; any other as it is.
+
+    Defaults are a part of a search's name: the same command finds what it began by the name of then, and trains none of
+    it anew.
+
+    Args:
+        in_storage: look for it in its storage as well, which may take as long as that does not answer.
+
+    Raises:
+        StorageError: the storage was away for too long.
+    """
+    now, former = _with_defaults(plan, {}), _with_defaults(plan, FORMER)
+    there, then = _plain(now), _plain(former)
+    differing = [key for key in there | then if there.get(key) != then.get(key)]
+    for one in (now, former) if differing else ():
+        begun = _begun(one, in_storage)
+        if begun is not None:
+            is_former = all(begun.get(key) == then.get(key) for key in differing) if begun else one is former
+            return former if is_former else now
+    return now
+
+
+def _with_defaults(plan: Plan, defaults: Mapping[str, Any]) -> Plan:
+    """A plan in which the options of `FORMER` that were not given have these values, or those of now."""
+    settings = plan.settings
+    values = {name: defaults.get(name, settings.default(name)) for name in FORMER.keys() - settings.model_fields_set}
+    settings = settings.model_copy(update=values)
+    settings.__pydantic_fields_set__.difference_update(values)  # they are still not given
+    rank_by = ranked_by(settings, plan.task, [])
+    grace_period = first_rung(settings, plan.training, rank_by, [])
+    return replace(plan, settings=settings, rank_by=rank_by, grace_period=grace_period)
+
+
+def _plain(plan: Plan) -> dict[str, Any]:
+    """A definition as a file has it."""
+    return dict(json.loads(json.dumps(plan.definition)))
+
+
+def _begun(plan: Plan, in_storage: bool) -> dict[str, Any] | None:
+    """The definition of the search of that name, here or in its storage; None where none was begun.
+
+    It is empty where it cannot be read: such a search is refused later, in words.
+    """
+    file, place = plan.folder / DEFINITION, stored(plan)
+    if file.exists() or copy_of(file).exists():
+        with suppress(UserError):
+            return read_either(file)[0]
+        return {}
+    if attempts(plan.folder / TUNE):
+        return {}
+    if place is not None and in_storage:
+        try:
+            return dict(json.loads((place / DEFINITION).read_bytes()))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return {}
+    return None
