@@ -87,12 +87,15 @@ def scheduler_of(settings: dict[str, Any]) -> Scheduler:
     place = settings["numbers"], settings["steps"]
     if settings["scheduler"] == "none":
         return NoStopping(*place)
+    rungs = {
+        name: settings[name] for name in ("grace_period", "reduction_factor", "ties", "rank_by") if name in settings
+    }
     if settings["scheduler"] == "asha":
-        return Asha(*place, settings["grace_period"], settings["reduction_factor"])
+        return Asha(*place, **rungs)
     if settings["scheduler"] == "freeze-thaw":
         known = dict(settings["configurations"])
         return FreezeThaw(*place, settings["stop_chance"], known, settings["examples"])
-    return Promotion(*place, settings["grace_period"], settings["reduction_factor"], together=settings["together"])
+    return Promotion(*place, **rungs, together=settings["together"])
 
 
 def tell(scheduler: Scheduler, entry: dict[str, Any]) -> None:

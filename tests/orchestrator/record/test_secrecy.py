@@ -123,7 +123,7 @@ def test_an_address_without_a_secret_is_taken_and_shown_with_all_that_matters(ur
     ],
 )
 def test_a_storage_without_a_secret_is_taken(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.store.uris.tried", lambda uri, option: [])
+    monkeypatch.setattr("orchestrator.store.uris.tried", lambda uri, option, **more: [])
     assert storage_problems(uri) == []
     assert shown(uri) == uri.partition("?")[0].replace("container@", "")
 
