@@ -174,7 +174,6 @@ def main(given: Sequence[str] | None = None) -> None:
     kinds = {
         "something is learnt": [grid for grid in recorded if is_learnt(grid)],
         "nothing is learnt": [grid for grid in recorded if not is_learnt(grid)],
-        "with losses, something is learnt": [grid for grid in recorded if grid.has_losses and is_learnt(grid)],
         "made up of published shapes": [without_configurations(grid) for grid in made],
     }
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)

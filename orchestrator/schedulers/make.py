@@ -14,7 +14,7 @@ from orchestrator.schedulers.median import Median, expected_median_share
 STOP_CHANCE = 0.02
 """With ``freeze-thaw`` a trial is stopped at this chance of winning, where nothing else is asked for."""
 
-FREEZE_THAW_SHARE = 0.4
+FREEZE_THAW_SHARE = 0.3
 """Of a grid's steps, what ``freeze-thaw`` spends on recorded grids that learn (`python -m benchmarks.frontier`)."""
 
 

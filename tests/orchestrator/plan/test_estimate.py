@@ -24,7 +24,7 @@ def test_each_scheduler_has_an_expectation_of_what_it_trains(space: Path) -> Non
 
 def test_a_model_of_the_curves_is_expected_to_train_what_it_does_on_recorded_grids(space: Path) -> None:
     made = plan(space=space, scheduler="freeze-thaw", stop_chance="0.05")
-    assert made.expected_steps == 0.4 * 160
+    assert made.expected_steps == 0.3 * 160
     assert made.expected_end(20) == 20 and made.expected_end(40) == 40
     assert "0.05 probability" in expectation(made) and "tie," not in expectation(made)
     assert made.grace_period == made.training.eval_every
