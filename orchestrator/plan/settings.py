@@ -181,7 +181,7 @@ class SearchSettings(OptionModel):
         RankBy | None,
         search(
             "what trials are compared by at a rung: their best {choices} so far, on validation", "NAME",
-            "loss, or score where answers may be any text",
+            "loss, or score where answers are many or any text",
             choices=lambda: get_args(RankBy), schedulers=HALVING, decides=CHANGED, recorded=CHANGED,
         ),
     ] = None  # fmt: skip

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from orchestrator.plan.settings import HALVING, SearchSettings
 from orchestrator.schedulers.asha import RankBy, default_grace_period
 from search_spaces import Settings as SpaceSettings
+from trials.backbones.answers import MOST_NODES
 from trials.tasks import Task
 
 
 def ranked_by(settings: SearchSettings, task: Task, problems: list[str]) -> RankBy:
     """What trials are compared by at a rung: losses where they are known, and scores where ties are to be told apart.
 
-    They are known where a task's answers are a closed set: where they are any text, a loss would cost a second pass
-    over all rows at each report.
+    Losses come with the answers where these are a small closed set (`trials.backbones.answers`): where they are any
+    text, or too many, a loss would cost a second pass over all rows at each report.
     """
-    if settings.rank_by == "loss" and not task.answers:
+    if settings.rank_by == "loss" and not 0 < len(task.answers) <= MOST_NODES:
+        why = f"{len(task.answers)} answers are too many" if task.answers else "its answers may be any text"
         problems.append(
-            f"--rank-by loss: answers of {task.title} may be any text, and no validation loss is computed of such; "
-            "leave it out, or take --rank-by score"
+            f"--rank-by loss: no validation loss is computed of {task.title}: {why}; leave it out, or take "
+            "--rank-by score"
         )
     if settings.scheduler not in HALVING:
         return "score"
-    return settings.rank_by or ("loss" if task.answers and settings.ties == "keep" else "score")
+    by_default: RankBy = "loss" if 0 < most_nodes(task.answers) <= MOST_NODES and settings.ties == "keep" else "score"
+    return settings.rank_by or by_default
+
+
+def most_nodes(answers: Sequence[str]) -> int:
+    """Nodes of the answers' tree with a tokenizer of single bytes: none has more."""
+    texts = [text.encode() for text in answers]
+    return len({text[:end] for text in texts for end in range(1, len(text) + 1)})
 
 
 def first_rung(settings: SearchSettings, training: SpaceSettings, rank_by: RankBy, problems: list[str]) -> int:
