@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestrator.plan.plan import Plan
 from orchestrator.plan.settings import HALVING, SearchSettings
 from orchestrator.schedulers.asha import RankBy, default_grace_period
+from orchestrator.schedulers.base import Scheduler
+from orchestrator.schedulers.make import make_scheduler
 from search_spaces import Settings as SpaceSettings
 from trials.backbones.answers import MOST_NODES
 from trials.tasks import Task
@@ -49,3 +52,25 @@ def first_rung(settings: SearchSettings, training: SpaceSettings, rank_by: RankB
             f"and at most the budget of {training.steps} steps"
         )
     return settings.grace_period
+
+
+def scheduler_of(plan: Plan, examples: int) -> Scheduler:
+    """A fresh scheduler for a search.
+
+    Args:
+        examples: of the validation split; 0 where not known.
+    """
+    settings = plan.settings
+    return make_scheduler(
+        settings.scheduler,
+        plan.numbers,
+        plan.training.steps,
+        grace_period=plan.grace_period,
+        reduction_factor=settings.reduction_factor,
+        deterministic=settings.deterministic,
+        ties=settings.ties,
+        rank_by=plan.rank_by,
+        stop_chance=settings.stop_chance,
+        configurations={trial.number: trial.config.hyperparameters for trial in plan.trials},
+        examples=examples,
+    )

@@ -19,7 +19,6 @@ RankBy = Literal["score", "loss"]
 REDUCTION_FACTOR = 4
 """One in so many trials goes on at each rung, where nothing else is asked for."""
 
-
 FINALISTS: dict[RankBy, int] = {"score": 1, "loss": 3}
 """So many trials at least go on at rungs behind the first: what is left there is too close to tell apart by losses."""
 
@@ -57,7 +56,8 @@ def expected_end(
     """The step at which a trial ends on average that stands at one, at a rung before its decision.
 
     Args:
-        trials: how many there are: at least one of them is trained whole.
+        trials: how many there are: at least one of them is trained whole, and by losses `FINALISTS` behind the first
+            rung.
     """
     end, going, before = float(step), 1.0, step
     for rung in rungs(steps, grace_period, reduction_factor):
@@ -105,7 +105,7 @@ class _Halving(Scheduler):
         }
 
     def places(self, rung: Rung, trials: int) -> int:
-        """How many of so many trials go on at a rung."""
+        """How many of so many trials go on at a rung: a share, and by losses `FINALISTS` at least behind the first."""
         share = math.ceil(trials / self.reduction_factor)
         return share if rung.step <= self.grace_period else max(share, min(trials, FINALISTS[self.rank_by]))
 
@@ -124,8 +124,8 @@ class _Halving(Scheduler):
 class Asha(_Halving):
     """Asynchronous successive halving that stops (Li et al. 2020, as in Ray Tune): a trial is judged as it comes by.
 
-    The best ceil(n / r) of the n scores that have come by go on, and those that tie with the last of them. Nobody
-    waits; what comes by early has little to lose against.
+    The best ceil(n / r) of the n that have come by go on (`_Halving.places`), and those that tie with the last of them.
+    Nobody waits; what comes by early has little to lose against.
     """
 
     name = "asha"
@@ -138,11 +138,11 @@ class Asha(_Halving):
 class Promotion(_Halving):
     """Successive halving that pauses and promotes (after Li et al. 2020, algorithm 2): a trial waits at its rung.
 
-    The best ceil(n / r) of the n that reach a rung go on, and those that tie with the last of them; the others are
-    stopped. A trial is let past, or stopped, as soon as that is certain whatever the scores of those still to come. A
-    worker that would have nothing to do goes on before that with the best that waits, if it is among the best
-    floor(n / r) of the n that are there: others may still overtake it. So trials that have not begun go first, where
-    Li et al. promote first: in a search of a known size that saves the budgets of those that later ones push out.
+    The best ceil(n / r) of the n that reach a rung go on (`_Halving.places`), and those that tie with the last of them;
+    the others are stopped. A trial is let past, or stopped, as soon as that is certain whatever the scores of those
+    still to come. A worker that would have nothing to do goes on before that with the best that waits, if it is among
+    the best floor(n / r) of the n that are there: others may still overtake it. So trials that have not begun go first,
+    where Li et al. promote first: in a search of a known size that saves the budgets of those that later ones push out.
 
     Args:
         together: decide a rung only when nobody can reach it any more. Then the decisions, and the ranks in them, are

@@ -22,12 +22,12 @@ from orchestrator.engines.pool import ACTOR_BYTES, EnginePool
 from orchestrator.engines.training_loop import TrialLostError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.planned_trial import PlannedTrial
+from orchestrator.plan.stopping import scheduler_of
 from orchestrator.record.disk import cannot_write, no_room
 from orchestrator.record.errors import LockError, StorageError
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.schedulers.decision import Action
 from orchestrator.schedulers.journaled import JournaledScheduler
-from orchestrator.schedulers.make import make_scheduler
 from orchestrator.store.checkpoints import attempts, damaged, next_attempt, remove_tree, to_go_on_from
 from orchestrator.store.paths import Folder
 from orchestrator.tune.callback import SearchCallback, Silent
@@ -132,19 +132,7 @@ class Search:
     def _stages(self, rerun: Collection[int]) -> list[Stage]:
         plan = self.plan
         searcher, messages = make_searcher(plan, self.record, self.storage.parent) if plan.learns else (None, [])
-        scheduler = make_scheduler(
-            plan.settings.scheduler,
-            plan.numbers,
-            plan.training.steps,
-            grace_period=plan.grace_period,
-            reduction_factor=plan.settings.reduction_factor,
-            deterministic=plan.settings.deterministic,
-            ties=plan.settings.ties,
-            rank_by=plan.rank_by,
-            stop_chance=plan.settings.stop_chance,
-            configurations={trial.number: trial.config.hyperparameters for trial in plan.trials},
-            examples=self.record.sizes.get("validation", 0),
-        )
+        scheduler = scheduler_of(plan, self.record.sizes.get("validation", 0))
         stages: list[Stage] = [SearchStage(plan, scheduler, self.storage, self.record, searcher, self.checkpoints)]
         if SeedStage.has_any(plan, self.record, rerun):
             stages.append(SeedStage(plan, self.storage, self.record, self.checkpoints))
