@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from orchestrator.console import PlainConsole
 from orchestrator.plan.estimate import Device
 from orchestrator.record.record import RECORD
 from orchestrator.run.session import Session
 from orchestrator.sweep.expand import PlannedSearch
+from orchestrator.sweep.runner import run_sweep
+from orchestrator.sweep.state import SweepState
 from orchestrator.sweep.sweep_file import SweepFile, read_and_plan
 from tests.orchestrator.made_searches import search_of, with_test
 from trials.errors import UserError
@@ -51,3 +55,15 @@ def made(
         return 0
 
     return run_one
+
+
+def run(folder: Path, name: str, trained: list[str], more: str = "", **given: Any) -> SweepState:
+    """Run `small_sweep` under a run's name, as `run_sweep` is given more."""
+    sweep, searches = small_sweep(folder, more)
+    how = {"run_one": made(trained), **given}
+    return run_sweep(sweep, searches, folder / "runs" / "small", name, PlainConsole(quiet=True), **how)
+
+
+def statuses(state: SweepState) -> dict[str, str]:
+    """What has become of each search, by its task and method."""
+    return {f"{one.key.task} {one.key.method}": str(one.status) for one in state.searches}

@@ -1,4 +1,4 @@
-"""Files as people have them: quotation marks, compression, patterns and folders, labels that are nearly equal."""
+"""Files as people have them: compression, patterns, folders of shards, several formats, texts that no reader takes."""
 
 from __future__ import annotations
 
@@ -15,47 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.trials.made_data import write_rows
+from tests.trials.tasks.made_own_tasks import problems_of, rows_of, task_of, three
 from trials.data.reading import read_whole
 from trials.data.rows import load_rows
 from trials.data.sources import find_source
 from trials.errors import DataError, RowsError, TaskError
-from trials.tasks.base import Task
-from trials.tasks.own import load_task_file
-
-PLAIN = 'text\tlabel\none\tx\n"open quote\ty\nlost a\tx\nlost b\ty\n"closing\tx\nlast\ty\n'
-
-
-def task_of(folder: Path, files: str, more: str = "", template: str = "{text}") -> Task:
-    path = folder / "mine.yaml"
-    path.write_text(f'name: mine\nfiles: {{{files}}}\ntemplate: "{template}"\n{more}')
-    return load_task_file(path)
-
-
-def problems_of(folder: Path, files: str, more: str = "") -> list[str]:
-    with pytest.raises((TaskError, DataError)) as caught:
-        load_rows(task := task_of(folder, files, more), find_source(task, None))
-    return caught.value.problems
-
-
-def three(folder: Path, ending: str, content: str) -> str:
-    for split in ("train", "validation", "test"):
-        (folder / f"{split}.{ending}").write_text(content)
-    return f"train: train.{ending}, validation: validation.{ending}, test: test.{ending}"
-
-
-def rows_of(task: Task) -> list[str]:
-    return list(load_rows(task, find_source(task, None))["train"].sources)
-
-
-def test_labels_that_the_rows_bring_are_a_fault_of_the_rows(tmp_path: Path) -> None:
-    """Of a file of which nothing else is wrong; a metric that fits no labels at all is the file's."""
-    for labels in ("good", "good bad odd"):
-        files = three(tmp_path, "csv", "text,label\n" + "".join(f"{kind},{kind}\n" for kind in labels.split()))
-        with pytest.raises(RowsError, match="f1 is binary"):
-            task_of(tmp_path, files, "metrics: [f1]\n")
-        with pytest.raises(TaskError, match="pearson is for") as caught:
-            task_of(tmp_path, files, "metrics: [f1, pearson]\n")
-        assert not isinstance(caught.value, RowsError)
 
 
 def test_a_folder_that_cannot_be_looked_into_is_a_fault_of_the_rows(
@@ -71,42 +35,6 @@ def test_a_folder_that_cannot_be_looked_into_is_a_fault_of_the_rows(
     monkeypatch.setattr(Path, "iterdir", away)
     with pytest.raises(RowsError, match=r"train: .*shards cannot be read \(Stale file handle\)"):
         task_of(tmp_path, "train: shards, validation: rest.csv, test: [rest.csv]")
-
-
-def test_quotation_marks_are_text_in_a_tab_separated_file(tmp_path: Path) -> None:
-    task = task_of(tmp_path, three(tmp_path, "tsv", PLAIN))
-    assert rows_of(task) == ["one", '"open quote', "lost a", "lost b", '"closing', "last"]
-
-
-def test_quotation_marks_enclose_texts_where_the_task_or_the_header_says_so(tmp_path: Path) -> None:
-    quoted = 'text\tlabel\n"say ""hi"""\tx\n"two\nlines"\ty\n'
-    files = three(tmp_path, "tsv", quoted)
-    assert rows_of(task_of(tmp_path, files, "tsv_quoting: csv\n")) == ['say "hi"', "two\nlines"]
-    files = three(tmp_path, "tsv", quoted.replace("text\tlabel", '"text"\t"label"'))
-    assert rows_of(task_of(tmp_path, files)) == ['say "hi"', "two\nlines"]
-
-
-def test_text_that_looks_quoted_is_refused_until_somebody_says_what_it_is(tmp_path: Path) -> None:
-    files = three(tmp_path, "tsv", 'text\tlabel\none\tx\n"say ""hi"""\ty\n')
-    problem = problems_of(tmp_path, files)[0]
-    assert "train.tsv (line 3)" in problem
-    assert "`tsv_quoting: csv`" in problem
-    assert rows_of(task_of(tmp_path, files, "tsv_quoting: none\n"))[1] == '"say ""hi"""'
-
-
-@pytest.mark.parametrize(
-    ("content", "piece"),
-    [
-        ('text,label\none,x\n"open,y\na,x\n"closing,y\nlast,x\n', "line 3: a quotation mark in the row that begins"),
-        ('text,label\none,x\n"open,y\na,x\n"closing,y\nlast,x\n', "is closed on line 5 with more text after it"),
-        ('text,label\none,x\n\n"two\nlines",y\n"open,x\nlast,y\n', "line 6: "),
-        ('text,label\none,x\n"open,y\nlast,x\n', "is never closed"),
-    ],
-)
-def test_a_broken_quotation_mark_is_named_with_its_line(tmp_path: Path, content: str, piece: str) -> None:
-    for problem in problems_of(tmp_path, three(tmp_path, "csv", content)):
-        assert ".csv: line" in problem
-        assert piece in problem
 
 
 @pytest.mark.parametrize(
@@ -212,58 +140,10 @@ def test_a_column_with_a_dot_in_every_format(tmp_path: Path) -> None:
         assert rows.sources == ["one!", "two!"]
 
 
-def test_labels_that_nobody_can_have_meant_are_named_with_their_places(tmp_path: Path) -> None:
-    train = 'text,label\na,billing\n"b\nb",billing \nc,Billing\nd,accounts\ne,""\nf,\ng,nan\nh,accounts\n'
-    files = three(tmp_path, "csv", "text,label\na,billing\nb,accounts\n")
-    (tmp_path / "train.csv").write_text(train)
-    found = problems_of(tmp_path, files)
-    assert len(found) == 4
-    for piece in (
-        "label column 'label': the label is empty in 1 row of train.csv (line 7)",
-        "is null in 1 row of train.csv (line 8)",
-        "is 'nan' in 1 row of train.csv (line 9)",
-        "'billing' in 1 row of train.csv (line 2), 1 row of validation.csv (line 2)",
-        "'billing ' in 1 row of train.csv (line 3)",
-        "'Billing' in 1 row of train.csv (line 5)",
-    ):
-        assert any(piece in problem for problem in found), piece
-
-
-def test_near_equal_labels_may_be_meant_where_all_are_listed(tmp_path: Path) -> None:
-    files = three(tmp_path, "csv", "text,label\na,us\nb,US\n")
-    assert "near-equal" in problems_of(tmp_path, files)[0]
-    assert task_of(tmp_path, files, "labels: {us: 0, US: 1}\n").labels == {"us": "0", "US": "1"}
-
-
-@pytest.mark.parametrize("pair", [("1.5", "1.50"), ("10", "010"), ("\uff21", "a"), ("true", "1"), ("\u200bx", "x")])
-def test_spellings_of_one_label_are_near_equal(tmp_path: Path, pair: tuple[str, str]) -> None:
-    files = three(tmp_path, "csv", "text,label\n" + "".join(f"a,{label}\n" for label in (*pair, "other")))
-    assert "near-equal" in problems_of(tmp_path, files)[0]
-
-
-def test_numbers_are_one_class_whatever_the_file_writes_them_as(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label\na,1.0\nb,0.0\n")
-    (tmp_path / "b.jsonl").write_text('{"text": "c", "label": 1}\n{"text": "d", "label": 0}\n')
-    held = three(tmp_path, "csv", "text,label\na,1\nb,0\n").replace("train.csv", "[a.csv, b.jsonl]")
-    task = task_of(tmp_path, held)
-    assert task.labels == {"0": "0", "1": "1"}
-    assert load_rows(task, find_source(task, None))["train"].targets == ["1", "0", "1", "0"]
-
-
 def test_utf16_is_named(tmp_path: Path) -> None:
     files = three(tmp_path, "csv", "text,label\na,x\nb,y\n")
     (tmp_path / "train.csv").write_bytes("text,label\na,x\nb,y\n".encode("utf-16"))
     assert "train.csv: is UTF-16, not UTF-8; save the file as UTF-8" in problems_of(tmp_path, files)[0]
-
-
-def test_a_number_that_is_none_is_no_label(tmp_path: Path) -> None:
-    for split in ("train", "validation", "test"):
-        write_rows(
-            tmp_path / f"{split}.parquet", pa.table({"text": ["a", "b", "c"], "label": [0.0, 1.0, float("nan")]})
-        )
-    files = "train: train.parquet, validation: validation.parquet, test: test.parquet"
-    assert "'nan' in 1 row of train.parquet (row 2; the first row is 0)" in problems_of(tmp_path, files)[0]
-    assert "is nan in 1 row" in problems_of(tmp_path, files, "labels: {0: a, 1: b}\n")[0]
 
 
 def test_a_wrong_row_is_named_with_its_line(tmp_path: Path) -> None:
@@ -288,14 +168,6 @@ def test_texts_that_look_like_dates_keep_their_spelling_in_json_lines(tmp_path: 
 def test_a_column_of_nulls_is_not_called_missing_in_json_lines(tmp_path: Path) -> None:
     files = three(tmp_path, "jsonl", '{"text": null, "label": "x"}\n{"text": null, "label": "y"}\n')
     assert all("column 'text' is null in every row" in problem for problem in problems_of(tmp_path, files))
-
-
-def test_bytes_are_no_labels(tmp_path: Path) -> None:
-    """Python would spell them b'x', and so would every prediction."""
-    for split in ("train", "validation", "test"):
-        pq.write_table(pa.table({"text": ["a", "b"], "label": [b"x", b"y"]}), tmp_path / f"{split}.parquet")
-    [problem, *_] = problems_of(tmp_path, "train: train.parquet, validation: validation.parquet, test: test.parquet")
-    assert "'label' holds binary" in problem and "write them as strings" in problem
 
 
 def test_a_text_in_a_list_that_is_no_utf8_is_named(tmp_path: Path) -> None:
