@@ -22,7 +22,7 @@ from orchestrator.quiet import silence_libraries
 def sweep(
     file: Annotated[str, typer.Argument(metavar="FILE|NAME", help="a sweep file, or a sweep that comes with it")],
     run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="name of this run [the last one if it was cut off, else the day]")
+        str | None, typer.Option(metavar="NAME", help="name of this run [the last one, if cut off, else DAY-sweep]")
     ] = None,
     output: Output = None,
     tracking_uri: TrackingUri = None,

@@ -39,12 +39,20 @@ from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.runner import RunOne, prepare_run, run_sweep
 from orchestrator.sweep.runs import sweep_folder
 from orchestrator.sweep.shown import print_sweep_plan
-from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, read_state
+from orchestrator.sweep.state import (
+    NIGHT,
+    STATE,
+    SearchState,
+    SearchStatus,
+    SweepState,
+    earlier_runs,
+    is_night,
+    read_state,
+)
 from orchestrator.sweep.sweep_file import SweepFile, read_and_plan_what_has_rows
 from trials.errors import UserError
 
 PAGE = "history.html"  # in the sweep's folder
-NIGHT = "night.json"  # in a night's folder: whether everything that follows its last search is done
 GOES_ON = timedelta(hours=20)
 """A night that was cut off goes on as long after its start; later the command begins another one."""
 
@@ -140,7 +148,7 @@ class Nights:
         """Give the history what earlier nights have measured that were cut off: nothing that is finished is lost."""
         for state in reversed(list(earlier_runs(self.place, run))):
             folder = self.place / state.run
-            if state.measured and state.run < run and (folder / NIGHT).exists() and not is_concluded(folder):
+            if state.measured and state.run < run and is_night(folder) and not is_concluded(folder):
                 self.console.print(Text(f"night {state.run} was cut off: what it has measured goes into the history"))
                 self._concluded(state)
 
@@ -170,7 +178,7 @@ def is_concluded(folder: Path) -> bool:
 
 
 def write_night(folder: Path, *, concluded: bool) -> None:
-    """Mark a sweep's run as a night."""
+    """Mark a sweep's run as a night, and whether everything that follows its last search is done."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / NIGHT, json.dumps({"concluded": concluded}) + "\n")
 
@@ -179,8 +187,16 @@ def chosen_date(place: Path, given: str | None) -> str:
     """The date that names a night: as given, else that of the last one if it was cut off not long ago, else today.
 
     Raises:
-        UserError: what is given is no date.
+        UserError: what is given is no date, or a sweep's run has its folder.
     """
+    chosen = _date(place, given)
+    if (place / chosen / STATE).exists() and not is_night(place / chosen):
+        holds = f"{place / chosen} holds a run of `adept-search sweep`, whose results are not the night's"
+        raise UserError([f"--date {chosen}: {holds}; another --date is a night of its own"])
+    return chosen
+
+
+def _date(place: Path, given: str | None) -> str:
     if given is not None:
         try:
             return date.fromisoformat(given).isoformat()
@@ -188,7 +204,7 @@ def chosen_date(place: Path, given: str | None) -> str:
             raise UserError([f"--date {given}: a night is named by its date, such as 2026-01-31"]) from None
     for state in earlier_runs(place, ""):
         folder = place / state.run
-        if (folder / NIGHT).exists():
+        if is_night(folder):
             goes_on = not is_concluded(folder) and datetime.now(UTC) - state.started < GOES_ON
             return state.run if goes_on else date.today().isoformat()
     return date.today().isoformat()

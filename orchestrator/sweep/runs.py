@@ -16,7 +16,7 @@ from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.estimates import estimated_seconds
 from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.pinned import record_in
-from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs
+from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, is_night
 from orchestrator.sweep.sweep_file import SweepFile
 from trials.errors import UserError
 
@@ -37,19 +37,25 @@ def sweep_folder(sweep: SweepFile, output: Path | None) -> Path:
 def chosen_run(place: Path, given: str | None) -> str:
     """The run that is meant: the one that is named, else the last one if it was cut off, else today's.
 
+    A night (`orchestrator.nights`) is none of them, and today's run is not named as the night of today: a night that
+    went on from a sweep's results would call them its own, whatever has changed since.
+
     Args:
         place: the sweep's folder.
 
     Raises:
-        UserError: a name that cannot be a folder's.
+        UserError: a name that cannot be a folder's, or that a night has.
     """
     if given is not None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", given):
             rule = "may hold letters, digits, '.', '_' and '-' (100 at most), a letter or digit first"
             raise UserError([f"{flag('run')} {given}: {rule}"])
+        if is_night(place / given):
+            rule = "that is a night of this sweep, with which `adept-search nightly` goes on"
+            raise UserError([f"{flag('run')} {given}: {rule}; give the run another name"])
         return given
-    last = next(earlier_runs(place, ""), None)
-    return last.run if last is not None and last.ended is None else date.today().isoformat()
+    last = next((one for one in earlier_runs(place, "") if not is_night(place / one.run)), None)
+    return last.run if last is not None and last.ended is None else f"{date.today().isoformat()}-sweep"
 
 
 def moved_into(search: PlannedSearch, folder: Path) -> PlannedSearch:

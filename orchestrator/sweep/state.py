@@ -18,6 +18,7 @@ from orchestrator.record.strict_json import write_atomically
 from orchestrator.sweep.cells import CellKey
 
 STATE = "sweep.json"
+NIGHT = "night.json"  # beside it where the run is a night (`orchestrator.nights`)
 SCHEMA = 1
 Part = Literal["full", "pinned"]
 """What of a space is searched: all of it, or the champion's configuration alone."""
@@ -152,6 +153,11 @@ def read_state(folder: Path) -> SweepState | None:
             f"{path} is damaged ({first}); bring it back from a backup, or move it away: the finished searches beside "
             "it are found again by the same command"
         ) from error
+
+
+def is_night(folder: Path) -> bool:
+    """Whether a run's folder is a night's: what it holds is judged, so no sweep's run is mixed with it."""
+    return (folder / NIGHT).exists()
 
 
 def earlier_runs(folder: Path, run: str) -> Iterator[SweepState]:

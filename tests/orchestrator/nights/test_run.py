@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.console import INTERRUPTED
 from orchestrator.nights import run as night_run
 from orchestrator.nights.history import History
 from orchestrator.nights.night import Cell, CellKey, CellStatus, Night
@@ -16,10 +18,14 @@ from orchestrator.nights.verdict import Verdict
 from orchestrator.record.errors import LockError
 from orchestrator.run.session import Session
 from orchestrator.store.lock import SearchLock
+from orchestrator.sweep import fingerprint
 from orchestrator.sweep.expand import PlannedSearch
 from orchestrator.sweep.rules import GateRules
+from orchestrator.sweep.runner import run_sweep
+from orchestrator.sweep.runs import chosen_run
+from orchestrator.sweep.sweep_file import read_and_plan
 from tests.orchestrator.nights.made_nights import cell as made_cell
-from tests.orchestrator.nights.made_weeks import NIGHT, Weeks
+from tests.orchestrator.nights.made_weeks import NIGHT, Weeks, planned
 from tests.orchestrator.sweep.made_sweeps import made
 from trials.errors import UserError
 
@@ -154,3 +160,46 @@ def test_two_nights_at_once_are_refused(weeks: Weeks) -> None:
     with SearchLock(weeks.place, "small", what="sweep"), pytest.raises(LockError, match="sweep"):
         weeks.night("2026-06-02")
     assert weeks.trained == [] and not json.loads((weeks.place / "2026-06-02" / "night.json").read_text())["concluded"]
+
+
+def sweep(weeks: Weeks, run: str | None = None) -> str:
+    """Run the nights' file as ``adept-search sweep`` does; the run's name."""
+    found, searches = read_and_plan(weeks.file, {"output": str(weeks.folder / "runs")})
+    chosen = chosen_run(weeks.place, run)
+    run_sweep(found, searches, weeks.place, chosen, weeks.console, run_one=made(weeks.trained))
+    return chosen
+
+
+def test_what_a_sweep_measured_on_the_same_day_is_not_called_the_nights_own(
+    weeks: Weeks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprint, "code_digest", lambda *given: "code of the morning")
+    swept = sweep(weeks)
+    monkeypatch.setattr(fingerprint, "code_digest", lambda *given: "code of the evening")
+    weeks.night(None)
+    night = History(weeks.folder / "runs" / "history").nights("small")[0]
+    assert len(weeks.trained) == 8 and [cell.status for cell in night.cells] == [CellStatus.MEASURED] * 4
+    assert {cell.parts["code"] for cell in night.cells} == {"code of the evening"}
+    monkeypatch.setattr(fingerprint, "code_digest", lambda *given: "code of the morning")
+    weeks.night("2999-01-01")
+    cells = History(weeks.folder / "runs" / "history").nights("small")[1].cells
+    assert [(cell.status, cell.measured_on) for cell in cells] == [(CellStatus.TAKEN_OVER, swept)] * 4
+
+
+def test_a_sweep_neither_goes_on_with_a_night_nor_writes_into_one(weeks: Weeks) -> None:
+    assert weeks.night(None, run_one=lambda search, session: INTERRUPTED) == INTERRUPTED
+    [night] = [path.parent for path in weeks.place.glob("*/night.json")]
+    kept = (night / "sweep.json").read_bytes()
+    for _ in range(2):
+        assert sweep(weeks) != night.name and (night / "sweep.json").read_bytes() == kept
+    with pytest.raises(UserError, match=f"--run {night.name}: that is a night of this sweep, .* another name"):
+        sweep(weeks, night.name)
+
+
+def test_a_night_is_not_begun_in_the_folder_of_a_sweeps_run(weeks: Weeks) -> None:
+    sweep(weeks, "2026-06-01")
+    trained = len(weeks.trained)
+    for begin in (weeks.night, partial(planned, weeks)):
+        with pytest.raises(UserError, match=r"--date 2026-06-01: .* holds a run of `adept-search sweep`, .* another"):
+            begin("2026-06-01")
+    assert len(weeks.trained) == trained and not (weeks.place / "2026-06-01" / "night.json").exists()
