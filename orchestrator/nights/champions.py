@@ -13,6 +13,7 @@ that it took in part, the rest.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -149,9 +150,12 @@ def _rivals(night: Night) -> Mapping[tuple[str, str], list[Cell]]:
     for cell in night.cells:
         if cell.status.has_scores and cell.score is not None:
             found.setdefault((cell.key.task, cell.key.backbone), []).append(cell)
-    return {
-        place: [replace(cell, measured_on=cell.measured_on or night.date) for cell in c] for place, c in found.items()
-    }
+    return {place: [replace(cell, measured_on=_date_of(cell, night)) for cell in c] for place, c in found.items()}
+
+
+def _date_of(cell: Cell, night: Night) -> str:
+    """Since when a winner can be a champion: a sweep's run may have any name, and dates are compared as texts."""
+    return cell.measured_on if re.fullmatch(r"\d{4}-\d\d-\d\d", cell.measured_on) else night.date
 
 
 def _keep(place: Path, nights: _Nights) -> None:

@@ -141,6 +141,13 @@ def test_results_that_are_taken_over_count_as_of_the_night_that_takes_them_over(
     assert not found.moved and "but it has been the champion since 2026-03-03" in found.sentence
 
 
+def test_a_champion_that_a_sweeps_run_trained_is_of_the_night_that_takes_it_over(sweep: Sweep) -> None:
+    """The name of a run is no date: such a champion would never be compared, or be later than all others."""
+    sweep.crown(sweep.winners.cell(WEAK, status=CellStatus.TAKEN_OVER, measured_on="try-2"))
+    assert sweep.client.get_model_version_by_alias(MODEL, "champion").tags["night"] == sweep.nights[0].date
+    assert sweep.crown(sweep.winners.cell(STRONG, data="rows-2"))["champion"].moved
+
+
 def test_a_version_that_a_person_has_made_is_of_the_day_of_its_making(sweep: Sweep) -> None:
     cell = sweep.winners.cell(WEAK)
     sweep.crown(cell)
