@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from yaml_reader.home import from_home
+
 PROGRAM = "adept-search"
 
 
@@ -28,7 +30,7 @@ def resume_command(name: str, output: Path, storage: str | None = None) -> str:
     Args:
         output: the folder of results. storage: the search's storage, if it has one.
     """
-    return command_line("resume", name, output=output.expanduser(), storage=storage or None)
+    return command_line("resume", name, output=from_home(output), storage=storage or None)
 
 
 def comma_separated(text: str | None) -> tuple[str, ...]:

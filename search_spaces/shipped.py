@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from search_spaces.documents import read_document
 from search_spaces.problems import SpaceError, did_you_mean, listing
+from yaml_reader.home import from_home
 
 Architecture = Literal["encoder-decoder", "decoder-only"]
 
@@ -28,7 +29,7 @@ def locate(name_or_file: str | Path) -> Path:
     names = space_names()
     if str(name_or_file) in names:
         return _FOLDER / f"{name_or_file}.yaml"
-    file = Path(name_or_file).expanduser()
+    file = from_home(name_or_file)
     if file.is_file():
         return file
     if file.is_dir():

@@ -18,6 +18,7 @@ from orchestrator.plan.settings import OUTPUT_VARIABLE, STORAGE_VARIABLE, defaul
 from orchestrator.sweep.sweep_file import located, read_sweep
 from sweeps import FOLDER
 from trials.errors import UserError
+from yaml_reader.home import from_home
 
 NEEDED = re.compile(
     r"((MLFLOW_|RAY_|HF_|AWS_|AZURE_|GOOGLE_APPLICATION|ADEPT_|CUDA_VISIBLE|SSL_CERT_|REQUESTS_CA_|CURL_CA_).*"
@@ -90,7 +91,7 @@ def write_forms(wanted: Wanted) -> int:
             (wanted.out / form.name).write_text(form.text, encoding="utf-8")
             print(f"{wanted.out / form.name}: its first lines say where it goes")
     if any(clock.is_here for clock in wanted.clocks):
-        for note in _notes(wanted.environment.expanduser().absolute(), wants, Clock.CRON in wanted.clocks):
+        for note in _notes(from_home(wanted.environment).absolute(), wants, Clock.CRON in wanted.clocks):
             print(f"note: {note}", file=sys.stderr)
     return 0
 
@@ -148,9 +149,9 @@ def _installation(
         slug=_slug(name),
         schedule=schedule,
         program=program,
-        folder=(wanted.folder or Path()).expanduser().absolute(),
-        output=(wanted.output or default_output()).expanduser().absolute(),
-        environment=wanted.environment.expanduser().absolute(),
+        folder=from_home(wanted.folder or Path()).absolute(),
+        output=from_home(wanted.output or default_output()).absolute(),
+        environment=from_home(wanted.environment).absolute(),
         user=wanted.user,
         random_delay=wanted.random_delay,
         variables=variables,

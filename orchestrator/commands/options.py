@@ -15,6 +15,8 @@ from typer.core import TyperCommand
 from orchestrator.command_lines import flag
 from orchestrator.plan.options import Given, Group, Option, OptionModel, former_flags
 from orchestrator.plan.settings import SearchSettings, StartOptions
+from trials.errors import UserError
+from yaml_reader.home import from_home
 
 FORMER = former_flags(SearchSettings, StartOptions)
 
@@ -29,7 +31,7 @@ class Command(TyperCommand):
         """
         known = {name for parameter in self.params for name in parameter.opts}
         left = super().parse_args(ctx, list(renamed(args, known)))
-        ctx.params = {name: _from_home(value) for name, value in ctx.params.items()}
+        ctx.params = {name: _from_home(name, value) for name, value in ctx.params.items()}
         return left
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -45,10 +47,13 @@ class Command(TyperCommand):
                     formatter.write_dl(lines)
 
 
-def _from_home(value: Any) -> Any:
+def _from_home(name: str, value: Any) -> Any:
     if isinstance(value, list):
-        return [_from_home(one) for one in value]
-    return value.expanduser() if isinstance(value, Path) else value
+        return [_from_home(name, one) for one in value]
+    try:
+        return from_home(value) if isinstance(value, Path) else value
+    except UserError as error:
+        raise typer.BadParameter(str(error), param_hint=flag(name)) from None
 
 
 def renamed(arguments: Sequence[str], known: Container[str]) -> Iterator[str]:

@@ -32,6 +32,7 @@ from orchestrator.record.strict_json import write_atomically
 from orchestrator.store.paths import Folder, StoragePath, listed
 from orchestrator.store.uris import storage_problems
 from trials.errors import UserError, did_you_mean
+from yaml_reader.home import from_home
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def default_history(output: Path) -> Path:
 
 def place_of(text: str | Path) -> Folder:
     """The folder of a path, or the place of a URI."""
-    return StoragePath(str(text)) if "://" in str(text) else Path(text).expanduser()
+    return StoragePath(str(text)) if "://" in str(text) else from_home(text)
 
 
 def history_problems(text: str, asked: str, *, to_read: bool = False) -> list[str]:
@@ -68,7 +69,7 @@ def history_problems(text: str, asked: str, *, to_read: bool = False) -> list[st
     """
     if "://" in text:
         return storage_problems(text, asked, to_read=to_read)
-    folder = Path(text).expanduser()
+    folder = from_home(text)
     return [f"{asked} {text}: it is a file; name a folder or a URI"] if folder.is_file() else []
 
 

@@ -31,6 +31,7 @@ from orchestrator.nights.notify_channels import (
 from orchestrator.nights.notify_message import Message, is_address
 from orchestrator.nights.verdict import Verdict
 from orchestrator.sweep.rules import NotifyRules
+from yaml_reader.home import from_home
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ def _mail(rules: NotifyRules, base: Path, problems: list[str]) -> Channel | None
 
 
 def _file(rules: NotifyRules, base: Path, problems: list[str]) -> Channel | None:
-    path = (base / Path(rules.file).expanduser()).absolute()
+    path = (base / from_home(rules.file)).absolute()
     there = path if path.exists() else path.parent
     if path.is_dir():
         problems.append(f"{path} is a folder: name a file")
@@ -186,7 +187,7 @@ def _secret(source: str, key: str, base: Path, schemes: tuple[str, ...], problem
             f"and name that here, such as `{key}: ADEPT_{key.upper()}`"
         )
         return ""
-    file = base / Path(source).expanduser()
+    file = base / from_home(source)
     if source in os.environ:
         named, value = f"${source}", os.environ[source]
     elif file.is_file():

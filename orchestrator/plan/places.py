@@ -20,6 +20,7 @@ from orchestrator.plan.tracking_uri import DEFAULT_DATABASE, URI_VARIABLE, sqlit
 from search_spaces import space_names
 from trials.backbones.describe import is_known
 from trials.tasks import is_registered
+from yaml_reader.home import from_home
 
 FILES = {name: option.moves for name, option in SearchSettings.options().items() if option.moves}
 """Options that name a file or a folder to be read, or something known by its name; each with what it is in words."""
@@ -37,14 +38,10 @@ def with_absolute_paths(options: Mapping[str, str | None], folder: Path = Path()
     found = dict(options)
     for key in FILES:
         value = options.get(key)
-        if (
-            value
-            and not known.get(key, lambda name: False)(value)
-            and (path := folder / Path(value).expanduser()).exists()
-        ):
+        if value and not known.get(key, lambda name: False)(value) and (path := folder / from_home(value)).exists():
             found[key] = str(path.resolve())
     if sources := options.get("sources"):
-        parts = [(part, folder / Path(part).expanduser()) for part in comma_separated(sources)]
+        parts = [(part, folder / from_home(part)) for part in comma_separated(sources)]
         found["sources"] = ",".join(str(path.resolve()) if is_source(path) else part for part, path in parts)
     if options.get("output"):
         found["output"] = absolute(Path(str(options["output"])))
@@ -83,7 +80,7 @@ def missing_places(options: Mapping[str, str | None], name: str) -> list[str]:
 
 def absolute(path: Path) -> str:
     """A path from the root, as text."""
-    return str(path.expanduser().resolve())
+    return str(from_home(path).resolve())
 
 
 def recorded_tracking_uri(record: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from trials.config import TRAINER_REVISION, Precision, TrialConfig
 from trials.methods import Sizes, get_method
 from trials.source_prompts import SourcePrompt
 from trials.tasks import Task
+from yaml_reader.home import from_home
 
 NAME_OF_BACKBONE = 20
 """Letters of a backbone's name in a search's, which has 100 at most; a task's name has up to 64 of them."""
@@ -173,9 +174,9 @@ class Plan:
         data_dir = self.settings.data_dir
         longest = max(self.trainable, key=lambda found: float(found.get("prompt_length", 0)))
         return EngineSpec(
-            task=str(Path(own).expanduser().resolve()) if self.task.in_a_file else own,
+            task=str(from_home(own).resolve()) if self.task.in_a_file else own,
             backbone=DEFAULT if self.facts.is_embedded else self.facts.location,
-            data_dir=str(data_dir.expanduser().resolve()) if data_dir else None,
+            data_dir=str(from_home(data_dir).resolve()) if data_dir else None,
             data_quirks=self.settings.data_quirks,
             data_sizes=self.settings.data_sizes,
             max_source_length=self.max_source_length,
@@ -281,4 +282,4 @@ class Plan:
     @property
     def folder(self) -> Path:
         """Where the search writes."""
-        return self.settings.output.expanduser().resolve() / self.name
+        return from_home(self.settings.output).resolve() / self.name

@@ -26,6 +26,7 @@ from trials.methods import Method, Sizes, get_method, stackable_methods
 from trials.source_prompts import SourcePrompt
 from trials.tasks import Task, get_task
 from trials.tasks.base import SPLITS
+from yaml_reader.home import from_home
 
 PAPERS_BACKBONE = "t5-base"
 T = TypeVar("T")
@@ -256,9 +257,9 @@ def sample(
 def folder_problems(settings: SearchSettings) -> list[str]:
     """Whether the folders, tracking URI and storage of a request can be used: a problem for each that cannot."""
     problems = []
-    if settings.data_dir is not None and not settings.data_dir.expanduser().is_dir():
+    if settings.data_dir is not None and not from_home(settings.data_dir).is_dir():
         problems.append(f"--data-dir {settings.data_dir}: there is no such folder")
-    output = settings.output.expanduser().absolute()
+    output = from_home(settings.output).absolute()
     existing = next(folder for folder in (output, *output.parents) if folder.exists())
     if not existing.is_dir():
         problems.append(f"--output {settings.output}: {existing} is a file, not a folder")

@@ -24,6 +24,7 @@ from trials.config import RECIPES
 from trials.errors import did_you_mean
 from trials.methods import method_names, standard_method
 from trials.tasks.base import DataSizes, Quirks
+from yaml_reader.home import from_home
 
 Scheduler = Literal["promotion", "asha", "freeze-thaw", "median", "none"]
 Searcher = Literal["grid", "random", "tpe", "gp"]
@@ -64,7 +65,7 @@ def recipes() -> tuple[str, ...]:
 
 def default_output() -> Path:
     """The folder for results where no option names one."""
-    return Path(os.environ.get(OUTPUT_VARIABLE) or "runs").expanduser()
+    return from_home(os.environ.get(OUTPUT_VARIABLE) or "runs")
 
 
 def default_storage() -> str | None:

@@ -19,6 +19,7 @@ from trials.errors import UserError
 from trials.export.files import CONFIG
 from trials.methods import Method, Sizes, get_method, method_names
 from trials.source_prompts import SourcePrompt, from_file
+from yaml_reader.home import from_home
 
 if TYPE_CHECKING:
     from orchestrator.plan.settings import SearchSettings
@@ -74,7 +75,7 @@ class Sources:
         if self.problems or self.finder is None or self.facts is None or not source_names(self.settings.sources):
             return []
         name = self.settings.name
-        if name and (self.settings.output.expanduser() / name / SOURCES).exists():
+        if name and (from_home(self.settings.output) / name / SOURCES).exists():
             return []
         try:
             self.finder.find(self.settings, self.facts)

@@ -20,7 +20,7 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.store.lock import running_owner
 from orchestrator.store.log import LOG, WIDTH, follow, heading
-from orchestrator.tune.cluster import HEAD_OF_A_CLUSTER
+from orchestrator.tune.cluster import is_on_head
 from trials.errors import UserError
 
 DETACHED = "ADEPT_DETACHED"
@@ -37,7 +37,7 @@ def is_wanted() -> bool:
     connection holds.
     """
     own = DETACHED in os.environ or JOB in os.environ
-    return HEAD_OF_A_CLUSTER.expanduser().exists() and not own
+    return is_on_head() and not own
 
 
 def run_detached(plan: Plan, arguments: list[str], console: Console, quiet: bool = False) -> int:

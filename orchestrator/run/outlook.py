@@ -10,6 +10,7 @@ from orchestrator.command_lines import command_line
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord, is_finite
 from orchestrator.schedulers.outlook import TAKE_OFFS, lateness, take_off, threshold
+from yaml_reader.home import from_home
 
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Plan
@@ -49,7 +50,7 @@ class Outlook:
         elif found := lateness(trials, len(self.plan.numbers), steps):
             share, sure = found
             settled = sum(trial.status.is_settled for trial in own)
-            end = command_line("stop", self.plan.name, output=self.plan.settings.output.expanduser())
+            end = command_line("stop", self.plan.name, output=from_home(self.plan.settings.output))
             offer = f". End it: {end}" if settled < len(self.plan.numbers) else ""
             log.info(
                 f"nothing is learnt here, with {100 * sure:.0f} % confidence: by {100 * share:.0f} % of its updates no "

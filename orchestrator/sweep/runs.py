@@ -19,6 +19,7 @@ from orchestrator.sweep.pinned import record_in
 from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, is_night
 from orchestrator.sweep.sweep_file import SweepFile
 from trials.errors import UserError
+from yaml_reader.home import from_home
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Turn:
 
 def sweep_folder(sweep: SweepFile, output: Path | None) -> Path:
     """Where the runs of a sweep are."""
-    return (output or default_output()).expanduser().resolve() / sweep.name
+    return from_home(output or default_output()).resolve() / sweep.name
 
 
 def chosen_run(place: Path, given: str | None) -> str:

@@ -15,6 +15,7 @@ from orchestrator.sweep.sweep_keys import SweepKeys
 from sweeps import FOLDER, sweep_names
 from trials.errors import RowsError, UserError, did_you_mean
 from yaml_reader import Document, DocumentError, read_document
+from yaml_reader.home import from_home
 from yaml_reader.models import validated
 
 
@@ -33,7 +34,7 @@ class SweepFile(SweepKeys):
         """Where its nights are kept, a path from the sweep file's folder; empty where it names none."""
         if not self.history or "://" in self.history:
             return self.history
-        return str(self._path.parent / Path(self.history).expanduser())
+        return str(self._path.parent / from_home(self.history))
 
     @property
     def name(self) -> str:
@@ -127,7 +128,7 @@ def located(name_or_path: str | Path) -> Path:
     text, names = str(name_or_path), sweep_names()
     if text in names:
         return FOLDER / f"{text}.yaml"
-    path = Path(text).expanduser().absolute()
+    path = from_home(text).absolute()
     if path.is_file():
         return path
     beside = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() and path.suffix else []

@@ -57,6 +57,8 @@ def explanation(error: Exception, served: bool) -> str:
     found = " ".join(str(error).split())
     if "out-of-date database schema" in found:
         return "another version of MLflow wrote it. Take a copy of it, then run `mlflow db upgrade` with this URI"
+    if "Could not determine home directory" in found:  # pathlib's words, when MLflow is imported
+        return "MLflow needs a home folder, and this user has none: set HOME to a folder where you may write"
     if not served:
         return f"MLflow cannot use it ({found[:300]})"
     if _has_status(401, found):

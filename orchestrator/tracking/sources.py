@@ -32,6 +32,7 @@ from trials.export.files import CONFIG
 from trials.export.source_prompts import read_source, source_methods, why_no_source
 from trials.methods import get_method
 from trials.source_prompts import SourcePrompt
+from yaml_reader.home import from_home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,7 +95,7 @@ class _Place:
     """Where sources are looked for."""
 
     def __init__(self, settings: SearchSettings, facts: Facts) -> None:
-        self.output, self.facts = settings.output.expanduser().absolute(), facts
+        self.output, self.facts = from_home(settings.output).absolute(), facts
         self.wanted = get_method(settings.method)
         self.of_tasks = METHOD if self.wanted.source_kind == "prompt" else self.wanted.name
         self.client: MlflowClient | None = None
@@ -115,7 +116,7 @@ class _Place:
         Raises:
             UserError: there is none, or it cannot be used.
         """
-        name, path = name_of(part), Path(part).expanduser()
+        name, path = name_of(part), from_home(part)
         for folder in (path, path / ADAPTER):
             if (folder / CONFIG).exists():
                 return self._from(folder, name, f"adapter {folder}")

@@ -88,10 +88,18 @@ def connect(debug: bool) -> None:
     _start(options)
 
 
+def is_on_head() -> bool:
+    """Whether this host is the head of a cluster that `ray up` made; it is none where its user has no home folder."""
+    try:
+        return HEAD_OF_A_CLUSTER.expanduser().exists()
+    except RuntimeError:
+        return False
+
+
 def _is_own() -> bool:
     """Whether a Ray of one's own is meant, and no cluster."""
     address = os.environ.get("RAY_ADDRESS")
-    return address == "local" or not (address or HEAD_OF_A_CLUSTER.expanduser().exists())
+    return address == "local" or not (address or is_on_head())
 
 
 def _start(options: dict[str, Any]) -> None:

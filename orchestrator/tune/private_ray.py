@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.engines.ray_internals import system_temporary_folder
 from trials.errors import UserError
+from yaml_reader.home import from_home
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,12 @@ def keep_token_private() -> None:
     A token that comes from elsewhere ($RAY_AUTH_TOKEN, $RAY_AUTH_TOKEN_PATH) is left as it is.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written, or its user has no home folder.
     """
     asked = os.environ.get("RAY_AUTH_MODE", "token").lower()
     if asked != "token" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         return
-    file = TOKEN.expanduser()
+    file = from_home(TOKEN, "RAY_AUTH_TOKEN_PATH to a file that you alone may read")
     try:
         if not file.exists():
             write_token(file)

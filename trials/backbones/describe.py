@@ -16,6 +16,7 @@ from trials.backbones.revisions import CONFIG, INDEX, weights_fingerprint
 from trials.config import Lane
 from trials.errors import BackboneError, did_you_mean
 from trials.hub import copy_here, explained, fetched, is_the_hubs, known_whole, mark_whole
+from yaml_reader.home import from_home
 
 T5_TOKENIZERS = {"T5Tokenizer", "T5TokenizerFast"}
 _FEWEST_TOKENS = 2  # beside control tokens; one is what a tokenizer without any files has, that of white space
@@ -60,7 +61,7 @@ def describe(name: str) -> Facts:
     known = next((f for f in published().values() if f.location == name), None)
     if known:
         return known
-    folder = Path(name).expanduser().resolve()  # an adapter is used in other working folders
+    folder = from_home(name).resolve()  # an adapter is used in other working folders
     if folder.is_dir():
         return from_folder(folder, folder.name)
     if "/" not in name or name.startswith((".", "/", "~")) or name.count("/") > 1:

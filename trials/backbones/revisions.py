@@ -20,6 +20,7 @@ from typing import Any
 
 from trials.backbones.facts import UNKNOWN_REVISION
 from trials.hub import copy_here
+from yaml_reader.home import from_home
 
 SCHEME = "v2-"  # how a fingerprint begins; one without it was made by `former_fingerprint`
 CONFIG, SINGLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -73,7 +74,7 @@ def same_revision(kept: str, here: str, location: str) -> bool:
     """
     if kept == here:
         return True
-    folder = Path(location).expanduser()
+    folder = from_home(location)
     if not folder.is_dir():
         return UNKNOWN_REVISION in (kept, here := revision_here(here, location)) or kept == here
     return is_former(kept) and folder.is_dir() and _former_covers(folder) and former_fingerprint(folder) == kept

@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from trials.errors import UserError
+from yaml_reader.home import from_home
 
 FACTS = "prepared.json"
 
 
 def default_cache_dir() -> Path:
-    """$ADEPT_CACHE, else $XDG_CACHE_HOME/adept-search, else ~/.cache/adept-search."""
+    """$ADEPT_CACHE, else $XDG_CACHE_HOME/adept-search, else ~/.cache/adept-search.
+
+    Raises:
+        UserError: neither is set, and this user has no home folder.
+    """
+    fix = "set ADEPT_CACHE to a folder where you may write"
     own = os.environ.get("ADEPT_CACHE")
     if own:
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "adept-search"
+        return from_home(own, fix)
+    return from_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache", fix) / "adept-search"
 
 
 def cached(cache_dir: Path, name: str, build: Callable[[Path], dict[str, Any]]) -> tuple[Path, dict[str, Any]]:

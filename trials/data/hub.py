@@ -14,6 +14,7 @@ from typing import Any
 from trials.errors import DataError
 from trials.hub import end_all_waits, explained, fetched
 from trials.tasks.base import Task
+from yaml_reader.home import from_home
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -84,7 +85,7 @@ def _folder(repository: str, subset: str | None, revision: str | None) -> Path |
 
     owner, _, name = repository.rpartition("/")
     called = "___".join([*([owner] if owner else []), camelcase_to_snakecase(name)])
-    above = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / called
+    above = from_home(datasets.config.HF_DATASETS_CACHE) / called
     found = [path for path in above.glob(f"{subset or '*'}/*/{revision}") if (path / "dataset_info.json").is_file()]
     return found[0] if len(found) == 1 else None
 

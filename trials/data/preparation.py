@@ -25,6 +25,7 @@ from trials.data.tokens import (
 from trials.errors import DataError, UserError
 from trials.tasks.base import Task
 from trials.tasks.targets import Target, Text
+from yaml_reader.home import from_home
 
 # Raise it when the same inputs would give other ids: searches that go on are compared by it.
 FORMAT = 2
@@ -62,7 +63,7 @@ def prepare(
     source = find_source(task, data_dir)
     digests = _digests(task, source)
     fingerprint = _fingerprint(task, digests, tokenizer, architecture, length)
-    cache = Path(cache_dir or default_cache_dir()).expanduser().absolute()
+    cache = from_home(cache_dir or default_cache_dir()).absolute()
 
     def build(folder: Path) -> dict[str, Any]:
         return _build(folder, task, source, tokenizer, architecture, length)

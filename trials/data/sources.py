@@ -15,6 +15,7 @@ from trials.data.lines import lines_of
 from trials.data.reading import is_quoted, read_table
 from trials.errors import DataError, did_you_mean
 from trials.tasks.base import Task
+from yaml_reader.home import from_home
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "embedded"
 _SHARD = re.compile(r"-(\d+)-of-(\d+)(?:-[0-9a-f]{16})?\.parquet$")  # older uploads to the hub end in 16 digits
@@ -85,7 +86,7 @@ def find_source(task: Task, data_dir: Path | None) -> Source:
         paths = {split: task.files[split] for split in task.raw_splits}
         return Source("own files", {split: _parts(files) for split, files in paths.items()})
     if data_dir is not None:
-        return _in_data_dir(task, Path(data_dir).expanduser())
+        return _in_data_dir(task, from_home(data_dir))
     if task.hub is not None:
         return _on_hub(task, *task.hub)
     raise DataError(f"task '{task.name}' has no rows: it is neither embedded nor has it files, a folder or a hub name")

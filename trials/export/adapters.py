@@ -34,6 +34,7 @@ from trials.methods import get_method
 from trials.methods.base.module import MethodModule, make_method
 from trials.tasks.base import Task, render, template_columns
 from trials.tasks.targets import Kind, label_key
+from yaml_reader.home import from_home
 
 ROWS = 1_000
 """Rows that are answered together."""
@@ -205,7 +206,7 @@ def load_adapter(
         UserError: the folder holds no adapter or a damaged one, its backbone is not there, or it was trained on other
             weights than the backbone's.
     """
-    folder = Path(folder).expanduser()
+    folder = from_home(folder)
     description = read_description(folder)
     if not isinstance(backbone, Backbone):
         backbone = _loaded(folder, description, backbone, device, precision)

@@ -65,7 +65,7 @@ def key_of(check: Check, limits: Limits) -> str:
 def _default_cache() -> Path:
     from trials.data.cache import default_cache_dir
 
-    return Path(default_cache_dir()).expanduser() / "verdicts.sqlite"
+    return default_cache_dir() / "verdicts.sqlite"
 
 
 def _kept(file: Path, keys: Sequence[str]) -> dict[str, Verdict]:

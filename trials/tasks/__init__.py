@@ -17,6 +17,7 @@ from trials.errors import TaskError, did_you_mean
 from trials.tasks import debian, glue, mbpp, metrics, mrqa, others, super_glue
 from trials.tasks.base import Task
 from trials.tasks.groups import task_groups
+from yaml_reader.home import from_home
 
 __all__ = ["Task", "get_task", "registered", "task_names"]
 
@@ -87,7 +88,7 @@ def get_task(name: str | Path) -> Task:
     by_name = {known: task for task in registered().values() for known in (task.name, *task.aliases)}
     if text in by_name:
         return by_name[text]
-    path = Path(text).expanduser()
+    path = from_home(text)
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
         from trials.tasks.own import load_task_file
 

@@ -16,6 +16,7 @@ from trials.tasks.metrics import unfit
 from trials.tasks.own_files import labels_of, located, read_files
 from trials.tasks.targets import Labels, Number, Target, Text, label_key
 from yaml_reader import Document, DocumentError, did_you_mean, read_document
+from yaml_reader.home import from_home
 from yaml_reader.models import Keys, validated
 
 
@@ -101,7 +102,7 @@ def load_task_file(path: str | Path) -> Task:
         TaskError: the file is missing, is no YAML, or something in it or in its data's columns is wrong; all problems
             at once, each with the line of its key. RowsError: nothing is wrong but with the rows.
     """
-    path = Path(path).expanduser()
+    path = from_home(path)
     document = _read(path)
     keys = validated(document, TaskKeys)
     columns = _checked_template(document, keys)

@@ -19,6 +19,7 @@ from trials.data.reading import is_quoted, read_table
 from trials.errors import DataError
 from trials.tasks.base import Task
 from trials.tasks.targets import is_no_label, label_key, near_key
+from yaml_reader.home import from_home
 
 DIGIT_LABELS = 10
 _BYTES = {one.id for one in (pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(1))}
@@ -46,13 +47,13 @@ def located(files: Mapping[str, Sequence[str]], folder: Path) -> tuple[dict[str,
 
 def _files_of(name: str, folder: Path, split: str, problems: list[str]) -> list[Path]:
     """The files that a name, a pattern or a folder stands for, in order; OSError where it cannot be looked at."""
-    path = folder / Path(name).expanduser()
+    path = folder / from_home(name)
     if path.is_dir():
         return _in_folder(path, problems)
     if not _PATTERN.search(name) or path.exists():
         return [path]
     # Path.glob takes no pattern that begins at the root.
-    matches = glob.glob(str(Path(name).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207
+    matches = glob.glob(str(from_home(name)), root_dir=folder, recursive=True)  # noqa: PTH207
     if not matches:
         problems.append(f"{split}: no file matches {path}")
     return [file for file in sorted(folder / match for match in matches) if file.is_file()]

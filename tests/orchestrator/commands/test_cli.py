@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.cli import main
+from tests.orchestrator.typed_commands import typed
 
 ROOT = Path(__file__).parents[3]
 
@@ -137,3 +138,28 @@ def test_the_installed_command_shares_the_parser() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.returncode == 2
     assert "did you mean 'rte'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "--output", "~/runs"),
+        ("search", "--task", "~/task.yaml"),
+        ("search", "--data-dir", "~/data"),
+        ("sweep", "~/sweep.yaml", "--plan"),
+        ("report", "--runs", "~/runs"),
+    ],
+)
+def test_a_path_from_home_is_refused_where_there_is_no_home_folder(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("posixpath.expanduser", str)  # as it is where the system does not know the user either
+    code, _, err = typed(*words)
+    assert code == 2 and "HOME is not set" in err and "write the path in full" in err
+    assert next(word for word in words if word.startswith("~")) in err
+
+
+def test_a_path_from_the_home_of_nobody_is_refused_with_its_name() -> None:
+    code, _, err = typed("plan", "--output", "~no-such-user/runs")
+    assert code == 2 and "~no-such-user/runs: the system knows no user no-such-user with a home folder" in err

@@ -23,6 +23,7 @@ from orchestrator.run import detach
 from orchestrator.store.lock import LOCK, STALE, SearchLock, running_owner
 from orchestrator.store.log import LOG, follow, followed, last_lines
 from orchestrator.store.owner import Owner
+from orchestrator.tune import cluster
 from tests.commands import adept
 from tests.faults.small_search import ROOT
 
@@ -93,13 +94,13 @@ def test_options_come_through_a_command_line_unchanged() -> None:
 def test_only_a_command_that_an_ssh_connection_holds_is_detached(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, head: bool, variable: str, wanted: bool
 ) -> None:
-    monkeypatch.setattr(detach, "HEAD_OF_A_CLUSTER", tmp_path / "ray_bootstrap_config.yaml")
+    monkeypatch.setattr(cluster, "HEAD_OF_A_CLUSTER", tmp_path / "ray_bootstrap_config.yaml")
     for name in (detach.DETACHED, detach.JOB):
         monkeypatch.delenv(name, raising=False)
     if variable:
         monkeypatch.setenv(variable, "1")
     if head:
-        detach.HEAD_OF_A_CLUSTER.touch()
+        cluster.HEAD_OF_A_CLUSTER.touch()
     assert detach.is_wanted() is wanted
 
 

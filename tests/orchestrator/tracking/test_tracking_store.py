@@ -96,6 +96,18 @@ def test_a_port_is_no_status(error: str, words: str) -> None:
     assert words in explanation(Exception(error), served=True)
 
 
+def test_a_user_without_a_home_folder_learns_what_mlflow_wants(tmp_path: Path) -> None:
+    """MLflow looks for the home folder when it is imported, so another process has to try."""
+    script = (
+        "import posixpath; posixpath.expanduser = str\n"
+        "from orchestrator.tracking.store import open_store, TrackingError\n"
+        "try:\n    open_store(None, 'demo')\nexcept TrackingError as error:\n    print(error)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert "MLflow needs a home folder, and this user has none: set HOME to a folder" in done.stdout, done.stderr
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
 def test_what_is_in_the_way_of_a_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = "-keyout key.pem -out certificate.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost"

@@ -51,6 +51,16 @@ def test_on_the_head_of_a_cluster_its_ray_is_asked_first(joined: list[str]) -> N
     assert joined == ["auto", "local"]  # the cluster has been taken down
 
 
+def test_a_user_without_a_home_folder_is_on_no_head_of_a_cluster(
+    joined: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "HEAD_OF_A_CLUSTER", Path("~/ray_bootstrap_config.yaml"))
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("posixpath.expanduser", str)  # as it is where the system does not know the user either
+    cluster.connect(debug=False)
+    assert joined == ["local"]
+
+
 def test_an_address_that_does_not_answer_is_an_error(joined: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     with pytest.raises(UserError, match=r"RAY_ADDRESS=10\.0\.0\.1:6379: no Ray cluster answers"):

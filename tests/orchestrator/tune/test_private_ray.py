@@ -37,6 +37,15 @@ def test_a_token_is_its_owners_alone_from_the_first_moment_and_is_kept(
     assert token.read_text() == made and not caplog.messages
 
 
+def test_a_user_without_a_home_folder_is_asked_for_a_place_of_the_token(
+    token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("posixpath.expanduser", str)  # as it is where the system does not know the user either
+    with pytest.raises(UserError, match=r"auth_token: HOME is not set.*; set HOME, or RAY_AUTH_TOKEN_PATH to a file"):
+        keep_token_private()
+
+
 def test_a_token_that_ray_wrote_for_everybody_to_read_is_closed_with_a_message(
     token: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -203,6 +203,18 @@ def test_the_place_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert prepared_in(write_splits(tmp_path), cache_dir=None).folder.parent == tmp_path / "own"
 
 
+def test_a_user_without_a_home_folder_is_asked_for_a_place_of_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HOME", "ADEPT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("posixpath.expanduser", str)  # as it is where the system does not know the user either
+    with pytest.raises(UserError, match=r"~/\.cache: HOME is not set.*; set HOME, or set ADEPT_CACHE to a folder"):
+        default_cache_dir()
+    monkeypatch.setenv("ADEPT_CACHE", str(tmp_path))
+    assert default_cache_dir() == tmp_path
+
+
 AT_ONCE = """
 import sys, time
 from pathlib import Path
