@@ -11,6 +11,7 @@ import typer
 from orchestrator.console import INTERRUPTED
 from orchestrator.record.secrecy import without_secrets
 from trials.errors import UserError
+from yaml_reader.names import with_short_words
 
 
 def with_messages(run: Callable[[], int]) -> None:
@@ -20,7 +21,7 @@ def with_messages(run: Callable[[], int]) -> None:
     try:
         code = run()
     except UserError as error:
-        lines = [without_secrets(problem) for problem in error.problems]
+        lines = [with_short_words(without_secrets(problem)) for problem in error.problems]
         print("error: " + lines[0] if len(lines) == 1 else "errors:", file=sys.stderr)
         for line in lines if len(lines) > 1 else ():
             print(f"  - {line}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import sys
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -17,6 +18,7 @@ from orchestrator.plan.options import Given, Group, Option, OptionModel, former_
 from orchestrator.plan.settings import SearchSettings, StartOptions
 from trials.errors import UserError
 from yaml_reader.home import from_home
+from yaml_reader.names import longest_name, too_long
 
 FORMER = former_flags(SearchSettings, StartOptions)
 
@@ -33,6 +35,20 @@ class Command(TyperCommand):
         left = super().parse_args(ctx, list(renamed(args, known)))
         ctx.params = {name: _from_home(name, value) for name, value in ctx.params.items()}
         return left
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run; a name that the file system finds too long is refused with the option or argument that holds it."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG or error.filename is None:
+                raise
+            name = longest_name(str(error.filename))
+            holds: Any = next((one for one in self.params if name in str(ctx.params.get(one.name))), None)
+            if holds is not None:
+                raise typer.BadParameter(too_long(name), ctx=ctx, param=holds) from None
+            print(f"error: {too_long(name)}", file=sys.stderr)  # it stands in a file or in the environment
+            raise typer.Exit(UserError.exit_code) from None
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the sections of the help."""

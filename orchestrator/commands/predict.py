@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,22 +145,23 @@ def input_file(inputs: Sequence[str], problems: list[str]) -> Path | None:
     """
     from trials.data.files import format_of
 
-    files = [text for text in inputs if is_file(text)]
+    files = [text for text in inputs if is_there(Path(text).is_file)]
     if files and len(inputs) > 1:
         problems.append(f"{files[0]} is a file: give one file, or texts, but not both")
         return None
     if not files and len(inputs) == 1 and inputs[0] != "-" and len(inputs[0].split()) == 1:
         path = Path(inputs[0])
-        if format_of(path) is not None or path.is_dir():
-            what = "a folder; name the file of rows in it" if path.is_dir() else "called like a file of rows, but there"
-            problems.append(f"{path}: {what}" + ("" if path.is_dir() else " is none; give its folder as well"))
+        if is_there(path.is_dir):
+            problems.append(f"{path}: a folder; name the file of rows in it")
+        elif format_of(path) is not None:
+            problems.append(f"{path}: called like a file of rows, but there is none; give its folder as well")
     return Path(files[0]) if files else None
 
 
-def is_file(text: str) -> bool:
-    """Whether a text is the path of a file; one that is too long for a path is none."""
+def is_there(check: Callable[[], bool]) -> bool:
+    """Whether a text is the path of a file or folder, by a check of `Path`; one that is too long for a path is none."""
     try:
-        return Path(text).is_file()
+        return check()
     except (OSError, ValueError):
         return False
 

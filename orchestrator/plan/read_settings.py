@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from orchestrator.command_lines import flag
 from orchestrator.plan.settings import LEARNING, SearchSettings
+from yaml_reader.names import shortened
 
 RULES = {
     "greater_than": "must be greater than {gt}",
@@ -35,7 +36,7 @@ def read_settings(
     """
     given = {key: value for key, value in options.items() if value is not None}
     problems = faults(given, model)
-    sentences = [f"{flag(key)} {given[key]}: {rule}" for key, rule in problems.items()]
+    sentences = [f"{flag(key)} {shortened(str(given[key]))}: {rule}" for key, rule in problems.items()]
     checked = model.model_validate({k: v for k, v in given.items() if k not in problems})
     return checked, sentences + contradictions(checked, given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from trials.source_prompts import SourcePrompt
 from trials.tasks import Task, get_task
 from trials.tasks.base import SPLITS
 from yaml_reader.home import from_home
+from yaml_reader.names import longest_name, too_long
 
 PAPERS_BACKBONE = "t5-base"
 T = TypeVar("T")
@@ -261,7 +263,10 @@ def folder_problems(settings: SearchSettings) -> list[str]:
         problems.append(f"--data-dir {settings.data_dir}: there is no such folder")
     output = from_home(settings.output).absolute()
     existing = next(folder for folder in (output, *output.parents) if folder.exists())
-    if not existing.is_dir():
+    name, limit = longest_name(output), os.pathconf(existing, "PC_NAME_MAX")
+    if len(os.fsencode(name)) > limit:
+        problems.append(f"--output {too_long(name, limit)}")
+    elif not existing.is_dir():
         problems.append(f"--output {settings.output}: {existing} is a file, not a folder")
     else:
         try:

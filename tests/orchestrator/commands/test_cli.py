@@ -163,3 +163,48 @@ def test_a_path_from_home_is_refused_where_there_is_no_home_folder(
 def test_a_path_from_the_home_of_nobody_is_refused_with_its_name() -> None:
     code, _, err = typed("plan", "--output", "~no-such-user/runs")
     assert code == 2 and "~no-such-user/runs: the system knows no user no-such-user with a home folder" in err
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    ("words", "holds"),
+    [
+        *[
+            (("plan", option, LONG), option)
+            for option in ("--task", "--backbone", "--space", "--data-dir", "--sources")
+        ],
+        (("plan", "--sources", f"debsec,{LONG}"), "--sources"),
+        (("plan", "--output", f"runs/{LONG}/mine"), "--output"),
+        (("plan", "--output", "\u00e4" * 130), "--output"),  # two bytes each
+        (("search", "--resume", "--name", "mine", "--output", LONG), "--output"),
+        (("sweep", LONG), "FILE|NAME"),
+        (("nightly", LONG), "SWEEP"),
+        (("report", "--runs", LONG), "--runs"),
+        (("predict", LONG, "a text"), "ADAPTER"),
+        (("nightly", "install", "demo", "--cron", "--out", LONG), "--out"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_refused_with_its_option_and_the_rule(
+    words: tuple[str, ...], holds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = typed(*words)
+    assert code == 2 and holds in err.replace("\n", " ")
+    assert "name of a file or folder may have 255 bytes" in err and "give a shorter one" in err
+    assert LONG not in err and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--name", LONG), ("--name", "n " * 150), ("--steps", LONG), ("--tracking-uri", LONG)]
+)
+def test_a_long_value_is_shown_by_its_ends(option: str, value: str) -> None:
+    code, _, err = typed("plan", option, value)
+    assert code == 2 and option in err and "(300 characters)" in err and len(err) < 600
+
+
+def test_a_name_in_a_file_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"tasks: [{LONG}]\nmethods: [pt]\nbackbones: [t5-nano]\n")
+    code, _, err = typed("sweep", str(tmp_path / "mine.yaml"), "--plan")
+    assert code == 2 and err.startswith("error: nnn") and "name of a file or folder may have 255 bytes" in err

@@ -17,7 +17,7 @@ import torch
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.commands.predict import read
+from orchestrator.commands.predict import input_file, read
 from trials import Engine, TrialConfig, get_task, load_adapter, load_backbone, prepare
 from trials.backbones.facts import EMBEDDED
 from trials.engine import EngineSettings
@@ -153,6 +153,12 @@ def test_a_typed_text_that_is_no_utf8_is_named() -> None:
     """Python hands on such bytes of the command line as halves of characters, which Arrow does not take."""
     with pytest.raises(UserError, match=r"the text 'caf\\udce9' is not UTF-8"):
         read(None, ["good", "caf\udce9"], ["text"], None, None)
+
+
+def test_a_text_without_blanks_may_be_longer_than_a_name() -> None:
+    """As one of Chinese is: it was looked for among the folders, and the system refuses to look for such a name."""
+    problems: list[str] = []
+    assert input_file(["\u6587" * 300], problems) is None and problems == []
 
 
 def test_the_rows_that_are_read_are_never_written_over(home: Path, adapter: Path, tmp_path: Path) -> None:
