@@ -88,7 +88,7 @@ def split_configuration(trials: Sequence[TrialRecord]) -> tuple[list[str], dict[
     varying = [name for name in names if len(values[name]) > 1]
     if not varying:  # a search of one trial: its configuration is the row
         return names, {}
-    return varying, {name: trials[0].configuration[name] for name in names if name not in varying}
+    return varying, {name: trials[0].configuration.get(name) for name in names if name not in varying}
 
 
 def best_up_to(trial: TrialRecord, step: int) -> float | None:
