@@ -71,7 +71,8 @@ def spent(record: SearchRecord, others: Sequence[SearchRecord] = ()) -> ComputeS
     count = count_steps(record.trials, budget_of(record))
     here = [trial for trial in record.trials if not _is_reused(trial)]
     steps = sum(trial.step for trial in here)
-    alone = [_pace(other) for other in others if other is not record and _alone(other) and _alike(other, record)]
+    like = [other for other in others if other is not record and _alone(other) and _alike(other, record)]
+    alone = [pace for other in like if (pace := _pace(other))]  # one that has trained nothing knows of no pace
     stacking = (sum(alone) / len(alone) - _pace(record)) * steps if alone and _stacked(record) else None
     return ComputeSpent(
         steps=steps,
