@@ -8,6 +8,7 @@ from orchestrator.record import formats
 from orchestrator.record.binomial import interval, is_extreme, standard_error
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.selection import Choice
+from orchestrator.summarizer.results.found_search import FoundSearch
 from orchestrator.summarizer.results.published import (
     PublishedRow,
     backbone_key,
@@ -158,7 +159,8 @@ def _against(record: SearchRecord, row: PublishedRow) -> str:
         return f"; no test {row.metric} of ours to set beside it"
     difference = ours[row.metric] - row.value
     error = standard_error(ours[row.metric], test.n, row.metric)
-    within = "one example" if abs(difference) < test.one_example else ""
+    example = FoundSearch(record, None, "").one_example_of(row.metric) or 0.0  # of this metric, which need not select
+    within = "one example" if abs(difference) < example else ""
     within = within or ("one standard error" if error is not None and abs(difference) <= error else "")
     verdict = f", within {within}: no difference" if within else ""
     return f"; ours is {formats.score(difference, signed=True)} points from it{verdict}"
