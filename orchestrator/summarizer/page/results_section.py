@@ -21,6 +21,7 @@ from orchestrator.summarizer.results.groups import (
     described,
     make_groups,
     method_title,
+    other_metrics,
     other_rows,
     pick,
 )
@@ -168,9 +169,11 @@ class ResultsSection:
         found = sorted((s for s in scores.values() if s is not None), key=lambda score: -score.estimate.mean)
         if not found:
             return TaskDecision(task, name, backbone, metric, scores, "no test score")
-        picked = [pick(self.groups, task, score.method, backbone)[0] for score in found]
-        if why := other_rows([one for one in picked if one is not None]):
-            verdict = f"not comparable: the methods were measured on other rows ({why})"
+        picked = [one for score in found if (one := pick(self.groups, task, score.method, backbone)[0]) is not None]
+        differing = [("scored by other metrics", other_metrics(picked)), ("measured on other rows", other_rows(picked))]
+        apart = [f"{what} ({why})" for what, why in differing if why]
+        if apart:
+            verdict = f"not comparable: the methods were {' and '.join(apart)}"
             return TaskDecision(task, name, backbone, metric, scores, verdict)
         best, others = found[0], found[1:]
         near = [score for score in others if self._is_near(task, backbone, best, score)]

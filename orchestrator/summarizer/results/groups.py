@@ -169,6 +169,12 @@ def other_rows(groups: Sequence[SearchGroup]) -> str:
     return next((why for record in records[1:] if (why := rows_differ(records[0], record))), "")
 
 
+def other_metrics(groups: Sequence[SearchGroup]) -> str:
+    """The metrics by which several groups of one task were selected and scored; empty where all were by one."""
+    names = list(dict.fromkeys(metric_key(group.metric) for group in groups))
+    return " and ".join(names) if len(names) > 1 else ""
+
+
 def described(group: SearchGroup, beside: Sequence[SearchGroup] = ()) -> str:
     """What differs between a group and others of the same cell: ``recipe paper, steps 400``."""
     things, others = _circumstances(group), [_circumstances(other) for other in beside if other is not group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.summarizer.results.groups import SearchGroup, by_method, other_rows
+from orchestrator.summarizer.results.groups import SearchGroup, by_method, other_metrics, other_rows
 from orchestrator.summarizer.results.seed_statistics import BOOTSTRAP_FROM, interquartile_mean
 
 
@@ -30,12 +30,16 @@ class InterquartileMean:
 
 
 def interquartile_means(groups: Sequence[SearchGroup]) -> tuple[InterquartileMean, ...]:
-    """The interquartile mean of each method over the tasks that all methods of its backbone have on the same rows."""
+    """The interquartile mean of each method over the tasks that all methods of its backbone have.
+
+    A task counts where they were measured on the same rows, by the same metric.
+    """
     means = []
     for backbone in dict.fromkeys(group.backbone for group in groups):
         methods = by_method([group for group in groups if group.backbone == backbone])
         tasks = [task for task in next(iter(methods.values())) if all(task in found for found in methods.values())]
-        tasks = [task for task in tasks if not other_rows([found[task] for found in methods.values()])]
+        of = {task: [found[task] for found in methods.values()] for task in tasks}
+        tasks = [task for task in tasks if not (other_metrics(of[task]) or other_rows(of[task]))]
         if not tasks:
             continue
         for method, found in methods.items():

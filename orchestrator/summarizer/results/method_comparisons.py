@@ -130,7 +130,8 @@ def _differences(groups: Sequence[SearchGroup]) -> tuple[list[Differences], list
                 notes.append(f"{task}: {pair} were measured on other rows ({why}), so they are not compared.")
                 continue
             if not seeds:
-                notes.append(f"{task}: {pair} have no seed in common, so they are not compared.")
+                lacking = "seed" if one.by_seed.keys().isdisjoint(other.by_seed) else metric_key(one.metric)
+                notes.append(f"{task}: {pair} have no {lacking} in common, so they are not compared.")
                 continue
             by_task[task] = [scores[0][seed] - scores[1][seed] for seed in seeds]
             metrics.add(metric_key(one.metric))

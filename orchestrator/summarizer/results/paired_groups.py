@@ -10,6 +10,7 @@ from orchestrator.record.kept_data import rows_differ, same_files
 from orchestrator.store.predictions import Answers
 from orchestrator.summarizer.results.groups import SearchGroup, method_title, other_rows, pick
 from orchestrator.summarizer.results.method_comparisons import Comparison, Differences, by_task, corrected, over_tasks
+from orchestrator.summarizer.results.published import metric_key
 from orchestrator.summarizer.results.row_tests import RowTest, paired, unpaired
 from orchestrator.summarizer.results.seed_statistics import ALPHA, estimate
 
@@ -23,13 +24,17 @@ class GroupPair:
 
 
 def common(first: Sequence[SearchGroup], second: Sequence[SearchGroup]) -> Iterator[GroupPair]:
-    """The tasks, methods and backbones that both sides have a score of, on the same rows where there are such."""
+    """The tasks, methods and backbones that both sides have a score of.
+
+    By one metric and on the same rows, where there are such.
+    """
     for task, method, backbone in dict.fromkeys((group.task, group.method, group.backbone) for group in first):
         one, more = pick(first, task, method, backbone)
         other, others = pick(second, task, method, backbone)
         if one is not None and other is not None:
             pairs = [GroupPair(a, b) for a in (one, *more) for b in (other, *others)]
-            yield next((pair for pair in pairs if not other_rows([pair.first, pair.second])), pairs[0])
+            scored = [pair for pair in pairs if pair.second.scores(pair.first.metric)] or pairs
+            yield next((pair for pair in scored if not other_rows([pair.first, pair.second])), scored[0])
 
 
 def _unlike(pair: GroupPair, seeds: Sequence[int]) -> str:
@@ -93,7 +98,8 @@ def compared_pairs(pairs: Sequence[GroupPair]) -> tuple[list[Comparison], dict[t
     for pair in pairs:
         scores = pair.first.scores(), pair.second.scores(pair.first.metric)
         seeds = sorted(scores[0].keys() & scores[1].keys())
-        reason = _unlike(pair, seeds) if seeds else "no seed in common"
+        lacking = "seed" if scores[1] else metric_key(pair.first.metric)
+        reason = _unlike(pair, seeds) if seeds else f"no {lacking} in common"
         if not seeds and (why := other_rows([pair.first, pair.second])):
             reason += f", and their data differ ({why})"
         if reason:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from orchestrator.record import formats
 from orchestrator.record.binomial import interval
 from orchestrator.summarizer.results.found_search import FoundSearch
-from orchestrator.summarizer.results.groups import SearchGroup, described, method_title, other_rows, pick
+from orchestrator.summarizer.results.groups import SearchGroup, described, method_title, other_metrics, other_rows, pick
 from orchestrator.summarizer.results.interquartile_means import InterquartileMean
 from orchestrator.summarizer.results.method_comparisons import Comparison, notes_on
 from orchestrator.summarizer.results.published import metric_key
@@ -44,9 +44,10 @@ def methods_by_tasks(groups: Sequence[SearchGroup], unfinished: Sequence[FoundSe
         for place, task in enumerate(tasks):
             cells = [row[place] for row in table]
             found = [group for method in methods if (group := pick(groups, task, method, backbone)[0]) is not None]
-            if why := other_rows(found):
-                notes.append(f"{task} on {backbone}: its rows differ between methods ({why}), so no mark is set.")
-            columns.append(cells if why else highlighted(cells))
+            differing = [("metric differs", other_metrics(found)), ("rows differ", other_rows(found))]
+            apart = [f"its {what} between methods ({why})" for what, why in differing if why]
+            notes += [f"{task} on {backbone}: {why}, so no mark is set." for why in apart]
+            columns.append(cells if apart else highlighted(cells))
         for place, method in enumerate(methods):
             cells = [Cell(method_title(method)), *(column[place] for column in columns)]
             rows.append(Row(tuple(cells), f"measured on {backbone}"))

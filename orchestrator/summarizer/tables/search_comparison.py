@@ -16,7 +16,7 @@ from orchestrator.summarizer.results.groups import SearchGroup, make_groups, met
 from orchestrator.summarizer.results.method_comparisons import Comparison
 from orchestrator.summarizer.results.paired_groups import GroupPair, common, compared_pairs
 from orchestrator.summarizer.results.seed_statistics import ALPHA, difference_interval, estimate, sign_flip
-from orchestrator.summarizer.tables.cells import measured_cell
+from orchestrator.summarizer.tables.cells import EMPTY, measured_cell
 from orchestrator.summarizer.tables.model import Cell, Column, ReportTable, Row, table_of
 from orchestrator.summarizer.tables.search_tables import spent
 
@@ -81,18 +81,19 @@ def _differences(
         group, metric = pair.first, pair.first.metric
         label = f"B: {group.method} on {group.backbone}"
         test = next((one for one in compared if (one.task, one.first) == (group.task, label)), None)
-        means = [estimate(list(side.scores(metric).values())) for side in (pair.first, pair.second)]
+        a, b = (list(side.scores(metric).values()) for side in (pair.first, pair.second))
         reason = reasons.get((group.task, group.method, group.backbone), "")
         if test is not None:
             difference: float | None = test.difference  # over the seeds of both, as its interval and its p
         else:
-            difference = None if other_rows([pair.first, pair.second]) else means[1].mean - means[0].mean
+            apart = not b or other_rows([pair.first, pair.second])
+            difference = None if apart else fmean(b) - fmean(a)
         rows.append({
             "task": group.title,
             "method": method_title(group.method),
             "backbone": group.backbone,
-            "A": measured_cell(means[0], metric, pair.first.one_example),
-            "B": measured_cell(means[1], metric, pair.second.one_example_of(metric)),
+            "A": measured_cell(estimate(a), metric, pair.first.one_example),
+            "B": measured_cell(estimate(b), metric, pair.second.one_example_of(metric)) if b else EMPTY,
             **_verdict(test, difference, reason.rpartition("not compared, ")[2].rstrip(".")),
         })  # fmt: skip
     means_over_tasks = [one for one in compared if not one.task]

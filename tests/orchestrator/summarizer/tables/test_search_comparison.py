@@ -40,3 +40,17 @@ def test_equal_trials_are_level_whether_or_not_the_examples_are_known(sizes: dic
     second.record.trials[0].reports[-1]["best_score"] += 5.0
     row = row_of("trials", [first], [second])
     assert [row[name].text for name in ("in both", "B better", "B worse", "level")] == ["4", "1", "0", "3"]
+
+
+def test_sides_without_a_metric_in_common_are_not_compared() -> None:
+    first, second = searched(70.0, metric="f1", day=1), searched(80.0, day=2, name="again")
+    row = row_of("differences", [first], [second])
+    missing = [row[name].text for name in ("B", "B - A", "p (Holm)")]
+    assert row["A"].text == "70.0" and missing == [formats.MISSING] * 3
+    assert (row["verdict"].text, row["because"].text) == ("not compared", "no f1 in common")
+
+
+def test_of_several_metrics_on_a_side_the_one_that_both_have_is_compared() -> None:
+    first, second = searched(70.0, day=1), [searched(72.0, day=2), searched(90.0, metric="f1", day=3, name="again")]
+    row = row_of("differences", [first], second)
+    assert row["B - A"].text == "+2.0"
