@@ -5,7 +5,7 @@ from __future__ import annotations
 from yaml_reader.errors import UserError
 from yaml_reader.hints import did_you_mean
 
-__all__ = ["BackboneError", "DataError", "RowsError", "TaskError", "UserError", "did_you_mean"]
+__all__ = ["BackboneError", "DataError", "PrecisionError", "RowsError", "TaskError", "UserError", "did_you_mean"]
 
 
 class DataError(UserError):
@@ -30,3 +30,7 @@ class RowsError(TaskError):
 
 class BackboneError(UserError):
     """A backbone cannot be found, loaded or used with what was asked of it."""
+
+
+class PrecisionError(BackboneError):
+    """A backbone that is right in float32 is not in fewer bits."""

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.precision import in_words
 from trials.backbones.facts import DEFAULT
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def print_plan(plan: Plan, console: Console, about_data: Sequence[str] = (), len
     lines = [
         f"{plan.count} trials x {training.steps:,} steps = {plan.steps:,} steps at most, {expectation(plan)}",
         plan.lane,
+        in_words(plan) + ("" if plan.precision == "float32-exact" else "; the time below is float32's"),
         sharing(plan),
         f"batch size {training.batch_size}, a report every {training.eval_every:,} steps, recipe {settings.recipe}, "
         f"seed {settings.seed}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,8 +16,8 @@ from orchestrator.store.layout import DEFINITION, TUNE
 from orchestrator.store.twin_files import copy_of, read_either
 from trials.errors import UserError
 
-FORMER: Mapping[str, Any] = {"rank_by": "score"}
-"""What earlier versions went by where an option was not given."""
+FORMER: Sequence[Mapping[str, Any]] = ({"precision": "float32"}, {"precision": "float32", "rank_by": "score"})
+"""What earlier versions, the latest first, went by where an option was not given."""
 
 
 def as_begun(plan: Plan, *, in_storage: bool = False) -> Plan:
@@ -32,21 +32,24 @@ def as_begun(plan: Plan, *, in_storage: bool = False) -> Plan:
     Raises:
         StorageError: the storage was away for too long.
     """
-    now, former = _with_defaults(plan, {}), _with_defaults(plan, FORMER)
-    there, then = _plain(now), _plain(former)
-    differing = [key for key in there | then if there.get(key) != then.get(key)]
-    for one in (now, former) if differing else ():
-        begun = _begun(one, in_storage)
+    candidates = [_with_defaults(plan, defaults) for defaults in ({}, *FORMER)]
+    now, definitions = candidates[0], [_plain(one) for one in candidates]
+    keys = {key for one in definitions for key in one}
+    differing = [key for key in keys if any(one.get(key) != definitions[0].get(key) for one in definitions)]
+    for candidate in candidates if differing else ():
+        begun = _begun(candidate, in_storage)
         if begun is not None:
-            is_former = all(begun.get(key) == then.get(key) for key in differing) if begun else one is former
-            return former if is_former else now
+            alike = zip(candidates, definitions, strict=True)
+            same = (one for one, then in alike if all(begun.get(key) == then.get(key) for key in differing))
+            return next(same, now) if begun else candidate
     return now
 
 
 def _with_defaults(plan: Plan, defaults: Mapping[str, Any]) -> Plan:
     """A plan in which the options of `FORMER` that were not given have these values, or those of now."""
     settings = plan.settings
-    values = {name: defaults.get(name, settings.default(name)) for name in FORMER.keys() - settings.model_fields_set}
+    names = {name for version in FORMER for name in version} - settings.model_fields_set
+    values = {name: defaults.get(name, settings.default(name)) for name in names}
     settings = settings.model_copy(update=values)
     settings.__pydantic_fields_set__.difference_update(values)  # they are still not given
     rank_by = ranked_by(settings, plan.task, [])

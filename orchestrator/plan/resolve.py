@@ -134,7 +134,7 @@ def make_plan(
         notes=tuple(notes),
     )
     plan = replace(plan, trials=tuple(plan.trial(number, configuration) for number, configuration in numbered))
-    plan = as_begun(plan)
+    plan = as_begun(plan, in_storage=bool(settings.sources))  # where those may be kept
     found = sources.of(begun or plan.folder, stored(plan))
     return started_from(found, plan, sizes) if found else plan
 

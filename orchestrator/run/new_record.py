@@ -39,6 +39,7 @@ def run_tags(plan: Plan, record: SearchRecord, process: Mapping[str, str]) -> di
         "rows_fingerprint": identity(record).rows,
         "backbone_revision": revision_here(plan.facts.revision, plan.facts.location),
         **_of_sources(plan),
+        **_chosen(plan),
         "options": json.dumps(plan.repeatable),
         **process,
         **{key: record.provenance[key] for key in ("command",) if key in record.provenance},
@@ -58,7 +59,7 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
         "space": plan.space.name,
         "search": plan.settings.searcher,
         "slots": str(plan.slots or "auto"),
-        **({"precision": f"{plan.precision}, chosen by --precision auto"} if plan.chosen else {}),
+        **_chosen(plan),
         "template": plan.task.template,
         **_of_sources(plan),
         **process,
@@ -83,6 +84,11 @@ def new_record(plan: Plan, data: PreparedTask, process: Mapping[str, str]) -> Se
         provenance=facts,
         published=[asdict(row) for row in rows],
     )
+
+
+def _chosen(plan: Plan) -> dict[str, str]:
+    """That the precision was chosen, and not asked for; nothing where it was."""
+    return {"precision": f"{plan.precision}, chosen by --precision auto"} if plan.chosen else {}
 
 
 def _of_sources(plan: Plan) -> dict[str, str]:

@@ -19,6 +19,7 @@ from orchestrator.plan.estimate import RowLengths, warnings
 from orchestrator.plan.former_defaults import as_begun
 from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.precision import in_words, without_measuring
 from orchestrator.plan.same_data import check_finished, check_prepared
 from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
 from orchestrator.plan.settings import AUTO
@@ -170,11 +171,14 @@ def decided(running: Running) -> Running:
     plan = running.plan
     if plan.settings.precision != AUTO or plan.chosen:
         return running
+    if why := without_measuring(plan):
+        log.info(f"--precision auto: {why}")
+        return replace(running, plan=replace(plan, chosen="float32"))
     from orchestrator.engines.fastest_precision import chosen_precision
 
     session = running.session or Session()
     session.connect(running.debug)
-    chosen, why = chosen_precision(plan.facts)
+    chosen, why = chosen_precision(plan)
     log.info(f"--precision auto: {why}")
     return replace(running, plan=replace(plan, chosen=chosen), own=session)
 
@@ -224,6 +228,7 @@ def announce(plan: Plan, console: Console, record: SearchRecord | None) -> None:
         f"{plan.task.title}, {plan.count} trials of {plan.training.steps:,} steps"
     )
     console.print(plan.lane, highlight=False)
+    console.print(in_words(plan), highlight=False)
     for note in plan.notes:
         log.info(note)
 

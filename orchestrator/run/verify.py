@@ -21,7 +21,7 @@ from orchestrator.plan.places import missing_places, with_absolute_paths
 from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.same_data import differ
-from orchestrator.plan.settings import AUTO, SearchSettings
+from orchestrator.plan.settings import FORMER_PRECISION, SearchSettings
 from orchestrator.plan.sources import fingerprints
 from orchestrator.record.errors import RecordError
 from orchestrator.record.kept_data import SOURCES_KEPT, identity
@@ -171,7 +171,8 @@ def _recorded(
             ]
         )
     moved = {key: value for key, value in with_absolute_paths(places).items() if value is not None}
-    options = {**current(options, SearchSettings), **moved}
+    computed = record.settings.get("precision", FORMER_PRECISION)
+    options = {**current(options, SearchSettings), **moved, "precision": computed}
     if problems := missing_places(options, record.name):
         raise UserError(problems)
     others = SearchSettings.names(lambda option: option.numbers == "none")
@@ -180,8 +181,6 @@ def _recorded(
     if (then := record.provenance.get(SOURCES_KEPT)) and then != (now := fingerprints(plan.sources)):
         raise UserError([f"the source prompts of search {record.name} are not those of then: then {then}, now {now}"])
     config = plan.trial(number, trial.configuration, trial.seed).config
-    if settings.precision == AUTO:
-        plan = replace(plan, chosen=record.settings["precision"])
     spec = replace(plan.spec, slots=1, typical=config)
     return Recorded(record, trial, config, spec, plan.facts, settings.deterministic)
 

@@ -27,7 +27,7 @@ from trials.backbones.reference import Reference
 from trials.backbones.stock import StockBackbone, embed_scale, start_token
 from trials.batching.dropout import Dropout, row_keys
 from trials.data.cache import cached, default_cache_dir, facts_of
-from trials.errors import BackboneError, UserError
+from trials.errors import BackboneError, PrecisionError, UserError
 
 NEW_TOKENS = 3
 LOSSES, GRADIENTS = 1e-4, 1e-3
@@ -129,7 +129,7 @@ def check_half(backbone: Backbone, model: Any, finding: Finding) -> None:
     """See whether the losses in bfloat16 are those of float32 but for rounding.
 
     Raises:
-        BackboneError: they are not.
+        PrecisionError: they are not.
     """
     try:
         rows = Rows(backbone, model.config)
@@ -141,7 +141,8 @@ def check_half(backbone: Backbone, model: Any, finding: Finding) -> None:
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:
-        raise refusal(backbone, error, "use --precision float32, or choose another backbone") from error
+        remedy = "use --precision float32, or choose another backbone"
+        raise PrecisionError(refusal(backbone, error, remedy).problems) from error
 
 
 def refusal(backbone: Backbone, error: Exception, remedy: str = "") -> BackboneError:

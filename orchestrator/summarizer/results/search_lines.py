@@ -42,6 +42,8 @@ def setup_lines(record: SearchRecord) -> list[Line]:
         Line("Budget", f"{_steps(budget)} a trial, evaluated every {_steps(every)}"),
         Line("Seeds" if len(seeds) > 1 else "Seed", ", ".join(map(str, seeds)) or formats.MISSING),
     ]
+    if chosen := record.provenance.get("precision"):
+        settings["precision"] = chosen  # with who chose it
     if settings:
         lines.append(Line("Settings", formats.pairs(settings)))
     if fixed:

@@ -10,6 +10,7 @@ from orchestrator.plan.places import to_keep
 from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
 from orchestrator.plan.search_folder import SearchFolder
+from orchestrator.record.record import RECORD, SearchRecord
 from orchestrator.run.verify import from_folder
 from orchestrator.store.layout import OPTIONS
 from orchestrator.store.twin_files import copy_of
@@ -40,6 +41,18 @@ def test_damaged_options_are_read_from_their_copy(search: Path, capsys: pytest.C
     (search / OPTIONS).write_bytes((search / OPTIONS).read_bytes()[:99])
     assert from_folder("mine", 1, search.parent, {}) == whole
     assert "options.copy.json is used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_trial_is_trained_again_in_the_precision_of_its_record(search: Path, precision: str) -> None:
+    """The options name none: an earlier version meant float32 by that, and auto is not decided on once more."""
+    record = SearchRecord.load(search / RECORD)
+    record.settings["precision"] = precision
+    record.save(search / RECORD)
+    assert from_folder("mine", 1, search.parent, {}).spec.precision == precision
+    del record.settings["precision"]
+    record.save(search / RECORD)
+    assert from_folder("mine", 1, search.parent, {}).spec.precision == "float32"
 
 
 def test_options_that_are_lost_are_a_message(search: Path) -> None:
