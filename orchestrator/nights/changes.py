@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from orchestrator.nights.night import Night
+from orchestrator.nights.night import PRECISION, Night
 from orchestrator.sweep.cells import CellKey
 
 MACHINE = ("cpu", "memory", "gpu", "platform")
@@ -52,8 +52,9 @@ def _between(before: Night, now: Night) -> Iterator[Change]:
     both = [key for key in now_there if key in was]
     of: dict[tuple[str, str, str], list[CellKey]] = {}
     for key in both:
-        for found in _differences(was[key].parts, now_there[key].parts):
-            of.setdefault(found, []).append(key)
+        for part, old, new in _differences(was[key].parts, now_there[key].parts):
+            if part != PRECISION or (old and new):  # of a search that failed it is not known
+                of.setdefault((part, old, new), []).append(key)
     for (part, old, new), keys in of.items():
         if (old, new) not in seen:  # a fact of the whole night is named once
             where = "all cells" if len(keys) == len(both) else "; ".join(map(str, keys))

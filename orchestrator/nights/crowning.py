@@ -153,8 +153,10 @@ class Reign:
         found = margin(winner.search, champion, night_noise(winner.cell.key, earlier))
         if isinstance(found, str):
             return False, f"it was not compared with version {current.number}: {found}"
-        method = current.tags.get("method", "")
-        versus = f"than version {current.number}" + (f" ({method})" if method != winner.cell.key.method else "")
+        then = {"method": current.tags.get("method", ""), "precision": champion.record.settings.get("precision")}
+        now_is = {"method": winner.cell.key.method, "precision": winner.record.settings.get("precision")}
+        other = [str(value) for name, value in then.items() if value and value != now_is[name]]
+        versus = f"than version {current.number}" + (f" ({', '.join(other)})" if other else "")
         if not found.is_better:
             return False, f"not better {versus} beyond noise: {found.words}"
         if model.is_set_by_hand(alias):
@@ -257,6 +259,7 @@ def _tags(night: Night, verdict: Verdict, winner: _Winner) -> dict[str, str]:
         "night": cell.measured_on,
         "search": record.name,
         "metric": record.metric,
+        "precision": str(record.settings.get("precision", "")),
         "score": formats.score(cell.score),
         "n": str(cell.scores[0].n),
         "seeds": ", ".join(str(one.seed) for one in cell.scores),

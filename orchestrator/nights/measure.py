@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from orchestrator.nights.calibration import REFERENCE
-from orchestrator.nights.night import Cell, CellStatus, Night, SeedScore
+from orchestrator.nights.night import PRECISION, Cell, CellStatus, Night, SeedScore
 from orchestrator.record.engines import updates_per_second
 from orchestrator.record.record import RECORD, SearchRecord
 from orchestrator.record.selection import choose_winner
@@ -68,7 +68,7 @@ def _cell(search: SearchState, earlier: Sequence[Night]) -> Cell:
     if record is not None and record.test is not None:
         return replace(cell, **_measured(record, search))
     if cell.status is CellStatus.TAKEN_OVER and (before := _before(cell, earlier)) is not None:
-        kept = ("metric", "scores", "validation", "share_of_grid", "configuration")
+        kept = ("metric", "scores", "validation", "share_of_grid", "configuration", "parts")
         return replace(cell, **{name: getattr(before, name) for name in kept})
     why = problem if record is None else "its search has no test score"
     log.warning("%s: %s", search.key, why)
@@ -85,6 +85,8 @@ def _measured(record: SearchRecord, search: SearchState) -> dict[str, Any]:
         "validation": (choice.mean(winner) or winner.best_score) if winner else None,
         "configuration": dict(winner.configuration) if winner else {},
     }
+    if precision := record.settings.get("precision"):
+        found["parts"] = {**search.parts, PRECISION: str(precision)}
     work = spent(record)
     if work.grid and search.search == "full":  # of one configuration that is pinned, nothing can be stopped
         found["share_of_grid"] = (work.steps + work.reused) / work.grid

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.plan.settings import FORMER_PRECISION
 from orchestrator.sweep.cells import CellKey
+
+PRECISION = "precision"
+"""The part of a cell that its search has found out."""
 
 
 class CellStatus(StrEnum):
@@ -63,7 +68,7 @@ class Cell:
         share_of_grid: steps trained over the steps of the whole grid.
         configuration: the winner's hyperparameters.
         fingerprint: of everything that decides the numbers: code, versions, data, weights, configuration.
-        parts: what `fingerprint` is made of, by its name: what has changed is found by comparing them.
+        parts: what `fingerprint` is made of, by its name, and `PRECISION`: what has changed is found by comparing them.
         folder: of the search, as a path or URI.
         command: that makes this cell again, as one line.
         measured_on: date of the night that trained it, where it was taken over.
@@ -89,6 +94,14 @@ class Cell:
     def score(self) -> float | None:
         """Mean over seeds, in points; None where there is none."""
         return sum(one.score for one in self.scores) / len(self.scores) if self.scores else None
+
+    @property
+    def precision(self) -> str:
+        """That its trials were trained in; of a night that an earlier version kept, as its command has it."""
+        if known := self.parts.get(PRECISION):
+            return known
+        asked = re.findall(r"--precision[ =](\S+)", self.command)
+        return asked[-1] if asked else FORMER_PRECISION
 
 
 @dataclass(frozen=True, kw_only=True)

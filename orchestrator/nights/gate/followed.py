@@ -22,7 +22,7 @@ Measured = tuple[Night, Cell]
 
 
 def comparable(night: Night, cell: Cell, before: Sequence[Night]) -> tuple[list[Measured], str]:
-    """The nights that measured a cell on the same data and backbone, this one last; and why there are not more, if so.
+    """The nights that measured a cell on the same data, backbone and precision, this one last; and why no more, if so.
 
     Nights before a change of the data are left out, also where the data changed back.
     """
@@ -39,6 +39,8 @@ def comparable(night: Night, cell: Cell, before: Sequence[Night]) -> tuple[list[
 
 def differing(cell: Cell, other: Cell) -> str:
     """Why the scores of two cells cannot be compared; empty where they can."""
+    if cell.precision != other.precision:
+        return f"the precision ({other.precision} to {cell.precision})"
     parts = (words for part, words in _SAME.items() if cell.parts.get(part) != other.parts.get(part))
     return next(parts, "" if cell.metric == other.metric or not other.metric else "the metric")
 

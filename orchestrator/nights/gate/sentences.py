@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.nights.night import Cell, Night
+from orchestrator.nights.night import PRECISION, Cell, Night
 
 _SHOWN = 10  # digits of a commit
 
@@ -27,7 +27,7 @@ def changed_between(last: tuple[Night, Cell], first: tuple[Night, Cell]) -> list
     """Names of what differs between two nights of a cell: parts of its fingerprint, versions, hardware."""
     parts = _differing(last[1].parts, first[1].parts)
     facts = _differing(last[0].provenance, first[0].provenance)
-    known = (name for name in (*parts, *facts) if name not in ("command", "git_commit"))
+    known = (name for name in (*parts, *facts) if name not in ("command", "git_commit", PRECISION))
     return list(dict.fromkeys(name.removeprefix("version/") for name in known))
 
 

@@ -13,7 +13,7 @@ from mlflow.artifacts import download_artifacts
 
 from orchestrator.nights.champions import champions, crown
 from orchestrator.nights.night import CellStatus
-from orchestrator.record.record import RECORD
+from orchestrator.record.record import RECORD, SearchRecord
 from orchestrator.store.layout import ADAPTER
 from orchestrator.store.predictions import PREDICTIONS, read_predictions
 from orchestrator.tracking.registry import Registry, champion_configurations
@@ -74,6 +74,19 @@ def test_methods_compete_by_validation(sweep: Sweep) -> None:
     found = sweep.crown(sweep.winners.cell(STRONG, validation=80.0))
     assert found["champion"].moved and "better than version 1 (pt)" in found["champion"].sentence
     assert not found["champion-adept"].moved
+
+
+def test_a_champion_in_another_precision_is_called_so(sweep: Sweep) -> None:
+    cells = [sweep.winners.cell(wrong, tracked=False) for wrong in (WEAK, STRONG)]
+    for cell, precision in zip(cells, ("float32", "bfloat16"), strict=True):
+        file = Path(cell.folder) / RECORD
+        record = SearchRecord.load(file)
+        record.settings["precision"] = precision
+        record.save(file)
+        sweep.winners.track(file.parent, record.uid)
+    sweep.crown(cells[0])
+    assert "better than version 1 (float32): 70.0 to 90.0" in sweep.crown(cells[1])["champion"].sentence
+    assert sweep.client.get_model_version_by_alias(MODEL, "champion").tags["precision"] == "bfloat16"
 
 
 def test_a_difference_that_trainings_make_anyway_is_no_reason(sweep: Sweep) -> None:

@@ -90,6 +90,13 @@ def test_what_changed_is_named_once() -> None:
     assert {one[:2] for one in third} == {("sweep", str(DEBMATCH)), ("sweep", str(EVIL))}
 
 
+def test_another_precision_is_a_change_and_one_that_is_not_known_is_none() -> None:
+    nights = [
+        night(day + 1, cell(parts={"precision": one} if one else {})) for day, one in enumerate(["x", "", "y", "z"])
+    ]
+    assert [(one.kind, one.before, one.now) for one in changes(nights)] == [("precision", "y", "z")]
+
+
 class Read(HTMLParser):
     """Collects what a page refers to, and checks that every element ends where it should."""
 

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.nights.history import History
 from orchestrator.nights.measure import measured_night
 from orchestrator.nights.night import CellStatus
-from orchestrator.record.record import TestResult
+from orchestrator.record.record import RECORD, SearchRecord, TestResult
 from orchestrator.record.selection import choose_winner
 from orchestrator.store.predictions import PREDICTIONS, write_predictions
 from orchestrator.sweep.cells import CellKey
@@ -62,6 +62,14 @@ def test_a_finished_search_is_measured(folder: Path) -> None:
     assert (cell.score, cell.validation, cell.configuration) == (73.0, 76.0, {"prompt_lr": 0.3})
     assert cell.updates_per_second == pytest.approx(12_000 / (12 * 11.5))  # twelve reports of 1,000 updates each
     assert cell.share_of_grid == pytest.approx(12 / 15) and cell.peak_memory == 500_000_000
+
+
+def test_the_precision_that_was_found_out_is_a_part_of_a_cell(folder: Path) -> None:
+    record = SearchRecord.load(folder / RECORD)
+    record.settings["precision"] = "bfloat16"
+    record.save(folder / RECORD)
+    (cell,) = measured_night(state(search(SearchStatus.FINISHED, folder, parts={"code": "c"}))).cells
+    assert cell.parts == {"code": "c", "precision": "bfloat16"} and cell.precision == "bfloat16"
 
 
 def test_a_pinned_search_has_no_share_of_a_grid(folder: Path) -> None:

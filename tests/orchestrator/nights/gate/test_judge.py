@@ -121,6 +121,22 @@ def test_speeds_without_a_calibration_are_not_compared() -> None:
     assert "calibration" in found.sentence
 
 
+def test_nights_in_another_precision_are_not_compared() -> None:
+    """Neither scores nor speeds, whatever chose it; of an older night the command says which it was."""
+
+    def parts(after: bool) -> dict[str, Any]:
+        return {"parts": {"data": "d", **({"precision": "bfloat16"} if after else {})}}
+
+    nights = nights_with(cell=parts)
+    for quantity in (Quantity.SCORE, Quantity.SPEED):
+        found = of(verdict_of(nights, CHANGED), quantity)
+        assert found.outcome is Outcome.NOT_COMPARED
+        assert f"the precision (float32 to bfloat16) changed after {nights[CHANGED - 1].date}" in found.sentence
+    same = {"command": "adept-search search --task rte --precision bfloat16"}
+    nights = nights_with(cell=lambda after: parts(after) | same)
+    assert of(verdict_of(nights, CHANGED), Quantity.SCORE).outcome is not Outcome.NOT_COMPARED
+
+
 def test_scores_on_other_data_are_not_compared() -> None:
     nights = nights_with(cell=lambda after: {"parts": {"data": "other" if after else "d"}, "loss": 30.0 * after})
     found = of(verdict_of(nights, CHANGED), Quantity.SCORE)
