@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.command_lines import flag
 from orchestrator.plan.options import When, former_flags
-from orchestrator.plan.settings import SearchSettings, StartOptions
+from orchestrator.plan.settings import AUTO, SearchSettings, StartOptions
 from orchestrator.record import formats
 from orchestrator.record.record import SearchRecord
 from orchestrator.record.secrecy import HIDDEN
@@ -193,7 +193,15 @@ def _options(search: FoundSearch) -> list[list[str]]:
         if now not in _OWN and name not in _OWN_FLAGS and HIDDEN not in group:
             kept.append(group)
         place += len(group)
-    return kept
+    return _in_its_precision(kept, search.record)
+
+
+def _in_its_precision(options: list[list[str]], record: SearchRecord) -> list[list[str]]:
+    """Options that name the precision of the row: what was chosen for it, another host may choose otherwise."""
+    named, precision = flag("precision"), record.settings.get("precision")
+    if not precision or any(_name(option) == named and _value(option) != AUTO for option in options):
+        return options
+    return [*(option for option in options if _name(option) != named), [named, str(precision)]]
 
 
 def _recorded(record: SearchRecord) -> list[list[str]]:

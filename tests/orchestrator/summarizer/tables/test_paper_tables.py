@@ -265,6 +265,16 @@ def test_without_the_earlier_command_the_record_says_how_it_was_run() -> None:
     )
 
 
+@pytest.mark.parametrize("words", ["", " --precision auto", " --precision=auto"])
+def test_the_command_names_the_precision_that_was_chosen_for_its_row(words: str) -> None:
+    """Another host may choose otherwise; so did no precision mean float32 to an earlier version."""
+    ran = {"settings": {"precision": "bfloat16"}}
+    rows = [typed(f"adept-search search --task rte{words}", seed=seed, **ran) for seed in (1, 2)]
+    rows += [typed(f"adept-search search --task sst2{words}", seed=1, task="sst2", **ran)]
+    command = next(fill.command for fill in grid(3, *rows).missing if "SST-2 (seed 2)" in fill.cells)
+    assert command.count("--precision") == 1 and "--precision bfloat16" in command
+
+
 def test_a_search_of_several_seeds_fills_them_at_once() -> None:
     several = [typed("adept-search search --task rte --seeds 3", seed=seed) for seed in (1, 2, 3)]
     command = next(fill.command for fill in grid(3, *several).missing if "CoLA" in fill.cells)
