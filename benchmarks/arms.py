@@ -90,6 +90,7 @@ class ArmRun:
         trial_seconds: of training and of evaluation, summed over the trials.
         memory: see `benchmarks.memory.Peaks`; bytes.
         peer: see `benchmarks.peer_figures.PeerFigures`; None for ours.
+        precision: of the backbone, as our search was given it or chose it; None for the peer.
     """
 
     arm: str
@@ -104,6 +105,7 @@ class ArmRun:
     memory: dict[str, int]
     peer: dict[str, Any] | None = None
     one_example: float | None = None
+    precision: str | None = None
     statuses: dict[str, int] = field(default_factory=dict)
 
 
@@ -145,6 +147,7 @@ def run_ours(name: str, grid: Grid, seed: int, folder: Path) -> ArmRun:
         },
         memory=memory,
         one_example=100 / record.sizes["validation"],
+        precision=record.settings["precision"],
         statuses={status: statuses.count(status) for status in dict.fromkeys(statuses)},
     )
 

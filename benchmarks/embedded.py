@@ -38,6 +38,7 @@ RUNS = ROOT / "runs" / "benchmarks"
 def search(task: str, name: str, *more: str) -> SearchRecord:
     """Run one search by the documented command (or take it up where it was left) and read its record."""
     command = [sys.executable, str(ROOT / "orchestrator" / "search.py"), "--task", task, "--name", f"{task}-{name}"]
+    command += ["--precision", "float32"]  # as `engine_for` has it
     subprocess.run([*command, "--output", str(RUNS), *more], check=True, cwd=ROOT)
     return SearchRecord.load(RUNS / f"{task}-{name}" / "search.json")
 

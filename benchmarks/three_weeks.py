@@ -54,7 +54,7 @@ tasks: [sections.yaml, matches.yaml]
 methods: [adept, pt]
 backbones: [t5-nano]
 without: [{{task: matches, method: adept}}]
-options: {{steps: {steps}, eval_every: {steps}, batch_size: 16, space: space.yaml, seeds: {seeds}}}
+options: {{steps: {steps}, eval_every: {steps}, batch_size: 16, precision: float32, space: space.yaml, seeds: {seeds}}}
 overrides:
 - where: {{task: matches}}
   options: {{steps: 40, eval_every: 40}}

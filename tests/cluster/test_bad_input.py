@@ -33,6 +33,7 @@ def cluster() -> Iterator[Hosts]:
 def small(cluster: Hosts, name: str) -> list[str]:
     task = cluster.storage / "task"
     where = ["--task", str(task / "task.yaml"), "--space", str(task / "space.yaml"), "--backbone", "t5-nano"]
+    where += ["--precision", "float32"]
     return [*where, "--name", name, "--samples", "2", "--steps", "2", "--eval-every", "2", "--scheduler", "none"]
 
 

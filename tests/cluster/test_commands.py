@@ -26,6 +26,7 @@ def small(cluster: Hosts, name: str, steps: int, every: int = 20) -> list[str]:
     """A search of six short trials, none stopped early."""
     task = cluster.storage / "task"
     where = ["--task", str(task / "task.yaml"), "--space", str(task / "space.yaml"), "--backbone", "t5-nano"]
+    where += ["--precision", "float32"]
     return [*where, "--name", name, "--steps", str(steps), "--eval-every", str(every), "--scheduler", "none"]
 
 

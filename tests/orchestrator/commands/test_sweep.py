@@ -23,7 +23,7 @@ TINY = """
 tasks: [debsec, debmatch]
 methods: [pt]
 backbones: [t5-nano]
-options: {steps: 8, eval_every: 4, samples: 2, batch_size: 4, devices: 1}
+options: {steps: 8, eval_every: 4, samples: 2, batch_size: 4, devices: 1, precision: float32}
 """
 
 

@@ -92,6 +92,7 @@ SWEEP = {
     "backbones": ["t5-nano", "coder"],
     "options": {
         "space": "space.yaml",
+        "precision": "float32",
         "data_sizes": "any",
         "data_quirks": "corrected",
         "data_dir": "data",
