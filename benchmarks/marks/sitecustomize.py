@@ -23,7 +23,7 @@ MARKS = {
     "orchestrator.tracking.store": [("open_store", "after", "MLflow's store open")],
     "orchestrator.tracking.tracker": [("Tracker.start", "after", "search's run in MLflow")],
     "orchestrator.tune.cluster": [("connect", "after", "Ray up")],
-    "orchestrator.run.run": [("decided", "after", "precision decided")],
+    "orchestrator.run.start": [("decided", "after", "precision decided")],
     "orchestrator.engines.pool": [("EnginePool.start", "after", "engines loaded, as the driver sees it")],
     "orchestrator.engines.build": [
         ("build_engine", "before", "engine: process up"),

@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -31,8 +34,11 @@ from trials.errors import UserError
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Plan
 
-PATIENCE = 120.0  # seconds for a host to load its libraries and answer; multiplying takes a fraction of one
-LOADING = 60.0  # seconds for it to load the backbone in bfloat16; a larger one is loaded by the engines alone
+PATIENCE = 120.0
+"""Seconds for a host to load its libraries, to multiply, which takes a fraction of one, and to load the backbone in
+bfloat16; one that takes longer is loaded by the engines alone."""
+
+REMOTE = 10.0  # seconds that asking a host and its answer may take beside that
 GAIN = 1.5
 """Times as fast as the fastest float32 products, from which on bfloat16 is taken."""
 
@@ -52,24 +58,44 @@ class Answer:
 
 def chosen_precision(plan: Plan) -> tuple[Precision, str]:
     """The precision to compute a plan's backbone in on the Ray that is connected, and why, in words."""
-    up, facts, spec = list(nodes_up().values()), plan.facts, plan.spec
+    up = list(nodes_up().values())
     kind = device_kind(up)
-    backbone = spec.backbone, spec.revision, spec.lane or ""
     # No device is asked of Ray: engines that wait for this search, kept from one before, may hold them all.
     asked = {
         node.address: ray.remote(answer_here)
         .options(num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
-        .remote("cuda" if kind == "GPU" else "cpu", facts.width, facts.ff, *backbone)
+        .remote("cuda" if kind == "GPU" else "cpu", *_of(plan))
         for node in up
         if devices(node, kind)
     }
     answers: dict[str, Answer] = {}
     for address, answer in asked.items():
         try:
-            answers[address] = ray.get(answer, timeout=PATIENCE + LOADING)
+            answers[address] = ray.get(answer, timeout=PATIENCE + REMOTE)
         except (RayError, GetTimeoutError):  # it cannot train either, and is asked why before the first trial
             continue
     return decision(answers)
+
+
+def ask_here_early(plan: Plan) -> None:
+    """Have this host find out what it will say, while the Ray that is to ask it is still being started.
+
+    That is for a host that Ray will find no accelerator on, as far as can be seen now: a wrong guess costs time.
+    """
+    if shutil.which("nvidia-smi") is not None:
+        return
+
+    def find_out() -> None:
+        with suppress(subprocess.SubprocessError):  # it is asked again
+            answer_here("cpu", *_of(plan))
+
+    threading.Thread(target=find_out, daemon=True).start()
+
+
+def _of(plan: Plan) -> tuple[int, int, str, str, str]:
+    """What an answer depends on beside the device: the backbone's width and hidden units, and the backbone."""
+    spec = plan.spec
+    return plan.facts.width, plan.facts.ff, spec.backbone, spec.revision, spec.lane or ""
 
 
 def decision(answers: Mapping[str, Answer]) -> tuple[Precision, str]:
@@ -89,51 +115,41 @@ def decision(answers: Mapping[str, Answer]) -> tuple[Precision, str]:
 
 
 def answer_here(device: str, width: int, ff: int, backbone: str, revision: str, lane: str) -> Answer:
-    """What this host says, from its cache where it has found it out before.
+    """What this host says, from its cache where it has found it out before; one process at a time finds it out.
 
     Raises:
         CalledProcessError, TimeoutExpired: it could not be found out how fast it multiplies.
     """
-    hardware = [describe_hardware().get("gpu" if device == "cuda" else "cpu", "")]
-    of = [device, *hardware, str(version_of("torch")), str(width), str(ff)]
-    pace = float(_kept("pace", of, lambda: pace_here(device, width, ff)))
-    if pace < GAIN:
-        return Answer(pace)
-    of += [backbone, revision, lane, str(version_of("transformers")), digest_of_sources()]
-    return Answer(pace, str(_kept("halves", of, lambda: refusal_here(device, backbone, revision, lane))))
+    hardware = describe_hardware().get("gpu" if device == "cuda" else "cpu", "")
+    of = [device, hardware, *map(str, (version_of("torch"), version_of("transformers"), digest_of_sources()))]
+    of += [str(width), str(ff), backbone, revision, lane]
+    name = f"bfloat16-{hashlib.sha256(chr(10).join(of).encode()).hexdigest()[:16]}"
+
+    def found() -> dict[str, Any]:
+        return asdict(found_out(device, width, ff, backbone, revision, lane))
+
+    try:
+        return Answer(**cached(default_cache_dir(), name, lambda folder: found())[1])
+    except UserError:  # a cache that cannot be written costs the time again
+        return Answer(**found())
 
 
-def pace_here(device: str, width: int, ff: int) -> float:
-    """How many times as fast as in float32 this host multiplies in bfloat16, by a process that ends with its answer.
+def found_out(device: str, width: int, ff: int, backbone: str, revision: str, lane: str) -> Answer:
+    """What this host says, by a process that ends with its answer (`trials.halves`).
 
     Raises:
-        CalledProcessError, TimeoutExpired: it could not be found out.
+        CalledProcessError, TimeoutExpired: it could not be found out how fast it multiplies.
     """
-    return float(_asked("trials.stack.pace", device, str(width), str(ff)))
-
-
-def refusal_here(device: str, backbone: str, revision: str, lane: str) -> str:
-    """Why a backbone is not right in bfloat16 here; empty where it is, or where that does not come out in time."""
-    try:
-        return str(json.loads(_asked("trials.backbones.halves", device, backbone, revision, lane, seconds=LOADING)))
-    except (subprocess.SubprocessError, ValueError):
-        return ""
-
-
-def _asked(module: str, device: str, *arguments: str, seconds: float = PATIENCE) -> str:
-    """The last line that a module prints in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if device == "cuda":
         environment.pop("CUDA_VISIBLE_DEVICES", None)  # Ray shows none to a task that asks for none
-    command = [sys.executable, "-m", module, device, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=seconds)
-    return done.stdout.strip().splitlines()[-1]
-
-
-def _kept(what: str, of: list[str], find: Callable[[], Any]) -> Any:
-    """An answer of this host, found out once for all that it depends on."""
-    name = f"{what}-{hashlib.sha256(chr(10).join(of).encode()).hexdigest()[:16]}"
+    command = [sys.executable, "-m", "trials.halves", device, str(width), str(ff), str(GAIN), backbone, revision, lane]
     try:
-        return cached(default_cache_dir(), name, lambda folder: {"answer": find()})[1]["answer"]
-    except UserError:  # a cache that cannot be written costs the time again
-        return find()
+        done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=PATIENCE)
+        output = done.stdout
+    except subprocess.SubprocessError as error:
+        output = getattr(error, "stdout", None) or b""
+        if not output.strip():
+            raise
+    times, *refusal = output.decode().strip().splitlines()
+    return Answer(float(times), json.loads(refusal[-1]) if refusal else "")

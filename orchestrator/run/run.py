@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -19,10 +17,9 @@ from orchestrator.plan.estimate import RowLengths, warnings
 from orchestrator.plan.former_defaults import as_begun
 from orchestrator.plan.places import to_keep
 from orchestrator.plan.plan import Plan
-from orchestrator.plan.precision import in_words, without_measuring
+from orchestrator.plan.precision import in_words
 from orchestrator.plan.same_data import check_finished, check_prepared
 from orchestrator.plan.search_folder import SearchFolder, checkpoints_of
-from orchestrator.plan.settings import AUTO
 from orchestrator.record import engines, provenance
 from orchestrator.record.data_report import data_lines
 from orchestrator.record.errors import LockError
@@ -34,6 +31,7 @@ from orchestrator.run.outlook import Outlook
 from orchestrator.run.rerun import trials_to_rerun
 from orchestrator.run.reuse import take_over_equal
 from orchestrator.run.session import Session
+from orchestrator.run.start import Running, start
 from orchestrator.run.tracking import (
     close_tracking,
     complete_tracking,
@@ -60,29 +58,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ANSWER = 2.0  # seconds in which engines say how much memory they have used
-
-
-@dataclass(frozen=True, kw_only=True)
-class Running:
-    """A search as this process runs it.
-
-    Attributes:
-        options: the command line's, kept for ``--resume``.
-        session: what it shares with other searches; None: nothing.
-        rerun: numbers of trials to be trained from the start.
-        quiet: show no more than warnings and results. debug: show Ray's own messages, too.
-        own: where there is no session: its own, if Ray was needed early.
-    """
-
-    plan: Plan
-    options: Mapping[str, str | None]
-    files: SearchFolder
-    console: Console
-    session: Session | None = None
-    rerun: Collection[int] = ()
-    quiet: bool = False
-    debug: bool = False
-    own: Session | None = None
 
 
 def run_search(
@@ -137,12 +112,12 @@ def run_search(
             console.print(line)
         for warning in warnings(plan, lengths=RowLengths.of(data)):
             log.info(warning)
-    how: dict[str, Any] = {"session": session, "rerun": again, "quiet": quiet, "debug": debug}
-    running = Running(plan=plan, options=options, files=files, console=console, **how)
-    with held(plan) as lock:
+    with held(plan) as lock, Session(alone=True) if session is None else nullcontext(session) as shared:
+        how: dict[str, Any] = {"session": shared, "rerun": again, "quiet": quiet, "debug": debug}
         record = files.previous(plan)  # another process may have ended since
         check_prepared(plan, record, files.data, data)
-        running = replace(running, plan=replace(plan, chosen=files.precision))
+        plan = replace(plan, chosen=files.precision)
+        running = Running(plan=plan, options=options, files=files, console=console, **how)
         return run_alone(running, record, data, lock)
 
 
@@ -166,38 +141,20 @@ def show_finished(
     return 0
 
 
-def decided(running: Running) -> Running:
-    """The search with a precision: ``auto`` is decided on before anything of it is written, once and for all."""
-    plan = running.plan
-    if plan.settings.precision != AUTO or plan.chosen:
-        return running
-    if why := without_measuring(plan):
-        log.info(f"--precision auto: {why}")
-        return replace(running, plan=replace(plan, chosen="float32"))
-    from orchestrator.engines.fastest_precision import chosen_precision
-
-    session = running.session or Session()
-    session.connect(running.debug)
-    chosen, why = chosen_precision(plan)
-    log.info(f"--precision auto: {why}")
-    return replace(running, plan=replace(plan, chosen=chosen), own=session)
-
-
 def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask, lock: SearchLock) -> int:
     """`run_search` from where it starts to write, with the folder for itself."""
     plan, files, options = running.plan, running.files, running.options
-    sweep_run = running.session.sweep_run if running.session else None
+    sweep_run = running.session.sweep_run
     experiment = experiment_of(plan, record, sweep_run)
     begun = files.begun or sweep_run is not None  # the store has answered when the sweep began
-    tracker, away = open_tracker(plan, begun, record, experiment)
+    running, tracker, away = start(running, partial(open_tracker, plan, begun, record, experiment))
+    plan = running.plan
     remove_unfinished(files.folder)
     for note in (*files.damage, away):
         if note:
             log.info(note)
     process = provenance.collect(command_of(options))
     with tracker:
-        running = decided(running)  # not before the store can be used: it may have to start a Ray
-        plan = running.plan
         if record is None:
             record = new_record(plan, data, process)
             record.experiment = "" if experiment == plan.task.name else experiment
@@ -240,7 +197,7 @@ def train_and_test(
     import ray
 
     plan, files, console = running.plan, running.files, running.console
-    session = running.session or running.own or Session()
+    session = running.session
     started, before = time.monotonic(), record.wall_seconds
     shown: dict[str, Any] = {"expected_end": plan.expected_end, "headline": session.headline}
     progress = Progress(plan.count, plan.steps, record.metric, console, running.quiet, **shown)
@@ -256,15 +213,12 @@ def train_and_test(
 
     try:
         with progress:
-            # Not Ray beside the import: its processes end with the thread that has started them.
-            threading.Thread(target=import_module, args=("orchestrator.tune.runner",), daemon=True).start()
-            session.connect(running.debug)
-            from orchestrator.tune import runner  # waits for that import
+            from orchestrator.tune import runner
 
             lock.note_cluster(ray.get_runtime_context().gcs_address)
             place = checkpoints_of(plan)
             more: dict[str, Any] = {"rerun": running.rerun, "checkpoints": place}
-            if running.session is not None:
+            if not session.alone:
                 more["kept"] = session.engines
             if plan.settings.reuse and not tracker.store.connected:
                 log.info("--reuse: MLflow does not answer, so that no trials are taken over")
@@ -280,9 +234,9 @@ def train_and_test(
                     return interrupted(plan, record, tracker, console)
                 return conclude(plan, files, record, tracker, console, keep, search.test)
             finally:
-                if running.session is not None or not session.has_own_ray:
+                if not (session.alone and session.has_own_ray):
                     search.pool.close()
     finally:
         progress.close()
-        if running.session is None:
+        if session.alone:
             session.close()

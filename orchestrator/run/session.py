@@ -17,6 +17,7 @@ class Session:
     Args:
         headline: what is above the searches at the moment, on one line ("sweep demo: search 3 of 12"); each search's
             display begins with it. Called from the search's own thread, several times a second.
+        alone: it is for one search, and ends with it.
         sweep_run: the run in MLflow that the searches' runs are nested below; None: they are below none.
 
     Attributes:
@@ -24,9 +25,16 @@ class Session:
         has_own_ray: whether Ray was started or joined here, and ends with the session.
     """
 
-    def __init__(self, *, headline: Callable[[], str] | None = None, sweep_run: SweepRun | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        headline: Callable[[], str] | None = None,
+        sweep_run: SweepRun | None = None,
+        alone: bool = False,
+    ) -> None:
         self.headline = headline
         self.sweep_run = sweep_run
+        self.alone = alone
         self.engines: KeptEngines | None = None
         self.has_own_ray = False
 

@@ -40,7 +40,7 @@ SOCKET = (
 
 def problems() -> list[str]:
     """What would keep a Ray of one's own from starting, found before anything is written or started."""
-    if not _is_own():
+    if not is_own():
         return []
     folder = str(session_folder())
     longest = len(os.fsencode(f"{folder}/{SOCKET.format(pid=os.getpid())}"))
@@ -72,7 +72,7 @@ def connect(debug: bool) -> None:
     level = logging.INFO if debug else logging.ERROR
     environment = WORKER_ENVIRONMENT | ({"ADEPT_VERBOSE": "1"} if debug else {})
     options: dict[str, Any] = {"log_to_driver": debug, "logging_level": level, "ignore_reinit_error": True}
-    if not _is_own():
+    if not is_own():
         try:
             ray.init(address=address or "auto", runtime_env={"env_vars": environment}, **options)
             return
@@ -96,7 +96,7 @@ def is_on_head() -> bool:
         return False
 
 
-def _is_own() -> bool:
+def is_own() -> bool:
     """Whether a Ray of one's own is meant, and no cluster."""
     address = os.environ.get("RAY_ADDRESS")
     return address == "local" or not (address or is_on_head())

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.console import PlainConsole
 from orchestrator.engines import fastest_precision
-from orchestrator.engines.fastest_precision import Answer, answer_here, decision, pace_here, refusal_here
+from orchestrator.engines.fastest_precision import Answer, answer_here, decision, found_out
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
@@ -20,11 +20,12 @@ from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.record.record import SearchRecord
 from orchestrator.run import run
 from orchestrator.run.new_record import new_record, run_tags
-from orchestrator.run.run import Running, decided
 from orchestrator.run.session import Session
+from orchestrator.run.start import Running, decided, start
 from orchestrator.summarizer.results.search_lines import setup_lines
 from orchestrator.tracking.store import TrackingError
 from trials.data_facts import DataIdentity
+from trials.errors import UserError
 
 
 def planned(tmp_path: Path, precision: str = "auto") -> Plan:
@@ -48,37 +49,57 @@ def test_a_backbone_that_is_not_right_in_bfloat16_is_computed_in_float32() -> No
 def test_a_host_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADEPT_CACHE", str(tmp_path))
     asked: list[str] = []
-    paces = iter([3.0, 1.2])
 
-    def measured(device: str, width: int, ff: int) -> float:
-        asked.append(f"{width} {ff}")
-        return next(paces)
+    def found(device: str, width: int, ff: int, *backbone: str) -> Answer:
+        asked.append(f"{width} {' '.join(backbone)}".strip())
+        return Answer(3.0, "losses differ")
 
-    monkeypatch.setattr(fastest_precision, "pace_here", measured)
-    monkeypatch.setattr(fastest_precision, "refusal_here", lambda *of: asked.append(of[1]) or "losses differ")
-    for _ in range(2):
-        assert answer_here("cpu", 64, 256, "t5-nano", "r1", "") == Answer(3.0, "losses differ")
-    assert answer_here("cpu", 32, 64, "t5-nano", "r1", "") == Answer(1.2)  # too slow to look at the backbone
-    assert asked == ["64 256", "t5-nano", "32 64"]
-    assert answer_here("cpu", 64, 256, "t5-nano", "r2", "").refusal and asked[3:] == ["t5-nano"]
+    monkeypatch.setattr(fastest_precision, "found_out", found)
+    for revision in ("r1", "r1", "r2"):
+        assert answer_here("cpu", 64, 256, "t5-nano", revision, "") == Answer(3.0, "losses differ")
+    assert asked == ["64 t5-nano r1", "64 t5-nano r2"]
 
 
 def test_a_cache_that_cannot_be_written_costs_a_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("ADEPT_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr(fastest_precision, "pace_here", lambda *_: 1.0)
+    monkeypatch.setattr(fastest_precision, "found_out", lambda *_: Answer(1.0))
     assert answer_here("cpu", 64, 256, "t5-nano", "", "") == Answer(1.0)
 
 
-def test_a_backbone_that_is_not_tried_in_time_is_left_to_the_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastest_precision, "LOADING", 0.01)
-    assert refusal_here("cpu", "t5-nano", "", "") == ""
-
-
-def test_a_process_of_its_own_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pace_here("cpu", 64, 256) > 0
+def test_a_process_of_its_own_finds_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADEPT_CACHE", str(tmp_path))
+    monkeypatch.setattr(fastest_precision, "GAIN", 0.0)
+    assert found_out("cpu", 64, 256, "t5-nano", "", "").pace > 0
     with pytest.raises(subprocess.CalledProcessError):
-        pace_here("cpu", 0, 256)
+        found_out("cpu", 0, 256, "t5-nano", "", "")
+
+
+SAYS = """#!/bin/sh
+echo {first}
+sleep {seconds}
+echo '"losses differ"'
+"""
+
+
+@pytest.mark.parametrize(("first", "seconds", "found"), [
+    ("2.5", 0, Answer(2.5, "losses differ")),
+    ("2.5", 30, Answer(2.5)),  # the backbone is left to the engines
+    ("", 30, None),
+])  # fmt: skip
+def test_what_a_process_has_said_in_time_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, seconds: int, found: Answer | None
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(SAYS.format(first=first, seconds=seconds))
+    program.chmod(0o755)
+    monkeypatch.setattr(fastest_precision.sys, "executable", str(program))
+    monkeypatch.setattr(fastest_precision, "PATIENCE", 60.0 if not seconds else 1.0)
+    if found is not None:
+        assert found_out("cpu", 64, 256, "t5-nano", "", "") == found
+        return
+    with pytest.raises(subprocess.TimeoutExpired):
+        found_out("cpu", 64, 256, "t5-nano", "", "")
 
 
 def test_the_decision_is_named_and_kept_and_the_request_is_what_it_was(tmp_path: Path) -> None:
@@ -95,29 +116,64 @@ def test_the_decision_is_named_and_kept_and_the_request_is_what_it_was(tmp_path:
     assert files.begun and files.precision == "bfloat16"
 
 
-def test_nothing_is_measured_where_the_search_cannot_be_tracked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("no_ray", [False, True])
+def test_a_store_that_cannot_be_used_is_named_and_its_ray_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_ray: bool
 ) -> None:
-    """A wrong address of MLflow is named before a Ray has been started for the measurement."""
+    """MLflow's store is opened while a Ray starts: whatever becomes of that, the store's error is the one to mend."""
+    done: list[str] = []
 
     def away(*_: Any) -> Any:
         raise TrackingError(["no store"])
 
+    def connect(self: Session, debug: bool) -> None:
+        done.append("started")
+        if no_ray:
+            raise UserError(["no Ray"])
+
     made = SimpleNamespace(fingerprint="", identity=DataIdentity())
     monkeypatch.setattr(run, "prepare_data", lambda plan: made)
     monkeypatch.setattr(run, "open_tracker", away)
-    monkeypatch.setattr(Session, "connect", lambda self, debug: pytest.fail("a Ray was started"))
+    monkeypatch.setattr(Session, "connect", connect)
+    monkeypatch.setattr(Session, "close", lambda self: done.append("ended"))
+    monkeypatch.setattr(fastest_precision, "ask_here_early", lambda plan: done.append("asked"))
+    monkeypatch.setattr(fastest_precision, "chosen_precision", lambda plan: pytest.fail("decided"))
+    plan = planned(tmp_path)
     with pytest.raises(TrackingError, match="no store"):
-        run.run_search(planned(tmp_path), {}, PlainConsole(quiet=True), quiet=True)
+        run.run_search(plan, {}, PlainConsole(quiet=True), quiet=True)
+    assert done == ["asked", "started", "ended"] and not SearchFolder(plan.folder).begun
+
+
+def test_a_host_is_asked_early_where_its_own_ray_is_to_ask_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(fastest_precision, "ask_here_early", lambda plan: asked.append(plan))
+    monkeypatch.setattr(fastest_precision, "chosen_precision", lambda plan: ("float32", "why"))
+    how: dict[str, Any] = {"options": {}, "console": None, "session": SimpleNamespace(connect=lambda debug: None)}
+
+    def begun(plan: Plan) -> bool:
+        before = len(asked)
+        opened: Any = "tracker"
+        start(Running(plan=plan, files=SearchFolder(plan.folder), **how), lambda: (opened, ""))
+        return len(asked) > before
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    assert begun(planned(tmp_path))
+    assert not begun(planned(tmp_path, "bfloat16")) and not begun(replace(planned(tmp_path), chosen="bfloat16"))
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    assert not begun(planned(tmp_path))
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert not begun(planned(tmp_path))
 
 
 def test_nothing_is_measured_for_a_search_that_is_to_be_repeatable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Session, "connect", lambda self, debug: pytest.fail("a Ray was started"))
+    monkeypatch.setattr(fastest_precision, "chosen_precision", lambda plan: pytest.fail("measured"))
     settings, problems = read_settings({"task": "debsec", "deterministic": "yes", "output": str(tmp_path)})
     plan = make_plan(settings, problems)
-    how: dict[str, Any] = {"options": {}, "files": SearchFolder(plan.folder), "console": None}
+    how: dict[str, Any] = {"options": {}, "files": SearchFolder(plan.folder), "console": None, "session": Session()}
     with caplog.at_level("INFO"):
         made = decided(Running(plan=plan, **how)).plan
     assert made.chosen == made.spec.precision == made.recorded["precision"] == "float32"
@@ -142,11 +198,10 @@ def test_a_search_decides_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     asked: list[Any] = []
     chosen = "bfloat16", "bfloat16, of course"
     monkeypatch.setattr(fastest_precision, "chosen_precision", lambda plan: (asked.append(plan), chosen)[1])
-    session: Any = SimpleNamespace(connect=lambda debug: None)
     plan = planned(tmp_path)
-    how: dict[str, Any] = {"options": {}, "files": SearchFolder(plan.folder), "console": None, "session": session}
+    how: dict[str, Any] = {"options": {}, "files": SearchFolder(plan.folder), "console": None, "session": Session()}
     first = decided(Running(plan=plan, **how))
-    assert (first.plan.precision, first.own) == ("bfloat16", session)
+    assert first.plan.precision == "bfloat16"
     assert decided(first) is first and len(asked) == 1
     settled = Running(plan=planned(tmp_path, "float32-exact"), **how)
     assert decided(settled) is settled and len(asked) == 1

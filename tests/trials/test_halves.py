@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trials.backbones import check
-from trials.backbones.halves import refusal
+from trials.halves import refusal
 
 
 def test_a_backbone_that_is_off_in_bfloat16_alone_is_named(

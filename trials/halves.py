@@ -1,9 +1,11 @@
-"""Is a backbone right in bfloat16 on a device? Found out by loading it, in a process that ends with its answer.
+"""What a host says of bfloat16, in a process that ends with its answer.
 
-    python -m trials.backbones.halves DEVICE BACKBONE REVISION [LANE]
+    python -m trials.halves DEVICE WIDTH FF LEAST BACKBONE REVISION [LANE]
 
-Prints why not, as JSON: an empty text where it is right, or where that cannot be found out: then it is loaded to be
-trained, and whatever is wrong is named there. Nothing is downloaded.
+Prints how many times as fast as in float32 the device multiplies matrices of a model's shape and, where that is LEAST
+times or more, on a second line why the backbone is not right in bfloat16 there, as JSON: an empty text where it is, or
+where that cannot be found out: then it is loaded to be trained, and whatever is wrong is named there. Nothing is
+downloaded, and the process that asks need not load torch, or hold the device afterwards.
 """
 
 from __future__ import annotations
@@ -32,8 +34,14 @@ def main() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers reads it
     import torch
 
+    from trials.stack.devices import pace
+
+    device, width, ff, least, *backbone = sys.argv[1:]
     torch.set_num_threads(1)  # as an engine has it
-    print(json.dumps(refusal(*sys.argv[1:])))
+    times = pace("bfloat16", torch.device(device), (int(width), int(ff)))
+    print(times, flush=True)
+    if times >= float(least):
+        print(json.dumps(refusal(device, *backbone)))
 
 
 if __name__ == "__main__":
