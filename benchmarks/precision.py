@@ -7,9 +7,10 @@ The same configurations and seeds are trained whole in float32 and in bfloat16 (
 optimizer are float32 in both); their best validation scores are compared in pairs: mean difference with its standard
 error, the rank correlation of the configurations, and whether both choose the same winner. Seconds are those of the
 same stack in the same process, one precision after the other. The regret is what the winner of bfloat16 is below the
-best of float32, in float32's own scores, in points. With ``--grids`` nothing is trained: those grids are compared that
-`benchmarks.grids` has made in both precisions (``--precision``, ``--folder``), by the reports at steps that both have
-(``--eval-every``), and no times. Writes benchmarks/results/precision.json.
+best of float32, in float32's own scores, in points, and its rank is the one that it has there. With ``--grids``
+nothing is trained: those grids are compared that `benchmarks.grids` has made in both precisions (``--precision``,
+``--folder``), by the reports at steps that both have (``--eval-every``), and no times. Writes
+benchmarks/results/precision.json, or precision-grids.json.
 """
 
 from __future__ import annotations
@@ -99,17 +100,20 @@ def compared(scores: dict[str, np.ndarray], seconds: dict[str, float] | None = N
     """What differs between the precisions on one task; seconds where both were trained side by side."""
     single, half = scores["float32"], scores["bfloat16"]
     difference = (half - single).ravel()
-    chosen = np.take_along_axis(single, half.argmax(1)[:, None], 1)[:, 0]
+    mean, error = difference.mean(), difference.std(ddof=1) / len(difference) ** 0.5
+    chosen = np.take_along_axis(single, half.argmax(1)[:, None], 1)
     return {
         "float32": single.tolist(),
         "bfloat16": half.tolist(),
-        "difference": float(difference.mean()),
-        "standard_error": float(difference.std(ddof=1) / len(difference) ** 0.5),
+        "difference": float(mean),
+        "standard_error": float(error),
+        "interval_95": [float(mean + error * at) for at in stats.t.ppf([0.025, 0.975], len(difference) - 1)],
         "rank_correlation": float(
             np.mean([stats.spearmanr(a, b).statistic for a, b in zip(single, half, strict=True)])
         ),
         "same_winner": int((single.argmax(1) == half.argmax(1)).sum()),
-        "regret": (single.max(1) - chosen).tolist(),
+        "regret": (single.max(1) - chosen[:, 0]).tolist(),
+        "rank_in_float32": (1 + (single > chosen).sum(1)).tolist(),
     } | ({"seconds": seconds} if seconds else {})
 
 
@@ -124,7 +128,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     table = Table(
-        "task", "trials", "bf16 - fp32", "SE", "rank corr.", "same winner", "regret", "fp32 s", "bf16 s", "ratio"
+        *("task", "trials", "bf16 - fp32", "95 % interval", "rank corr.", "same winner", "regret", "its rank"),
+        *("fp32 s", "bf16 s", "ratio"),
     )
     found: dict[str, Any]
     if args.grids:
@@ -134,17 +139,25 @@ def main() -> None:
         measured = {task: compared(*trained(task, args)) for task in args.tasks}
         found = {"settings": {key: value for key, value in vars(args).items() if key != "grids"}}
     found |= measured
+    if len(measured) > 1:
+        both = [np.concatenate([np.ravel(one[precision]) for one in measured.values()])[None] for precision in PAIR]
+        all_pairs = compared(dict(zip(PAIR, both, strict=True)))
+        found["all"] = {key: all_pairs[key] for key in ("difference", "standard_error", "interval_95")}
     for task, one in measured.items():
         seeds = len(one["float32"])
         seconds = [one["seconds"][precision] for precision in PAIR] if "seconds" in one else []
         table.add_row(
-            task, str(seeds * len(one["float32"][0])), f"{one['difference']:+.2f}", f"{one['standard_error']:.2f}",
-            f"{one['rank_correlation']:.2f}", f"{one['same_winner']} of {seeds}", f"{np.mean(one['regret']):.2f}",
+            task, str(seeds * len(one["float32"][0])), f"{one['difference']:+.2f}",
+            "{:+.2f} to {:+.2f}".format(*one["interval_95"]), f"{one['rank_correlation']:.2f}",
+            f"{one['same_winner']} of {seeds}", ", ".join(f"{each:.2f}" for each in one["regret"]),
+            ", ".join(map(str, one["rank_in_float32"])),
             *(f"{each:.0f}" for each in seconds), *([f"{seconds[0] / seconds[1]:.2f}"] if seconds else []),
         )  # fmt: skip
-    Console(width=120).print(table)
+    Console(width=140).print(table)
+    if overall := found.get("all"):
+        print("all: {:+.2f}, {:+.2f} to {:+.2f}".format(overall["difference"], *overall["interval_95"]))
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "precision.json").write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / f"precision{'-grids' if args.grids else ''}.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ def test_scores_are_compared_at_the_steps_that_both_have(tmp_path: Path) -> None
     }
     figures = compared(found["rte"])
     assert figures["difference"] == pytest.approx(-1.0)
-    assert figures["regret"] == [10.0]
+    assert (figures["regret"], figures["rank_in_float32"]) == ([10.0], [2])
+    low, high = figures["interval_95"]
+    assert low < figures["difference"] < high and (low + high) / 2 == pytest.approx(figures["difference"])
     assert figures["same_winner"] == 0
     assert "seconds" not in figures
 
