@@ -3,8 +3,8 @@
     python -m trials.halves DEVICE WIDTH FF LEAST BACKBONE REVISION [LANE]
 
 Prints how many times as fast as in float32 the device multiplies matrices of a model's shape and, where that is LEAST
-times or more, on a second line why the backbone is not right in bfloat16 there, as JSON: an empty text where it is, or
-where that cannot be found out: then it is loaded to be trained, and whatever is wrong is named there. Nothing is
+times or more, on a second line why the backbone is not right in bfloat16 there, as JSON: an empty text where it is,
+null where that cannot be found out: then it is loaded to be trained, and whatever is wrong is named there. Nothing is
 downloaded, and the process that asks need not load torch, or hold the device afterwards.
 """
 
@@ -15,8 +15,8 @@ import os
 import sys
 
 
-def refusal(device: str, backbone: str, revision: str = "", lane: str = "") -> str:
-    """Why a backbone is refused in bfloat16, though it is right in float32; empty where it is not."""
+def refusal(device: str, backbone: str, revision: str = "", lane: str = "") -> str | None:
+    """Why a backbone is refused in bfloat16, though right in float32; empty where it is not, None if not known."""
     from trials.backbones.loading import load_backbone
     from trials.errors import PrecisionError
 
@@ -25,7 +25,7 @@ def refusal(device: str, backbone: str, revision: str = "", lane: str = "") -> s
     except PrecisionError as error:
         return error.problems[0]
     except Exception:  # whatever it is, it says nothing of bfloat16
-        return ""
+        return None
     return ""
 
 

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -49,11 +50,20 @@ class Answer:
 
     Attributes:
         pace: times as fast as in float32 that it multiplies the backbone's shapes.
-        refusal: why the backbone is not right in it there, in words; empty where it is, or is not known.
+        refusal: why the backbone is not right in it there, in words; empty where it is, or where that takes too long to
+            find out; None where it could not be found out, as where its weights have not been downloaded yet.
     """
 
     pace: float
-    refusal: str = ""
+    refusal: str | None = ""
+
+
+class _NotKnownError(Exception):
+    """An answer that is not whole: another time it may be."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 def chosen_precision(plan: Plan) -> tuple[Precision, str]:
@@ -125,13 +135,18 @@ def answer_here(device: str, width: int, ff: int, backbone: str, revision: str, 
     of += [str(width), str(ff), backbone, revision, lane]
     name = f"bfloat16-{hashlib.sha256(chr(10).join(of).encode()).hexdigest()[:16]}"
 
-    def found() -> dict[str, Any]:
-        return asdict(found_out(device, width, ff, backbone, revision, lane))
+    def kept(folder: Path) -> dict[str, Any]:
+        answer = found_out(device, width, ff, backbone, revision, lane)
+        if answer.refusal is None:
+            raise _NotKnownError(answer)
+        return asdict(answer)
 
     try:
-        return Answer(**cached(default_cache_dir(), name, lambda folder: found())[1])
+        return Answer(**cached(default_cache_dir(), name, kept)[1])
+    except _NotKnownError as error:
+        return error.answer
     except UserError:  # a cache that cannot be written costs the time again
-        return Answer(**found())
+        return found_out(device, width, ff, backbone, revision, lane)
 
 
 def found_out(device: str, width: int, ff: int, backbone: str, revision: str, lane: str) -> Answer:
@@ -144,12 +159,17 @@ def found_out(device: str, width: int, ff: int, backbone: str, revision: str, la
     if device == "cuda":
         environment.pop("CUDA_VISIBLE_DEVICES", None)  # Ray shows none to a task that asks for none
     command = [sys.executable, "-m", "trials.halves", device, str(width), str(ff), str(GAIN), backbone, revision, lane]
+    refusal: str | None = ""
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=PATIENCE)
-        output = done.stdout
+        output = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=PATIENCE).stdout
     except subprocess.SubprocessError as error:
         output = getattr(error, "stdout", None) or b""
         if not output.strip():
             raise
-    times, *refusal = output.decode().strip().splitlines()
-    return Answer(float(times), json.loads(refusal[-1]) if refusal else "")
+        if not isinstance(error, subprocess.TimeoutExpired):  # it would take as long again
+            refusal = None
+    times, *said = output.decode().strip().splitlines() or [""]
+    try:
+        return Answer(float(times), json.loads(said[-1]) if said else refusal)
+    except ValueError as error:
+        raise subprocess.CalledProcessError(0, command, output) from error

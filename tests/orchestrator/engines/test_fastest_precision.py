@@ -60,6 +60,31 @@ def test_a_host_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert asked == ["64 t5-nano r1", "64 t5-nano r2"]
 
 
+def test_what_a_host_could_not_find_out_it_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of the hub come with the first search: what is wrong with them in bfloat16 counts from the second on."""
+    monkeypatch.setenv("ADEPT_CACHE", str(tmp_path))
+    monkeypatch.setattr(fastest_precision, "GAIN", 0.0)
+    first = answer_here("cpu", 64, 256, str(tmp_path / "none"), "", "")
+    assert first.pace > 0 and first.refusal is None and decision({"a": replace(first, pace=9.0)})[0] == "bfloat16"
+    monkeypatch.setattr(fastest_precision, "found_out", lambda *_: Answer(3.0, "losses differ"))
+    assert answer_here("cpu", 64, 256, str(tmp_path / "none"), "", "") == Answer(3.0, "losses differ")
+
+
+@pytest.mark.parametrize(("code", "found"), [("echo 2.5; exit 1", Answer(2.5, None)), ("", None), ("echo no", None)])
+def test_a_process_that_breaks_off_finds_no_more_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, found: Answer | None
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{code}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(fastest_precision.sys, "executable", str(program))
+    if found is not None:
+        assert found_out("cpu", 64, 256, "t5-nano", "", "") == found
+        return
+    with pytest.raises(subprocess.CalledProcessError):
+        found_out("cpu", 64, 256, "t5-nano", "", "")
+
+
 def test_a_cache_that_cannot_be_written_costs_a_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("ADEPT_CACHE", str(tmp_path / "file"))
