@@ -45,6 +45,18 @@ def as_begun(plan: Plan, *, in_storage: bool = False) -> Plan:
     return now
 
 
+def former_options(plan: Plan, name: str) -> Mapping[str, Any]:
+    """Values that an earlier version went by where the plan's options name none, if they give the plan that name.
+
+    Empty where none do: the plan has that name as it is, or it is the name of another one.
+    """
+    given = plan.settings.model_fields_set
+    for defaults in ({}, *FORMER):
+        if _with_defaults(plan, defaults).name == name:
+            return {key: value for key, value in defaults.items() if key not in given}
+    return {}
+
+
 def _with_defaults(plan: Plan, defaults: Mapping[str, Any]) -> Plan:
     """A plan in which the options of `FORMER` that were not given have these values, or those of now."""
     settings = plan.settings

@@ -8,13 +8,13 @@ from datetime import date
 from pathlib import Path
 
 from orchestrator.command_lines import flag
-from orchestrator.plan.former_defaults import as_begun
+from orchestrator.plan.former_defaults import as_begun, former_options
 from orchestrator.plan.settings import default_output, default_storage
 from orchestrator.record.secrecy import shown_command
 from orchestrator.run.new_record import command_of
 from orchestrator.sweep.cells import CellKey
 from orchestrator.sweep.estimates import estimated_seconds
-from orchestrator.sweep.expand import PlannedSearch
+from orchestrator.sweep.expand import PlannedSearch, planned
 from orchestrator.sweep.pinned import record_in
 from orchestrator.sweep.state import SearchState, SearchStatus, SweepState, earlier_runs, is_night
 from orchestrator.sweep.sweep_file import SweepFile
@@ -74,9 +74,12 @@ def turn_of(search: PlannedSearch, before: SweepState | None) -> Turn:
 
     Args:
         search: in the run's folder. before: what the run has done, where it goes on: a search with other settings than
-            then begins anew, and one whose results are gone is trained again. Seconds of a killed one are counted
-            (`count_killed`).
+            then begins anew, and one whose results are gone is trained again. Where defaults alone are others by now,
+            it has those of then, as the run's other searches. Seconds of a killed one are counted (`count_killed`).
     """
+    known = before.search(search.key) if before else None
+    if known is not None and (former := former_options(search.plan, known.name)):
+        search = planned({**search.options, **former}, {}, search.search)
     plan = search.plan
     state = SearchState(
         key=search.key,
@@ -87,7 +90,6 @@ def turn_of(search: PlannedSearch, before: SweepState | None) -> Turn:
         estimate=estimated_seconds(plan),
         command=shown_command(command_of(search.options)),
     )
-    known = before.search(search.key) if before else None
     if known is None or known.name != plan.name:
         return Turn(search, state)
     if (measured := measured_before(search.key, before)) is not None:

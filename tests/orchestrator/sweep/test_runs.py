@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from orchestrator.console import INTERRUPTED
+from orchestrator.plan.former_defaults import FORMER
+from orchestrator.plan.settings import AUTO
 from orchestrator.record.errors import RecordError
 from orchestrator.record.record import RECORD
 from orchestrator.sweep import fingerprint
@@ -19,7 +21,7 @@ from orchestrator.sweep.runner import prepare_run
 from orchestrator.sweep.runs import chosen_run, moved_into
 from orchestrator.sweep.state import STATE, SearchStatus
 from tests.orchestrator.made_searches import search_of
-from tests.orchestrator.sweep.made_sweeps import made, run, small_sweep
+from tests.orchestrator.sweep.made_sweeps import made, run, small_sweep, statuses
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -104,3 +106,20 @@ def test_a_state_that_cannot_be_read_is_refused(tmp_path: Path, change: dict[str
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(RecordError, match=problem):
         run(tmp_path, "one", [])
+
+
+@pytest.mark.parametrize("then", FORMER, ids=["latest", "first"])
+def test_a_run_that_an_earlier_version_began_ends_in_its_defaults(tmp_path: Path, then: dict[str, Any]) -> None:
+    """Also the searches whose turn had not come, and those that were taken over from another run."""
+    defaults = f"overrides: [{{where: {{backbone: t5-nano}}, options: {json.dumps(then)}}}]\n"
+    run(tmp_path, "one", [], defaults, run_one=made([], failing=["debsec"]))
+    begun = run(tmp_path, "two", [], defaults, run_one=made([], failing=["debsec"]))
+    assert statuses(begun)["debmatch pt"] == "taken over"
+    planned: list[PlannedSearch] = []
+    after = run(tmp_path, "two", [], run_one=made([], after=planned.append))
+    assert [one.name for one in after.searches] == [one.name for one in begun.searches]
+    assert {(one.key.task, one.plan.settings.precision) for one in planned} == {("debsec", "float32")}
+    assert all("--precision float32" in one.command for one in after.searches if one.key.task == "debsec")
+    fresh: list[PlannedSearch] = []
+    run(tmp_path, "three", [], run_one=made([], after=fresh.append))
+    assert {one.plan.settings.precision for one in fresh} == {AUTO}
