@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,6 +30,14 @@ def bfloat16_takes(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-
 def test_the_pace_is_measured() -> None:
     assert pace("float32", CPU) == pytest.approx(1, rel=0.9)
     assert pace("bfloat16", CPU) > 0
+
+
+def test_what_else_a_machine_does_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is kept with a search, and on its host: another process on the core must not decide it."""
+    hours = itertools.count()
+    clocks = SimpleNamespace(perf_counter=lambda: 3600.0 * next(hours), thread_time=time.thread_time)
+    monkeypatch.setattr(devices, "time", clocks)
+    assert devices._seconds("float32", CPU, (64, 256)) < 60
 
 
 def test_a_device_of_another_kind_is_timed_as_well() -> None:
