@@ -46,7 +46,7 @@ def refuse_slow(precision: Precision, device: torch.device) -> None:
         times = 1 / pace(precision, device)
         problem = (
             f"--precision {precision}: this {device.type.upper()} has no units for it and multiplies {times:.0f} "
-            "times slower than in float32; leave --precision out"
+            "times slower than in float32; search in --precision float32, or on hosts that have them"
         )
         raise UserError([problem])
 
