@@ -27,7 +27,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.engines.count import device_kind, devices
 from orchestrator.engines.host_facts import digest_of_sources, version_of
 from orchestrator.engines.nodes import nodes_up
-from orchestrator.record.provenance import describe_hardware
+from orchestrator.record.provenance import describe_hardware, vector_units
 from trials.config import Precision
 from trials.data.cache import cached, default_cache_dir
 from trials.errors import UserError
@@ -130,8 +130,9 @@ def answer_here(device: str, width: int, ff: int, backbone: str, revision: str, 
     Raises:
         CalledProcessError, TimeoutExpired: it could not be found out how fast it multiplies.
     """
-    hardware = describe_hardware().get("gpu" if device == "cuda" else "cpu", "")
-    of = [device, hardware, *map(str, (version_of("torch"), version_of("transformers"), digest_of_sources()))]
+    known = describe_hardware()
+    hardware = [known.get("gpu", "")] if device == "cuda" else [known.get("cpu", ""), vector_units()]
+    of = [device, *hardware, *map(str, (version_of("torch"), version_of("transformers"), digest_of_sources()))]
     of += [str(width), str(ff), backbone, revision, lane]
     name = f"bfloat16-{hashlib.sha256(chr(10).join(of).encode()).hexdigest()[:16]}"
 

@@ -11,6 +11,11 @@ def is_given(plan: Plan) -> bool:
     return "precision" in plan.settings.model_fields_set
 
 
+def is_measured(plan: Plan) -> bool:
+    """Whether its hosts say which precision the search is in."""
+    return plan.settings.precision == AUTO and not without_measuring(plan)
+
+
 def in_words(plan: Plan) -> str:
     """The precision of a search and where it comes from."""
     asked = plan.settings.precision

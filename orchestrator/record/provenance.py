@@ -21,6 +21,9 @@ from orchestrator.record.secrecy import shown_command
 DISTRIBUTION = "adept-search"
 PACKAGES = ("ray", "torch", "transformers", "datasets", "mlflow", "optuna", "numpy", DISTRIBUTION)
 
+CPUINFO = Path("/proc/cpuinfo")
+_VECTORS = ("avx", "amx", "fma", "asimd", "fphp", "sve", "sme", "bf16", "i8mm")  # x86's and ARM's
+
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -60,6 +63,15 @@ def describe_hardware() -> dict[str, str]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
+def vector_units() -> str:
+    """What this machine's processor multiplies with, such as ``avx2 avx512_bf16``; empty where it does not say.
+
+    Two processors that a virtual machine gives one name ("AMD EPYC") may differ in nothing else that can be seen.
+    """
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    return " ".join(sorted(flag for flag in flags if flag.startswith(_VECTORS)))
+
+
 def _git_commit(checkout: Path) -> str:
     top = _output(["git", "-C", str(checkout), "rev-parse", "--show-toplevel"])
     # An environment inside another project's checkout must not lend us that project's commit.
@@ -90,12 +102,17 @@ def version_of(distribution: str) -> str:
         return ""
 
 
-def _cpu_model() -> str:
+def _cpuinfo(name: str) -> str:
+    """What the kernel says of the first processor; empty where it says nothing."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # no Linux
         lines = []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
+
+
+def _cpu_model() -> str:
+    model = _cpuinfo("model name")
     return model or _output(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.machine()
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from orchestrator.plan.data import prepare_data
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.precision import is_measured
 from orchestrator.plan.settings import SearchSettings
-from orchestrator.record.provenance import describe_hardware, version_of
+from orchestrator.record.provenance import describe_hardware, vector_units, version_of
 from trials.backbones.facts import UNKNOWN_REVISION
 from trials.errors import UserError
 from trials.methods import get_method
@@ -42,7 +43,8 @@ def parts_of(plan: Plan) -> dict[str, str]:
 
     Returns:
         ``code``, ``version/<package>``, ``method`` and ``task`` (of another package), ``search`` (trials, options,
-        space), ``data``, ``backbone`` (weights), ``cpu`` and ``gpu`` of this machine. The machine's name is no part.
+        space), ``data``, ``backbone`` (weights), ``cpu`` and ``gpu`` of this machine, and its ``vector units`` where
+        they choose the precision. The machine's name is no part.
     """
     method = get_method(plan.settings.method)
     packages = [*PACKAGES, *(["peft"] if plan.changes_modules else [])]
@@ -62,6 +64,8 @@ def parts_of(plan: Plan) -> dict[str, str]:
     }
     if "gpu" in hardware:
         parts["gpu"] = hardware["gpu"]
+    elif is_measured(plan) and (units := vector_units()):  # which decide the precision, and have no part in the name
+        parts["vector units"] = units
     if plan.settings.warm_start:
         parts["earlier searches"] = ""  # what a searcher learns from, which grows
     source = Path(inspect.getfile(type(method))).resolve()

@@ -60,6 +60,16 @@ def test_a_host_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert asked == ["64 t5-nano r1", "64 t5-nano r2"]
 
 
+def test_a_processor_of_the_same_name_is_asked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache outlives its machine, on a disk that hosts share or that another machine gets."""
+    monkeypatch.setenv("ADEPT_CACHE", str(tmp_path))
+    paces = {"avx2": 0.5, "avx2 avx512_bf16": 3.0}
+    for units, pace in paces.items():
+        monkeypatch.setattr(fastest_precision, "vector_units", lambda units=units: units, raising=False)
+        monkeypatch.setattr(fastest_precision, "found_out", lambda *_, pace=pace: Answer(pace))
+        assert answer_here("cpu", 64, 256, "t5-nano", "", "") == Answer(pace)
+
+
 def test_what_a_host_could_not_find_out_it_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights of the hub come with the first search: what is wrong with them in bfloat16 counts from the second on."""
     monkeypatch.setenv("ADEPT_CACHE", str(tmp_path))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.record.provenance import collect
+from orchestrator.record import provenance
+from orchestrator.record.provenance import collect, describe_hardware, vector_units
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -82,3 +83,19 @@ def test_the_names_of_gpus_are_counted(tmp_path: Path, monkeypatch: pytest.Monke
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert collect([])["gpu"] == "2 x NVIDIA A, 10 MiB; 1 x NVIDIA B, 5 MiB"
+
+
+@pytest.mark.parametrize(
+    ("key", "flags", "units"),
+    [
+        ("flags", "fpu avx2 amx_bf16 sse avx512_bf16", "amx_bf16 avx2 avx512_bf16"),
+        ("Features", "fp bf16 sve", "bf16 sve"),
+    ],
+)
+def test_processors_of_one_name_differ_in_their_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, flags: str, units: str
+) -> None:
+    monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
+    assert vector_units() == ""
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: AMD EPYC\n{key}\t\t: {flags}\n" * 2)
+    assert vector_units() == units and describe_hardware()["cpu"].startswith("AMD EPYC, ")
