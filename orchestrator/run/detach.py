@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.command_lines import command_line
+from orchestrator.plan.former_defaults import as_begun
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.store.lock import running_owner
@@ -52,7 +53,9 @@ def run_detached(plan: Plan, arguments: list[str], console: Console, quiet: bool
 
     Raises:
         UserError: the folder belongs to a search with other settings, or cannot be written.
+        StorageError: the storage was away for too long.
     """
+    plan = as_begun(plan, in_storage=True)  # the search's process asks there, and its name and folder follow from it
     SearchFolder(plan.folder).previous(plan)
     log = plan.folder / LOG
     known = running_owner(plan.folder)

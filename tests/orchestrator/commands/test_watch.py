@@ -18,14 +18,18 @@ from rich.console import Console
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
+from orchestrator.plan.search_folder import stored
 from orchestrator.plan.settings import SearchSettings, as_arguments
 from orchestrator.run import detach
+from orchestrator.store.layout import DEFINITION
 from orchestrator.store.lock import LOCK, STALE, SearchLock, running_owner
 from orchestrator.store.log import LOG, follow, followed, last_lines
 from orchestrator.store.owner import Owner
 from orchestrator.tune import cluster
 from tests.commands import adept
 from tests.faults.small_search import ROOT
+from tests.orchestrator.plan.planning import plan as planned
+from tests.orchestrator.plan.test_former_defaults import GIVEN, begun
 
 HOLD = """
 import sys, time
@@ -120,6 +124,23 @@ def test_a_detached_search_is_shown_to_its_end_and_its_exit_code_is_the_command_
     assert "no such task" in out and f"session {os.getsid(0)}" not in out
 
 
+def test_a_detached_search_that_its_storage_alone_has_is_called_as_it_was_begun(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an earlier version, whose defaults were others: its process finds it by the name of then."""
+    uri = (here / "storage").as_uri()
+    before = begun(storage=uri)
+    place = stored(before)
+    assert place is not None
+    (place / DEFINITION).write_bytes((before.folder / DEFINITION).read_bytes())
+    monkeypatch.setattr(detach, "command", lambda arguments: [sys.executable, "-c", ""])
+    said = io.StringIO()
+    again = planned(**GIVEN, storage=uri, output=here / "elsewhere")
+    detach.run_detached(again, [], Console(file=said, width=500))
+    assert [folder.name for folder in (here / "elsewhere").iterdir()] == [before.name]
+    assert f"Search {before.name} runs" in said.getvalue() and again.name not in said.getvalue()
+
+
 def test_a_detached_command_is_shown_to_its_end_in_the_folder_it_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,16 +177,16 @@ def test_ctrl_c_ends_the_display_and_not_the_search(plan: Plan, monkeypatch: pyt
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    begun: list[subprocess.Popen[bytes]] = []
+    children: list[subprocess.Popen[bytes]] = []
     begin = detach.begin
     monkeypatch.setattr(detach, "command", lambda arguments: [sys.executable, "-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr(detach, "begin", lambda *given: begun.append(begin(*given)) or begun[0])
+    monkeypatch.setattr(detach, "begin", lambda *given: children.append(begin(*given)) or children[0])
     monkeypatch.setattr(detach, "follow", interrupted)
     said = io.StringIO()
     assert detach.run_detached(plan, [], Console(file=said, width=500)) == 0
-    assert "search mine goes on" in said.getvalue() and begun[0].poll() is None
-    begun[0].kill()
-    begun[0].wait()
+    assert "search mine goes on" in said.getvalue() and children[0].poll() is None
+    children[0].kill()
+    children[0].wait()
 
 
 def test_where_results_go_can_be_said_once_for_all_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
