@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.commands.messages import with_messages
@@ -42,10 +43,11 @@ def start(options: Given, how: StartOptions) -> int:
     if how.plan:
         from orchestrator.plan.data import planned_data
         from orchestrator.plan.estimate import print_plan
+        from orchestrator.plan.search_folder import chosen_there
         from orchestrator.run.standing import standing
 
         console = PlainConsole(width=None if sys.stdout.isatty() else 120)
-        print_plan(plan, console, *planned_data(plan))
+        print_plan(replace(plan, chosen=chosen_there(plan)), console, *planned_data(plan))
         for line in standing(plan):
             console.print(line, soft_wrap=not sys.stdout.isatty())
         return 0

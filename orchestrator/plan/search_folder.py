@@ -101,6 +101,14 @@ class SearchFolder:
         write_twice(self.folder / DEFINITION, {**plan.definition, **found_out})
 
 
+def chosen_there(plan: Plan) -> Precision | None:
+    """What ``--precision auto`` stands for in a search that has begun; None where none has, or it cannot be read."""
+    try:
+        return read_either(plan.folder / DEFINITION)[0].get(CHOSEN)
+    except UserError:
+        return None
+
+
 def moved(plan: Plan, before: Mapping[str, Any]) -> set[str]:
     """Keys of a definition that say where something is: they may differ where a fingerprint says that it is the same.
 

@@ -27,6 +27,7 @@ def test_one_that_auto_has_decided_on_goes_on_in_that(here: Path, monkeypatch: p
     run_search(plan(**GIVEN), {}, PlainConsole(quiet=True), quiet=True)
     assert [one.precision for one in shown] == ["bfloat16"]
     assert "which --precision auto chose" in in_words(shown[0])
+    assert "precision: bfloat16, which --precision auto chose" in typed("search", *flags(), "--plan")[1]
 
 
 def test_a_plan_says_the_precision_and_what_its_time_is_of(here: Path) -> None:
