@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -76,12 +77,13 @@ def chosen_precision(plan: Plan) -> tuple[Precision, str]:
         .options(num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
         .remote("cuda" if kind == "GPU" else "cpu", *_of(plan))
         for node in up
-        if devices(node, kind)
+        if devices(node, kind) and not node.draining  # where nothing will be trained
     }
+    until = time.monotonic() + PATIENCE + REMOTE  # for all of them together
     answers: dict[str, Answer] = {}
     for address, answer in asked.items():
         try:
-            answers[address] = ray.get(answer, timeout=PATIENCE + REMOTE)
+            answers[address] = ray.get(answer, timeout=max(0.0, until - time.monotonic()))
         except (RayError, GetTimeoutError):  # it cannot train either, and is asked why before the first trial
             continue
     return decision(answers)

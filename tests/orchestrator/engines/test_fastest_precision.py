@@ -9,10 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import GetTimeoutError
 
 from orchestrator.console import PlainConsole
 from orchestrator.engines import fastest_precision
 from orchestrator.engines.fastest_precision import Answer, answer_here, decision, found_out
+from orchestrator.engines.nodes import Node
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.read_settings import read_settings
 from orchestrator.plan.resolve import make_plan
@@ -100,6 +102,34 @@ def test_a_cache_that_cannot_be_written_costs_a_measurement(tmp_path: Path, monk
     monkeypatch.setenv("ADEPT_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(fastest_precision, "found_out", lambda *_: Answer(1.0))
     assert answer_here("cpu", 64, 256, "t5-nano", "", "") == Answer(1.0)
+
+
+def test_hosts_that_stay_silent_cost_one_wait_and_those_that_leave_are_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = [0.0], list[str]()
+
+    def remote(function: Any) -> Any:
+        def options(scheduling_strategy: Any, **_: Any) -> Any:
+            return SimpleNamespace(remote=lambda *_: scheduling_strategy.node_id)
+
+        return SimpleNamespace(options=options)
+
+    def get(node: str, timeout: float) -> Answer:
+        asked.append(node)
+        if node == "d" * 56:
+            return Answer(3.0)
+        clock[0] += timeout
+        raise GetTimeoutError
+
+    up = [Node(one * 56, one, 0, 2, 1.0, draining=one == "a") for one in "abcd"]
+    monkeypatch.setattr(fastest_precision, "nodes_up", lambda: {node.id: node for node in up})
+    monkeypatch.setattr(fastest_precision, "time", SimpleNamespace(monotonic=lambda: clock[0]), raising=False)
+    monkeypatch.setattr(fastest_precision.ray, "remote", remote)
+    monkeypatch.setattr(fastest_precision.ray, "get", get)
+    assert fastest_precision.chosen_precision(planned(tmp_path))[0] == "bfloat16"
+    assert [one[0] for one in asked] == ["b", "c", "d"]
+    assert clock[0] == fastest_precision.PATIENCE + fastest_precision.REMOTE
 
 
 def test_a_process_of_its_own_finds_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
