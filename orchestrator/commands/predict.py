@@ -99,11 +99,16 @@ def run(
     from transformers.utils import logging as transformers_logging
 
     from orchestrator.quiet import silence_libraries
+    from trials.stack.devices import why_slow
 
     silence_libraries()
     transformers_logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded: Adapter = load_adapter(folder, backbone, device, precision)  # type: ignore[arg-type]
+    scored_in = loaded.backbone.precision
+    if why := why_slow(scored_in, torch.device(device)):
+        faster = "--precision float32 answers faster, perhaps otherwise in a few rows"
+        print(f"note: the backbone is computed in {scored_in}, but {why}; {faster}", file=sys.stderr)
     good = [number for number in range(len(rows)) if number not in wrong]
     found = dict(zip(good, loaded.predict_rows([rows[number] for number in good]), strict=True))
     predictions: list[Prediction | None] = [found.get(number) for number in range(len(rows))]

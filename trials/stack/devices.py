@@ -36,19 +36,23 @@ def has_units(precision: Precision, device: torch.device) -> bool:
     return not in_halves(precision) or pace(precision, device) >= SLOW
 
 
+def why_slow(precision: Precision, device: torch.device) -> str:
+    """That a device has no units for a precision, and what that means, in words; empty where it has."""
+    if has_units(precision, device):
+        return ""
+    times = 1 / pace(precision, device)
+    return f"this {device.type.upper()} has no units for it and multiplies {times:.0f} times slower than in float32"
+
+
 def refuse_slow(precision: Precision, device: torch.device) -> None:
     """Refuse a precision that a device has no units for.
 
     Raises:
         UserError: see `has_units`.
     """
-    if not has_units(precision, device):
-        times = 1 / pace(precision, device)
-        problem = (
-            f"--precision {precision}: this {device.type.upper()} has no units for it and multiplies {times:.0f} "
-            "times slower than in float32; search in --precision float32, or on hosts that have them"
-        )
-        raise UserError([problem])
+    if why := why_slow(precision, device):
+        remedy = "search in --precision float32, or on hosts that have them"
+        raise UserError([f"--precision {precision}: {why}; {remedy}"])
 
 
 def hint(precision: Precision, device: torch.device) -> str:

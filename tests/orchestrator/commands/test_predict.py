@@ -23,6 +23,7 @@ from trials.backbones.facts import EMBEDDED
 from trials.engine import EngineSettings
 from trials.errors import UserError
 from trials.export.files import CONFIG
+from trials.stack import devices
 
 ROWS = 24
 LABELS = {"accounts": "0", "a bill": "1"}
@@ -72,6 +73,18 @@ def typed(*words: object, rows: bytes | None = None) -> tuple[int, str, str]:
     result = CliRunner().invoke(app, ["predict", *map(str, words)], input=rows)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_machine_without_units_for_the_adapters_precision_says_so(
+    adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search that trained it may have chosen bfloat16 on another machine; nobody need have asked for it."""
+    monkeypatch.setattr(devices, "pace", lambda precision, device: 0.02)
+    rows = b"subject,body\nlogin 1,train text\n"
+    code, _, err = typed(adapter, "--precision", "bfloat16", rows=rows)
+    assert code == 0 and "this CPU has no units for it and multiplies 50 times slower" in " ".join(err.split())
+    code, _, err = typed(adapter, rows=rows)
+    assert code == 0 and not err
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
