@@ -20,7 +20,8 @@ def in_words(plan: Plan) -> str:
     """The precision of a search and where it comes from."""
     asked = plan.settings.precision
     if asked != AUTO:
-        kept = "" if is_given(plan) else ", in which this search was begun (--precision auto begins another one)"
+        way = "with another --name begins" if plan.settings.name else "begins"
+        kept = "" if is_given(plan) else f", in which this search was begun (--precision auto {way} another one)"
         return f"precision: {asked}{kept}"
     if plan.chosen:
         return f"precision: {plan.chosen}, which --precision auto chose when this search began"

@@ -83,15 +83,16 @@ def test_a_search_whose_definition_is_damaged_is_not_begun_anew(here: Path, dama
 @each_version
 def test_one_with_a_name_of_its_own_goes_on_as_it_was_begun_or_is_refused(here: Path, then: dict[str, Any]) -> None:
     before = begun(then, name="mine")
-    assert plan(**GIVEN, name="mine").definition == before.definition
+    again = plan(**GIVEN, name="mine")
+    assert again.definition == before.definition and "auto with another --name begins" in in_words(again)
     other = begun({"precision": "bfloat16"}, name="other")
     assert plan(**GIVEN, name="other").settings.precision == AUTO != other.settings.precision
     code, _, err = typed("search", *flags(), "--name", "other")
     assert code == 2 and 'precision (then "bfloat16", now "auto")' in " ".join(err.split())
     code, _, err = typed("search", *flags(), "--name", "mine", "--precision", "auto")
     assert code == 2 and 'precision (then "float32", now "auto")' in " ".join(err.split())
-    code, _, err = typed("search", *flags(), "--name", "mine", "--rank-by", "loss")
-    assert code == 2 if then == FIRST else "rank_by" not in err
+    code, _, err = typed("search", *flags(), "--name", "mine", "--rank-by", "loss", "--plan")
+    assert code == (2 if then == FIRST else 0)
     assert ('then none, now "loss"' in " ".join(err.split())) == (then == FIRST)
 
 
