@@ -98,7 +98,7 @@ def ask_here_early(plan: Plan) -> None:
         return
 
     def find_out() -> None:
-        with suppress(subprocess.SubprocessError):  # it is asked again
+        with suppress(subprocess.SubprocessError, OSError):  # it is asked again
             answer_here("cpu", *_of(plan))
 
     threading.Thread(target=find_out, daemon=True).start()

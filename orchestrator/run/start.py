@@ -16,6 +16,7 @@ from orchestrator.plan.precision import without_measuring
 from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.plan.settings import AUTO
 from orchestrator.run.session import Session
+from trials.errors import UserError
 
 if TYPE_CHECKING:
     from orchestrator.tracking.tracker import Tracker
@@ -61,8 +62,10 @@ def start(running: Running, open_tracker: Callable[[], tuple[Tracker, str]]) -> 
         beside.submit(import_module, "orchestrator.tune.runner")
         try:
             running.session.connect(running.debug)
-        finally:
-            tracker, away = opening.result()  # a store that cannot be used goes before a Ray that is not to be had
+        except UserError:
+            opening.result()  # a store that cannot be used is named before a Ray that is not to be had
+            raise
+        tracker, away = opening.result()
     finally:
         beside.shutdown(wait=False)
     return decided(running), tracker, away
