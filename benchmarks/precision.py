@@ -4,10 +4,11 @@
     python -m benchmarks.precision --grids FLOAT32 BFLOAT16
 
 The same configurations and seeds are trained whole in float32 and in bfloat16 (prompts, offset networks and their
-optimizer are float32 in both); their best validation scores are compared in pairs: mean difference with its standard
-error, the rank correlation of the configurations, and whether both choose the same winner. Seconds are those of the
+optimizer are float32 in both); their best validation scores are compared in pairs: mean difference with its
+interval, the rank correlation of the configurations, and whether both choose the same winner. Seconds are those of the
 same stack in the same process, one precision after the other. The regret is what the winner of bfloat16 is below the
-best of float32, in float32's own scores, in points, and its rank is the one that it has there. With ``--grids``
+best of float32, in float32's own scores, in points, and its rank is the one that it has there; beside them stands what
+float32's winner with another seed is, which is as good a choice as the method allows. With ``--grids``
 nothing is trained: those grids are compared that `benchmarks.grids` has made in both precisions (``--precision``,
 ``--folder``), by the reports at steps that both have (``--eval-every``), and no times. Writes
 benchmarks/results/precision.json, or precision-grids.json.
@@ -19,6 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -101,20 +103,37 @@ def compared(scores: dict[str, np.ndarray], seconds: dict[str, float] | None = N
     single, half = scores["float32"], scores["bfloat16"]
     difference = (half - single).ravel()
     mean, error = difference.mean(), difference.std(ddof=1) / len(difference) ** 0.5
-    chosen = np.take_along_axis(single, half.argmax(1)[:, None], 1)
     return {
         "float32": single.tolist(),
         "bfloat16": half.tolist(),
         "difference": float(mean),
         "standard_error": float(error),
         "interval_95": [float(mean + error * at) for at in stats.t.ppf([0.025, 0.975], len(difference) - 1)],
-        "rank_correlation": float(
-            np.mean([stats.spearmanr(a, b).statistic for a, b in zip(single, half, strict=True)])
-        ),
         "same_winner": int((single.argmax(1) == half.argmax(1)).sum()),
-        "regret": (single.max(1) - chosen[:, 0]).tolist(),
-        "rank_in_float32": (1 + (single > chosen).sum(1)).tolist(),
+        **likeness(half, single),
+        "other_seed": likeness(*(np.array(side) for side in zip(*permutations(single, 2), strict=True)))
+        if len(single) > 1
+        else None,
     } | ({"seconds": seconds} if seconds else {})
+
+
+def likeness(chosen_by: np.ndarray, judged_by: np.ndarray) -> dict[str, Any]:
+    """How well some grids, shape (grids, configurations), say what others of the same configurations will.
+
+    Returns:
+        ``spread``, the standard deviation of the differences of scores; the mean ``rank_correlation``, None where a
+        grid's scores are all the same; and for each grid's winner its ``regret``, how far it is below the other grid's
+        best in the other's scores, and its ``rank`` there.
+    """
+    chosen = np.take_along_axis(judged_by, chosen_by.argmax(1)[:, None], 1)
+    told_apart = [(a, b) for a, b in zip(chosen_by, judged_by, strict=True) if np.ptp(a) and np.ptp(b)]
+    correlations = [float(stats.spearmanr(a, b).statistic) for a, b in told_apart]
+    return {
+        "spread": float((chosen_by - judged_by).std()),
+        "rank_correlation": float(np.mean(correlations)) if correlations else None,
+        "regret": (judged_by.max(1) - chosen[:, 0]).tolist(),
+        "rank": (1 + (judged_by > chosen).sum(1)).tolist(),
+    }
 
 
 def main() -> None:
@@ -127,10 +146,8 @@ def main() -> None:
     parser.add_argument("--grids", nargs=2, type=Path, metavar=("FLOAT32", "BFLOAT16"), help="folders of grids")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table(
-        *("task", "trials", "bf16 - fp32", "95 % interval", "rank corr.", "same winner", "regret", "its rank"),
-        *("fp32 s", "bf16 s", "ratio"),
-    )
+    columns = ("trials", "difference", "95 % interval", "same winner", "spread", "rank corr.", "regret", "rank")
+    table = Table("task", "grids", *columns, "seconds", "ratio")
     found: dict[str, Any]
     if args.grids:
         measured = {task: compared(scores) for task, scores in recorded(args.grids).items()}
@@ -139,25 +156,42 @@ def main() -> None:
         measured = {task: compared(*trained(task, args)) for task in args.tasks}
         found = {"settings": {key: value for key, value in vars(args).items() if key != "grids"}}
     found |= measured
-    if len(measured) > 1:
-        both = [np.concatenate([np.ravel(one[precision]) for one in measured.values()])[None] for precision in PAIR]
+    learnt = [one for one in measured.values() if one["rank_correlation"] is not None]
+    if len(learnt) > 1:
+        both = [np.concatenate([np.ravel(one[precision]) for one in learnt])[None] for precision in PAIR]
         all_pairs = compared(dict(zip(PAIR, both, strict=True)))
-        found["all"] = {key: all_pairs[key] for key in ("difference", "standard_error", "interval_95")}
+        found["all_learnt"] = {key: all_pairs[key] for key in ("difference", "standard_error", "interval_95")}
     for task, one in measured.items():
         seeds = len(one["float32"])
         seconds = [one["seconds"][precision] for precision in PAIR] if "seconds" in one else []
         table.add_row(
-            task, str(seeds * len(one["float32"][0])), f"{one['difference']:+.2f}",
-            "{:+.2f} to {:+.2f}".format(*one["interval_95"]), f"{one['rank_correlation']:.2f}",
-            f"{one['same_winner']} of {seeds}", ", ".join(f"{each:.2f}" for each in one["regret"]),
-            ", ".join(map(str, one["rank_in_float32"])),
-            *(f"{each:.0f}" for each in seconds), *([f"{seconds[0] / seconds[1]:.2f}"] if seconds else []),
+            task, "bf16 - fp32", str(seeds * len(one["float32"][0])), f"{one['difference']:+.2f}",
+            "{:+.2f} to {:+.2f}".format(*one["interval_95"]), f"{one['same_winner']} of {seeds}", *_cells(one),
+            ", ".join(f"{each:.0f}" for each in seconds), f"{seconds[0] / seconds[1]:.2f}" if seconds else "",
         )  # fmt: skip
+        if one["other_seed"]:
+            table.add_row("", "fp32, other seed", *[""] * 4, *_cells(one["other_seed"]))
+    learnt = [one for one in measured.values() if one["rank_correlation"] is not None]
+    if len(learnt) > 1:
+        both = [np.concatenate([np.ravel(one[precision]) for one in learnt])[None] for precision in PAIR]
+        all_pairs = compared(dict(zip(PAIR, both, strict=True)))
+        found["all_learnt"] = {key: all_pairs[key] for key in ("difference", "standard_error", "interval_95")}
     Console(width=140).print(table)
-    if overall := found.get("all"):
-        print("all: {:+.2f}, {:+.2f} to {:+.2f}".format(overall["difference"], *overall["interval_95"]))
+    if overall := found.get("all_learnt"):
+        print(
+            "all that learn anything: {:+.2f}, {:+.2f} to {:+.2f}".format(
+                overall["difference"], *overall["interval_95"]
+            )
+        )
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"precision{'-grids' if args.grids else ''}.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _cells(found: dict[str, Any]) -> list[str]:
+    """Of `likeness`; regrets and ranks as their means."""
+    correlation = found["rank_correlation"]
+    means = (f"{np.mean(found[name]):.1f}" for name in ("regret", "rank"))
+    return [f"{found['spread']:.1f}", "" if correlation is None else f"{correlation:.2f}", *means]
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_scores_are_compared_at_the_steps_that_both_have(tmp_path: Path) -> None
     }
     figures = compared(found["rte"])
     assert figures["difference"] == pytest.approx(-1.0)
-    assert (figures["regret"], figures["rank_in_float32"]) == ([10.0], [2])
+    assert (figures["regret"], figures["rank"], figures["other_seed"]) == ([10.0], [2], None)
     low, high = figures["interval_95"]
     assert low < figures["difference"] < high and (low + high) / 2 == pytest.approx(figures["difference"])
     assert figures["same_winner"] == 0
@@ -54,3 +54,16 @@ def test_grids_of_another_precision_or_of_none_in_common_are_refused(tmp_path: P
 def test_times_are_kept_where_they_were_measured() -> None:
     scores = {"float32": np.array([[1.0, 2.0]]), "bfloat16": np.array([[1.0, 2.5]])}
     assert compared(scores, {"float32": 2.0, "bfloat16": 1.0})["seconds"] == {"float32": 2.0, "bfloat16": 1.0}
+
+
+def test_beside_the_precisions_stands_what_another_seed_changes() -> None:
+    single = np.array([[10.0, 20.0, 30.0], [25.0, 20.0, 10.0]])
+    figures = compared({"float32": single, "bfloat16": single + np.array([[0.0, 15.0, 0.0], [0.0] * 3])})
+    assert (figures["regret"], figures["rank"], figures["same_winner"]) == ([10.0, 0.0], [2, 1], 1)
+    assert (figures["other_seed"]["regret"], figures["other_seed"]["rank"]) == ([15.0, 20.0], [3, 3])
+    assert figures["other_seed"]["rank_correlation"] == pytest.approx(-1.0)
+
+
+def test_grids_that_tell_nothing_apart_have_no_correlation() -> None:
+    figures = compared({"float32": np.zeros((1, 3)), "bfloat16": np.array([[0.0, 1.0, 0.0]])})
+    assert (figures["rank_correlation"], figures["regret"]) == (None, [0.0])
