@@ -35,7 +35,6 @@ from trials.tasks import get_task
 
 SPACE = Path(__file__).with_name("spaces") / "t5-nano-24.yaml"
 CURVES = Path(__file__).with_name("curves.parquet")
-TOGETHER = 8
 
 
 def grid(task: str, seed: int, args: argparse.Namespace) -> SearchRecord:
@@ -49,9 +48,9 @@ def grid(task: str, seed: int, args: argparse.Namespace) -> SearchRecord:
         )
         for number, point in enumerate(points, start=1)
     }
-    engine = Engine(on, data, EngineSettings(slots=TOGETHER), typical=configs[1])
+    engine = Engine(on, data, EngineSettings(slots=args.together), typical=configs[1])
     trials = []
-    for name, reports in train(engine, {str(n): config for n, config in configs.items()}, TOGETHER).items():
+    for name, reports in train(engine, {str(n): config for n, config in configs.items()}, args.together).items():
         trial = TrialRecord(name, int(name), configs[int(name)].hyperparameters, seed, TrialStatus(reports[-1].status))
         trial.reports += [report.as_dict() for report in reports]
         trials.append(trial)
@@ -78,6 +77,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--eval-every", type=int, default=10)
     parser.add_argument("--precision", default="bfloat16", choices=["float32", "bfloat16"])
+    parser.add_argument(
+        "--together", type=int, default=8, help="trials that share passes: another number rounds otherwise"
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/grids"))
     parser.add_argument("--curves", type=Path, default=CURVES, help="the file that the curves are added to")
     args = parser.parse_args()

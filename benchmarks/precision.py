@@ -1,7 +1,7 @@
 """Does bfloat16 arithmetic in the frozen backbone change what trials reach? Scores of both precisions, side by side.
 
     python -m benchmarks.precision [--tasks debsec debmatch] [--seeds 3]
-    python -m benchmarks.precision --grids FLOAT32 BFLOAT16
+    python -m benchmarks.precision --grids FLOAT32 BFLOAT16 [AGAIN]
 
 The same configurations and seeds are trained whole in float32 and in bfloat16 (prompts, offset networks and their
 optimizer are float32 in both); their best validation scores are compared in pairs: mean difference with its
@@ -10,7 +10,8 @@ same stack in the same process, one precision after the other. The regret is wha
 best of float32, in float32's own scores, in points, and its rank is the one that it has there; beside them stands what
 float32's winner with another seed is, which is as good a choice as the method allows. With ``--grids``
 nothing is trained: those grids are compared that `benchmarks.grids` has made in both precisions (``--precision``,
-``--folder``), by the reports at steps that both have (``--eval-every``), and no times. Writes
+``--folder``), by the reports at steps that all have (``--eval-every``), and no times. A third folder has grids of
+float32 once more that only round otherwise (``--together``): what changes by that changes with any machine. Writes
 benchmarks/results/precision.json, or precision-grids.json.
 """
 
@@ -55,52 +56,55 @@ def curves(task: str, precision: Precision, configs: list[TrialConfig]) -> tuple
     return [of_one[-1].best_score for of_one in reports.values()], time.perf_counter() - started
 
 
-def trained(task: str, args: argparse.Namespace) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Precision -> best scores (seeds, configurations) in points, and seconds; trained now."""
+def trained(task: str, args: argparse.Namespace) -> tuple[np.ndarray, dict[str, float]]:
+    """Best scores in points, shape (precisions, seeds, configurations), and seconds by precision; trained now."""
     points = load_space("t5-nano", method="adept", d_model=256).configurations[: args.trials]
     configs = [
         TrialConfig("adept", point, args.steps, max(1, args.steps // 4), seed=seed, batch_size=16, warmup_steps=20)
         for seed in range(args.seeds)
         for point in points
     ]
-    scores: dict[str, np.ndarray] = {}
-    seconds: dict[str, float] = {}
-    for precision in PAIR:
-        best, seconds[precision] = curves(task, precision, configs)
-        scores[precision] = np.array(best).reshape(args.seeds, -1)
-    return scores, seconds
+    found = {precision: curves(task, precision, configs) for precision in PAIR}
+    scores = np.array([best for best, _ in found.values()]).reshape(len(PAIR), args.seeds, -1)
+    return scores, {precision: seconds for precision, (_, seconds) in found.items()}
 
 
-def recorded(folders: Sequence[Path]) -> dict[str, dict[str, np.ndarray]]:
-    """Task -> precision -> best scores, as `trained` has them, of the grids whose task and seed are in both folders.
+def recorded(folders: Sequence[Path], precisions: Sequence[str] = PAIR) -> dict[str, np.ndarray]:
+    """Task -> best scores, as `trained` has them, of the grids whose task and seed are in both folders.
 
     Raises:
-        SystemExit: the second folder's are not in bfloat16, the first's not in float32, none is in both, or two of the
-            same task and seed have no configurations or no reports in common.
+        SystemExit: a folder's are not in its precision, none is in both, or two of the same task and seed have no
+            configurations or no reports in common.
     """
-    of: dict[Precision, dict[str, SearchRecord]] = {}
-    for precision, folder in zip(PAIR, folders, strict=True):
-        of[precision] = {file.parent.name: SearchRecord.load(file) for file in sorted(folder.glob("*/search.json"))}
-        if wrong := [name for name, one in of[precision].items() if one.settings["precision"] != precision]:
+    of: list[dict[str, SearchRecord]] = []
+    for precision, folder in zip(precisions, folders, strict=True):
+        of.append({file.parent.name: SearchRecord.load(file) for file in sorted(folder.glob("*/search.json"))})
+        if wrong := [name for name, one in of[-1].items() if one.settings["precision"] != precision]:
             raise SystemExit(f"{folder}: not in {precision}: {', '.join(wrong)}")
-    names = sorted(set.intersection(*(set(grids) for grids in of.values())))
+    names = sorted(set.intersection(*map(set, of)))
     if not names:
         raise SystemExit(f"no grid is in both {folders[0]} and {folders[1]}")
-    found: dict[str, dict[str, list[list[float]]]] = {}
+    found: dict[str, list[list[list[float]]]] = {}
     for name in names:
-        both = [of[precision][name] for precision in PAIR]
+        both = [grids[name] for grids in of]
         steps = set.intersection(*({int(r["step"]) for trial in one.trials for r in trial.reports} for one in both))
         if not steps or [t.configuration for t in both[0].trials] != [t.configuration for t in both[1].trials]:
             raise SystemExit(f"{name}: {folders[0]} and {folders[1]} have no reports or not the same trials in common")
-        for precision, one in zip(PAIR, both, strict=True):
-            best = [max(trial.score_at(step) or 0.0 for step in steps) for trial in one.trials]
-            found.setdefault(one.task, {}).setdefault(precision, []).append(best)
-    return {task: {p: np.array(scores) for p, scores in of_task.items()} for task, of_task in found.items()}
+        best = [[max(trial.score_at(step) or 0.0 for step in steps) for trial in one.trials] for one in both]
+        found.setdefault(both[0].task, []).append(best)
+    return {task: np.array(scores).swapaxes(0, 1) for task, scores in found.items()}
 
 
-def compared(scores: dict[str, np.ndarray], seconds: dict[str, float] | None = None) -> dict[str, Any]:
-    """What differs between the precisions on one task; seconds where both were trained side by side."""
-    single, half = scores["float32"], scores["bfloat16"]
+def compared(
+    scores: np.ndarray, seconds: dict[str, float] | None = None, again: np.ndarray | None = None
+) -> dict[str, Any]:
+    """What differs between the precisions on one task.
+
+    Args:
+        scores: as `trained` has them. seconds: where both were trained side by side. again: float32's grids and the
+            same ones once more, rounded otherwise.
+    """
+    single, half = scores
     difference = (half - single).ravel()
     mean, error = difference.mean(), difference.std(ddof=1) / len(difference) ** 0.5
     return {
@@ -111,9 +115,8 @@ def compared(scores: dict[str, np.ndarray], seconds: dict[str, float] | None = N
         "interval_95": [float(mean + error * at) for at in stats.t.ppf([0.025, 0.975], len(difference) - 1)],
         "same_winner": int((single.argmax(1) == half.argmax(1)).sum()),
         **likeness(half, single),
-        "other_seed": likeness(*(np.array(side) for side in zip(*permutations(single, 2), strict=True)))
-        if len(single) > 1
-        else None,
+        "other_seed": likeness(*np.array(list(permutations(single, 2))).swapaxes(0, 1)) if len(single) > 1 else None,
+        "again": likeness(again[1], again[0]) if again is not None else None,
     } | ({"seconds": seconds} if seconds else {})
 
 
@@ -143,14 +146,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--trials", type=int, default=8, help="the first configurations of t5-nano's space")
-    parser.add_argument("--grids", nargs=2, type=Path, metavar=("FLOAT32", "BFLOAT16"), help="folders of grids")
+    parser.add_argument(
+        "--grids", nargs="+", type=Path, metavar="FOLDER", help="in float32, bfloat16, and float32 again"
+    )
     args = parser.parse_args()
+    if args.grids and len(args.grids) not in (2, 3):
+        parser.error("--grids: two or three folders are meant")
     torch.set_num_threads(1)
     columns = ("trials", "difference", "95 % interval", "same winner", "spread", "rank corr.", "regret", "rank")
     table = Table("task", "grids", *columns, "seconds", "ratio")
     found: dict[str, Any]
     if args.grids:
-        measured = {task: compared(scores) for task, scores in recorded(args.grids).items()}
+        again = recorded([args.grids[0], args.grids[2]], ("float32", "float32")) if args.grids[2:] else {}
+        measured = {task: compared(one, again=again.get(task)) for task, one in recorded(args.grids[:2]).items()}
         found = {"settings": {"grids": {task: len(one["float32"]) for task, one in measured.items()}}}
     else:
         measured = {task: compared(*trained(task, args)) for task in args.tasks}
@@ -159,7 +167,7 @@ def main() -> None:
     learnt = [one for one in measured.values() if one["rank_correlation"] is not None]
     if len(learnt) > 1:
         both = [np.concatenate([np.ravel(one[precision]) for one in learnt])[None] for precision in PAIR]
-        all_pairs = compared(dict(zip(PAIR, both, strict=True)))
+        all_pairs = compared(np.array(both))
         found["all_learnt"] = {key: all_pairs[key] for key in ("difference", "standard_error", "interval_95")}
     for task, one in measured.items():
         seeds = len(one["float32"])
@@ -169,12 +177,13 @@ def main() -> None:
             "{:+.2f} to {:+.2f}".format(*one["interval_95"]), f"{one['same_winner']} of {seeds}", *_cells(one),
             ", ".join(f"{each:.0f}" for each in seconds), f"{seconds[0] / seconds[1]:.2f}" if seconds else "",
         )  # fmt: skip
-        if one["other_seed"]:
-            table.add_row("", "fp32, other seed", *[""] * 4, *_cells(one["other_seed"]))
+        for title, likened in (("fp32, other seed", one["other_seed"]), ("fp32, rounded otherwise", one["again"])):
+            if likened:
+                table.add_row("", title, *[""] * 4, *_cells(likened))
     learnt = [one for one in measured.values() if one["rank_correlation"] is not None]
     if len(learnt) > 1:
         both = [np.concatenate([np.ravel(one[precision]) for one in learnt])[None] for precision in PAIR]
-        all_pairs = compared(dict(zip(PAIR, both, strict=True)))
+        all_pairs = compared(np.array(both))
         found["all_learnt"] = {key: all_pairs[key] for key in ("difference", "standard_error", "interval_95")}
     Console(width=140).print(table)
     if overall := found.get("all_learnt"):

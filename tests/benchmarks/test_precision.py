@@ -26,10 +26,7 @@ def test_scores_are_compared_at_the_steps_that_both_have(tmp_path: Path) -> None
     write(tmp_path / "single", "rte-1", "float32", [40.0, 50.0], [60.0, 55.0])
     write(tmp_path / "half", "rte-0", "bfloat16", [99.0, 41.0, 99.0, 56.0], [99.0, 52.0, 99.0, 50.0])
     found = recorded([tmp_path / "single", tmp_path / "half"])
-    assert {p: scores.tolist() for p, scores in found["rte"].items()} == {
-        "float32": [[50.0, 60.0]],
-        "bfloat16": [[56.0, 52.0]],
-    }
+    assert found["rte"].tolist() == [[[50.0, 60.0]], [[56.0, 52.0]]]
     figures = compared(found["rte"])
     assert figures["difference"] == pytest.approx(-1.0)
     assert (figures["regret"], figures["rank"], figures["other_seed"]) == ([10.0], [2], None)
@@ -52,18 +49,20 @@ def test_grids_of_another_precision_or_of_none_in_common_are_refused(tmp_path: P
 
 
 def test_times_are_kept_where_they_were_measured() -> None:
-    scores = {"float32": np.array([[1.0, 2.0]]), "bfloat16": np.array([[1.0, 2.5]])}
+    scores = np.array([[[1.0, 2.0]], [[1.0, 2.5]]])
     assert compared(scores, {"float32": 2.0, "bfloat16": 1.0})["seconds"] == {"float32": 2.0, "bfloat16": 1.0}
 
 
 def test_beside_the_precisions_stands_what_another_seed_changes() -> None:
     single = np.array([[10.0, 20.0, 30.0], [25.0, 20.0, 10.0]])
-    figures = compared({"float32": single, "bfloat16": single + np.array([[0.0, 15.0, 0.0], [0.0] * 3])})
+    half = single + np.array([[0.0, 15.0, 0.0], [0.0] * 3])
+    figures = compared(np.array([single, half]), again=np.array([single, single]))
     assert (figures["regret"], figures["rank"], figures["same_winner"]) == ([10.0, 0.0], [2, 1], 1)
     assert (figures["other_seed"]["regret"], figures["other_seed"]["rank"]) == ([15.0, 20.0], [3, 3])
     assert figures["other_seed"]["rank_correlation"] == pytest.approx(-1.0)
+    assert (figures["again"]["spread"], figures["again"]["rank"]) == (0.0, [1, 1])
 
 
 def test_grids_that_tell_nothing_apart_have_no_correlation() -> None:
-    figures = compared({"float32": np.zeros((1, 3)), "bfloat16": np.array([[0.0, 1.0, 0.0]])})
+    figures = compared(np.array([[[0.0] * 3], [[0.0, 1.0, 0.0]]]))
     assert (figures["rank_correlation"], figures["regret"]) == (None, [0.0])
