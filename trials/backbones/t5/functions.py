@@ -100,14 +100,16 @@ class Heads(torch.autograd.Function):
 class SelfAttention(torch.autograd.Function):
     """Attention within the rows of a pass, block by block, without a graph for each.
 
-    A block of one row needs no copies: its heads are views of the projections.
+    A block of one row needs no copies: its heads are views of the projections. Scores and their softmax are float32 in
+    any precision: T5 does not scale its scores, so that they are large, and rounded to bfloat16 they would make half of
+    the error of the gradients.
     """
 
     @staticmethod
     def forward(
         ctx: Any, qkv: Tensor, packing: Packing, added: Sequence[Tensor], masks: Sequence[Tensor] | None, heads: int
     ) -> Tensor:
-        """Attended values, shape (tokens, inner); T5 does not scale the scores.
+        """Attended values, shape (tokens, inner).
 
         Args:
             qkv: queries, keys and values of packed tokens, shape (tokens, 3 inner).
@@ -119,8 +121,8 @@ class SelfAttention(torch.autograd.Function):
         kept = []
         for number, (block, bias) in enumerate(zip(packing.blocks, added, strict=True)):
             q, k, v = _heads(qkv, block, 3, heads)
-            bias = bias.expand(block.rows, heads, block.length, block.length).flatten(0, 1)
-            weights = torch.baddbmm(bias, q, k.transpose(1, 2)).softmax(-1)
+            bias = bias.float().expand(block.rows, heads, block.length, block.length).flatten(0, 1)
+            weights = torch.baddbmm(bias, q.float(), k.float().transpose(1, 2)).softmax(-1).to(qkv.dtype)
             kept.append(weights)
             if masks is not None:
                 weights = weights * masks[number].view_as(weights)
