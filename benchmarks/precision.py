@@ -124,14 +124,15 @@ def likeness(chosen_by: np.ndarray, judged_by: np.ndarray) -> dict[str, Any]:
     """How well some grids, shape (grids, configurations), say what others of the same configurations will.
 
     Returns:
-        ``spread``, the standard deviation of the differences of scores; the mean ``rank_correlation``, None where a
-        grid's scores are all the same; and for each grid's winner its ``regret``, how far it is below the other grid's
-        best in the other's scores, and its ``rank`` there.
+        ``mean`` and ``spread``, the standard deviation, of the differences of scores; the mean ``rank_correlation``,
+        None where a grid's scores are all the same; and for each grid's winner its ``regret``, how far it is below the
+        other grid's best in the other's scores, and its ``rank`` there.
     """
     chosen = np.take_along_axis(judged_by, chosen_by.argmax(1)[:, None], 1)
     told_apart = [(a, b) for a, b in zip(chosen_by, judged_by, strict=True) if np.ptp(a) and np.ptp(b)]
     correlations = [float(stats.spearmanr(a, b).statistic) for a, b in told_apart]
     return {
+        "mean": float((chosen_by - judged_by).mean()),
         "spread": float((chosen_by - judged_by).std()),
         "rank_correlation": float(np.mean(correlations)) if correlations else None,
         "regret": (judged_by.max(1) - chosen[:, 0]).tolist(),
@@ -179,7 +180,7 @@ def main() -> None:
         )  # fmt: skip
         for title, likened in (("fp32, other seed", one["other_seed"]), ("fp32, rounded otherwise", one["again"])):
             if likened:
-                table.add_row("", title, *[""] * 4, *_cells(likened))
+                table.add_row("", title, "", f"{likened['mean']:+.2f}", "", "", *_cells(likened))
     learnt = [one for one in measured.values() if one["rank_correlation"] is not None]
     if len(learnt) > 1:
         both = [np.concatenate([np.ravel(one[precision]) for one in learnt])[None] for precision in PAIR]
