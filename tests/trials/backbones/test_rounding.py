@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tests.trials.making import config, inputs_of, trial
+from trials.backbones.answers import AnswerTree
 from trials.backbones.loading import IGNORED, Backbone, load_backbone
 from trials.data import PreparedTask, prepare
 from trials.tasks import get_task
@@ -30,3 +31,15 @@ def test_gradients_in_bfloat16_are_near_those_in_float32() -> None:
     exact, rounded = (gradients(on, data).flatten(1) for on in (single, half))
     error = (rounded - exact).norm(dim=1) / exact.norm(dim=1)
     assert 0 < float(error.mean()) < 0.049
+
+
+def test_answers_are_chosen_by_scores_that_bfloat16_has_not_made_equal() -> None:
+    """Of two labels whose scores are rounded to the same number the first would be taken, whatever the row says."""
+    half = load_backbone("t5-nano", precision="bfloat16")
+    data = prepare(get_task("debsec"), half.tokenizer, architecture=half.facts.architecture)
+    sources, targets, _ = data.split("validation").batch(ROWS)
+    ids = [[tokens.tolist() for tokens in side] for side in (sources, targets)]
+    inputs = inputs_of(half, trial(half, config("pt")).method, *ids)
+    logits, _ = half.tree_logits(inputs, AnswerTree(data.label_token_ids.values()))
+    assert logits.dtype == torch.float32
+    assert float((logits == logits.bfloat16()).float().mean()) < 0.1

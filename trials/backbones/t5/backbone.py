@@ -93,7 +93,7 @@ class T5Backbone(Backbone):
         encoded = self.t5.encode(inputs.embeddings, inputs.lengths)
         tokens = self.numbers([self.start, *tree.tokens]).expand(len(inputs.lengths), -1)
         visible = sent(torch.from_numpy(tree.visible), self.device)
-        logits = self.t5.logits(self.t5.decode(encoded, tokens, self.numbers(tree.depths), visible))
+        logits = self.t5.exact_logits(self.t5.decode(encoded, tokens, self.numbers(tree.depths), visible))
         return logits, lambda rows, most: self._decoded(encoded.rows(self.numbers(rows)), most)
 
     def greedy(self, inputs: Inputs, max_new_tokens: int, embed: Embed, stops: Stops | None = None) -> Tensor:
@@ -106,7 +106,7 @@ class T5Backbone(Backbone):
         def step(tokens: Tensor, number: int) -> Tensor:
             depths = torch.arange(number + 2, device=self.device)
             visible = torch.ones(1, number + 2, dtype=torch.bool, device=self.device)
-            return self.t5.logits(self.t5.decode(encoded, tokens[:, None], depths, visible, past=past))[:, -1]
+            return self.t5.exact_logits(self.t5.decode(encoded, tokens[:, None], depths, visible, past=past))[:, -1]
 
         first = torch.full((rows,), self.start, device=self.device)
         return self._greedy(step(first, -1), max_new_tokens, step, stops)
