@@ -197,6 +197,8 @@ def test_a_store_that_cannot_be_used_is_named_and_its_ray_ended(
             raise UserError(["no Ray"])
 
     made = SimpleNamespace(fingerprint="", identity=DataIdentity())
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr(run, "prepare_data", lambda plan: made)
     monkeypatch.setattr(run, "open_tracker", away)
     monkeypatch.setattr(Session, "connect", connect)
