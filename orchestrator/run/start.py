@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from orchestrator.plan.plan import Plan
-from orchestrator.plan.precision import without_measuring
+from orchestrator.plan.precision import is_measured, without_measuring
 from orchestrator.plan.search_folder import SearchFolder
 from orchestrator.plan.settings import AUTO
 from orchestrator.run.session import Session
@@ -94,6 +94,5 @@ def _answer_early(running: Running) -> None:
     from orchestrator.tune import cluster
 
     plan = running.plan
-    measured = plan.settings.precision == AUTO and not plan.chosen and not without_measuring(plan)
-    if measured and cluster.is_own() and not ray.is_initialized():
+    if is_measured(plan) and not plan.chosen and cluster.is_own() and not ray.is_initialized():
         ask_here_early(plan)
