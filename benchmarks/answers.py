@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from benchmarks.units import with_units
 from benchmarks.whole import train
 from search_spaces import load_space
 from trials.backbones.loading import load_backbone
@@ -172,6 +173,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=ANSWERS)
     args = parser.parse_args(given)
     torch.set_num_threads(1)
+    with_units([args.precision])
     for seed in args.seeds:
         found = grid(args, seed)
         add(found, args.out)

@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.units import with_units
 from benchmarks.whole import train
 from orchestrator.run.verify import DRIFT
 from search_spaces import load_space
@@ -76,7 +77,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", choices=list(DTYPES), default=["float32", "bfloat16"])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    found = {precision: drift(args, precision) for precision in args.precision}
+    found = {precision: drift(args, precision) for precision in with_units(args.precision)}
     table = Table(title=f"{args.task}: {args.trials} trials together against each alone")
     for name in ("", *found):
         table.add_column(name, justify="right")

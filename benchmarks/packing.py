@@ -23,6 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.units import with_units
 from benchmarks.whole import train
 from orchestrator.record.provenance import describe_hardware
 from search_spaces import load_space
@@ -90,7 +91,8 @@ def main() -> None:
         task, precision, way, steps = args.inside
         print(json.dumps(in_engine(task, precision, way, int(steps))))
         return
-    cells = list(product(args.precision, args.engines, WAYS))
+    precisions = with_units(args.precision)
+    cells = list(product(precisions, args.engines, WAYS))
     best = {cell: dict.fromkeys(FIGURES, float("inf")) for cell in cells}
     for _ in range(args.rounds):
         for cell in cells:
@@ -98,7 +100,7 @@ def main() -> None:
             found = side_by_side(engines, args.task, precision, way, str(args.steps))
             best[cell] = {figure: min(best[cell][figure], found[figure]) for figure in FIGURES}
     table = Table("precision", "engines", *(f"{way}: s a trial-step, an evaluation" for way in WAYS), "padded / packed")
-    for precision, engines in product(args.precision, args.engines):
+    for precision, engines in product(precisions, args.engines):
         packed, padded = (best[precision, engines, way] for way in WAYS)
         table.add_row(
             precision,

@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.units import with_units
 from benchmarks.whole import train
 from orchestrator.record.record import SearchRecord
 from search_spaces import load_space
@@ -162,6 +163,8 @@ def main() -> None:
         measured = {task: compared(one, again=again.get(task)) for task, one in recorded(args.grids[:2]).items()}
         found = {"settings": {"grids": {task: len(one["float32"]) for task, one in measured.items()}}}
     else:
+        if len(with_units(PAIR)) < len(PAIR):
+            raise SystemExit(2)
         measured = {task: compared(*trained(task, args)) for task in args.tasks}
         found = {"settings": {key: value for key, value in vars(args).items() if key != "grids"}}
     found |= measured

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.t5_shapes import shape_of, write_shape
+from benchmarks.units import with_units
 from trials.backbones.loading import Backbone, load_backbone
 from trials.backbones.precision import Precision
 from trials.config import TrialConfig, Value
@@ -58,6 +59,7 @@ def backbone(name: str, precision: Precision, device: str) -> Backbone:
     """t5-nano, a folder, a hub id; or a shape of `benchmarks.t5_shapes`, such as ``t5-base-shape``."""
     if shape := shape_of(name):
         name = str(write_shape(shape, Path(tempfile.gettempdir()) / f"adept-grown-{shape}"))
+    with_units([precision], device)
     return load_backbone(name, device, precision)
 
 
