@@ -20,7 +20,7 @@ def test_a_grid_without_losses_is_recorded_again_and_one_with_them_is_not(tmp_pa
                 if search is seeing:
                     report["validation/loss"] = 1.0 / report["step"]
     path = record([blind, seeing], tmp_path / "curves.parquet")
-    assert held_with_losses(path) == {("cola", 42)}
+    assert held_with_losses(path) == {("cola", "adept", 42)}
     assert held_with_losses(tmp_path / "nowhere.parquet") == set()
     cola = next(grid for grid in read_curves(path) if grid.task == "cola")
     assert cola.curves[2].losses == tuple(1.0 / step for step in cola.curves[2].steps)
