@@ -1,1 +1,1 @@
-"""Every speed or quality claim of the README, as a command that measures it."""
+"""Every speed or quality claim of the README and of docs/measurements.md, as a command that measures it."""

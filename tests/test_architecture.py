@@ -37,7 +37,7 @@ def test_what_the_page_names_is_there(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "SECURITY.md", *(f"docs/{name}.md" for name in ("stack", "scale", "nights"))]
+    "page", ["README.md", "SECURITY.md", *(f"docs/{name}.md" for name in ("stack", "scale", "nights", "measurements"))]
 )
 def test_python_files_that_a_page_names_are_there(page: str) -> None:
     named = set(re.findall(r"[\w/]*\w\.py\b", (ROOT / page).read_text()))
