@@ -43,6 +43,7 @@ bfloat16; one that takes longer is loaded by the engines alone."""
 REMOTE = 10.0  # seconds that asking a host and its answer may take beside that
 GAIN = 1.5
 """Times as fast as the fastest float32 products, from which on bfloat16 is taken."""
+SLOW = 0.5  # times as fast, below which there are no units for it, and its slowness is what is worth a word
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,11 @@ def decision(answers: Mapping[str, Answer]) -> tuple[Precision, str]:
         return "float32", "float32, since no host could say how fast it multiplies in bfloat16"
     slowest = min(answers, key=lambda address: answers[address].pace)
     where = f" on {slowest}" if len(answers) > 1 else ""
-    times = f"bfloat16 multiplies {answers[slowest].pace:.1f} times as fast as float32{where}"
-    if answers[slowest].pace < GAIN:
+    pace = answers[slowest].pace
+    times = f"bfloat16 multiplies {pace:.1f} times as fast as float32{where}"
+    if 0 < pace < SLOW:
+        return "float32", f"float32, kept for this search: bfloat16 multiplies {1 / pace:.0f} times slower{where}"
+    if pace < GAIN:
         return "float32", f"float32, kept for this search: {times}, and {GAIN:g} times is what it takes"
     for address, answer in answers.items():
         if answer.refusal:

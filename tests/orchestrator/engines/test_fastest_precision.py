@@ -39,6 +39,8 @@ def test_bfloat16_is_taken_where_every_host_gains() -> None:
     assert decision({"a": Answer(2.0), "b": Answer(1.6)})[0] == "bfloat16"
     chosen, why = decision({"a": Answer(8.0), "b": Answer(1.4)})
     assert chosen == "float32" and "1.4 times as fast as float32 on b" in why
+    chosen, why = decision({"a": Answer(8.0), "b": Answer(0.02)})
+    assert chosen == "float32" and why.endswith("bfloat16 multiplies 50 times slower on b")
     assert decision({})[0] == "float32"
 
 
