@@ -21,7 +21,6 @@ from trials.evaluation import Scored, score
 from trials.export.adapters import describe_adapter
 from trials.methods import get_method
 from trials.methods.base.module import MethodModule, SourceAdapter, make_method
-from trials.stack.devices import hint
 from trials.stack.measuring import FEWEST_SLOTS, Measured, measure
 from trials.stack.step import Stack
 from trials.tasks.base import SPLITS, SplitName
@@ -90,8 +89,7 @@ class Engine:
         if measured is not None:
             self._use(measured)
         self.alone = typical is not None and not self._shares(typical)
-        notes = hint(backbone.precision, backbone.device), choose(backbone, self.settings.deterministic)
-        self.note = "; ".join(filter(None, notes))
+        self.note = choose(backbone, self.settings.deterministic)
         if typical is not None:
             self._refuse_long_rows(typical)
             if self.measured is None and not self.settings.deterministic:

@@ -15,7 +15,7 @@ SIDE, SIDE_ON_CUDA = 256, 4096  # of the square matrices that are multiplied to 
 FLOATS, FLOATS_ON_CUDA = 1 << 28, 1 << 38  # operations of a product of a model's shape, at most
 REPEATS = 3  # of which the fastest counts
 LONG = 0.2  # seconds after which none is repeated
-SLOW, FAST = 0.5, 1.5  # times float32's pace: below the one a precision is refused, above the other it is worth a word
+SLOW = 0.5  # times float32's pace, below which a precision is refused
 
 
 @cache
@@ -53,13 +53,6 @@ def refuse_slow(precision: Precision, device: torch.device) -> None:
     if why := why_slow(precision, device):
         remedy = "search in --precision float32, or on hosts that have them"
         raise UserError([f"--precision {precision}: {why}; {remedy}"])
-
-
-def hint(precision: Precision, device: torch.device) -> str:
-    """What a user may want to know of a device that could be faster; empty where there is nothing."""
-    if not in_halves(precision) and (found := pace("bfloat16", device)) > FAST:
-        return f"--precision bfloat16 would multiply {found:.1f} times faster here"
-    return ""
 
 
 def same_bits(wanted: bool, device: torch.device) -> None:
