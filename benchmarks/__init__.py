@@ -1,1 +1,1 @@
-"""Every speed or quality claim of the README and of docs/measurements.md, as a command that measures it."""
+"""The commands behind the figures of README and of docs/measurements.md."""

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -70,9 +69,6 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for day in (1, 2):
         History(tmp_path / "runs" / "history").append(night(day))
     write_own_task(tmp_path)
-    shutil.copy(tmp_path / "tickets" / "tickets.yaml", tmp_path / "my-task.yaml")
-    for file in (tmp_path / "tickets").glob("*.csv"):
-        shutil.copy(file, tmp_path)
     spaces = (ROOT / "docs" / "search-spaces.md").read_text(encoding="utf-8")
     (tmp_path / "my-space.yaml").write_text(re.findall(r"^```yaml\n(.*?)^```", spaces, re.S | re.M)[0])
     sweeps = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
