@@ -144,11 +144,12 @@ def manifest(folder: Path) -> dict[str, list[int]]:
     return {file.relative_to(folder).as_posix(): _print(file.read_bytes()) for file in sorted(files)}
 
 
-def step_of(checkpoint: Path | Mapping[str, bytes]) -> int | None:
+def step_of(checkpoint: Path | Mapping[str, bytes], part: str = "") -> int | None:
     """The step of a checkpoint; None where it is not whole. Without a manifest its last file alone must be.
 
     Args:
         checkpoint: its folder, or the contents of its files by their paths in it.
+        part: a folder in it, which alone is to be whole; empty: all of it.
     """
 
     def content(name: str) -> bytes:
@@ -156,7 +157,8 @@ def step_of(checkpoint: Path | Mapping[str, bytes]) -> int | None:
 
     try:
         facts = json.loads(content(FACTS))
-        if all(_print(content(name)) == expected for name, expected in facts.get(MANIFEST, {}).items()):
+        wanted = {name: print_ for name, print_ in facts.get(MANIFEST, {}).items() if name.startswith(part)}
+        if all(_print(content(name)) == expected for name, expected in wanted.items()):
             return int(facts["step"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass

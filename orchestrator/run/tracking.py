@@ -6,7 +6,6 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -79,7 +78,11 @@ def start_tracking(
     Raises:
         TrackingError: the store answered, and does not take the search.
     """
-    adapter = partial(adapter_here, checkpoints_of(plan), plan.folder / TUNE / SCRATCH)
+
+    def adapter(number: int) -> Path | None:
+        best = next((trial.best_step for trial in record.trials if trial.number == number), None)
+        return adapter_here(checkpoints_of(plan), plan.folder / TUNE / SCRATCH, number, best or 0)
+
     above = {} if sweep_run is None else {"above": sweep_run.run_id}
     tracker.start(record, params, tags, adapter, earlier.run_of_search(plan.folder), **above)
 

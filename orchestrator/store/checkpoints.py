@@ -87,9 +87,9 @@ def latest_kept(folder: Folder) -> Folder | None:
     return next((place for place in whole if read_kept(place)[1]), None)
 
 
-def whole_step(place: Folder) -> int | None:
-    """The step of a checkpoint; None where it is not whole."""
-    return step_of(place.files() if isinstance(place, StoragePath) else place)
+def whole_step(place: Folder, part: str = "") -> int | None:
+    """The step of a checkpoint; None where it, or the folder in it that alone is asked for, is not whole."""
+    return step_of(place.files() if isinstance(place, StoragePath) else place, part)
 
 
 def remove_tree(folder: Folder) -> None:
@@ -213,18 +213,21 @@ def reports_after(storage: Folder, trial: TrialRecord) -> list[Report]:
 
 
 def adapter_folder(storage: Folder, number: int, best_step: int = 0) -> Folder | None:
-    """The folder of a trial's best adapter, in its latest checkpoint; None where there is none.
+    """The folder of a trial's best adapter, in the latest checkpoint that has it whole; None where there is none.
+
+    The rest of that checkpoint may be damaged: a trial that has ended needs no more than its adapter.
 
     Args:
         best_step: where the trial was best: an earlier checkpoint holds an adapter that was best before.
     """
-    found = (folder / ADAPTER for step, folder in reversed(checkpoints(storage, number)) if step >= best_step)
-    return next((adapter for adapter in found if adapter.is_dir()), None)
+    whole = ((whole_step(folder, ADAPTER), folder) for folder in _folders(storage, number))
+    steps = sorted((step, folder) for step, folder in whole if step is not None and step >= best_step)
+    return next((adapter for _, folder in reversed(steps) if (adapter := folder / ADAPTER).is_dir()), None)
 
 
-def adapter_here(storage: Folder, scratch: Path, number: int) -> Path | None:
+def adapter_here(storage: Folder, scratch: Path, number: int, best_step: int = 0) -> Path | None:
     """`adapter_folder` on this machine: one in a storage is copied into a folder that may hold an earlier one."""
-    folder = adapter_folder(storage, number)
+    folder = adapter_folder(storage, number, best_step)
     if not isinstance(folder, StoragePath):
         return folder
     shutil.rmtree(scratch, ignore_errors=True)
@@ -233,7 +236,7 @@ def adapter_here(storage: Folder, scratch: Path, number: int) -> Path | None:
 
 
 def adapter_files(storage: Folder, number: int, best_step: int = 0) -> dict[str, bytes]:
-    """The files of a trial's best adapter by their names, from its latest checkpoint.
+    """The files of a trial's best adapter by their names, from the latest checkpoint that has it whole.
 
     Args:
         best_step: see `adapter_folder`.
@@ -245,7 +248,7 @@ def adapter_files(storage: Folder, number: int, best_step: int = 0) -> dict[str,
     if folder is None:
         raise UserError(
             [
-                f"trial {number} has no whole checkpoint with its best adapter below {storage}: removed, or damaged. "
+                f"trial {number} has no checkpoint with its best adapter whole below {storage}: removed, or damaged. "
                 f"All scores are kept; the same command with --rerun {number} trains it again"
             ]
         )

@@ -37,7 +37,7 @@ def all_problems(folder: Path, tracking_uri: str, undisturbed: Path | None, cut:
     """
     record = SearchRecord.load(folder / "search.json")
     problems = [*record_problems(record), *journal_problems(folder, record), *file_problems(folder, cut)]
-    problems += tracking_problems(record, tracking_uri)
+    problems += tracking_problems(record, tracking_uri, cut)
     if undisturbed is not None:
         problems += differences(folder, undisturbed)
     return problems
@@ -139,8 +139,13 @@ def file_problems(folder: Path, cut: Collection[str] = ()) -> Iterator[str]:
         yield "MLflow has not everything"
 
 
-def tracking_problems(record: SearchRecord, tracking_uri: str) -> Iterator[str]:
-    """Runs that are missing, doubled or running, and points of curves that were lost or doubled."""
+def tracking_problems(record: SearchRecord, tracking_uri: str, cut: Collection[str] = ()) -> Iterator[str]:
+    """Runs that are missing, doubled or running, points of curves that were lost or doubled, and adapters.
+
+    A trial that waits at its rung may be stopped there without being trained again: its adapter is gone if that, or the
+    file that vouches for it, was cut on purpose.
+    """
+    gone = {int(name.split("/trial-")[1].split("/")[0]) for name in cut if not name.endswith("training.safetensors")}
     client = MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name(record.experiment or TASK)
     assert experiment is not None
@@ -172,7 +177,7 @@ def tracking_problems(record: SearchRecord, tracking_uri: str) -> Iterator[str]:
         lost = [(r["step"], r["score"]) for r in trial.reports if (r["step"], r["score"]) not in points]
         yield from (f"trial {trial.number}: the point {point} was lost" for point in lost)
         files = {file.path: file.file_size for file in client.list_artifacts(run_id, "adapter")}
-        if not files.get("adapter/adapter_model.safetensors"):
+        if not files.get("adapter/adapter_model.safetensors") and trial.number not in gone:
             yield f"trial {trial.number} has no adapter in MLflow"
     yield from (f"there is a run of trial {number}, which is none of the search" for number in by_trial)
 
