@@ -122,7 +122,7 @@ def test_a_processor_and_other_backbones_are_left_alone(t5: Backbone, llama: Bac
         assert not getattr(backbone, "fused", False)
 
 
-def test_an_engine_says_what_its_device_could_do_better(t5: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_says_why_its_device_takes_the_plain_way(t5: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[bool] = []
 
     def choose(on: Backbone, deterministic: bool) -> str:
@@ -130,14 +130,13 @@ def test_an_engine_says_what_its_device_could_do_better(t5: Backbone, monkeypatc
         return "no Triton"
 
     monkeypatch.setattr(engines, "choose", choose)
-    monkeypatch.setattr(engines, "hint", lambda *given: "a hint")
 
     class Data:
         def split(self, name: str) -> Rows:
             return Rows()
 
     made: Callable[..., Any] = engines.Engine
-    assert made(t5, Data(), engines.EngineSettings(deterministic=True)).note == "a hint; no Triton"
+    assert made(t5, Data(), engines.EngineSettings(deterministic=True)).note == "no Triton"
     assert chosen == [True]
 
 
