@@ -6,9 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import frontier
+from benchmarks.frontier_picture import DEFAULT, draw
 from benchmarks.made_curves import made_grid
 from orchestrator.schedulers.simulation.curves import read_curves, record
 from orchestrator.schedulers.simulation.figures import Setting
@@ -65,3 +67,14 @@ def test_the_tables_are_printed_and_written(
     assert written["rules"]["something is learnt"]["rows"] == {"none": {"share": 1.0, "regret": 0.0, "within": 1.0}}
     with pytest.raises(SystemExit, match="there is no such file of curves"):
         frontier.main([str(tmp_path / "nowhere.parquet")])
+
+
+def test_the_picture_has_every_rule_once() -> None:
+    row = {"share": 0.25, "regret": 0.1, "within": 1.0}
+    rules = [DEFAULT, "promotion, grace period 0.1, reduction factor 4, by score", "freeze-thaw, stop chance 0.02"]
+    rules += ["median, grace period default", "Ray's ASHA, its defaults", "asha, grace period default"]
+    axes = draw(dict.fromkeys(rules, row), grids=7).axes[0]
+    kinds = {str(group.get_label()): len(np.asarray(group.get_offsets())) for group in axes.collections}
+    wanted = {"Ray's ASHA": 1, "freeze-thaw": 1, "median": 1, "halving by scores": 1, "halving by losses": 2}
+    assert {kind: kinds.get(kind) for kind in wanted} == wanted
+    assert "7 recorded grids" in axes.get_title(loc="left")
