@@ -43,7 +43,7 @@ bfloat16; one that takes longer is loaded by the engines alone."""
 REMOTE = 10.0  # seconds that asking a host and its answer may take beside that
 GAIN = 1.5
 """Times as fast as the fastest float32 products, from which on bfloat16 is taken."""
-SLOW = 0.5  # times as fast, below which there are no units for it, and its slowness is what is worth a word
+SLOW = 0.5  # times as fast, below which there are no units for it, as in `trials.stack.devices`, which imports torch
 
 
 @dataclass(frozen=True)

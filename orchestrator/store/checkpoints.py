@@ -142,9 +142,10 @@ def next_attempt(*storages: Folder) -> str:
     return f"attempt-{1 + max((_number_of(path) for place in storages for path in attempts(place)), default=0)}"
 
 
-def checkpoints(storage: Folder, number: int) -> list[tuple[int, Folder]]:
-    """A trial's whole checkpoints as (step, folder), the latest last; damaged ones are passed over."""
-    return sorted((step, folder) for folder in _folders(storage, number) if (step := whole_step(folder)) is not None)
+def checkpoints(storage: Folder, number: int, part: str = "") -> list[tuple[int, Folder]]:
+    """A trial's whole checkpoints (`whole_step`) as (step, folder), the latest last; damaged ones are passed over."""
+    found = ((whole_step(folder, part), folder) for folder in _folders(storage, number))
+    return sorted((step, folder) for step, folder in found if step is not None)
 
 
 def trained_checkpoints(storage: Folder, number: int) -> list[tuple[int, Folder]]:
@@ -220,9 +221,9 @@ def adapter_folder(storage: Folder, number: int, best_step: int = 0) -> Folder |
     Args:
         best_step: where the trial was best: an earlier checkpoint holds an adapter that was best before.
     """
-    whole = ((whole_step(folder, ADAPTER), folder) for folder in _folders(storage, number))
-    steps = sorted((step, folder) for step, folder in whole if step is not None and step >= best_step)
-    return next((adapter for _, folder in reversed(steps) if (adapter := folder / ADAPTER).is_dir()), None)
+    whole = reversed(checkpoints(storage, number, ADAPTER))
+    found = (folder / ADAPTER for step, folder in whole if step >= best_step)
+    return next((adapter for adapter in found if adapter.is_dir()), None)
 
 
 def adapter_here(storage: Folder, scratch: Path, number: int, best_step: int = 0) -> Path | None:

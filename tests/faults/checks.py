@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -143,9 +144,11 @@ def tracking_problems(record: SearchRecord, tracking_uri: str, cut: Collection[s
     """Runs that are missing, doubled or running, points of curves that were lost or doubled, and adapters.
 
     A trial that waits at its rung may be stopped there without being trained again: its adapter is gone if that, or the
-    file that vouches for it, was cut on purpose.
+    file that vouches for it, was cut on purpose in the checkpoint of its last step.
     """
-    gone = {int(name.split("/trial-")[1].split("/")[0]) for name in cut if not name.endswith("training.safetensors")}
+    spoilt = [name for name in cut if not name.endswith("training.safetensors")]
+    places = [re.search(r"/trial-(\d+)/checkpoint_step_(\d+)/", name) for name in spoilt]
+    gone = {(int(place[1]), int(place[2])) for place in places if place}
     client = MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name(record.experiment or TASK)
     assert experiment is not None
@@ -177,7 +180,7 @@ def tracking_problems(record: SearchRecord, tracking_uri: str, cut: Collection[s
         lost = [(r["step"], r["score"]) for r in trial.reports if (r["step"], r["score"]) not in points]
         yield from (f"trial {trial.number}: the point {point} was lost" for point in lost)
         files = {file.path: file.file_size for file in client.list_artifacts(run_id, "adapter")}
-        if not files.get("adapter/adapter_model.safetensors") and trial.number not in gone:
+        if not files.get("adapter/adapter_model.safetensors") and (trial.number, trial.step) not in gone:
             yield f"trial {trial.number} has no adapter in MLflow"
     yield from (f"there is a run of trial {number}, which is none of the search" for number in by_trial)
 
