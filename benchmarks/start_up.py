@@ -39,6 +39,7 @@ RESULTS = Path(__file__).with_name("results")
 MARKS = Path(__file__).with_name("marks")
 LAST = "first update"
 LONGEST = 900.0  # seconds between two marks
+TURN = 2.0  # seconds after which a search that is silent is looked at
 COMMANDS = {
     "adept-search -h": ["-m", "orchestrator", "-h"],
     "adept-search search -h": ["-m", "orchestrator", "search", "-h"],
@@ -102,7 +103,7 @@ def started_up(tree: Path, folder: Path, name: str, options: list[str]) -> list[
     """The marks of one search up to its first update, in the order in which they are passed.
 
     Raises:
-        RuntimeError: it ends before, or hangs.
+        SystemExit: it ends before, or hangs; with what it printed.
     """
     address = folder / f"{name}.marks"
     command = [sys.executable, str(tree / "orchestrator" / "search.py"), "--task", "debsec", "--output", str(folder)]
@@ -112,22 +113,35 @@ def started_up(tree: Path, folder: Path, name: str, options: list[str]) -> list[
     engines: set[int] = set()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as marks, (folder / f"{name}.log").open("w") as log:
         marks.bind(str(address))
-        marks.settimeout(LONGEST)
+        marks.settimeout(TURN)
         begun = time.monotonic()
         search = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=own, cwd=folder)
         driver = psutil.Process(search.pid)
         try:
             while LAST not in passed:
-                pid, at, mark = marks.recv(1024).decode().split("\t")
+                pid, at, mark = next_mark(marks, search, folder / f"{name}.log")
                 if mark.startswith("engine"):
                     engines.add(int(pid))
                 passed.setdefault(mark, Passed(mark, float(at) - begun, processor_seconds(driver, engines)))
-        except TimeoutError:
-            said = (folder / f"{name}.log").read_text()
-            raise RuntimeError(f"no first update in {LONGEST:g} s after {list(passed)}:\n{said}") from None
         finally:
             end(search)
     return list(passed.values())
+
+
+def next_mark(marks: socket.socket, search: subprocess.Popen[bytes], log: Path) -> list[str]:
+    """A mark's process, time and name, as soon as it is passed.
+
+    Raises:
+        SystemExit: the search ends before, or hangs; with what it printed.
+    """
+    until = time.monotonic() + LONGEST
+    while True:
+        with suppress(TimeoutError):
+            return marks.recv(1024).decode().split("\t")
+        ended = search.poll()
+        if ended is not None or time.monotonic() > until:
+            what = f"hangs for {LONGEST:g} s" if ended is None else f"ended with {ended}"
+            raise SystemExit(f"error: the search {what} before its {LAST}; it printed:\n{log.read_text()}")
 
 
 def end(search: subprocess.Popen[bytes]) -> None:
