@@ -87,11 +87,10 @@ def ray_local() -> Iterator[None]:
 def start_ray() -> None:
     """The Ray of `ray_local`."""
     import ray
-    from ray._private.node import Node
 
-    with pytest.MonkeyPatch.context() as patch:
-        for unneeded in ("start_log_monitor", "start_monitor"):  # it reads all logs ten times a second; it adds hosts
-            patch.setattr(Node, unneeded, lambda node: None)
+    from orchestrator.engines.ray_internals import lean_head
+
+    with lean_head():
         ray.init(
             address="local",
             num_cpus=2,

@@ -6,6 +6,7 @@ The fast lane is T5's own forward pass of this project (`trials.backbones.t5`); 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,38 +67,70 @@ def load_backbone(
     Raises:
         BackboneError: no such model, no weights, not a language model, or none that is computed right here.
     """
-    products_as("float32-exact", torch.device(device))  # what is compared below is, without rounding of products
+    device = torch.device(device)
+    products_as("float32-exact", device)  # what is compared below is, without rounding of products
     facts = in_lane(describe(name), lane)
     tokenizer = load_tokenizer(facts, wanted=revision)
-    if (saved := saved_t5(facts)) is not None:
-        described = _decides(saved.config, facts, precision)
-        if (finding := known(described, torch.device(device), cache_dir)) is not None:
-            facts = loaded_facts(facts, saved.config, None)
-            backbone = made_of(saved.to(device), tokenizer, facts, precision)
-            finding.apply(backbone)
-            products_as(precision, torch.device(device))
-            return backbone
-    del saved
-    model = load_model(facts, revision).to(device)
-    facts = loaded_facts(facts, model.config, hub_commit(facts.location, revision))
-    made: list[Backbone] = []
-
-    def find() -> Finding:
-        whole = made_of(model, tokenizer, facts)
-        finding = check(whole, model)
-        if in_halves(precision):
-            del whole  # which may be a copy of all weights
-            made.append(made_of(model, tokenizer, facts, precision))
-            check_half(made[0], model, finding)
-        else:
-            made.append(whole)
-        return finding
-
-    finding = found_once(_decides(model.config, facts, precision), torch.device(device), find, cache_dir)
-    backbone = made[0] if made else made_of(model, tokenizer, facts, precision)
-    finding.apply(backbone)
-    products_as(precision, torch.device(device))
+    backbone = _saved_backbone(facts, tokenizer, device, precision, cache_dir)
+    if backbone is None:
+        model = load_model(facts, revision).to(device)
+        facts = loaded_facts(facts, model.config, hub_commit(facts.location, revision))
+        compared = _Compared(lambda: model, tokenizer, facts, precision)
+        finding = found_once(_decides(model.config, facts, precision), device, compared.find, cache_dir)
+        backbone = compared.backbone or made_of(model, tokenizer, facts, precision)
+        finding.apply(backbone)
+    products_as(precision, device)
     return backbone
+
+
+def _saved_backbone(
+    facts: Facts, tokenizer: Any, device: torch.device, precision: Precision, cache_dir: Path | None
+) -> Backbone | None:
+    """A backbone whose weights are read without transformers; None: they cannot be.
+
+    The first process to see it loads transformers' model as well, to compare the two; others wait for what it finds.
+    """
+    saved = saved_t5(facts)
+    if saved is None:
+        return None
+    facts, described = loaded_facts(facts, saved.config, None), _decides(saved.config, facts, precision)
+    finding = known(described, device, cache_dir)
+    if finding is None:
+        del saved  # not two models in memory
+        compared = _Compared(lambda: load_model(facts).to(device), tokenizer, facts, precision)
+        finding = found_once(described, device, compared.find, cache_dir)
+        if compared.backbone is not None:
+            finding.apply(compared.backbone)
+            return compared.backbone
+        saved = saved_t5(facts)
+        assert saved is not None
+    backbone = made_of(saved.to(device), tokenizer, facts, precision)
+    finding.apply(backbone)
+    return backbone
+
+
+class _Compared:
+    """A backbone that is compared with the model of transformers that it is made of.
+
+    Attributes:
+        backbone: None as long as they have not been compared.
+    """
+
+    def __init__(self, load: Callable[[], Any], tokenizer: Any, facts: Facts, precision: Precision) -> None:
+        self._load, self._tokenizer, self._facts, self._precision = load, tokenizer, facts, precision
+        self.backbone: Backbone | None = None
+
+    def find(self) -> Finding:
+        """Compare, in float32 and in the precision that is asked for."""
+        model = self._load()
+        whole = made_of(model, self._tokenizer, self._facts)
+        finding = check(whole, model)
+        if in_halves(self._precision):
+            del whole  # which may be a copy of all weights
+            whole = made_of(model, self._tokenizer, self._facts, self._precision)
+            check_half(whole, model, finding)
+        self.backbone = whole
+        return finding
 
 
 def _decides(config: Any, facts: Facts, precision: Precision) -> list[str]:

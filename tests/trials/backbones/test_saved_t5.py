@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,24 @@ def test_the_second_load_computes_what_the_first_did_without_a_model_of_transfor
     inputs = loading.Inputs(rows, torch.tensor([5, 3]), torch.tensor([5, 3]))
     targets = torch.tensor([[5, 1], [7, 1]])
     assert torch.equal(again.token_losses(inputs, targets), first.token_losses(inputs, targets))
+
+
+def test_one_process_compares_while_others_wait_and_read(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "t5").location
+    loads = tmp_path / "loads"
+    loads.mkdir()
+    code = (
+        "import os, pathlib, sys\n"
+        "from trials.backbones import loading\n"
+        "load = loading.load_model\n"
+        f"loading.load_model = lambda *of: (pathlib.Path({str(loads)!r}, str(os.getpid())).touch(), load(*of))[1]\n"
+        f"print(loading.load_backbone({folder!r}, cache_dir=pathlib.Path({str(tmp_path / 'cache')!r})).embedding.sum())"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [process.communicate()[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert printed[0] == printed[1]
+    assert len(list(loads.iterdir())) == 1
 
 
 def test_others_are_left_to_transformers(tmp_path: Path) -> None:
