@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from orchestrator.engines.ray_internals import end_half_started, system_temporary_folder
+from orchestrator.engines.ray_internals import end_half_started, lean_head, system_temporary_folder
 from orchestrator.tune.private_ray import keep_token_private, make_session_folder, session_folder
 from trials.errors import UserError
 
@@ -28,6 +29,8 @@ HOST_ENVIRONMENT = {
     # A search has more processes than cores, nearly all of them idle; Ray would warn of it at four times this number.
     "RAY_worker_maximum_startup_concurrency": "16",
     "RAY_worker_register_timeout_seconds": "300",
+    # An agent of Ray's looks at each process of the host this often, for a dashboard that is not there.
+    "REPORTER_UPDATE_INTERVAL_MS": "60000",
 }
 """For a Ray of one's own."""
 
@@ -108,7 +111,8 @@ def _start(options: dict[str, Any]) -> None:
     for _ in range(TRIES):
         try:
             make_session_folder()
-            ray.init(address="local", include_dashboard=False, _temp_dir=str(session_folder()), **options)
+            with nullcontext() if options["log_to_driver"] else lean_head():
+                ray.init(address="local", include_dashboard=False, _temp_dir=str(session_folder()), **options)
             return
         except Exception as error:
             end_half_started(error.__traceback__)
