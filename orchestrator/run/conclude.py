@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +25,9 @@ from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.summary import terminal, write_summary
 from orchestrator.tracking.tracker import End, Tracker
 from trials.export.files import name_backbone
+
+LIBRARIES = ("scipy.stats", "matplotlib.figure", "optuna.importance")
+"""What tables and charts want: seconds of imports."""
 
 
 def interrupted(plan: Plan, record: SearchRecord, tracker: Tracker, console: Console) -> int:
@@ -54,6 +60,7 @@ def conclude(
         write_files(folder, adapter_files(place, choice.winner.number, choice.winner.best_step or 0))
         name_backbone(folder, plan.spec.backbone)  # it may have moved since the adapter was written
         record.adapter = str(folder)
+        threading.Thread(target=import_libraries, daemon=True).start()  # this process waits for an engine meanwhile
         scores = [test(adapter_files(place, trial.number, trial.best_step or 0)) for trial in choice.seeds]
         tested = [test_of(trial, record.metric, found) for trial, found in zip(choice.seeds, scores, strict=True)]
         rows = [(trial, found.get("rows", {})) for trial, found in zip(choice.seeds, scores, strict=True)]
@@ -75,6 +82,13 @@ def conclude(
     if failures:
         console.print(f"error files: {shown_path(files.folder / TUNE)}")
     return 0 if winner else 1
+
+
+def import_libraries() -> None:
+    """Import what the summary is about to."""
+    for name in LIBRARIES:
+        with suppress(Exception):  # the summary says what is missing
+            import_module(name)
 
 
 def test_of(trial: TrialRecord, metric: str, scores: Mapping[str, Any]) -> TestResult:
