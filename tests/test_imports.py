@@ -25,8 +25,8 @@ FOREIGN = {
     "yaml_reader": {"ray", "mlflow", "optuna", "torch", "transformers"},
 }
 
-FLOOR = {"command_lines", "console", "quiet"}
-"""What every room may use: how commands are written out and texts are printed."""
+FLOOR = {"command_lines", "console", "quiet", "uncollected"}
+"""What every room may use: how commands are written out, texts printed and libraries imported."""
 ROOMS = [
     "record", "store", "schedulers", "searchers", "plan", "engines", "tracking", "summarizer", "analyses", "tune",
     "run", "sweep", "nights", "commands", "cli",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engines.shipping import unpacked
 from orchestrator.engines.training_loop import Trainer
 from orchestrator.store.checkpoints import Files, write_files
+from orchestrator.uncollected import uncollected
 from trials import memory
 
 if TYPE_CHECKING:
@@ -52,15 +53,16 @@ def build_engine(spec: EngineSpec, device: str) -> Trainer:
     Raises:
         UserError: the device has no units for the precision; a user's file or limit is wrong.
     """
-    import torch
-    from transformers.utils import logging as transformers_logging
+    with uncollected():
+        import torch
+        from transformers.utils import logging as transformers_logging
 
-    from trials.backbones.revisions import same_revision, why_not_same
-    from trials.data import prepare
-    from trials.engine import Engine, EngineSettings
-    from trials.errors import UserError
-    from trials.stack.devices import refuse_slow, same_bits
-    from trials.tasks import get_task
+        from trials.backbones.revisions import same_revision, why_not_same
+        from trials.data import prepare
+        from trials.engine import Engine, EngineSettings
+        from trials.errors import UserError
+        from trials.stack.devices import refuse_slow, same_bits
+        from trials.tasks import get_task
 
     asked, spec = spec, unpacked(spec)
     if not os.environ.get("ADEPT_VERBOSE"):

@@ -50,6 +50,7 @@ from orchestrator.summarizer.page import write_search_page
 from orchestrator.summarizer.summary import terminal, write_summary
 from orchestrator.tracking.tracker import Tracker
 from orchestrator.tune.progress import Progress
+from orchestrator.uncollected import uncollected
 from trials.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def run_search(
         raise UserError(problems)
     if not quiet:
         announce(plan, console, record)
-    data = prepare_data(plan)
+    with uncollected():
+        data = prepare_data(plan)
     check_prepared(plan, record, files.data, data)
     plan = replace(plan, data=data.fingerprint)
     if not quiet:
@@ -147,7 +149,8 @@ def run_alone(running: Running, record: SearchRecord | None, data: PreparedTask,
     sweep_run = running.session.sweep_run
     experiment = experiment_of(plan, record, sweep_run)
     begun = files.begun or sweep_run is not None  # the store has answered when the sweep began
-    running, tracker, away = start(running, partial(open_tracker, plan, begun, record, experiment))
+    with uncollected():
+        running, tracker, away = start(running, partial(open_tracker, plan, begun, record, experiment))
     plan = running.plan
     remove_unfinished(files.folder)
     for note in (*files.damage, away):

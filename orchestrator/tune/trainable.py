@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from orchestrator.engines.directory import Rooms, trial_key
@@ -18,6 +17,10 @@ from orchestrator.record.errors import StorageError
 from orchestrator.record.record import Report
 from orchestrator.record.status import TrialStatus
 from orchestrator.store.checkpoints import PAUSED, Files, keep, latest_kept, read_kept
+from orchestrator.uncollected import uncollected
+
+with uncollected():  # each trial's actor is a process that imports it
+    from ray import tune
 
 LOSSES = 2  # of an engine, one after another without a report between them, that a trial puts up with by itself
 RAMP = 30.0  # seconds in which a search's actors should have started
