@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ FORMAT = 2
 # Raise it when the same ids lie otherwise in their files.
 LAYOUT = 2
 _TOKENISED_AT_ONCE = 1_000
+PARALLEL = "TOKENIZERS_PARALLELISM"  # the tokenizers library looks at it with each batch
 
 
 def prepare(
@@ -66,7 +70,8 @@ def prepare(
     cache = from_home(cache_dir or default_cache_dir()).absolute()
 
     def build(folder: Path) -> dict[str, Any]:
-        return _build(folder, task, source, tokenizer, architecture, length)
+        with _all_cores():
+            return _build(folder, task, source, tokenizer, architecture, length)
 
     folder, facts = cached(cache, f"{task.name}-{fingerprint}-{LAYOUT}", build)
     return PreparedTask(
@@ -119,6 +124,20 @@ def _fingerprint(
         "max_source_length": length,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _all_cores() -> Iterator[None]:
+    """Tokenise on every core: one process tokenises, and others wait for it. Everywhere else each has its own core."""
+    before = os.environ.get(PARALLEL)
+    os.environ[PARALLEL] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PARALLEL]
+        else:
+            os.environ[PARALLEL] = before
 
 
 def _build(
