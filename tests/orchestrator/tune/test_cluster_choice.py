@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray._private.node import Node
 
 from orchestrator.tune import cluster
 from trials.errors import UserError
@@ -43,6 +44,22 @@ def test_a_search_has_a_ray_of_its_own_whatever_else_runs_on_the_machine(joined:
 def test_debug_reaches_the_workers(joined: list[str], debug: bool) -> None:
     cluster.connect(debug)
     assert ("ADEPT_VERBOSE" in os.environ) is debug
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_ray_of_its_own_reads_logs_only_where_they_are_shown(
+    joined: list[str], monkeypatch: pytest.MonkeyPatch, debug: bool
+) -> None:
+    starts = Node.start_log_monitor, Node.start_monitor, Node.start_api_server
+    found: list[bool] = []
+
+    def init(**_: Any) -> None:
+        found.append(starts == (Node.start_log_monitor, Node.start_monitor, Node.start_api_server))
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    cluster.connect(debug)
+    assert found == [debug]
+    assert starts == (Node.start_log_monitor, Node.start_monitor, Node.start_api_server), "for the next Ray"
 
 
 def test_on_the_head_of_a_cluster_its_ray_is_asked_first(joined: list[str]) -> None:

@@ -22,6 +22,7 @@ from tests.trials.made_data import (
     write_splits,
 )
 from trials.data import PreparedTask, default_cache_dir, prepare
+from trials.data.preparation import PARALLEL
 from trials.errors import UserError
 from trials.tasks.base import Task
 from trials.tasks.targets import Labels
@@ -45,6 +46,27 @@ def test_the_second_time_nothing_is_tokenised(tmp_path: Path) -> None:
     assert tokenizer.texts == counted
     assert second == first
     assert second.split("test").batch([2])[2] == ["0"]
+
+
+@pytest.mark.parametrize("before", ["false", None])
+def test_rows_are_tokenised_on_all_cores_and_nothing_else_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.setenv(PARALLEL, "to be put back after the test")
+    if before is None:
+        monkeypatch.delenv(PARALLEL)
+    else:
+        monkeypatch.setenv(PARALLEL, before)
+    found: list[str | None] = []
+
+    class Looking(CountingTokenizer):
+        def __call__(self, *texts: Any, **options: Any) -> Any:
+            found.append(os.environ.get(PARALLEL))
+            return super().__call__(*texts, **options)
+
+    prepared_in(write_splits(tmp_path), Looking(nano_tokenizer()))
+    assert set(found) == {"true"}
+    assert os.environ.get(PARALLEL) == before
 
 
 @pytest.mark.parametrize(
