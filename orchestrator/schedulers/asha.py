@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 from orchestrator.schedulers.base import Scheduler
@@ -141,8 +142,9 @@ class Promotion(_Halving):
     The best ceil(n / r) of the n that reach a rung go on (`_Halving.places`), and those that tie with the last of them;
     the others are stopped. A trial is let past, or stopped, as soon as that is certain whatever the scores of those
     still to come. A worker that would have nothing to do goes on before that with the best that waits, if it is among
-    the best floor(n / r) of the n that are there: others may still overtake it. So trials that have not begun go first,
-    where Li et al. promote first: in a search of a known size that saves the budgets of those that later ones push out.
+    the best floor(n / r) of the n that are there. Others may still overtake it: then it is stopped at its next report.
+    So trials that have not begun go first, where Li et al. promote first: in a search of a known size that saves what
+    those train that later ones push out.
 
     Args:
         together: decide a rung only when nobody can reach it any more. Then the decisions, and the ranks in them, are
@@ -188,13 +190,39 @@ class Promotion(_Halving):
         self.take(decision)
         return decision
 
-    def _decide(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+    def _pass(self, number: int, step: int, score: float) -> None:
+        super()._pass(number, step, score)
+        self._unsettled = True
+
+    def _decide_all(self) -> list[Decision]:
+        return [*self._taken(self._overtaken()), *super()._decide_all()]
+
+    def _overtaken(self) -> Iterator[Decision]:
+        """The trial that has just reported, if it went on and by now is not among the best that may.
+
+        Others train on to their own next report: a step of training is not broken off. A trial that has reached a later
+        rung meanwhile is compared there, and one that has trained its budget has finished.
+        """
+        if self.latest is None:
+            return
+        number, step = self.latest
+        stands = [rung for _, rung in sorted(self.rungs.items()) if number in rung.standings]
+        if number in self.over or step >= self.steps or not stands:
+            return
+        _, possible = self._bounds(rung := stands[-1])
+        if rung.actions.get(number) is Action.CONTINUE and rung.standings[number] < rung.cutoff(possible):
+            yield replace(rung.decide(number, possible), went_on_to=step)
+
+    def _bounds(self, rung: Rung) -> tuple[int, int]:
+        """How many of the best at a rung go on if all that are still to come are better, and if none is."""
         to_come = len(self.to_come(rung))
         if to_come and self.together:
-            certain, possible = 0, len(self.numbers)
-        else:  # so many of the best go on if all that come are better, and if none is
-            possible = self.places(rung, len(rung.standings) + to_come)
-            certain = possible - to_come
+            return 0, len(self.numbers)
+        possible = self.places(rung, len(rung.standings) + to_come)
+        return possible - to_come, possible
+
+    def _decide(self, rung: Rung, open_: list[int]) -> Iterable[Decision]:
+        certain, possible = self._bounds(rung)
         passes, stays = rung.cutoff(certain), rung.cutoff(possible)
         made = []
         for number in open_:

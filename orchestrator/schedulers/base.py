@@ -30,6 +30,7 @@ class Scheduler(ABC):
     Attributes:
         rungs: by their steps.
         over: why trials train no further, by their numbers: their decision, or the status with which they ended.
+        latest: whose report came last, and of which step; None where another event came after it.
         best: score of each trial so far. gains: see `Standing`; of trials whose losses are known.
     """
 
@@ -40,6 +41,7 @@ class Scheduler(ABC):
         self.steps = steps
         self.rungs: dict[int, Rung] = {}
         self.over: dict[int, Decision | TrialStatus] = {}
+        self.latest: tuple[int, int] | None = None
         self.best: dict[int, float] = {}
         self.gains: dict[int, float] = {}
         self._diverging: dict[int, int] = {}
@@ -71,6 +73,7 @@ class Scheduler(ABC):
 
     def start(self, number: int, anew: bool = False) -> None:
         """A trial that had ended is trained again: from its last checkpoint, or ``anew`` and judged anew."""
+        self.latest = None
         self.over.pop(number, None)
         self._unsettled = True  # it may stand at a rung that all others have left
         if anew:
@@ -93,6 +96,7 @@ class Scheduler(ABC):
 
     def note(self, number: int, step: int, score: float, best: float | None = None, loss: float | None = None) -> None:
         """Take a report in without deciding."""
+        self.latest = number, step
         if number in self.over:
             return
         if not math.isfinite(score):
@@ -108,6 +112,7 @@ class Scheduler(ABC):
 
     def note_end(self, number: int, status: TrialStatus) -> None:
         """Take an end in without deciding."""
+        self.latest = None
         self.over.setdefault(number, status)
         self._unsettled = True
 

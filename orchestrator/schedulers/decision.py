@@ -88,6 +88,7 @@ class Decision:
         loss: the trial's lowest on validation up to then, in nats; None where not known.
         cutoff_loss: with the score of the cutoff, the highest that goes on; None where not known.
         by_loss: whether trials were compared by their losses, and by scores between equal ones alone.
+        went_on_to: the step that a stopped trial has trained to, where it went on before better ones came by.
         expected: what a model of the curves expects; None where none was asked.
     """
 
@@ -102,6 +103,7 @@ class Decision:
     cutoff_loss: float | None = None
     expected: Expectation | None = None
     by_loss: bool = False
+    went_on_to: int | None = None
 
     @property
     def ends(self) -> bool:
@@ -128,6 +130,8 @@ class Decision:
             if self.rank is not None
             else f"the median of the mean scores of {self.n} others"
         )
+        if self.went_on_to is not None:
+            among += f", better ones came when it had gone on to step {self.went_on_to:,}"
         best = f"{at}best so far {self.score:.1f}"
         if self.by_loss and self.loss is not None:
             best = f"{at}validation loss {self.loss:.3f}"
