@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from orchestrator.record import formats
 from orchestrator.summarizer.page.search_view import SearchView, TrialView, is_number
+from orchestrator.summarizer.results.grid_edges import LEVELS, is_learning_rate
 from orchestrator.summarizer.results.ranked_trials import split_configuration
 
-LEVELS = 8  # up to so many different values are a grid's, shown one beside the other
 _RATIO = 20.0  # a range of numbers that is narrower than this needs no logarithms
 _FEWEST = 4  # trials that it takes to estimate a share of the variance
 _FOREST = 300  # trials up to which fANOVA's random forest takes about a second
@@ -42,7 +42,7 @@ class HyperparameterAxis:
     @property
     def is_rate(self) -> bool:
         """Whether this is a learning rate."""
-        return len(self.names) == 1 and self.names[0].endswith(("_lr", "learning_rate"))
+        return len(self.names) == 1 and is_learning_rate(self.names[0])
 
     def value(self, view: TrialView) -> tuple[Any, ...]:
         """The trial's value here; None in the place of a hyperparameter that it has not."""

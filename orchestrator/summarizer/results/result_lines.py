@@ -9,6 +9,7 @@ from orchestrator.record.binomial import interval, is_extreme, standard_error
 from orchestrator.record.record import SearchRecord, TrialRecord
 from orchestrator.record.selection import Choice
 from orchestrator.summarizer.results.found_search import FoundSearch
+from orchestrator.summarizer.results.grid_edges import edges
 from orchestrator.summarizer.results.published import (
     PublishedRow,
     backbone_key,
@@ -43,6 +44,8 @@ def result_lines(record: SearchRecord, choice: Choice) -> list[Line]:
             Line("Validation", score + _worth(n, choice.one_example, error, wilson)),
             Line("Not distinguishable", _near(choice)),
         ]
+        if beyond := edges(record, choice):
+            lines.append(Line("At the edge", "; ".join(beyond)))
     if choice.note:
         lines.append(Line("Note", choice.note))
     lines.append(Line("Test", _test(record, best)))
