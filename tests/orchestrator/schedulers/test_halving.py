@@ -228,54 +228,6 @@ def test_a_worker_with_nothing_else_to_do_goes_on_with_the_best_so_far() -> None
     assert scheduler.promote(1).sentence == "at step 100: best so far 50.0 >= cutoff 50.0, rank 1 of 4"
 
 
-def overtaken(steps: int = 900) -> Promotion:
-    """Trial 1 of eight went on early, and three that came after it are better: two may go on."""
-    scheduler = Promotion(range(1, 9), steps, 100, 4)
-    for number, score in enumerate((50.0, 40.0, 30.0, 20.0), start=1):
-        scheduler.report(number, 100, score)
-    scheduler.promote(1)
-    for number in (5, 6, 7):
-        assert all(decision.number != 1 for decision in scheduler.report(number, 100, 60.0 + number))
-    return scheduler
-
-
-def test_one_that_went_on_early_and_was_overtaken_ends_at_its_next_report() -> None:
-    scheduler = overtaken()
-    assert 1 not in scheduler.over  # it trains: its report is waited for
-    (decision,) = scheduler.report(1, 200, 99.0)  # what it has learnt since is not what others are compared by
-    assert decision.sentence == (
-        "at step 100: best so far 50.0 < cutoff 66.0, rank 4 of 7, better ones came when it had gone on to step 200"
-    )
-    assert Decision.from_dict(decision.as_dict()) == decision
-    assert scheduler.over == {1: decision} | {n: scheduler.over[n] for n in (2, 3, 4, 5)}
-
-
-def test_one_that_went_on_early_stays_while_it_may_be_among_the_best() -> None:
-    scheduler = Promotion(range(1, 9), 900, 100, 4)
-    for number, score in enumerate((50.0, 40.0, 30.0, 20.0), start=1):
-        scheduler.report(number, 100, score)
-    scheduler.promote(1)
-    scheduler.report(5, 100, 65.0)
-    assert scheduler.report(1, 200, 51.0) == []  # second of five: one of the two that go on, if no other is better
-    for number in (6, 7, 8):
-        scheduler.report(number, 100, 10.0)
-    assert scheduler.report(1, 300, 51.0) == []
-
-
-def test_one_that_was_overtaken_and_has_reached_a_later_rung_is_compared_there() -> None:
-    scheduler = overtaken()
-    (decision,) = scheduler.report(1, 400, 55.0)
-    assert (decision.action, decision.step) == (Action.PAUSE, 400)
-    assert scheduler.is_paused(1)
-
-
-def test_one_that_was_overtaken_and_has_trained_its_budget_has_finished() -> None:
-    scheduler = overtaken(steps=300)
-    assert scheduler.report(1, 300, 55.0) == []
-    assert scheduler.end(1, TrialStatus.FINISHED) == []
-    assert scheduler.over[1] is TrialStatus.FINISHED
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_promotion_on_one_worker_trains_what_deciding_together_does(seed: int) -> None:
     assert searched(SCHEDULERS["promotion"](), seed, 1, at_once=1).at == searched(SCHEDULERS["together"](), seed, 1).at

@@ -79,25 +79,6 @@ def test_a_journal_cut_at_any_byte_gives_a_judge_of_the_last_whole_state(
         part.unlink()
 
 
-def test_one_that_went_on_early_and_was_overtaken_ends_at_its_next_report_after_a_kill_too(tmp_path: Path) -> None:
-    path = tmp_path / "j.jsonl"
-    first = journaled(path, "promotion")  # of twelve four go on
-    for number, score in enumerate((50.0, 40.0, 30.0), start=1):
-        first.report(number, {"step": 100, "score": score})
-    first.promote(1)
-    for number in (4, 5, 6, 7):
-        first.report(number, {"step": 100, "score": 60.0 + number})
-    first.journal.close()  # type: ignore[union-attr]
-    again = journaled(path, "promotion")
-    assert again.action(1) is Action.CONTINUE  # as before the kill: a journal without a new report decides nothing
-    (decision,) = again.report(1, {"step": 200, "score": 99.0})
-    assert (decision.action, decision.rank, decision.n, decision.went_on_to) == (Action.STOP, 5, 7, 200)
-    again.start(1, anew=True)
-    assert again.action(1) is Action.CONTINUE
-    again.journal.close()  # type: ignore[union-attr]
-    assert journaled(path, "promotion").action(1) is Action.CONTINUE
-
-
 def test_what_was_decided_holds_even_where_it_would_be_decided_otherwise_now(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     first = journaled(path, "asha")

@@ -12,12 +12,11 @@ from orchestrator.summarizer.summary import markdown
 from tests.orchestrator.made_records import make_record, make_trial, right
 
 
-def said(*trials: tuple[int, dict[str, Any]], status: str = "finished") -> list[str]:
-    """Of trials with so many right answers and these configurations; the last one ends with the status."""
+def said(*trials: tuple[int, dict[str, Any]], diverged: dict[str, Any] | None = None) -> list[str]:
+    """Of finished trials with so many right answers and these configurations, and of one without a score."""
     made = [make_trial(n, [right(count)], configuration=values) for n, (count, values) in enumerate(trials, start=1)]
-    if status != "finished":
-        count, values = trials[-1]
-        made[-1] = make_trial(len(trials), [right(count)] if count else [], status, configuration=values)
+    if diverged is not None:
+        made.append(make_trial(len(made) + 1, [], "diverged", configuration=diverged))
     record = make_record(*made)
     return edges(record, choose_winner(record))
 
@@ -53,7 +52,7 @@ def test_nothing_is_said(trials: list[tuple[int, dict[str, Any]]]) -> None:
 
 
 def test_a_rate_at_which_a_trial_diverged_was_searched() -> None:
-    assert said((60, {"lr": 1e-3}), (100, {"lr": 1e-2}), (0, {"lr": 1e-1}), status="diverged") == []
+    assert said((60, {"lr": 1e-3}), (100, {"lr": 1e-2}), diverged={"lr": 1e-1}) == []
 
 
 def test_learning_rates_are_known_by_their_names() -> None:
